@@ -1,0 +1,133 @@
+"""The native engine (C under a thin Cython layer): the only door from C to Python.
+
+Bytes of a capture go in by blocks, one summary of NumPy arrays comes out per epoch. Calls release the GIL
+while they work. No object is safe for use by two threads at once, except that one thread may fill a batch
+while another observes a different batch.
+"""
+
+from typing import Final, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+ERRORS: Final[dict[int, str]]
+NEED_MORE: Final[int]
+REJECTS: Final[tuple[str, ...]]
+VICTIM_DTYPE: Final[np.dtype[np.void]]
+HEAVY_DTYPE: Final[np.dtype[np.void]]
+
+@final
+class Batch:
+    """Up to ``capacity`` decoded packets, 96 bytes each, and the HTTP lines among them."""
+
+    def __new__(cls, capacity: int) -> Batch: ...
+    def __len__(self) -> int: ...
+
+@final
+class Decoder:
+    """Reads one capture: record walking, header decoding, keyed hashing, and their counters.
+
+    Args:
+        key: 16 secret bytes; the same key gives the same sketches.
+    """
+
+    def __new__(cls, key: bytes) -> Decoder: ...
+    def set_filter(self, function: int, programs: list[tuple[int, int]], owner: object) -> None:
+        """Drop the frames that a cBPF program does not match.
+
+        Args:
+            function: address of a function with the signature of libpcap's ``bpf_filter``.
+            programs: (link type, address of its instructions; 0 matches nothing), at most 8.
+            owner: kept alive as long as the decoder uses the addresses.
+        """
+
+    def fill(self, block: object, start: int, batch: Batch) -> tuple[int, int]:
+        """Decode from ``block[start:]`` until the batch is full or the block used up.
+
+        Returns:
+            (code, position): 0, ``NEED_MORE``, or a key of ``ERRORS``; and where to go on.
+        """
+
+    @property
+    def why(self) -> str:
+        """After an error: one sentence."""
+
+    @property
+    def format(self) -> str | None: ...
+    @property
+    def linktypes(self) -> tuple[int, ...]: ...
+    @property
+    def rejected(self) -> dict[str, int]: ...
+    @property
+    def offset(self) -> int:
+        """Bytes of the capture that were consumed."""
+
+    @property
+    def need(self) -> int:
+        """After ``NEED_MORE``: bytes that the record at the position takes."""
+
+    @property
+    def packets(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def filtered(self) -> int: ...
+    @property
+    def first_ns(self) -> int | None: ...
+    @property
+    def last_ns(self) -> int | None: ...
+
+@final
+class Engine:
+    """The sketches of one analysis: count-min, HyperLogLog, heavy hitters, handshakes, victim slots.
+
+    About 12 MiB, whatever the traffic. Packet time is the only clock.
+    """
+
+    def __new__(cls) -> Engine: ...
+    def observe(self, batch: Batch, start: int) -> int:
+        """Count ``batch[start:]`` up to the end of the epoch; returns how many packets were taken."""
+
+    def victims(self, least: int) -> NDArray[np.void]:
+        """The open epoch's slots with at least ``least`` packets towards them (VICTIM_DTYPE), by address."""
+
+    def heavy(self) -> NDArray[np.void]:
+        """The heavy (source, victim) pairs of the open window (HEAVY_DTYPE).
+
+        ``packets`` is a lower bound, ``packets + missed`` an upper bound of the true count.
+        """
+
+    def window_ends(self, batch: Batch, following: int) -> bool:
+        """Will closing the epoch clear the heavy-hitter window?"""
+
+    def close_epoch(self, batch: Batch, following: int) -> None:
+        """Zero the epoch's counters and open the epoch of packet ``batch[following]``, if there is one."""
+
+    def total_sources(self) -> bytes:
+        """HyperLogLog registers (p = 12) of all sources seen: IPv4 addresses and IPv6 /64 networks."""
+
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def epoch_packets(self) -> int: ...
+    @property
+    def epoch_bytes(self) -> int: ...
+    @property
+    def first_ns(self) -> int: ...
+    @property
+    def last_ns(self) -> int: ...
+    @property
+    def gap(self) -> int:
+        """Epochs without a packet before the open one; 2^64 - 1 after the clock was set back."""
+
+    @property
+    def late(self) -> int: ...
+    @property
+    def unslotted(self) -> int: ...
+
+def hll_estimate(registers: object) -> float:
+    """Distinct count of 2^p one-byte HyperLogLog registers, p from 4 to 16 (Ertl 2017).
+
+    Raises:
+        ValueError: the number of registers is none of these.
+    """

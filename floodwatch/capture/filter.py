@@ -1,0 +1,92 @@
+"""BPF expressions, compiled and run by libpcap where it is installed (loaded at run time, no headers)."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+from typing import Any
+
+from ..errors import ConfigError, EnvironmentFault
+from .linktype import DECODED
+
+_SNAPLEN = 262_144
+_NETMASK_UNKNOWN = 0xFFFFFFFF
+_DLT = {101: 12, 14: 12}  # libpcap numbers raw IP differently from files
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("bf_len", ctypes.c_uint), ("bf_insns", ctypes.c_void_p))
+
+
+class Filter:
+    """A compiled expression: ``function`` is libpcap's ``bpf_filter``, ``programs`` one per link type.
+
+    A program address of 0 stands for a link type on which the expression cannot match.
+    """
+
+    def __init__(self, library: Any, expression: str) -> None:
+        self._library = library
+        self._compiled: list[_Program] = []
+        self.expression = expression
+        self.function: int = ctypes.cast(library.bpf_filter, ctypes.c_void_p).value or 0
+        self.programs: list[tuple[int, int]] = []
+
+    def add(self, linktype: int) -> str | None:
+        """Compile for one link type; returns libpcap's complaint, or None when it went well."""
+        handle = self._library.pcap_open_dead(_DLT.get(linktype, linktype), _SNAPLEN)
+        if not handle:
+            return "out of memory"
+        try:
+            program = _Program()
+            text = self.expression.encode()
+            if self._library.pcap_compile(handle, ctypes.byref(program), text, 1, _NETMASK_UNKNOWN) != 0:
+                complaint: bytes = self._library.pcap_geterr(handle)
+                self.programs.append((linktype, 0))
+                return complaint.decode(errors="replace")
+        finally:
+            self._library.pcap_close(handle)
+        self._compiled.append(program)
+        self.programs.append((linktype, int(program.bf_insns or 0)))
+        return None
+
+    def __del__(self) -> None:
+        for program in self._compiled:
+            self._library.pcap_freecode(ctypes.byref(program))
+
+
+def _load() -> Any:
+    name = ctypes.util.find_library("pcap") or "libpcap.so.0.8"
+    try:
+        library = ctypes.CDLL(name)
+        library.bpf_filter  # noqa: B018 (old libraries do not export it)
+    except (OSError, AttributeError):
+        raise EnvironmentFault(
+            "filters are compiled by libpcap, which is not installed: install it (Debian: libpcap0.8, "
+            "Fedora: libpcap) or leave the filter out"
+        ) from None
+    library.pcap_open_dead.restype = ctypes.c_void_p
+    library.pcap_open_dead.argtypes = [ctypes.c_int, ctypes.c_int]
+    library.pcap_compile.argtypes = [
+        ctypes.c_void_p, ctypes.POINTER(_Program), ctypes.c_char_p, ctypes.c_int, ctypes.c_uint32,
+    ]  # fmt: skip
+    library.pcap_geterr.restype = ctypes.c_char_p
+    library.pcap_geterr.argtypes = [ctypes.c_void_p]
+    library.pcap_close.argtypes = [ctypes.c_void_p]
+    library.pcap_freecode.argtypes = [ctypes.POINTER(_Program)]
+    return library
+
+
+def compile_filter(expression: str) -> Filter:
+    """Compile a pcap-filter(7) expression for every link type that the decoder reads.
+
+    An expression that fits only some link types (``ether host`` on raw IP) is compiled for those.
+
+    Raises:
+        EnvironmentFault: libpcap is not installed.
+        ConfigError: the expression is wrong; the message is libpcap's.
+    """
+    compiled = Filter(_load(), expression)
+    complaints = [compiled.add(linktype) for linktype in DECODED]
+    if all(complaints):
+        raise ConfigError(f"filter {expression!r}: {complaints[0]}")
+    return compiled

@@ -1,0 +1,35 @@
+"""Names of link types as tcpdump and the report write them."""
+
+from __future__ import annotations
+
+LINKTYPE_NAMES: dict[int, str] = {
+    0: "NULL",
+    1: "EN10MB",
+    6: "IEEE802_5",
+    8: "SLIP",
+    9: "PPP",
+    10: "FDDI",
+    12: "RAW",
+    14: "RAW",
+    50: "PPP_HDLC",
+    101: "RAW",
+    104: "C_HDLC",
+    105: "IEEE802_11",
+    107: "FRELAY",
+    108: "LOOP",
+    113: "LINUX_SLL",
+    127: "IEEE802_11_RADIO",
+    192: "PPI",
+    228: "IPV4",
+    229: "IPV6",
+    239: "NFLOG",
+    276: "LINUX_SLL2",
+}
+
+DECODED: tuple[int, ...] = (1, 12, 14, 101, 113, 228, 229, 276)
+"""Link types that the native decoder reads."""
+
+
+def linktype_name(number: int) -> str:
+    """The usual name of a LINKTYPE_ value, or its number as text."""
+    return LINKTYPE_NAMES.get(number, str(number))

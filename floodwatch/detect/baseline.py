@@ -1,0 +1,63 @@
+"""The usual rate of each victim: a slow moving average that a flood cannot drag along.
+
+Clipped updates (Huber): a value above twice the usual counts as twice the usual, so a surge is learnt only
+over minutes. Rows follow the native victim slots; a slot that changed hands starts anew.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+METRICS = ("syn", "udp", "icmp", "requests", "finished")
+KNOWN_AFTER = 12
+"""Epochs (3 s) before a usual rate is worth comparing with."""
+_ALPHA = 1 / 240
+_CLIP_FLOOR = 8.0
+_SLOTS = 1 << 16
+
+
+class Baseline:
+    """Averages per epoch of ``METRICS`` for every slot; fixed memory."""
+
+    def __init__(self) -> None:
+        self._value = np.zeros((_SLOTS, len(METRICS)))
+        self._reference = np.zeros(_SLOTS, np.int64) - 1
+        self._first = np.zeros(_SLOTS, np.int64)
+        self._last = np.zeros(_SLOTS, np.int64)
+
+    def usual(self, reference: int, metric: str, epoch: int) -> float | None:
+        """The usual rate per second, or None while it is not known."""
+        slot = reference & 0xFFFF
+        if self._reference[slot] != reference or epoch - self._first[slot] < KNOWN_AFTER:
+            return None
+        return float(self._value[slot, METRICS.index(metric)]) * 4
+
+    def update(self, victims: NDArray[np.void], epoch: int) -> None:
+        """Learn one epoch's rows."""
+        reference = victims["reference"].astype(np.int64)
+        slot = reference & 0xFFFF
+        fresh = self._reference[slot] != reference
+        new = slot[fresh]
+        self._reference[new] = reference[fresh]
+        self._first[new] = epoch
+        self._last[new] = epoch - 1
+        self._value[new] = 0
+        self._learn(slot, _counts(victims), epoch)
+
+    def _learn(self, slot: NDArray[np.int64], counts: NDArray[np.float64], epoch: int) -> None:
+        age = np.maximum(epoch - self._first[slot] + 1, 1)[:, None]
+        silent = np.clip(epoch - self._last[slot] - 1, 0, 10_000)[:, None]
+        alpha = np.maximum(1 / age, _ALPHA)
+        value = self._value[slot] * (1 - alpha) ** silent
+        warm = age > KNOWN_AFTER
+        clipped = np.where(warm, np.minimum(counts, 2 * value + _CLIP_FLOOR), counts)
+        self._value[slot] = value + alpha * (clipped - value)
+        self._last[slot] = epoch
+
+
+def _counts(victims: NDArray[np.void]) -> NDArray[np.float64]:
+    packets = victims["kinds"]["packets"]
+    return np.stack(
+        [packets[:, 0], packets[:, 7], packets[:, 8], victims["requests"], victims["finished"]], axis=1
+    ).astype(np.float64)

@@ -1,0 +1,186 @@
+"""HTTP floods and crowds: who asks, how fast, and for what.
+
+Volume only says that there is something to judge. What decides is how each source behaves: people fetch a
+page with its parts and then read; machines repeat a few paths and fetch nothing else. An office behind one
+address asks as often as a machine, but as variously as many people. The excess is split: what machines ask
+is the flood, what is left over the usual rate is the crowd.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._native import hll_estimate
+from ..findings import Finding, SourceCount, Summary
+from ..model import Vector
+from .sources import Machines, machines
+from .track import CLASS_HTTP, DATA, EPOCHS_PER_SECOND, View
+
+FLOOR = 50
+"""Requests of machines in an epoch: 200 a second ..."""
+FLOOR_ALONE = 75
+"""... and 300 where one single source sends them: a script, a health check."""
+CROWD_FLOOR = 40.0
+"""Requests (or connections) a second from which a surge is worth telling."""
+CROWD_RATIO = 3.5
+"""How many times the usual rate a surge is."""
+CROWD_PERSIST = 8
+"""Epochs that a surge lasts before it is a crowd: two seconds."""
+ONE_PATH = 0.8
+FEW_ASSETS = 0.05
+LOUD = 3.0
+"""Requests per source and second, on average, from which one path without its parts is not reading."""
+
+
+class HttpDetector:
+    """HTTP judgements over one capture; remembers one second of the heavy-hitter table."""
+
+    def __init__(self) -> None:
+        self._second: deque[NDArray[np.void]] = deque(maxlen=EPOCHS_PER_SECOND)
+        self._earlier: NDArray[np.void] | None = None
+        self._now: NDArray[np.void] | None = None
+
+    def detect(self, view: View, summary: Summary) -> Iterator[Finding]:
+        """Judge one victim's requests and connections of the epoch."""
+        row = view.row
+        if row is None:
+            return
+        requests = int(row["requests"])
+        if requests < FLOOR // 2:
+            yield from _crowd(view, row, 0, int(row["finished"]))
+            return
+        found = self._machines(view, row, summary)
+        flood = min(found.requests, requests)
+        floor = FLOOR_ALONE if len(found.rows) == 1 else FLOOR
+        if flood >= floor / 2:
+            yield _flood(view, row, found, flood, over=flood >= floor)
+        elif _hammered(view, row):
+            yield _flood(view, row, found, requests, over=requests >= FLOOR)
+            return
+        yield from _crowd(view, row, requests - flood, int(row["finished"]) if not flood else 0)
+
+    def close_epoch(self, summary: Summary) -> None:
+        """Keep this epoch's table for the rates of the next ones."""
+        if self._now is None:
+            self._second.clear()
+        else:
+            self._second.append(self._now)
+        if summary.window_ends:
+            self._earlier = self._now
+            self._second.clear()
+        self._now = None
+
+    def _machines(self, view: View, row: np.void, summary: Summary) -> Machines:
+        if self._now is None:
+            heavy = summary.heavy()
+            self._now = heavy[heavy["requests"] > 0]
+        reference = int(row["reference"])
+        before = self._second[0] if self._second else None
+        newest = self._second[-1] if self._second else None
+        return machines(reference, self._now, newest, before, self._earlier, len(self._second) + 1)
+
+
+def _hammered(view: View, row: np.void) -> bool:
+    """A flood by sources too slow to stand out one by one: one path, none of its parts, beyond reading pace."""
+    requests = int(row["requests"])
+    votes = int(row["paths"]["vote"].max())
+    senders = hll_estimate(np.ascontiguousarray(row["sources"].reshape(4, -1)[CLASS_HTTP]))
+    usual = view.usual("requests")
+    grown = usual is None or requests * EPOCHS_PER_SECOND >= CROWD_RATIO * usual
+    pace = sum(int(r["requests"]) for r in view.recent()) / max(senders, 1)
+    return (
+        requests >= FLOOR
+        and votes >= ONE_PATH * requests
+        and int(row["assets"]) <= FEW_ASSETS * requests
+        and grown
+        and pace >= LOUD
+    )
+
+
+def _paths(row: np.void, requests: int) -> list[tuple[str, int]]:
+    """(path, requests) of the paths that win their bucket and hold a tenth of the requests."""
+    found = []
+    for bucket in row["paths"]:
+        if int(bucket["vote"]) >= max(requests // 10, 1):
+            text = bytes(bucket["text"][: int(bucket["length"])]).decode("latin-1")
+            found.append((text, int(bucket["vote"])))
+    return found
+
+
+def _flood(view: View, row: np.void, found: Machines, count: int, *, over: bool) -> Finding:
+    kind = row["kinds"][DATA]
+    requests = int(row["requests"])
+    proven = int(found.rows["requests"][found.rows["proven"] > 0].sum())
+    asked = int(found.rows["requests"].sum())
+    return Finding(
+        vector=Vector.HTTP_FLOOD,
+        victim=view.track.address,
+        protocol="tcp",
+        epoch=view.epoch,
+        over=over,
+        persist=2,
+        count=count,
+        bytes=int(int(kind["bytes"]) * count / max(requests, 1)),
+        first_ns=int(kind["first_ns"]),
+        last_ns=int(kind["last_ns"]),
+        unit="req/s",
+        baseline=view.usual("requests"),
+        facts={
+            "requests": float(requests),
+            "posts": float(row["posts"]),
+            "assets": float(row["assets"]),
+            "machine_requests": float(count),
+            "errors": float(row["errors"]),
+            "responses": float(row["responses"]),
+            "proven_requests": float(proven),
+            "asked": float(asked),
+            "sent": float(view.track.sent),
+        },
+        keys=[(int(row["http_port"]), count)],
+        paths=_paths(row, count),
+        sources=row["sources"].reshape(4, -1)[CLASS_HTTP],
+        top=[
+            SourceCount(int(r["source"]), bool(r["v6"]), int(r["requests"]), int(r["requests"]) + int(r["missed"]))
+            for r in found.rows[found.rows["proven"] > 0]
+        ],
+    )
+
+
+def _crowd(view: View, row: np.void, requests: int, finished: int) -> Iterator[Finding]:
+    """A surge over the usual rate of requests, or of finished handshakes where requests cannot be seen."""
+    metric, count = ("requests", requests) if requests >= finished else ("finished", finished)
+    usual = view.usual(metric)
+    rate = count * EPOCHS_PER_SECOND
+    if usual is None or rate < CROWD_FLOOR / 2 or rate < CROWD_RATIO / 2 * usual:
+        return
+    kind = row["kinds"][DATA]
+    visible = metric == "requests"
+    yield Finding(
+        vector=Vector.HTTP_FLOOD if visible else Vector.CONNECTION_FLOOD,
+        victim=view.track.address,
+        protocol="tcp",
+        epoch=view.epoch,
+        over=rate >= CROWD_FLOOR and rate >= CROWD_RATIO * usual,
+        persist=CROWD_PERSIST,
+        verdict="crowd",
+        count=count,
+        bytes=int(kind["bytes"]),
+        first_ns=int(kind["first_ns"]),
+        last_ns=int(kind["last_ns"]),
+        unit="req/s" if visible else "conn/s",
+        baseline=usual,
+        facts={
+            "requests": float(row["requests"]),
+            "assets": float(row["assets"]),
+            "attempts": float(row["syn_flows"]),
+            "finished": float(row["finished"]),
+            "again": float(row["syn_again"]),
+            "sent": float(view.track.sent),
+        },
+        keys=[(int(row["http_port"]), count)] if visible else [],
+        sources=row["sources"].reshape(4, -1)[CLASS_HTTP if visible else 0],
+    )

@@ -1,0 +1,115 @@
+"""Reflection and amplification: answers from service ports that the victim never asked (CISA TA14-017A).
+
+A service port's packets are judged against what the victim sent to that port: whoever asked gets answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from .._native import hll_estimate
+from ..findings import Finding, SourceCount
+from ..model import AMPLIFIERS, Vector
+from .syn import port_shares
+from .track import CLASS_UDP, UDP, View
+
+FLOOR = 250
+"""Answers in an epoch: 1,000 a second ..."""
+FLOOR_BYTES = 1_562_500
+"""... or this many bytes (50 Mbit/s) in at least ``FEW`` packets."""
+FEW = 50
+ASKED_SHARE = 0.1
+"""Packets to the port per packet from it, from which on the answers were asked for."""
+REFLECTORS = 8
+"""Fewer senders are servers that the victim talks to."""
+UNKNOWN_REFLECTORS = 50
+SHARED_PORT = 443
+"""QUIC answers come from here too: reflectors then are many and say little each."""
+PEER_PORTS = frozenset({123, 500, 1194, 4500, 5353})
+"""Protocols whose peers use the same port at both ends when all is well."""
+
+_NAMES = dict(AMPLIFIERS)
+
+
+def detect_reflection(view: View) -> Iterator[Finding]:
+    """Judge every UDP service port of one victim's epoch."""
+    if view.row is None or int(view.row["kinds"]["packets"][UDP]) < FEW:
+        return
+    for bucket in reflecting(view, half=True):
+        yield _finding(view, bucket)
+
+
+def reflecting(view: View, *, half: bool = False) -> list[np.void]:
+    """Buckets of ``service`` that reflect (over half of the floor, where ``half``)."""
+    row = view.row
+    if row is None:
+        return []
+    service = row["service"]
+    scale = 2 if half else 1
+    busy = (service["packets"] >= FLOOR / scale) | (
+        (service["bytes"] >= FLOOR_BYTES / scale) & (service["packets"] >= FEW)
+    )
+    return [service[i] for i in np.flatnonzero(busy) if _reflects(view, row, int(i))]
+
+
+def _reflects(view: View, row: np.void, index: int) -> bool:
+    bucket = row["service"][index]
+    port, packets = int(bucket["key"]), int(bucket["packets"])
+    if int(bucket["vote"]) < 0.5 * packets:
+        return False
+    recent = view.recent()
+    asked = sum(int(r["service"]["out"][index]) for r in recent)
+    answered = sum(int(r["service"]["packets"][index]) for r in recent)
+    if asked >= ASKED_SHARE * answered:
+        return False
+    senders = _distinct(row)
+    if port in PEER_PORTS and any(p == port and n > 0.5 * packets for p, n in port_shares(row["opened"], 17)):
+        return False
+    if port == SHARED_PORT:
+        return senders >= 200 and packets <= 20 * senders
+    return senders >= (REFLECTORS if port in _NAMES else UNKNOWN_REFLECTORS) and (port in _NAMES or port < 32768)
+
+
+def _distinct(row: np.void) -> float:
+    return hll_estimate(np.ascontiguousarray(row["sources"].reshape(4, -1)[CLASS_UDP]))
+
+
+def _finding(view: View, bucket: np.void) -> Finding:
+    row = view.row
+    assert row is not None
+    port, packets, size = int(bucket["key"]), int(bucket["packets"]), int(bucket["bytes"])
+    name = _NAMES.get(port, "unknown")
+    kind = row["kinds"][UDP]
+    return Finding(
+        vector=Vector(f"{name}_amplification"),
+        victim=view.track.address,
+        protocol="udp",
+        epoch=view.epoch,
+        over=packets >= FLOOR or (size >= FLOOR_BYTES and packets >= FEW),
+        persist=1,
+        count=int(bucket["vote"]),
+        bytes=int(size * int(bucket["vote"]) / packets),
+        first_ns=int(kind["first_ns"]),
+        last_ns=int(kind["last_ns"]),
+        baseline=view.usual("udp"),
+        facts={
+            "answers": float(packets),
+            "asked": float(bucket["out"]),
+            "answer_bytes": float(size),
+            "service_port": float(port),
+            "sent": float(view.track.sent),
+        },
+        keys=port_shares(row["opened"], 17),
+        sources=row["sources"].reshape(4, -1)[CLASS_UDP],
+    )
+
+
+def reflectors(rows: np.ndarray) -> list[SourceCount]:  # type: ignore[type-arg]
+    """Bounds of the UDP packets of each heavy source of one victim."""
+    chosen = rows[(rows["udp"] > 0) & (rows["udp"] >= rows["packets"] // 2)]
+    return [
+        SourceCount(int(r["source"]), bool(r["v6"]), int(r["udp"]), int(r["udp"]) + int(r["missed"]))
+        for r in chosen
+    ]

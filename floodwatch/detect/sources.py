@@ -1,0 +1,105 @@
+"""Which sources of a victim behave like machines: rates and habits from the heavy-hitter table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FAST = 10.0
+"""Requests a second of one source over the last second, beyond one person's pace ..."""
+VARIETY = 0.2
+"""... if at most this share of its requests are for different paths ..."""
+ASSETS = 0.3
+"""... and at most this share fetches what pages pull in."""
+VERY_FAST = 40.0
+"""Requests a second without the parts of pages that no mix of paths excuses."""
+BARE = 0.03
+HABIT = 8
+"""Requests in the window from which a habit shows, at any rate."""
+SAME = 0.8
+"""Share of requests for the same path as the one before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machines:
+    """Heavy-table rows of the sources that are machines, and their requests in the last epoch."""
+
+    rows: NDArray[np.void]
+    requests: int
+
+
+def machines(
+    victim: int,
+    now: NDArray[np.void],
+    newest: NDArray[np.void] | None,
+    before: NDArray[np.void] | None,
+    earlier: NDArray[np.void] | None,
+    epochs: int,
+) -> Machines:
+    """Pick the machines among one victim's sources.
+
+    Args:
+        victim: the victim's slot reference.
+        now: table rows with requests at the end of this epoch.
+        newest: the same one epoch ago, or None at the start of a window.
+        before: the same about a second ago, ``epochs`` epochs before the end of this one.
+        earlier: the table at the end of the previous window.
+        epochs: length of the stretch over which a rate is taken, in epochs.
+    """
+    rows = now[now["victim"] == victim]
+    if not len(rows):
+        return Machines(rows, 0)
+    total = rows["requests"].astype(np.int64)
+    last = total - _requests_in(newest, rows)
+    second = (total - _requests_in(before, rows)) * (4.0 / epochs)
+    habit = _add_earlier(rows, earlier)
+    chosen = _behaves_like_machine(habit, second)
+    return Machines(habit[chosen], int(last[chosen].sum()))
+
+
+def _behaves_like_machine(rows: NDArray[np.void], rate: NDArray[np.float64]) -> NDArray[np.bool_]:
+    requests = rows["requests"].astype(np.float64)
+    variety = _distinct_paths(rows["paths"]) / np.maximum(requests, 1)
+    assets = rows["assets"] / np.maximum(requests, 1)
+    same = rows["repeats"] / np.maximum(requests - 1, 1)
+    monotonous = (rate >= FAST) & (variety <= VARIETY) & (assets <= ASSETS)
+    relentless = (rate >= VERY_FAST) & (assets <= BARE)
+    stuck = (requests >= HABIT) & (same >= SAME) & (assets <= BARE)
+    chosen: NDArray[np.bool_] = (requests >= HABIT) & (monotonous | relentless | stuck)
+    return chosen
+
+
+def _distinct_paths(bits: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Linear counting (Whang et al. 1990) on 64 bits; beyond about 250 paths it saturates."""
+    zeros = 64.0 - np.bitwise_count(bits).astype(np.float64)
+    return 64.0 * np.log(64.0 / np.maximum(zeros, 1.0))
+
+
+def _positions(table: NDArray[np.void], rows: NDArray[np.void]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Where each row's pair stands in the other table, and whether it does."""
+    order = np.argsort(table["pair_hash"])
+    ordered, wanted = table["pair_hash"][order], rows["pair_hash"]
+    at = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
+    return order[at], ordered[at] == wanted
+
+
+def _requests_in(table: NDArray[np.void] | None, rows: NDArray[np.void]) -> NDArray[np.int64]:
+    if table is None or not len(table):
+        return np.zeros(len(rows), np.int64)
+    at, found = _positions(table, rows)
+    return np.where(found, table["requests"][at].astype(np.int64), 0)
+
+
+def _add_earlier(rows: NDArray[np.void], earlier: NDArray[np.void] | None) -> NDArray[np.void]:
+    """Add the previous window's habits to this one's, so that a window that just began is not blind."""
+    if earlier is None or not len(earlier):
+        return rows
+    at, found = _positions(earlier, rows)
+    out = rows.copy()
+    for name in ("requests", "assets", "repeats", "packets", "missed"):
+        out[name] += np.where(found, earlier[name][at], 0).astype(out[name].dtype)
+    out["paths"] |= np.where(found, earlier["paths"][at], 0).astype(np.uint64)
+    out["proven"] |= np.where(found, earlier["proven"][at], 0).astype(np.uint8)
+    return out

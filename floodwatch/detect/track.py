@@ -1,0 +1,133 @@
+"""Recent epochs of each loaded victim, and the view of them that detectors judge.
+
+Handshakes need a round trip, so SYNs are judged one epoch late, with the ACKs that followed. A view therefore
+carries the epoch that just closed and the one before it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..findings import Address, Summary
+from .baseline import Baseline
+
+SYN, SYNACK, RST, FIN, DATA, ACK, TCP_ODD, UDP, ICMP, FRAGMENT, OTHER = range(11)
+"""Rows of ``kinds``, as in native/fw_packet.h."""
+CLASS_SYN, CLASS_UDP, CLASS_OTHER, CLASS_HTTP = range(4)
+"""Source sets of a victim, as in native/fw_victim.h."""
+EPOCHS_PER_SECOND = 4
+KEEP = 5
+"""Epochs that a track remembers: one second, and the one that is judged late."""
+MAX_TRACKS = 4096
+_INTERESTING = 20  # packets or requests of one kind in an epoch, far under every floor
+
+
+@dataclass(slots=True)
+class Track:
+    """One victim's last epochs."""
+
+    address: Address
+    rows: deque[tuple[int, np.void]] = field(default_factory=lambda: deque(maxlen=KEEP))
+    received: int = 0
+    sent: int = 0
+    judged: int = -1
+    """The last epoch whose SYNs were judged."""
+
+    def row(self, epoch: int) -> np.void | None:
+        """The row of one epoch, or None if the victim was quiet."""
+        for number, row in self.rows:
+            if number == epoch:
+                return row
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a detector looks at: one victim at the end of one epoch."""
+
+    track: Track
+    epoch: int
+    row: np.void | None
+    before: np.void | None
+    final: bool
+    baseline: Baseline
+
+    @property
+    def one_way(self) -> bool:
+        """The victim was never seen to send: only the inbound half can be judged."""
+        return self.track.sent == 0
+
+    def usual(self, metric: str) -> float | None:
+        """The victim's usual rate per second of one of ``baseline.METRICS``."""
+        row = self.row if self.row is not None else self.before
+        return None if row is None else self.baseline.usual(int(row["reference"]), metric, self.epoch)
+
+    def recent(self) -> list[np.void]:
+        """Rows of the last second, newest last."""
+        return [row for number, row in self.track.rows if number > self.epoch - EPOCHS_PER_SECOND]
+
+
+class Tracker:
+    """Tracks of every victim worth a look; at most ``MAX_TRACKS``, the stalest forgotten first."""
+
+    def __init__(self) -> None:
+        self._tracks: dict[Address, Track] = {}
+        self.baseline = Baseline()
+        self.received = 0
+        self.sent = 0
+
+    def views(self, summary: Summary) -> Iterator[View]:
+        """Views of all victims that are or were loaded; call ``close_epoch`` afterwards."""
+        victims, epoch = summary.victims, summary.epoch
+        if summary.gap:
+            self._forget_gap(epoch)
+        interesting = _interesting(victims)
+        for index in np.flatnonzero(interesting | self._tracked(victims)):
+            self._add(victims[index], epoch)
+        for track in list(self._tracks.values()):
+            row, before = track.row(epoch), track.row(epoch - 1)
+            if row is not None or before is not None:
+                yield View(track, epoch, row, before, summary.final, self.baseline)
+
+    def close_epoch(self, summary: Summary) -> None:
+        """Learn the epoch's rates and forget tracks that went quiet."""
+        packets = summary.victims["kinds"]
+        self.received += int(packets["packets"].sum())
+        self.sent += int(packets["out"].sum())
+        self.baseline.update(summary.victims, summary.epoch)
+        stale = [a for a, t in self._tracks.items() if not t.rows or t.rows[-1][0] < summary.epoch - KEEP]
+        for address in stale:
+            del self._tracks[address]
+        while len(self._tracks) > MAX_TRACKS:
+            del self._tracks[min(self._tracks, key=lambda a: self._tracks[a].rows[-1][0])]
+
+    def _tracked(self, victims: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+        if not self._tracks:
+            return np.zeros(len(victims), bool)
+        pairs = zip(victims["hi"].tolist(), victims["lo"].tolist(), strict=True)
+        return np.fromiter((pair in self._tracks for pair in pairs), bool, len(victims))
+
+    def _add(self, row: np.void, epoch: int) -> None:
+        address = (int(row["hi"]), int(row["lo"]))
+        track = self._tracks.setdefault(address, Track(address))
+        track.rows.append((epoch, row))
+        track.received += int(row["kinds"]["packets"].sum())
+        track.sent += int(row["kinds"]["out"].sum())
+
+    def _forget_gap(self, epoch: int) -> None:
+        """After a silence or a clock step, what lies outside the last second is no context any more."""
+        for track in self._tracks.values():
+            kept = [(n, row) for n, row in track.rows if epoch - KEEP < n < epoch]
+            track.rows.clear()
+            track.rows.extend(kept)
+
+
+def _interesting(victims: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    packets = victims["kinds"]["packets"]
+    busiest = np.maximum(packets[:, [SYN, UDP, ICMP]].max(axis=1, initial=0), victims["requests"])
+    interesting: np.ndarray = busiest >= _INTERESTING  # type: ignore[type-arg]
+    return interesting

@@ -1,0 +1,112 @@
+"""UDP and ICMP floods: packets that the victim neither asked for nor answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from .._native import hll_estimate
+from ..findings import Finding
+from ..model import Vector
+from .reflection import reflecting
+from .syn import port_shares
+from .track import CLASS_OTHER, CLASS_UDP, ICMP, UDP, View
+
+UDP_FLOOR = 250
+"""Unanswered UDP packets in an epoch (1,000 a second) when both directions are seen ..."""
+UDP_FLOOR_ONE_WAY = 500
+"""... and when only the inbound one is, where an answered service looks the same."""
+STREAM_SOURCES = 2
+STREAM_FLOOR = 1_250
+"""So few senders are a media stream or a copy below 5,000 a second ..."""
+STREAM_BULK_FLOOR = 12_500
+"""... and with full packets below 50,000 a second (600 Mbit/s)."""
+BULK_BYTES = 1_000
+ANSWER_REACH = 20
+"""Packets that one packet of the victim can have asked for (a window of QUIC or NFS)."""
+ICMP_FLOOR = 250
+ICMP_ERRORS_FLOOR = 1_000
+"""ICMP errors come back for what others forged; so many of them are a flood of their own."""
+
+
+def detect_udp(view: View) -> Iterator[Finding]:
+    """Judge one victim's UDP packets of an epoch, without what is reflection."""
+    row = view.row
+    if row is None or int(row["kinds"]["packets"][UDP]) < UDP_FLOOR // 2:
+        return
+    unasked = _unasked(view, row)
+    floor = _udp_floor(view, row)
+    if unasked < floor / 2:
+        return
+    kind = row["kinds"][UDP]
+    packets = int(kind["packets"])
+    yield Finding(
+        vector=Vector.UDP_FLOOD,
+        victim=view.track.address,
+        protocol="udp",
+        epoch=view.epoch,
+        over=unasked >= floor,
+        persist=1,
+        count=unasked,
+        bytes=int(int(kind["bytes"]) * unasked / packets),
+        first_ns=int(kind["first_ns"]),
+        last_ns=int(kind["last_ns"]),
+        baseline=view.usual("udp"),
+        facts={
+            "packets": float(packets),
+            "bogons": float(row["udp_bogons"]),
+            "answers": float(kind["out"]),
+            "sent": float(view.track.sent),
+        },
+        keys=port_shares(row["opened"], 17),
+        sources=row["sources"].reshape(4, -1)[CLASS_UDP],
+    )
+
+
+def _unasked(view: View, row: np.void) -> int:
+    """Packets beyond what the victim's own packets, to the same ports, can have asked for."""
+    asked = np.zeros(len(row["service"]), np.int64)
+    for recent in view.recent():
+        asked = np.maximum(asked, recent["service"]["out"])
+    excess = np.maximum(row["service"]["packets"].astype(np.int64) - ANSWER_REACH * asked, 0)
+    reflected = sum(int(bucket["packets"]) for bucket in reflecting(view, half=True))
+    return int(excess.sum()) - reflected
+
+
+def _udp_floor(view: View, row: np.void) -> int:
+    senders = hll_estimate(np.ascontiguousarray(row["sources"].reshape(4, -1)[CLASS_UDP]))
+    kind = row["kinds"][UDP]
+    if senders <= STREAM_SOURCES:
+        return STREAM_BULK_FLOOR if int(kind["bytes"]) >= BULK_BYTES * int(kind["packets"]) else STREAM_FLOOR
+    return UDP_FLOOR_ONE_WAY if view.one_way else UDP_FLOOR
+
+
+def detect_icmp(view: View) -> Iterator[Finding]:
+    """Judge one victim's ICMP packets of an epoch: no errors, no replies to its own echo requests."""
+    row = view.row
+    if row is None:
+        return
+    kind = row["kinds"][ICMP]
+    packets, errors, replies = int(kind["packets"]), int(row["icmp_errors"]), int(row["icmp_replies"])
+    if packets < ICMP_FLOOR // 2:
+        return
+    asked = replies if int(kind["out"]) >= replies // 2 else 0
+    flood = packets - asked - (errors if errors < ICMP_ERRORS_FLOOR else 0)
+    if flood < ICMP_FLOOR // 2:
+        return
+    yield Finding(
+        vector=Vector.ICMP_FLOOD,
+        victim=view.track.address,
+        protocol="icmp6" if view.track.address[0] else "icmp",
+        epoch=view.epoch,
+        over=flood >= ICMP_FLOOR,
+        persist=1,
+        count=flood,
+        bytes=int(int(kind["bytes"]) * flood / packets),
+        first_ns=int(kind["first_ns"]),
+        last_ns=int(kind["last_ns"]),
+        baseline=view.usual("icmp"),
+        facts={"packets": float(packets), "errors": float(errors), "sent": float(view.track.sent)},
+        sources=row["sources"].reshape(4, -1)[CLASS_OTHER],
+    )

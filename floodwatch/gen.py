@@ -1,0 +1,86 @@
+"""``floodwatch gen``: write a synthetic capture with its ground truth. Files only, never sends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+# synth brings NumPy and, on first use, scapy: both are imported in the bodies below, so that other commands
+# start quickly
+
+
+def _list(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    """Print the scenarios and leave."""
+    if not wanted:
+        return
+    from floodwatch.synth import describe
+
+    lines = describe()
+    width = max(map(len, lines))
+    for name, text in lines.items():
+        click.echo(f"{name:{width}}  {text}")
+    context.exit()
+
+
+def _scenario(_context: click.Context, _argument: click.Parameter, name: str) -> str:
+    """Accept ``syn-flood`` for ``syn_flood``; name the scenarios when there is no such one."""
+    from floodwatch.synth import SCENARIOS
+
+    name = name.replace("-", "_").lower()
+    if name not in SCENARIOS:
+        raise click.BadParameter(f"no scenario {name!r}; there are: {', '.join(SCENARIOS)}")
+    return name
+
+
+def _address(_context: click.Context, _option: click.Parameter, text: str) -> str:
+    import ipaddress
+
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not an IP address") from error
+
+
+@click.command()
+@click.option("--list", "wanted", is_flag=True, is_eager=True, expose_value=False, callback=_list,
+              help="List the scenarios and exit.")  # fmt: skip
+@click.argument("scenario", callback=_scenario)
+@click.option("-w", "--write", "path", required=True, type=click.Path(dir_okay=False, path_type=Path),
+              help="Capture to write (pcap; compressed when the name ends in .gz).")  # fmt: skip
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Same seed, same bytes."
+)
+@click.option("--pps", type=click.FloatRange(min=0, min_open=True),
+              help="Packets, requests or visitors a second; launch_day: 1000 is its own size.")  # fmt: skip
+@click.option(
+    "--duration", type=click.FloatRange(min=0, min_open=True), help="Seconds of the flood or crowd."
+)
+@click.option("--sources", type=click.IntRange(min=1), help="Number of flooding sources.")
+@click.option("--target", default="198.51.100.7", show_default=True, callback=_address,
+              help="Victim address; IPv6 for the SYN floods only.")  # fmt: skip
+@click.option("--snaplen", type=click.IntRange(min=64), default=262_144, show_default=True,
+              help="Bytes to keep of each frame.")  # fmt: skip
+def gen(
+    scenario: str,
+    path: Path,
+    seed: int,
+    pps: float | None,
+    duration: float | None,
+    sources: int | None,
+    target: str,
+    snaplen: int,
+) -> None:
+    """Write a capture of SCENARIO and its truth (NAME.truth.json). Files only, never sends."""
+    from floodwatch import synth
+
+    params = synth.Params(seed=seed, victim=target, pps=pps, duration=duration, sources=sources)
+    try:
+        truth = synth.make(scenario, path, params, snaplen)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    click.echo(f"{path}: {truth.packets} packets, {len(truth.floods)} floods, {len(truth.crowds)} crowds")
+
+
+if __name__ == "__main__":
+    gen()

@@ -1,0 +1,277 @@
+"""Records without logic, and every name that leaves the program.
+
+The JSON names of a report are the attribute names here; ``SCHEMA_REPORT`` is generated from these types.
+Times are nanoseconds of packet time since the Unix epoch inside the program and RFC 3339 UTC in every output.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+EPOCH_NS = 250_000_000
+"""Length of one epoch in nanoseconds."""
+
+SCHEMA_REPORT = "floodwatch.report/1"
+SCHEMA_EVENT = "floodwatch.event/1"
+
+
+AMPLIFIERS: tuple[tuple[int, str], ...] = (
+    (17, "qotd"), (19, "chargen"), (53, "dns"), (69, "tftp"), (111, "portmap"), (123, "ntp"),
+    (137, "netbios"), (161, "snmp"), (177, "xdmcp"), (389, "cldap"), (427, "slp"), (443, "dtls"),
+    (500, "isakmp"), (520, "rip"), (623, "ipmi"), (1194, "openvpn"), (1434, "mssql"), (1900, "ssdp"),
+    (3283, "ard"), (3389, "rdp"), (3478, "stun"), (3702, "wsd"), (4500, "isakmp"), (5351, "natpmp"),
+    (5353, "mdns"), (5683, "coap"), (9987, "teamspeak"), (10001, "ubiquiti"), (10074, "tp240"),
+    (11211, "memcached"), (27015, "steam"), (27960, "quake"), (30120, "fivem"), (32414, "plex"),
+    (33848, "jenkins"), (37810, "dvr"), (47808, "bacnet"),
+)  # fmt: skip
+"""(UDP source port, protocol) of known reflectors: CISA TA14-017A and the captures of StopDDoS."""
+
+
+class Vector(StrEnum):
+    """Attack classes that this version can name (contract: vectors)."""
+
+    SYN_FLOOD = "syn_flood"
+    HTTP_FLOOD = "http_flood"
+    UDP_FLOOD = "udp_flood"
+    ICMP_FLOOD = "icmp_flood"
+    CONNECTION_FLOOD = "connection_flood"
+    UNKNOWN_AMPLIFICATION = "unknown_amplification"
+    ARD_AMPLIFICATION = "ard_amplification"
+    BACNET_AMPLIFICATION = "bacnet_amplification"
+    CHARGEN_AMPLIFICATION = "chargen_amplification"
+    CLDAP_AMPLIFICATION = "cldap_amplification"
+    COAP_AMPLIFICATION = "coap_amplification"
+    DNS_AMPLIFICATION = "dns_amplification"
+    DTLS_AMPLIFICATION = "dtls_amplification"
+    DVR_AMPLIFICATION = "dvr_amplification"
+    FIVEM_AMPLIFICATION = "fivem_amplification"
+    IPMI_AMPLIFICATION = "ipmi_amplification"
+    ISAKMP_AMPLIFICATION = "isakmp_amplification"
+    JENKINS_AMPLIFICATION = "jenkins_amplification"
+    MDNS_AMPLIFICATION = "mdns_amplification"
+    MEMCACHED_AMPLIFICATION = "memcached_amplification"
+    MSSQL_AMPLIFICATION = "mssql_amplification"
+    NATPMP_AMPLIFICATION = "natpmp_amplification"
+    NETBIOS_AMPLIFICATION = "netbios_amplification"
+    NTP_AMPLIFICATION = "ntp_amplification"
+    OPENVPN_AMPLIFICATION = "openvpn_amplification"
+    PLEX_AMPLIFICATION = "plex_amplification"
+    PORTMAP_AMPLIFICATION = "portmap_amplification"
+    QOTD_AMPLIFICATION = "qotd_amplification"
+    QUAKE_AMPLIFICATION = "quake_amplification"
+    RDP_AMPLIFICATION = "rdp_amplification"
+    RIP_AMPLIFICATION = "rip_amplification"
+    SLP_AMPLIFICATION = "slp_amplification"
+    SNMP_AMPLIFICATION = "snmp_amplification"
+    SSDP_AMPLIFICATION = "ssdp_amplification"
+    STEAM_AMPLIFICATION = "steam_amplification"
+    STUN_AMPLIFICATION = "stun_amplification"
+    TEAMSPEAK_AMPLIFICATION = "teamspeak_amplification"
+    TFTP_AMPLIFICATION = "tftp_amplification"
+    TP240_AMPLIFICATION = "tp240_amplification"
+    UBIQUITI_AMPLIFICATION = "ubiquiti_amplification"
+    WSD_AMPLIFICATION = "wsd_amplification"
+    XDMCP_AMPLIFICATION = "xdmcp_amplification"
+
+
+Verdict = Literal["attack", "mixed", "crowd"]
+Origin = Literal["forged", "real", "reflected", "mixed", "unknown"]
+Severity = Literal["low", "medium", "high", "critical"]
+State = Literal["open", "ended", "cut"]
+Pattern = Literal["steady", "pulse", "carpet", "ramp"]
+Unit = Literal["packet/s", "req/s", "conn/s", "hello/s", "query/s", "record/s"]
+Action = Literal[
+    "none",
+    "observe",
+    "scale_out",
+    "syn_cookies",
+    "limit_victim",
+    "drop_signature",
+    "drop_reflector_port",
+    "limit_per_source",
+    "drop_sources",
+    "cap_unknown",
+]
+Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+Count = Annotated[int, Meta(ge=0)]
+Time = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$")]
+
+
+class Record(Struct, frozen=True):
+    """Base of every record: immutable; each subclass takes keywords only."""
+
+
+class Estimate(Record, frozen=True, kw_only=True):
+    """A count with the bounds that hold with 95 % probability."""
+
+    est: Count
+    lo: Count
+    hi: Count
+
+
+class ShareEstimate(Record, frozen=True, kw_only=True):
+    """A share between 0 and 1 with its bounds."""
+
+    est: Share
+    lo: Share
+    hi: Share
+
+
+class CountBounds(Record, frozen=True, kw_only=True):
+    """Guaranteed bounds of a count: never less than ``lo``, never more than ``hi``."""
+
+    lo: Count
+    hi: Count
+
+
+class TopSource(Record, frozen=True, kw_only=True):
+    """One source of a flood; ``cidr`` is what a rule would name (an IPv6 source is its /64)."""
+
+    cidr: str
+    share: Share
+    count: CountBounds
+
+
+class Sources(Record, frozen=True, kw_only=True):
+    """Who sent the flood, as far as packets can prove it. ``top`` is filled for real and reflected only."""
+
+    origin: Origin
+    distinct: Estimate
+    forged_share: ShareEstimate | None
+    top: tuple[TopSource, ...]
+
+
+class Victim(Record, frozen=True, kw_only=True):
+    """The address (and port, and path) under load. ``port`` is null when no port holds most of it."""
+
+    ip: str
+    port: int | None
+    protocol: str
+    path: str | None
+
+
+class Rate(Record, frozen=True, kw_only=True):
+    """``peak`` is the largest count in any one second of packet time, ``baseline`` the usual rate or null."""
+
+    peak: float
+    unit: Unit
+    baseline: float | None
+
+
+class Evidence(Record, frozen=True, kw_only=True):
+    """One measured fact behind the verdict, with the value that is usual and a sentence."""
+
+    name: str
+    value: float
+    usual: float | None
+    says: str
+
+
+class Advice(Record, frozen=True, kw_only=True):
+    """What to do, why, and what was done (``none`` unless the kernel confirmed it)."""
+
+    recommended: Action
+    why: str
+    taken: Action
+
+
+class CaptureInfo(Record, frozen=True, kw_only=True):
+    """Where the packets were seen and which share of them may be missing."""
+
+    interface: str | None
+    unseen_share: Share
+
+
+class Event(Record, frozen=True, kw_only=True):
+    """One flood or crowd: one record per victim and vector while it lasts."""
+
+    schema: Literal["floodwatch.event/1"] = "floodwatch.event/1"
+    id: str
+    input: str
+    seq: Count
+    vector: Vector
+    verdict: Verdict
+    severity: Severity
+    confidence: Share
+    state: State
+    pattern: tuple[Pattern, ...]
+    linked: tuple[str, ...]
+    capture: CaptureInfo
+    victim: Victim
+    first: Time
+    detected: Time
+    last: Time
+    rate: Rate
+    packets: Count
+    bytes: Count
+    sources: Sources
+    evidence: tuple[Evidence, ...]
+    action: Advice
+    timeline: tuple[float, ...]
+    """The event's rate from ``first`` to ``last`` in at most 60 equal steps, in ``rate.unit``."""
+
+
+class InputFault(Record, frozen=True, kw_only=True):
+    """Why a capture could not be read to its end; ``offset`` counts decompressed bytes."""
+
+    code: str
+    offset: int | None
+    message: str
+
+
+class Input(Record, frozen=True, kw_only=True):
+    """One capture: what was read from it, what could not be decoded, and where reading stopped."""
+
+    path: str
+    format: str | None
+    linktypes: tuple[str, ...]
+    packets: Count
+    bytes: Count
+    first: Time | None
+    last: Time | None
+    rejected: dict[str, Count]
+    one_way: bool
+    """True when for most loaded hosts only one direction was seen, so that no source can be proven real."""
+    error: InputFault | None
+
+
+class Tool(Record, frozen=True, kw_only=True):
+    """The program that made the report."""
+
+    name: Literal["floodwatch"]
+    version: str
+
+
+class Settings(Record, frozen=True, kw_only=True):
+    """The settings that change an answer. ``seeded`` tells that the hash key was given, never the key."""
+
+    profile: str
+    epoch_s: float
+    seeded: bool
+    filter: str | None
+
+
+class Totals(Record, frozen=True, kw_only=True):
+    """Sums over all inputs; ``skipped`` counts files in directories that are not captures."""
+
+    packets: Count
+    bytes: Count
+    duration_s: float
+    sources: Estimate
+    skipped: Count
+
+
+class Report(Record, frozen=True, kw_only=True):
+    """The answer of one scan (contract: ``floodwatch.report/1``)."""
+
+    schema: Literal["floodwatch.report/1"] = "floodwatch.report/1"
+    tool: Tool
+    complete: bool
+    inputs: tuple[Input, ...]
+    settings: Settings
+    totals: Totals
+    floods: tuple[Event, ...]
+    crowds: tuple[Event, ...]

@@ -1,0 +1,312 @@
+"""The report for people: one screen, plain words, never wider than the terminal.
+
+The text depends on nothing but the report and the arguments: the same capture always prints the same page.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+
+from floodwatch.model import Action, Event, Input, Origin, Report, Severity, Sources, Vector, Victim
+from floodwatch.report.escape import clip, flow, printable
+
+MIN_WIDTH = 40
+LABEL_END = 14
+"""Column at which the text of an event's lines starts."""
+SPARK_WIDTH = 24
+PATH_WIDTH = 120
+EVIDENCE_LINES = 2
+BARS_UNICODE = "▁▂▃▄▅▆▇█"
+BARS_ASCII = ".:-=#"
+
+COLORS: dict[Severity, str] = {"low": "36", "medium": "33", "high": "31", "critical": "1;31"}
+TITLES = {
+    Vector.SYN_FLOOD: "SYN flood",
+    Vector.HTTP_FLOOD: "HTTP flood",
+    Vector.UDP_FLOOD: "UDP flood",
+    Vector.ICMP_FLOOD: "ICMP flood",
+}
+CROWDS = {Vector.SYN_FLOOD: "crowd of new connections", Vector.HTTP_FLOOD: "crowd of HTTP clients"}
+SPELLINGS = {
+    "bacnet": "BACnet", "coap": "CoAP", "fivem": "FiveM", "jenkins": "Jenkins", "memcached": "memcached",
+    "natpmp": "NAT-PMP", "netbios": "NetBIOS", "openvpn": "OpenVPN", "plex": "Plex", "portmap": "portmap",
+    "quake": "Quake", "steam": "Steam", "teamspeak": "TeamSpeak", "ubiquiti": "Ubiquiti",
+    "unknown": "unknown",
+}  # fmt: skip
+"""Protocols that are not written in capitals."""
+TITLE_ENDS: dict[Origin, str] = {"forged": ", forged sources", "mixed": ", partly forged sources"}
+ORIGINS: dict[Origin, str] = {
+    "forged": "forged",
+    "real": "proven real by finished handshakes",
+    "reflected": "reflectors that answer forged requests",
+    "mixed": "some proven real, some forged",
+    "unknown": "not proven real",
+}
+ONE_WAY = "one direction only was captured: sources cannot be proven real"
+PATTERNS = {"pulse": "in pulses", "carpet": "across a whole prefix", "ramp": "rising slowly"}
+ADVICE: dict[Action, str] = {
+    "none": "nothing to do",
+    "observe": "keep watching, do not block yet",
+    "scale_out": "add capacity, do not block",
+    "syn_cookies": "let SYN cookies protect the victim (Linux has them on by default)",
+    "limit_victim": "limit the rate towards the victim",
+    "drop_signature": "drop the packets that carry the flood's signature",
+    "drop_reflector_port": "drop what comes from the reflectors' port",
+    "limit_per_source": "limit the rate of each source",
+    "drop_sources": "block the listed sources",
+    "cap_unknown": "cap the rate of clients that were not known before",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """How to print; bundles the arguments of ``render``."""
+
+    top: int
+    color: bool
+    unicode: bool
+    width: int
+
+    def safe(self, text: str) -> str:
+        return printable(text, unicode=self.unicode)
+
+    def prose(self, label: str, text: str) -> list[str]:
+        return self.row(label, self.safe(text).split(" "), gap=" ")
+
+    def row(self, label: str, pieces: Iterable[str], *, gap: str = "   ") -> list[str]:
+        """One labelled line of an event, continued under its text."""
+        first = f"    {label:<{LABEL_END - 4}}"
+        return flow(pieces, self.width, first=first, rest=" " * LABEL_END, gap=gap)
+
+
+def render(
+    report: Report, *, top: int = 5, color: bool = False, unicode: bool = False, width: int = 80
+) -> str:
+    """Describe ``report`` in lines of at most ``width`` columns (40 or more).
+
+    Args:
+        report: the answer of a scan.
+        top: how many sources to list for each event; 0 lists all.
+        color: add ANSI colour to the severities. Without it the text says the same.
+        unicode: allow characters beyond ASCII (bars, and names as they are).
+        width: columns of the terminal.
+    """
+    view = _View(top, color, unicode, max(width, MIN_WIDTH))
+    lines: list[str] = []
+    for item in report.inputs:
+        lines += [*_input(item, view), ""]
+    notes = _notes(report, view)
+    if notes:
+        lines += [*notes, ""]
+    days = {item.path: (item.first or "")[:10] for item in report.inputs}
+    for noun, title, events in (
+        ("FLOOD", _flood_title, report.floods),
+        ("CROWD", _crowd_title, report.crowds),
+    ):
+        if events:
+            lines += [*_section(noun, title, events, days, view), ""]
+    return "\n".join([*lines, _closing(report)]) + "\n"
+
+
+def _input(item: Input, view: _View) -> list[str]:
+    name = "(standard input)" if item.path == "-" else view.safe(item.path)
+    pieces = [name, f"{_compact(item.bytes, ' ')}B", _plural(item.packets, "packet")]
+    if item.first and item.last:
+        pieces.append(f"{item.first[:10]} {_span(item.first, item.last, item.first[:10], ' UTC')}")
+    lines = flow(pieces, view.width, rest="  ", gap="   ")
+    if item.packets:
+        rejected = sorted(item.rejected.items(), key=lambda pair: (-pair[1], pair[0]))
+        share = max(0.0, 1 - sum(count for _, count in rejected) / item.packets)
+        # Rounded down: 100 % must mean all of them.
+        decoded = [f"decoded {math.floor(share * 10_000) / 100:g} %"]
+        decoded += [f"{view.safe(why).replace('_', ' ')} {count:,}" for why, count in rejected if count]
+        lines += flow(decoded, view.width, rest="  ", gap="   ")
+    if item.error:
+        where = "" if item.error.offset is None else f" at byte {item.error.offset:,}"
+        words = view.safe(f"error{where}: {item.error.message} ({item.error.code})").split(" ")
+        lines += flow(words, view.width, rest="  ")
+    if item.one_way:
+        lines += flow(ONE_WAY.split(" "), view.width, rest="  ")
+    return lines
+
+
+def _notes(report: Report, view: _View) -> list[str]:
+    notes = []
+    if not report.complete:
+        notes.append("stopped before the end: this report covers only what was read until then")
+    if report.settings.filter:
+        notes.append(f"only packets that match: {view.safe(report.settings.filter)}")
+    if report.totals.skipped:
+        notes.append(f"skipped {_plural(report.totals.skipped, 'file')} that are not captures")
+    return [line for note in notes for line in flow(note.split(" "), view.width, rest="  ")]
+
+
+def _section(
+    noun: str, title: Callable[[Event], str], events: tuple[Event, ...], days: dict[str, str], view: _View
+) -> list[str]:
+    lines = [f"{len(events)} {noun}{'S' if len(events) != 1 else ''}"]
+    for number, event in enumerate(events, 1):
+        lines += _headline(number, title(event), event, view)
+        if len(days) > 1:
+            lines += view.row("capture", [view.safe(event.input)])
+        lines += _event(event, days.get(event.input, ""), view)
+    return lines
+
+
+def _headline(number: int, title: str, event: Event, view: _View) -> list[str]:
+    left = f"{number:>2}  {title}"
+    severity = event.severity.upper()
+    right = f"{severity:<8} confidence {event.confidence:.2f}"
+    *lines, last = flow(left.split(" "), view.width, rest="    ")
+    if len(last) + 1 + len(right) > view.width:
+        lines, last = [*lines, last], ""
+    if view.color:
+        padding = " " * (8 - len(severity))
+        painted = f"\x1b[{COLORS[event.severity]}m{severity}\x1b[0m{padding}"
+        return [*lines, last + " " * (view.width - len(last) - len(right)) + painted + right[8:]]
+    return [*lines, last + right.rjust(view.width - len(last))]
+
+
+def _flood_title(event: Event) -> str:
+    if event.vector.endswith("_amplification"):
+        protocol = event.vector.removesuffix("_amplification")
+        title = f"{SPELLINGS.get(protocol, protocol.upper())} amplification (reflection)"
+    else:
+        title = TITLES.get(event.vector) or event.vector.replace("_", " ").capitalize()
+        title += TITLE_ENDS.get(event.sources.origin, "")
+    return title + (", inside a crowd" if event.verdict == "mixed" else "")
+
+
+def _crowd_title(event: Event) -> str:
+    return CROWDS.get(event.vector, "crowd") + ", not an attack"
+
+
+def _event(event: Event, day: str, view: _View) -> list[str]:
+    ending = {"open": ", still going", "cut": ", the capture ends first", "ended": ""}[event.state]
+    where = [*_victim(event.victim, view), _span(event.first, event.last, day, ending)]
+    lines = view.row("victim", where) + view.row("rate", _rate(event, view)) + _sources(event.sources, view)
+    if event.capture.unseen_share >= 0.001:
+        lines += view.prose("unseen", f"up to {_percent(event.capture.unseen_share)} of the packets")
+    for index, fact in enumerate(event.evidence[:EVIDENCE_LINES]):
+        lines += view.prose("because" if index == 0 else "", fact.says)
+    why = event.action.why.rstrip(". ")
+    advice = ADVICE[event.action.recommended]
+    text = f"{why}. {advice[0].upper()}{advice[1:]}." if why else f"{advice}."
+    if event.action.taken != "none":
+        text += f" In force: {event.action.taken.replace('_', ' ')}."
+    return lines + view.prose("so", text)
+
+
+def _victim(victim: Victim, view: _View) -> list[str]:
+    address = view.safe(victim.ip)
+    if victim.port is None:
+        address += f" ({view.safe(victim.protocol)}, any port)"
+    elif "/" in address:
+        address += f" port {victim.port}"
+    else:
+        address = f"[{address}]:{victim.port}" if ":" in address else f"{address}:{victim.port}"
+    return [address, clip(view.safe(victim.path), PATH_WIDTH)] if victim.path else [address]
+
+
+def _rate(event: Event, view: _View) -> list[str]:
+    rate = event.rate
+    unit = "SYN/s" if event.vector is Vector.SYN_FLOOD else rate.unit
+    text = f"peak {_compact(rate.peak)} {unit}"
+    if rate.baseline is not None:
+        text += f", usual {_compact(rate.baseline)}"
+        text += f" (x{_compact(rate.peak / rate.baseline)})" if rate.baseline > 0 else ""
+    return [text, *(PATTERNS[word] for word in event.pattern if word in PATTERNS),
+            *_sparkline(event.timeline, BARS_UNICODE if view.unicode else BARS_ASCII)]  # fmt: skip
+
+
+def _sparkline(timeline: tuple[float, ...], bars: str) -> list[str]:
+    if len(timeline) < 2 or max(timeline) <= 0:
+        return []
+    count = min(SPARK_WIDTH, len(timeline))
+    edges = [index * len(timeline) // count for index in range(count + 1)]
+    # The highest value of each step, so that a short pulse stays visible.
+    peaks = [max(timeline[start:end]) for start, end in pairwise(edges)]
+    top = max(peaks)
+    return ["".join(bars[min(len(bars) - 1, int(max(0.0, peak) / top * len(bars)))] for peak in peaks)]
+
+
+def _sources(sources: Sources, view: _View) -> list[str]:
+    count = sources.distinct
+    error = max(count.hi - count.est, count.est - count.lo)
+    around = f"about {_compact(count.est)} (+-{_percent(error / max(count.est, 1))})"
+    phrases = [around if error else f"{count.est:,}", ORIGINS[sources.origin]]
+    if sources.forged_share is not None:
+        phrases.append(f"{_percent(sources.forged_share.est)} of the flood forged")
+    if sources.top:
+        phrases.append(f"the largest sends {_percent(sources.top[0].share)}")
+    lines = view.row("sources", [f"{phrase}," for phrase in phrases[:-1]] + phrases[-1:], gap=" ")
+    shown = sources.top[: view.top] if view.top else sources.top
+    if not shown:
+        return lines
+    listed = [f"{view.safe(source.cidr)} {_percent(source.share)}" for source in shown]
+    more = view.top and (len(sources.top) > view.top or count.lo > len(shown) >= view.top)
+    return lines + view.row("", [*listed, "(--top 0 lists all)"] if more else listed)
+
+
+def _closing(report: Report) -> str:
+    if report.floods:
+        return "Full detail: --format json"
+    partial = not report.complete or any(item.error for item in report.inputs)
+    return "No flood found in what could be read." if partial else "No flood found."
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _compact(value: float, gap: str = "") -> str:
+    """Two or three digits and a decimal prefix: 412k, 1.1k, 140."""
+    prefix = ""
+    for larger in "kMGT":
+        if value < 999.5:
+            break
+        value, prefix = value / 1000, larger
+    digits = f"{value:.1f}".removesuffix(".0") if value < 9.95 else f"{value:.0f}"
+    return f"{digits}{gap}{prefix}"
+
+
+def _percent(share: float) -> str:
+    value = share * 100
+    if 0 < value < 0.01:
+        return "<0.01 %"
+    if value < 9.95:
+        return f"{value:.2g} %"
+    return f"{value:.0f} %"
+
+
+def _span(first: str, last: str, day: str, ending: str) -> str:
+    """Two RFC 3339 times as clock times; the date only where it is not ``day``."""
+    seconds = max(0.0, (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds())
+    shown = [_clock(stamp, with_ms=seconds < 10) for stamp in (first, last)]
+    if first[:10] != day:
+        shown[0] = f"{first[:10]} {shown[0]}"
+    if last[:10] != first[:10]:
+        shown[1] = f"{last[:10]} {shown[1]}"
+    if ending == " UTC":
+        return f"{shown[0]} to {shown[1]} UTC ({_duration(seconds)})"
+    return f"{shown[0]} to {shown[1]} ({_duration(seconds)}{ending})"
+
+
+def _clock(stamp: str, *, with_ms: bool) -> str:
+    return stamp[11:19] + ((stamp[19:-1] or ".")[:4].ljust(4, "0") if with_ms else "")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 10:
+        return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    if hours >= 24:
+        return f"{hours // 24}d{hours % 24:02d}h"
+    if hours:
+        return f"{hours}h{minute:02d}m"
+    return f"{minute}m{second:02d}s" if minute else f"{second}s"

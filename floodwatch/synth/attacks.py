@@ -1,0 +1,98 @@
+"""Scenarios of one flood each, in front of people who browse."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from floodwatch.synth import bots, floods
+from floodwatch.synth.floods import Flood
+from floodwatch.synth.packets import SECOND, Trace
+from floodwatch.synth.stage import Params, staged_flood
+
+
+def syn_flood(trace: Trace, params: Params) -> None:
+    """SYNs to port 80 from forged addresses of the whole unicast space (or of IPv6, by --target)."""
+    floods.syn_flood(trace, staged_flood(trace, params, 4000, 6, None, 80))
+
+
+def syn_flood_random_ports(trace: Trace, params: Params) -> None:
+    """One forged SYN flood over thousands of destination ports of one address."""
+    flood = staged_flood(trace, params, 4000, 6, None, None)
+    ports = trace.rng.integers(1, 65536, round(flood.seconds * flood.pps))
+    syns = floods.syn_packets(trace, flood, ports, answered=0.0)
+    floods.record(trace, flood, "syn_flood", syns, origin="forged")
+
+
+def syn_flood_one_source(trace: Trace, params: Params) -> None:
+    """A SYN flood in which every packet names the same source, which never completes a handshake."""
+    flood = staged_flood(trace, replace(params, sources=1), 3000, 6, 1, 80)
+    syns = floods.syn_packets(trace, flood, 80)
+    floods.record(trace, flood, "syn_flood", syns, origin="unknown")
+
+
+def pulse(trace: Trace, params: Params) -> None:
+    """A forged SYN flood that is on for 1 s and off for 2 s, three times and more: one flood."""
+    flood = staged_flood(trace, params, 4000, 9, None, 80)
+    waves = range(max(1, int(flood.seconds // 3)))
+    parts = [
+        floods.syn_packets(trace, replace(flood, start=flood.start + wave * 3 * SECOND, seconds=1.0), 80)
+        for wave in waves
+    ]
+    floods.record(trace, flood, "syn_flood", np.concatenate(parts), origin="forged", pattern="pulse")
+
+
+def http_flood(trace: Trace, params: Params) -> None:
+    """40 real bots ask for one path 2000 times a second and more, on old and new connections."""
+    script = bots.Script(path="/search")
+    bots.http_flood(trace, staged_flood(trace, params, 2200, 5, 40, 80), script)
+
+
+def http_flood_low_rate(trace: Trace, params: Params) -> None:
+    """600 real bots ask for /login twice a second each, and for nothing else."""
+    script = bots.Script(path="/login", gap_s=0.43)
+    bots.low_rate_flood(trace, staged_flood(trace, params, 1200, 8, 600, 80), script)
+
+
+def udp_flood(trace: Trace, params: Params) -> None:
+    """Random UDP payloads from forged sources to random ports."""
+    floods.udp_flood(trace, staged_flood(trace, params, 4000, 5, None, None))
+
+
+def icmp_flood(trace: Trace, params: Params) -> None:
+    """Echo requests from forged sources."""
+    floods.icmp_flood(trace, staged_flood(trace, params, 4000, 5, None, None))
+
+
+def dns_amplification(trace: Trace, params: Params) -> None:
+    """Large answers to ANY that nobody asked, partly in fragments, from 1500 open resolvers."""
+    floods.dns_amplification(trace, staged_flood(trace, params, 2500, 5, 1500, None))
+
+
+def ntp_amplification(trace: Trace, params: Params) -> None:
+    """Monlist replies from 800 time servers."""
+    floods.ntp_amplification(trace, staged_flood(trace, params, 4000, 5, 800, 80))
+
+
+def ssdp_amplification(trace: Trace, params: Params) -> None:
+    """Search answers from 3000 home routers."""
+    floods.ssdp_amplification(trace, staged_flood(trace, params, 4000, 5, 3000, None))
+
+
+def memcached_amplification(trace: Trace, params: Params) -> None:
+    """Datagrams of 1400 bytes from 500 memcached servers."""
+    floods.memcached_amplification(trace, staged_flood(trace, params, 4000, 5, 500, 80))
+
+
+def burst(trace: Trace, params: Params) -> None:
+    """4000 reflected NTP packets within 23 ms, and nothing else in the capture."""
+    flood = Flood(params.victim, 80, trace.start, params.duration or 0.023, params.pps or 4000 / 0.023,
+                  params.sources or 700)  # fmt: skip
+    floods.ntp_amplification(trace, flood)
+
+
+def zero_duration(trace: Trace, params: Params) -> None:
+    """10000 UDP packets that all carry the same time."""
+    flood = Flood(params.victim, None, trace.start, 1e-9, params.pps or 1e13, params.sources)
+    floods.udp_flood(trace, replace(flood, pps=1e13), sizes=(64, 128))

@@ -1,0 +1,113 @@
+"""Floods by real machines: completed handshakes, real requests, one path and nothing else of the site."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from floodwatch.synth.addresses import parse, public4, texts
+from floodwatch.synth.floods import Flood, record
+from floodwatch.synth.packets import SECOND, Trace
+from floodwatch.synth.people import AGENTS, http_reply, http_request
+from floodwatch.synth.tcp import REQUEST, converse, dial, schedule
+from floodwatch.synth.truth import peak
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What each bot repeats; ``keep_alive`` is the mean number of requests on a kept connection."""
+
+    method: str = "GET"
+    path: str = "/"
+    host: str = "chat.example"
+    body: bytes = b""
+    keep_alive: int = 30
+    single_share: float = 0.3
+    """Share of the requests that come on a connection of their own."""
+    gap_s: float = 0.02
+    reply: str = "200 OK"
+    reply_bytes: int = 700
+
+
+def http_flood(trace: Trace, flood: Flood, script: Script, bots: Array | None = None) -> Array:
+    """``flood.pps`` requests a second from ``flood.sources`` real bots. Returns the packets of the bots."""
+    rng = trace.rng
+    if bots is None:
+        bots = public4(rng, flood.sources or 40, 1.1)
+    per_conn = _requests_per_connection(rng, flood, script)
+    # the last connections are cut off by the end of the flood, so they start early enough to be of use
+    start = flood.start + np.sort(rng.integers(0, int(flood.seconds * 0.93 * SECOND), len(per_conn)))
+    client = np.concatenate([rng.permutation(bots), rng.choice(bots, max(0, len(start) - len(bots)))])[
+        : len(start)
+    ]
+    conns = dial(trace, start, client, parse(flood.victim)[1], flood.port or 80, rtt_ms=60.0)
+    return _run(trace, flood, script, conns, per_conn)
+
+
+def _requests_per_connection(rng: np.random.Generator, flood: Flood, script: Script) -> Array:
+    total = flood.pps * flood.seconds * 1.12
+    single = np.ones(round(total * script.single_share), np.int64)
+    long = 2 + rng.poisson(
+        script.keep_alive - 2, max(1, round(total * (1 - script.single_share) / script.keep_alive))
+    )
+    return rng.permutation(np.concatenate([single, long]))
+
+
+def _run(trace: Trace, flood: Flood, script: Script, conns: Array, per_conn: Array) -> Array:
+    rng, end = trace.rng, flood.start + int(flood.seconds * SECOND)
+    reqs = np.zeros(int(per_conn.sum()), REQUEST)
+    reqs["conn"] = np.repeat(np.arange(len(conns)), per_conn)
+    agents = AGENTS[:2]
+    rows = trace.pool.add_all(
+        [http_request(script.method, script.path, script.host, a, script.body) for a in agents]
+    )
+    reqs["pay"] = rng.choice(rows, len(conns))[reqs["conn"]]
+    reqs["length"] = trace.pool.lengths()[reqs["pay"]]
+    reqs["reply"] = trace.pool.add(http_reply(script.reply, "text/html"))
+    reqs["reply_length"], reqs["service"] = (
+        script.reply_bytes,
+        rng.gamma(2, 3, len(reqs)) * 1_000_000 + 400_000,
+    )
+    reqs["gap"] = rng.gamma(4, script.gap_s / 4, len(reqs)) * SECOND
+    reqs = schedule(conns, reqs, until=end)
+    sent = converse(trace, conns, reqs)
+    record(trace, flood, "http_flood", sent, origin="real", unit="req/s", path=script.path,
+           requests=len(reqs), peak_per_second=peak(reqs["t"]), sources=texts(conns["client"]))  # fmt: skip
+    return sent
+
+
+def low_rate_flood(trace: Trace, flood: Flood, script: Script) -> Array:
+    """Every bot keeps one connection and asks about ``flood.pps / flood.sources`` times a second."""
+    rng = trace.rng
+    bots = public4(rng, flood.sources or 600, 1.1)
+    each = flood.pps / len(bots)
+    conns = dial(trace, flood.start + rng.integers(0, SECOND, len(bots)), bots, parse(flood.victim)[1],
+                 flood.port or 80, rtt_ms=60.0)  # fmt: skip
+    per_conn = np.full(len(bots), max(1, round(flood.seconds * each * 1.2)))
+    return _run(trace, flood, script, conns, per_conn)
+
+
+def probing(trace: Trace, flood: Flood, endpoints: int = 60) -> Array:
+    """One source walks end points and parameters at ``flood.pps`` requests a second; most do not exist."""
+    rng = trace.rng
+    bots = public4(rng, 1)
+    count = max(1, round(flood.seconds * flood.pps))
+    names = ("users", "keys", "admin", "debug", "export", "chat", "files", "tokens", "config", "health")
+    paths = [f"/api/v{i % 3 + 1}/{names[i % len(names)]}?id={i * 7 % 100}&page={i}" for i in range(endpoints)]
+    rows = trace.pool.add_all(
+        [http_request("GET", path, "chat.example", "python-requests/2.32") for path in paths]
+    )
+    conns = dial(trace, np.full(1, flood.start), bots, parse(flood.victim)[1], flood.port or 80)
+    conns["rtt"] = 40_000_000
+    reqs = np.zeros(count, REQUEST)
+    reqs["pay"] = rows[np.arange(count) % endpoints]
+    reqs["length"] = trace.pool.lengths()[reqs["pay"]]
+    reqs["reply"] = trace.pool.add(http_reply("404 Not Found", "application/json"))
+    reqs["reply_length"], reqs["service"] = 220, 2_000_000
+    reqs["gap"] = np.maximum(rng.gamma(6, 1 / 6, count) / flood.pps * SECOND - 42_000_000, 1_000_000)
+    return converse(trace, conns, schedule(conns, reqs))

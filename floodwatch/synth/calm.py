@@ -1,0 +1,149 @@
+"""Scenarios without a flood, among them those that look like one: a crowd, a scan, a busy server."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from floodwatch.synth import bots
+from floodwatch.synth.addresses import parse, public4
+from floodwatch.synth.floods import Flood
+from floodwatch.synth.packets import ACK, RST, SECOND, SYN, Array, Trace, arrivals
+from floodwatch.synth.people import Habits, Site, browse, build_site, download, lookups, shells
+from floodwatch.synth.stage import DNS_SERVER, LEAD, Params, background, side_note
+from floodwatch.synth.templates import Head
+from floodwatch.synth.truth import CrowdTruth, span
+
+SHELL_HOST = "198.51.100.22"
+OFFICE = "203.0.113.9"
+
+
+def clean(trace: Trace, params: Params) -> None:
+    """Ordinary web, DNS, SSH, a download and an office behind one address; no flood."""
+    seconds, rng = params.duration or 10.0, trace.rng
+    trace.stop = trace.at(seconds)
+    site = build_site(trace, parse(params.victim)[1], 80, "chat.example")
+    starts = arrivals(rng, trace.start, seconds, params.pps or 12)
+    clients = public4(rng, len(starts))
+    browse(trace, site, starts, clients)
+    office = arrivals(rng, trace.start, seconds, 40 / seconds)
+    browse(trace, site, office, np.full(len(office), parse(OFFICE)[1], np.uint64), Habits(pages=4))
+    resolvers = public4(rng, 60)
+    asked = arrivals(rng, trace.start, seconds, 40)
+    queries = lookups(trace, parse(DNS_SERVER)[1], asked, rng.choice(resolvers, len(asked)))
+    admins = public4(rng, 5)
+    shells(trace, parse(SHELL_HOST)[1], arrivals(rng, trace.start, seconds / 2, 10 / seconds)[:5], admins, 40)
+    loader = public4(rng, 1)
+    download(trace, site, trace.at(1.0), loader, 3_000_000)
+    others = np.array([parse(OFFICE)[1], *loader], np.uint64)
+    everyone = np.concatenate([clients, admins, queries["src"], others])
+    trace.truth.add_clients(everyone, known=True)
+
+
+def grow_crowd(
+    trace: Trace, site: Site, victim: str, usual: float, timeline: tuple[float, float, float], habits: Habits
+) -> Array:
+    """New visitors at ``usual`` a second until the lead ends, then more, tenfold after the rise.
+
+    ``timeline`` holds seconds: the lead, the rise that follows it, the end of the capture. Returns the
+    clients who came early enough to be known before anything happens.
+    """
+    lead, rise, end = timeline
+    rng, trace.stop = trace.rng, trace.at(end)
+    at, rate = _growing_arrivals(rng, usual, lead, rise, end)
+    starts = trace.start + (at * SECOND).astype(np.int64)
+    clients = public4(rng, len(starts))
+    sent = browse(trace, site, starts, clients, replace(habits, load=1 + 9 * np.clip(rate - 0.3, 0, 1)))
+    sent = sent[(sent["t"] >= trace.at(lead)) & (sent["t"] <= trace.stop)]
+    trace.truth.crowds.append(
+        CrowdTruth(
+            victim_ip=victim,
+            victim_port=site.port,
+            requests=int((sent["plen"] > 0).sum()),
+            client_count=int((at >= lead).sum()),
+            **span(sent["t"]),
+        )
+    )
+    trace.truth.add_clients(clients)
+    early = clients[at < lead - 1]
+    trace.truth.add_clients(early, known=True)
+    return early
+
+
+def _growing_arrivals(
+    rng: np.random.Generator, usual: float, lead: float, rise: float, end: float
+) -> tuple[Array, Array]:
+    """Arrival times in seconds, and the rate at each as a share of the highest: ten times ``usual``."""
+    # thinning: draw at the highest rate, keep each arrival with its share of it
+    at = np.sort(rng.random(round(10 * usual * end))) * end
+    rate = 0.1 + 0.9 * np.clip((at - lead) / rise, 0, 1)
+    kept = rng.random(len(at)) < rate
+    return at[kept], rate[kept]
+
+
+def crowd(trace: Trace, params: Params) -> None:
+    """Ten times the usual visitors within 12 s: all of them people, the server grows slow."""
+    site = build_site(trace, parse(params.victim)[1], 80, "chat.example")
+    peak, seconds = params.pps or 80.0, params.duration or 25.0
+    grow_crowd(trace, site, params.victim, peak / 10, (5.0, 12.0, seconds), Habits(size_scale=0.5))
+
+
+def port_scan(trace: Trace, params: Params) -> None:
+    """One scanner tries 1000 ports twice; the closed ones answer with RST. Not a flood."""
+    background(trace, params.victim, 6.0)
+    rng, victim = trace.rng, parse(params.victim)[1]
+    scanner = public4(rng, 1)
+    ports = np.concatenate([rng.permutation(np.arange(1, 1001)), rng.permutation(np.arange(1, 1001))])
+    t = trace.at(LEAD) + np.arange(len(ports)) * 500_000
+    common = {"src": scanner[0], "dst": victim, "dport": ports, "sport": 44321}
+    syns = trace.add(t, head=Head.SYN_BARE, flags=SYN, win=1024, **common)
+    syns["seq"] = rng.integers(0, 1 << 32, len(t))
+    closed = ~np.isin(ports, (22, 80, 443))
+    reply = trace.add(t + 40_000, out=True, src=victim, dst=scanner[0], sport=ports, dport=44321)
+    reply["ack"] = syns["seq"] + 1
+    reply["head"] = np.where(closed, Head.TCP, Head.SYN_ACK)
+    reply["flags"] = np.where(closed, RST | ACK, SYN | ACK)
+    trace.add(t[~closed] + 30_000_000, head=Head.TCP_PADDED, flags=RST, seq=syns["seq"][~closed] + 1,
+              **common | {"dport": ports[~closed]})  # fmt: skip
+    side_note(trace.truth.scans, "port_scan", params.victim, syns)
+
+
+def busy_dns(trace: Trace, params: Params) -> None:
+    """10000 queries a second at an authoritative server, every one of them answered. Not a flood."""
+    resolvers = public4(trace.rng, params.sources or 2000)
+    t = arrivals(trace.rng, trace.start, params.duration or 3.0, params.pps or 10_000)
+    queries = lookups(trace, parse(params.victim)[1], t, trace.rng.choice(resolvers, len(t)), names=400)
+    trace.truth.add_clients(queries["src"], known=True)
+
+
+def bulk_download(trace: Trace, params: Params) -> None:
+    """Three clients fetch files of some 12 MB each as fast as they can. Not a flood."""
+    site = build_site(trace, parse(params.victim)[1], 80, "files.example")
+    clients = public4(trace.rng, params.sources or 3)
+    download(trace, site, trace.at(0.5), clients, 12_000_000)
+    background(trace, params.victim, params.duration or 4.0)
+    trace.truth.add_clients(clients, known=True)
+
+
+def office_nat(trace: Trace, params: Params) -> None:
+    """300 people behind one address browse the site. Not a flood."""
+    rng, seconds = trace.rng, params.duration or 12.0
+    site = build_site(trace, parse(params.victim)[1], 80, "chat.example")
+    starts = arrivals(rng, trace.start, seconds, (params.sources or 300) / seconds)
+    office = np.full(len(starts), parse(OFFICE)[1], np.uint64)
+    browse(trace, site, starts, office, Habits(size_scale=0.5))
+    trace.truth.add_clients(office[:1], known=True)
+
+
+def one_client_loop(trace: Trace, params: Params) -> None:
+    """One client calls one end point 133 times a second, each time on a new connection. Not a flood."""
+    seconds = params.duration or 8.0
+    background(trace, params.victim, seconds + 1.0)
+    client = public4(trace.rng, 1)
+    flood = Flood(params.victim, 80, trace.at(1.0), seconds, params.pps or 133.0, 1)
+    script = bots.Script(path="/api/v1/poll", single_share=1.0, keep_alive=2)
+    sent = bots.http_flood(trace, flood, script, client)
+    trace.truth.floods.clear()  # the same packets as a flood of bots, but nobody floods
+    side_note(trace.truth.loops, "poll", params.victim, sent)
+    trace.truth.add_clients(client, known=True)

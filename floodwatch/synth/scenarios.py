@@ -1,0 +1,35 @@
+"""The list of scenarios: a new one is one function and one name here."""
+
+from __future__ import annotations
+
+from floodwatch.synth import attacks, calm, story
+from floodwatch.synth.stage import Scenario
+
+SCENARIOS: dict[str, Scenario] = {
+    function.__name__: function
+    for function in (
+        story.launch_day,
+        calm.clean,
+        calm.crowd,
+        calm.port_scan,
+        calm.busy_dns,
+        calm.bulk_download,
+        calm.office_nat,
+        calm.one_client_loop,
+        attacks.syn_flood,
+        attacks.syn_flood_random_ports,
+        attacks.syn_flood_one_source,
+        attacks.pulse,
+        attacks.http_flood,
+        attacks.http_flood_low_rate,
+        attacks.udp_flood,
+        attacks.icmp_flood,
+        attacks.dns_amplification,
+        attacks.ntp_amplification,
+        attacks.ssdp_amplification,
+        attacks.memcached_amplification,
+        attacks.burst,
+        attacks.zero_duration,
+    )
+}
+"""Scenario name to the function that fills the trace; the first line of its docstring describes it."""

@@ -1,0 +1,143 @@
+"""Frame headers and protocol payloads, built once by scapy; NumPy stamps the copies (see render.py)."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cache
+from typing import Any
+
+GATEWAY_MAC = "02:00:5e:00:53:01"
+SERVER_MAC = "02:00:5e:00:53:02"
+
+
+class Head(IntEnum):
+    """Which header a packet wears."""
+
+    TCP = 0
+    SYN_LINUX = 1
+    SYN_WINDOWS = 2
+    SYN_PHONE = 3
+    SYN_BARE = 4
+    """What a raw-socket tool sends: no options, padded to 60 bytes by Ethernet."""
+    SYN_ACK = 5
+    UDP = 6
+    ICMP_REQUEST = 7
+    ICMP_REPLY = 8
+    FRAGMENT = 9
+    """The second and later fragments of a UDP datagram: IP header only."""
+    SYN6 = 10
+    SYN_ACK6 = 11
+    TCP_PADDED = 12
+    """A received segment without payload: 54 bytes padded to 60."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Header bytes of one kind; ``network`` is the length of all IP layers in them, padding excluded."""
+
+    frame: bytes
+    version: int
+    protocol: str
+    network: int
+
+    @property
+    def transport(self) -> int:
+        """Offset of the transport header in the frame."""
+        return 34 if self.version == 4 else 54
+
+
+_NOP = ("NOP", None)
+_SACK = ("SAckOK", b"")
+_OPTIONS: dict[Head, list[tuple[str, Any]]] = {
+    Head.SYN_LINUX: [("MSS", 1460), _SACK, _NOP, _NOP, _NOP, ("WScale", 7)],
+    Head.SYN_WINDOWS: [("MSS", 1460), _NOP, ("WScale", 8), _NOP, _NOP, _SACK],
+    Head.SYN_PHONE: [("MSS", 1400), _NOP, ("WScale", 6), _SACK, ("EOL", None), ("EOL", None)],
+    Head.SYN_ACK: [("MSS", 1460), _NOP, _NOP, _SACK, _NOP, ("WScale", 7)],
+    Head.SYN6: [("MSS", 1440), _NOP, ("WScale", 8), _NOP, _NOP, _SACK],
+    Head.SYN_ACK6: [("MSS", 1440), _NOP, _NOP, _SACK, _NOP, ("WScale", 7)],
+}
+"""TCP options of the heads that carry any."""
+
+
+def _scapy() -> Any:
+    # scapy takes most of a second to import and logs about routes of this host, which no capture depends on
+    logging.getLogger("scapy.runtime").setLevel(logging.ERROR)
+    import scapy.all
+
+    return scapy.all
+
+
+@cache
+def templates() -> tuple[Template, ...]:
+    """One template a ``Head``, in its order."""
+    return tuple(_template(head) for head in Head)
+
+
+def _template(head: Head) -> Template:
+    s = _scapy()
+    v6 = head in (Head.SYN6, Head.SYN_ACK6)
+    lower = s.IPv6(src="2001:db8::1", dst="2001:db8::2") if v6 else s.IP(src="192.0.2.1", dst="192.0.2.2")
+    protocol = "tcp"
+    if head is Head.UDP:
+        packet, protocol = lower / s.UDP(), "udp"
+    elif head in (Head.ICMP_REQUEST, Head.ICMP_REPLY):
+        packet, protocol = lower / s.ICMP(type=8 if head is Head.ICMP_REQUEST else 0), "icmp"
+    elif head is Head.FRAGMENT:
+        lower.proto, packet, protocol = 17, lower, "fragment"
+    else:
+        packet = lower / s.TCP(options=_OPTIONS.get(head, []))
+    body = bytes(packet)
+    link = bytes(s.Ether(src=GATEWAY_MAC, dst=SERVER_MAC, type=0x86DD if v6 else 0x0800))
+    padding = bytes(60 - len(link) - len(body)) if head in (Head.SYN_BARE, Head.TCP_PADDED) else b""
+    return Template(link + body + padding, 6 if v6 else 4, protocol, len(body))
+
+
+def dns_query(name: str, kind: str = "A") -> bytes:
+    """A DNS query with id 0."""
+    s = _scapy()
+    return bytes(s.DNS(id=0, rd=1, qd=s.DNSQR(qname=name, qtype=kind)))
+
+
+def dns_answer(name: str, address: str) -> bytes:
+    """The authoritative answer to ``dns_query`` with one address, id 0."""
+    s = _scapy()
+    record = s.DNSRR(rrname=name, type="A", ttl=300, rdata=address)
+    return bytes(s.DNS(id=0, qr=1, aa=1, rd=1, qd=s.DNSQR(qname=name, qtype="A"), an=record))
+
+
+def dns_any_answer(name: str, size: int) -> bytes:
+    """An answer to an ANY query of about ``size`` bytes, id 0: TXT records, as abused zones hold them."""
+    s = _scapy()
+    text = s.DNSRR(
+        rrname=name, type="TXT", ttl=3600, rdata=[b"v=spf1 include:_spf.example -all ".ljust(230, b"x")]
+    )
+    count = max(1, (size - 40) // 250)
+    query = s.DNSQR(qname=name, qtype="ALL")
+    return bytes(s.DNS(id=0, qr=1, ra=1, rd=1, qd=query, an=[text] * count))
+
+
+def ntp_monlist() -> bytes:
+    """One NTP mode 7 monlist reply: six entries of 72 bytes, 440 bytes in all."""
+    return bytes((0xD7, 0, 3, 42, 0, 6, 0, 72)) + bytes(range(72)) * 6
+
+
+def ssdp_reply(target: str) -> bytes:
+    """The answer of a home router to an SSDP search; ``target`` is what the device says it is."""
+    lines = (
+        "HTTP/1.1 200 OK",
+        "CACHE-CONTROL: max-age=120",
+        f"ST: {target}",
+        f"USN: uuid:7d1f9a6e-2c1b-4f0e-9d5a-0c8e5f4b21aa::{target}",
+        "EXT:",
+        "SERVER: Linux/3.4 UPnP/1.0 MiniUPnPd/1.9",
+        "LOCATION: http://192.168.1.1:5000/rootDesc.xml",
+    )
+    return "\r\n".join((*lines, "", "")).encode()
+
+
+def memcached_reply(sequence: int, total: int) -> bytes:
+    """One UDP datagram of a memcached answer: the 8-byte frame header (request id 0), then data."""
+    header = b"\0\0" + sequence.to_bytes(2, "big") + total.to_bytes(2, "big") + b"\0\0"
+    return header + (b"VALUE page 0 1048576\r\n" if sequence == 0 else b"")

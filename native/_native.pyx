@@ -1,0 +1,279 @@
+"""The native engine: bytes of a capture in, one summary per epoch out. See floodwatch/_native.pyi."""
+
+cimport cython
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
+
+from fw cimport *
+
+import numpy as np
+
+ERRORS = {
+    FW_BAD_MAGIC: "bad_magic",
+    FW_BAD_RECORD: "bad_record",
+    FW_BAD_BLOCK: "bad_block",
+    FW_BAD_INTERFACE: "bad_interface",
+    FW_BAD_SECTION: "bad_section",
+    FW_LIMIT: "limit",
+}
+NEED_MORE = FW_NEED_MORE
+REJECTS = ("unknown_linktype", "not_ip", "truncated", "bad_ip", "bad_transport", "nested")
+
+
+cdef object _dtype(const fw_field *fields, size_t count, size_t itemsize):
+    """A NumPy dtype from the layout table; records inside an array field follow their parent."""
+    cdef size_t i
+    inner = {}
+    outer = []
+    for i in range(count):
+        name, fmt, parent = fields[i].name.decode(), fields[i].format.decode(), fields[i].parent.decode()
+        form = (fmt, fields[i].count) if fields[i].count else fmt
+        if parent:
+            inner.setdefault(parent, (fields[i].stride, []))[1].append((name, form, fields[i].offset))
+        else:
+            outer.append((name, fmt, fields[i].count, fields[i].offset))
+    formats = []
+    for name, fmt, n, _ in outer:
+        if name in inner:
+            stride, members = inner[name]
+            fmt = np.dtype({"names": [m[0] for m in members], "formats": [m[1] for m in members],
+                            "offsets": [m[2] for m in members], "itemsize": stride})
+        formats.append((fmt, n) if n else fmt)
+    return np.dtype({"names": [o[0] for o in outer], "formats": formats,
+                     "offsets": [o[3] for o in outer], "itemsize": itemsize})
+
+
+VICTIM_DTYPE = _dtype(FW_VICTIM_LAYOUT, FW_VICTIM_FIELDS, sizeof(fw_victim))
+HEAVY_DTYPE = _dtype(FW_HEAVY_LAYOUT, FW_HEAVY_FIELDS, sizeof(fw_heavy))
+
+
+cdef fw_key _key(bytes key) except *:
+    cdef fw_key out
+    if len(key) != 16:
+        raise ValueError("the hash key takes 16 bytes")
+    memcpy(&out.k0, <const char *>key, 8)
+    memcpy(&out.k1, <const char *>key + 8, 8)
+    return out
+
+
+@cython.final
+cdef class Batch:
+    cdef fw_batch raw
+    cdef object owner  # keeps the bytes alive that HTTP paths point into
+
+    def __cinit__(self, uint32_t capacity):
+        if capacity == 0:
+            raise ValueError("a batch holds at least one packet")
+        self.raw.capacity = capacity
+        self.raw.packets = <fw_packet *>calloc(capacity, sizeof(fw_packet))
+        self.raw.http = <fw_http *>calloc(capacity, sizeof(fw_http))
+        if self.raw.packets == NULL or self.raw.http == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        free(self.raw.packets)
+        free(self.raw.http)
+
+    def __len__(self):
+        return self.raw.count
+
+
+@cython.final
+cdef class Decoder:
+    cdef fw_decoder *raw
+    cdef object filter_owner
+
+    def __cinit__(self, bytes key):
+        cdef fw_key k = _key(key)
+        self.raw = <fw_decoder *>calloc(1, sizeof(fw_decoder))
+        if self.raw == NULL:
+            raise MemoryError
+        fw_decoder_init(self.raw, &k)
+
+    def __dealloc__(self):
+        free(self.raw)
+
+    def set_filter(self, uintptr_t function, programs, owner):
+        self.raw.filter.count = 0
+        for linktype, program in programs[:FW_LINKTYPES_SEEN]:
+            self.raw.filter.linktypes[self.raw.filter.count] = linktype
+            self.raw.filter.programs[self.raw.filter.count] = <const void *><uintptr_t>program
+            self.raw.filter.count += 1
+        self.raw.filter.run = <fw_filter_fn>function
+        self.filter_owner = owner
+
+    def fill(self, block, size_t start, Batch batch):
+        cdef Py_buffer view
+        cdef size_t pos = start
+        cdef int code
+        PyObject_GetBuffer(block, &view, PyBUF_SIMPLE)
+        try:
+            if start > <size_t>view.len:
+                raise ValueError("start lies behind the block")
+            with nogil:
+                code = fw_decoder_fill(self.raw, <const uint8_t *>view.buf, view.len, &pos, &batch.raw)
+        finally:
+            PyBuffer_Release(&view)
+        batch.owner = block
+        return code, pos
+
+    @property
+    def why(self):
+        return self.raw.walker.why.decode()
+
+    @property
+    def format(self):
+        return {FW_FORMAT_PCAP: "pcap", FW_FORMAT_PCAPNG: "pcapng"}.get(self.raw.walker.format)
+
+    @property
+    def linktypes(self):
+        return tuple(self.raw.linktypes[i] for i in range(self.raw.linktype_count))
+
+    @property
+    def rejected(self):
+        return {name: self.raw.rejected[i] for i, name in enumerate(REJECTS) if self.raw.rejected[i]}
+
+    @property
+    def offset(self):
+        return self.raw.offset
+
+    @property
+    def need(self):
+        return self.raw.need
+
+    @property
+    def packets(self):
+        return self.raw.frames
+
+    @property
+    def bytes(self):
+        return self.raw.bytes
+
+    @property
+    def filtered(self):
+        return self.raw.filtered
+
+    @property
+    def first_ns(self):
+        return self.raw.first_ns if self.raw.frames else None
+
+    @property
+    def last_ns(self):
+        return self.raw.last_ns if self.raw.frames else None
+
+
+@cython.final
+cdef class Engine:
+    cdef fw_engine *raw
+
+    def __cinit__(self):
+        self.raw = <fw_engine *>calloc(1, sizeof(fw_engine))
+        if self.raw == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        free(self.raw)
+
+    def observe(self, Batch batch, uint32_t start):
+        cdef uint32_t taken
+        if start > batch.raw.count:
+            raise ValueError("start lies behind the batch")
+        with nogil:
+            taken = fw_engine_observe(self.raw, &batch.raw, start)
+        return taken
+
+    def victims(self, uint32_t least):
+        """Slots of this epoch with at least `least` packets towards them, by address."""
+        cdef fw_victims *t = &self.raw.victims
+        cdef fw_slot *slot
+        cdef uint32_t i, k, total, n = 0
+        cdef bytearray out = bytearray(t.touched_count * sizeof(fw_victim))
+        cdef char *to = out
+        for i in range(t.touched_count):
+            slot = &t.slots[t.touched[i]]
+            total = 0
+            for k in range(11):
+                total += slot.v.kinds[k].packets
+            if total < least:
+                continue
+            slot.v.reference = fw_slot_reference(t, slot)
+            memcpy(to + n * sizeof(fw_victim), &slot.v, sizeof(fw_victim))
+            n += 1
+        rows = np.frombuffer(out, dtype=VICTIM_DTYPE, count=n)
+        return rows[np.lexsort((rows["lo"], rows["hi"]))]
+
+    def heavy(self):
+        """The heavy-hitter table of the open window, free entries left out, in table order."""
+        cdef fw_topk *t = &self.raw.heavy
+        cdef uint32_t i, k, n = 0
+        cdef bytearray out = bytearray(FW_TOPK_SETS * FW_TOPK_WAYS * sizeof(fw_heavy))
+        cdef char *to = out
+        for i in range(FW_TOPK_SETS):
+            for k in range(FW_TOPK_WAYS):
+                if t.sets[i][k].pair_hash:
+                    memcpy(to + n * sizeof(fw_heavy), &t.sets[i][k], sizeof(fw_heavy))
+                    n += 1
+        return np.frombuffer(out, dtype=HEAVY_DTYPE, count=n)
+
+    def window_ends(self, Batch batch, uint32_t following):
+        return bool(fw_engine_window_ends(self.raw, _next(batch, following)))
+
+    def close_epoch(self, Batch batch, uint32_t following):
+        fw_engine_close_epoch(self.raw, _next(batch, following))
+
+    @property
+    def epoch(self):
+        return self.raw.epoch
+
+    @property
+    def epoch_packets(self):
+        return self.raw.epoch_packets
+
+    @property
+    def epoch_bytes(self):
+        return self.raw.epoch_bytes
+
+    @property
+    def first_ns(self):
+        return self.raw.first_ns
+
+    @property
+    def last_ns(self):
+        return self.raw.last_ns
+
+    @property
+    def gap(self):
+        return self.raw.gap
+
+    @property
+    def late(self):
+        return self.raw.late
+
+    @property
+    def unslotted(self):
+        return self.raw.victims.unslotted
+
+    def total_sources(self):
+        return bytes(self.raw.total_sources[:1 << FW_TOTAL_HLL_P])
+
+
+cdef const fw_packet *_next(Batch batch, uint32_t following):
+    """The packet that opens the next epoch, or NULL at the end of the capture."""
+    return &batch.raw.packets[following] if following < batch.raw.count else NULL
+
+
+def hll_estimate(registers):
+    """Distinct count of 2^p one-byte HyperLogLog registers (any p from 4 to 16)."""
+    cdef Py_buffer view
+    cdef double estimate
+    PyObject_GetBuffer(registers, &view, PyBUF_SIMPLE)
+    try:
+        p = view.len.bit_length() - 1
+        if view.len != 1 << p or not 4 <= p <= 16:
+            raise ValueError("the number of registers is no power of two from 16 to 65536")
+        estimate = fw_hll_estimate(<const uint8_t *>view.buf, p)
+    finally:
+        PyBuffer_Release(&view)
+    return estimate

@@ -1,0 +1,78 @@
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+cdef extern from "fw_decode.h" nogil:
+    enum: FW_NEED_MORE, FW_BAD_MAGIC, FW_BAD_RECORD, FW_BAD_BLOCK, FW_BAD_INTERFACE, FW_BAD_SECTION, FW_LIMIT
+    enum: FW_REJECTS, FW_LINKTYPES_SEEN, FW_SLOTS, FW_TOPK_SETS, FW_TOPK_WAYS, FW_TOTAL_HLL_P
+    enum: FW_FORMAT_PCAP, FW_FORMAT_PCAPNG
+
+    struct fw_key:
+        uint64_t k0, k1
+    struct fw_packet:
+        uint64_t ts_ns
+    struct fw_http:
+        uint8_t what
+    struct fw_batch:
+        uint32_t count, capacity, http_count
+        fw_packet *packets
+        fw_http *http
+    struct fw_walker:
+        int format
+        const char *why
+    ctypedef unsigned (*fw_filter_fn)(const void *, const unsigned char *, unsigned, unsigned)
+    struct fw_filter:
+        fw_filter_fn run
+        const void *programs[8]
+        uint16_t linktypes[8]
+        uint32_t count
+    struct fw_decoder:
+        fw_key key
+        fw_walker walker
+        fw_filter filter
+        uint64_t offset, frames, bytes, filtered, first_ns, last_ns, need
+        uint64_t rejected[6]
+        uint32_t linktype_count
+        uint16_t linktypes[8]
+    void fw_decoder_init(fw_decoder *, const fw_key *)
+    int fw_decoder_fill(fw_decoder *, const uint8_t *, size_t, size_t *, fw_batch *)
+
+    struct fw_heavy:
+        uint64_t pair_hash
+    struct fw_topk:
+        fw_heavy sets[1024][8]
+        uint64_t evicted
+    struct fw_kind_count:
+        uint32_t packets
+    struct fw_victim:
+        uint32_t reference
+        fw_kind_count kinds[11]
+    struct fw_slot:
+        uint8_t used
+        fw_victim v
+    struct fw_victims:
+        uint32_t *touched
+        uint32_t touched_count
+        uint64_t unslotted, evicted
+        fw_slot *slots
+    struct fw_engine:
+        uint64_t epoch, epoch_packets, epoch_bytes, first_ns, last_ns, gap, late
+        uint8_t *total_sources
+        fw_topk heavy
+        fw_victims victims
+    void fw_engine_init(fw_engine *)
+    uint32_t fw_engine_observe(fw_engine *, const fw_batch *, uint32_t)
+    void fw_engine_close_epoch(fw_engine *, const fw_packet *)
+    int fw_engine_window_ends(const fw_engine *, const fw_packet *)
+    uint32_t fw_slot_reference(const fw_victims *, const fw_slot *)
+
+cdef extern from "fw_hll.h" nogil:
+    double fw_hll_estimate(const uint8_t *, unsigned)
+
+cdef extern from "fw_layout.h" nogil:
+    struct fw_field:
+        const char *name
+        const char *format
+        size_t offset, count, stride
+        const char *parent
+    const fw_field FW_VICTIM_LAYOUT[]
+    const fw_field FW_HEAVY_LAYOUT[]
+    const size_t FW_VICTIM_FIELDS, FW_HEAVY_FIELDS

@@ -1,0 +1,85 @@
+#include "fw_decode.h"
+
+void fw_decoder_init(struct fw_decoder *d, const struct fw_key *key)
+{
+    memset(d, 0, sizeof *d);
+    d->key = *key;
+    d->first_ns = UINT64_MAX;
+    fw_walker_init(&d->walker);
+}
+
+static void note_linktype(struct fw_decoder *d, uint16_t linktype)
+{
+    for (uint32_t i = 0; i < d->linktype_count; i++)
+        if (d->linktypes[i] == linktype)
+            return;
+    if (d->linktype_count < FW_LINKTYPES_SEEN)
+        d->linktypes[d->linktype_count++] = linktype;
+}
+
+/* No program (NULL): the expression cannot match on this link type. A link type that is not in the table passes,
+ * for the decoder rejects it by name. */
+static int wanted(const struct fw_filter *f, const struct fw_frame *frame)
+{
+    for (uint32_t i = 0; i < f->count; i++)
+        if (f->linktypes[i] == frame->linktype)
+            return f->programs[i] && f->run(f->programs[i], frame->data, frame->len, frame->caplen) != 0;
+    return 1;
+}
+
+static void account(struct fw_decoder *d, struct fw_frame *f)
+{
+    if (f->ts_ns == 0) /* a simple packet block has no time of its own */
+        f->ts_ns = d->previous_ns;
+    d->previous_ns = f->ts_ns;
+    d->frames++;
+    d->bytes += f->len;
+    d->first_ns = f->ts_ns < d->first_ns ? f->ts_ns : d->first_ns;
+    d->last_ns = f->ts_ns > d->last_ns ? f->ts_ns : d->last_ns;
+    if (FW_UNLIKELY(d->linktype_count == 0 || d->linktypes[0] != f->linktype))
+        note_linktype(d, f->linktype);
+}
+
+static void decode(struct fw_decoder *d, const struct fw_frame *f, struct fw_batch *b)
+{
+    struct fw_packet *p = &b->packets[b->count];
+    const uint8_t *payload = NULL;
+    int reject = fw_packet_decode(&d->key, f, p, &payload);
+    if (FW_UNLIKELY(reject)) {
+        d->rejected[reject - 1]++;
+        return;
+    }
+    p->ts_ns = f->ts_ns;
+    p->bytes = f->len;
+    if (p->kind <= FW_TCP_ODD && p->captured >= 8 && fw_http_likely(payload)) {
+        struct fw_http *h = &b->http[b->http_count];
+        if (fw_http_parse(&d->key, payload, p->captured, h) != FW_HTTP_NONE)
+            p->http = ++b->http_count;
+    }
+    b->count++;
+}
+
+int fw_decoder_fill(struct fw_decoder *d, const uint8_t *block, size_t size, size_t *pos, struct fw_batch *b)
+{
+    struct fw_frame frame;
+    size_t need = 0;
+    b->count = b->http_count = 0;
+    while (b->count < b->capacity) {
+        size_t before = *pos;
+        int rc = fw_walker_next(&d->walker, block, size, pos, &need, &frame);
+        if (FW_UNLIKELY(rc < 0)) {
+            d->need = need;
+            return rc;
+        }
+        d->offset += *pos - before;
+        if (FW_UNLIKELY(rc == 0))
+            continue;
+        if (FW_UNLIKELY(d->filter.run != NULL) && !wanted(&d->filter, &frame)) {
+            d->filtered++;
+            continue;
+        }
+        account(d, &frame);
+        decode(d, &frame, b);
+    }
+    return 0;
+}

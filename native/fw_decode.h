@@ -1,0 +1,41 @@
+/* Bytes of a capture -> a batch of decoded, hashed packets, with everything that is counted about reading. */
+#ifndef FW_DECODE_H
+#define FW_DECODE_H
+
+#include "fw_epoch.h"
+
+#define FW_LINKTYPES_SEEN 8u
+
+/* libpcap's filter function: (program, bytes, wire length, captured length) -> 0 drops the frame. */
+typedef unsigned (*fw_filter_fn)(const void *program, const unsigned char *data, unsigned len, unsigned caplen);
+
+struct fw_filter {
+    fw_filter_fn run; /* NULL: no filter */
+    const void *programs[FW_LINKTYPES_SEEN];
+    uint16_t linktypes[FW_LINKTYPES_SEEN];
+    uint32_t count;
+};
+
+struct fw_decoder {
+    struct fw_key key;
+    struct fw_walker walker;
+    struct fw_filter filter;
+    uint64_t offset;              /* bytes consumed of the capture */
+    uint64_t frames, bytes;       /* walked (after the filter): records, and their wire bytes */
+    uint64_t filtered;            /* frames that the filter did not want */
+    uint64_t first_ns, last_ns;   /* earliest and latest time stamp */
+    uint64_t previous_ns;
+    uint64_t rejected[FW_REJECTS];
+    uint64_t need;                /* bytes the next record takes, when the block ended inside it */
+    uint32_t linktype_count;
+    uint16_t linktypes[FW_LINKTYPES_SEEN];
+};
+
+void fw_decoder_init(struct fw_decoder *d, const struct fw_key *key);
+
+/* Fill the batch from block[*pos..size). Returns 0 when the batch is full, FW_NEED_MORE when the block is
+ * used up to *pos, or a negative fw_err for wrong bytes at *pos. The batch is valid in every case, as long as
+ * the block is. */
+int fw_decoder_fill(struct fw_decoder *d, const uint8_t *block, size_t size, size_t *pos, struct fw_batch *batch);
+
+#endif

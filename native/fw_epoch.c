@@ -1,0 +1,161 @@
+#include "fw_epoch.h"
+
+#define GROUP 32u /* packets whose lines are fetched ahead together */
+
+/* Does the packet belong to a later epoch (or, after a clock step, to an earlier one)? Small steps back are
+ * reordering and count in the open epoch; a run of packets far behind is a clock that was set. */
+static int leaves_epoch(struct fw_engine *e, const struct fw_packet *p)
+{
+    uint64_t start = e->epoch * FW_EPOCH_NS;
+    if (FW_LIKELY(p->ts_ns - start < FW_EPOCH_NS)) {
+        e->behind_run = 0;
+        return 0;
+    }
+    if (p->ts_ns >= start)
+        return 1;
+    if (start - p->ts_ns <= FW_BEHIND_NS) {
+        e->behind_run = 0;
+        e->late++;
+        return 0;
+    }
+    e->late++;
+    return ++e->behind_run >= FW_BEHIND_RUN;
+}
+
+static void count_heavy(struct fw_engine *e, const struct fw_packet *p, const struct fw_http *h, uint64_t pair,
+                        uint32_t estimate, uint32_t victim, int proven)
+{
+    struct fw_heavy *s = fw_topk_admit(&e->heavy, pair, estimate);
+    if (!s)
+        return;
+    s->source = p->bits & FW_V6 ? p->src.hi : p->src.lo;
+    s->v6 = (p->bits & FW_V6) != 0;
+    s->victim = victim;
+    s->packets++;
+    s->bytes += p->bytes;
+    s->udp += p->kind == FW_UDP;
+    s->proven |= (uint8_t)proven;
+    if (!h || h->what != FW_HTTP_REQUEST)
+        return;
+    s->requests++;
+    s->assets += h->asset;
+    s->repeats += s->requests > 1 && s->last_path == (uint16_t)h->path_hash;
+    s->last_path = (uint16_t)h->path_hash;
+    s->paths |= 1ULL << (h->path_hash >> 58);
+}
+
+/* Tell victim and source what the handshake table saw. Returns 1 when the packet proves its source. */
+static int count_flow(struct fw_engine *e, const struct fw_packet *p, struct fw_slot *to, struct fw_slot *from)
+{
+    uint32_t w = 0;
+    enum fw_flow_news news = fw_flow_observe(&e->flows, p, &w);
+    if (news == FW_FLOW_NOTHING)
+        return 0;
+    if (to) {
+        to->v.syn_flows += news == FW_FLOW_NEW_SYN ? w : 0;
+        to->v.syn_again += news == FW_FLOW_AGAIN_SYN ? w : 0;
+        to->v.syn_copies += news == FW_FLOW_COPIED_SYN ? w : 0;
+        to->v.finished += news == FW_FLOW_FINISHED ? w : 0;
+        to->v.followed += news == FW_FLOW_FOLLOWED ? w : 0;
+    }
+    if (from) {
+        from->v.synack_flows += news == FW_FLOW_SYNACK ? w : 0;
+        from->v.refused += news == FW_FLOW_REFUSED ? w : 0;
+    }
+    return news == FW_FLOW_FINISHED || news == FW_FLOW_PROVEN;
+}
+
+static void observe_one(struct fw_engine *e, const struct fw_batch *b, const struct fw_packet *p, uint64_t pair)
+{
+    const struct fw_http *h = p->http ? &b->http[p->http - 1] : NULL;
+    int proven = 0;
+    e->epoch_packets++;
+    e->epoch_bytes += p->bytes;
+    if (e->epoch_packets == 1)
+        e->first_ns = p->ts_ns;
+    e->last_ns = p->ts_ns;
+    fw_hll_add(e->total_sources, FW_TOTAL_HLL_P, p->src_hash);
+    struct fw_slot *to = fw_victim_admit(&e->victims, p->dst_hash, &p->dst);
+    struct fw_slot *from = fw_victim_find(&e->victims, p->sender_hash, &p->src);
+    if (p->kind <= FW_ACK)
+        proven = count_flow(e, p, to, from);
+    if (to) {
+        fw_victim_in(&e->victims, to, p, h);
+        uint32_t requests = h != NULL && h->what == FW_HTTP_REQUEST;
+        uint32_t estimate = fw_cm_add(&e->pairs, pair, p->bytes, requests);
+        /* Singletons stay out: the gate lies above what collisions alone give a key. */
+        if (FW_UNLIKELY(estimate > 8 + 3 * (uint32_t)(e->pairs.packets >> 16)))
+            count_heavy(e, p, h, pair, estimate, fw_slot_reference(&e->victims, to), proven);
+    }
+    if (from)
+        fw_victim_out(&e->victims, from, p, h);
+}
+
+uint32_t fw_engine_observe(struct fw_engine *e, const struct fw_batch *b, uint32_t start)
+{
+    uint64_t pairs[GROUP];
+    if (FW_UNLIKELY(!e->started && start < b->count)) {
+        e->started = 1;
+        e->epoch = b->packets[start].ts_ns / FW_EPOCH_NS;
+    }
+    for (uint32_t at = start; at < b->count; at += GROUP) {
+        uint32_t n = fw_min32(GROUP, b->count - at);
+        for (uint32_t i = 0; i < n; i++) {
+            const struct fw_packet *p = &b->packets[at + i];
+            pairs[i] = fw_pair_hash(p->src_hash, p->dst_hash);
+            fw_cm_prefetch(&e->pairs, pairs[i]);
+        }
+        for (uint32_t i = 0; i < n; i++) {
+            const struct fw_packet *p = &b->packets[at + i];
+            if (FW_UNLIKELY(leaves_epoch(e, p)))
+                return at + i - start;
+            observe_one(e, b, p, pairs[i]);
+        }
+    }
+    return b->count - start;
+}
+
+/* Heavy-hitter windows end on epoch boundaries only; the caller reads the table before closing. */
+static void end_window(struct fw_engine *e)
+{
+    fw_cm_clear(&e->pairs);
+    fw_topk_clear(&e->heavy);
+    e->window_epochs = 0;
+    e->window_packets = 0;
+}
+
+/* The number of the epoch after the open one. */
+static uint64_t next_epoch(const struct fw_engine *e, const struct fw_packet *next)
+{
+    return next ? next->ts_ns / FW_EPOCH_NS : e->epoch + 1;
+}
+
+static uint64_t gap_before(const struct fw_engine *e, uint64_t epoch)
+{
+    return epoch > e->epoch ? epoch - e->epoch - 1 : UINT64_MAX;
+}
+
+int fw_engine_window_ends(const struct fw_engine *e, const struct fw_packet *next)
+{
+    return e->window_epochs + 1 >= FW_WINDOW_EPOCHS ||
+           e->window_packets + e->epoch_packets >= FW_WINDOW_PACKETS ||
+           gap_before(e, next_epoch(e, next)) >= FW_GAP_EPOCHS;
+}
+
+void fw_engine_close_epoch(struct fw_engine *e, const struct fw_packet *next)
+{
+    int ends = fw_engine_window_ends(e, next);
+    e->window_packets += e->epoch_packets;
+    e->window_epochs++;
+    uint64_t epoch = next_epoch(e, next);
+    e->gap = gap_before(e, epoch);
+    e->epoch = epoch;
+    e->behind_run = 0;
+    fw_victim_close_epoch(&e->victims, ends);
+    fw_flow_close_epoch(&e->flows);
+    if (ends)
+        end_window(e);
+    e->epoch_packets = e->epoch_bytes = 0;
+}
+
+void fw_engine_init(struct fw_engine *e) { memset(e, 0, sizeof *e); }

@@ -1,0 +1,63 @@
+/* The set of sketches of one analysis: observe packets, close epochs, summarise.
+ *
+ * Single writer. Packets arrive in batches (decoded, hashed and stamped by fw_decode_fill); the engine stops
+ * at the first packet that belongs to a later epoch, so that the caller can read the summary first. Packet
+ * time is the only clock.
+ *
+ * Memory is fixed: about 2 MiB count-min, 0.5 MiB heavy hitters, 1 MiB handshakes, 6 MiB victim slots. */
+#ifndef FW_EPOCH_H
+#define FW_EPOCH_H
+
+#include "fw_countmin.h"
+#include "fw_flow.h"
+#include "fw_topk.h"
+#include "fw_victim.h"
+
+#define FW_EPOCH_NS 250000000ULL
+#define FW_GAP_EPOCHS 60u     /* a longer silence closes the windows once */
+#define FW_WINDOW_EPOCHS 32u  /* a heavy-hitter window: 8 s, or the first epoch end after ... */
+#define FW_WINDOW_PACKETS (1u << 20)
+#define FW_TOTAL_HLL_P 12u    /* distinct sources of the whole capture: 1.6 % */
+#define FW_BEHIND_NS 1000000000ULL /* older than this is another clock, not reordering ... */
+#define FW_BEHIND_RUN 64u     /* ... once so many packets in a row say so */
+
+struct fw_batch {
+    uint32_t count, capacity, http_count;
+    struct fw_packet *packets; /* capacity entries */
+    struct fw_http *http;      /* capacity entries; path pointers into the block that was decoded */
+};
+
+struct fw_engine {
+    uint64_t epoch;            /* number since 1970 of the open epoch */
+    uint64_t epoch_packets, epoch_bytes;
+    uint64_t first_ns, last_ns; /* of the open epoch */
+    uint64_t gap;              /* epochs without a packet before the open one; UINT64_MAX after a time step */
+    uint64_t window_packets, late;
+    uint32_t window_epochs, behind_run;
+    uint8_t started;
+    uint8_t total_sources[1 << FW_TOTAL_HLL_P];
+    struct fw_countmin pairs;  /* (source, victim) */
+    struct fw_topk heavy;
+    struct fw_flows flows;
+    struct fw_victims victims;
+};
+
+/* Count batch->packets[start..] up to the end of the open epoch. Returns how many were taken; fewer than
+ * there are means: close the epoch, then go on. */
+uint32_t fw_engine_observe(struct fw_engine *e, const struct fw_batch *batch, uint32_t start);
+
+/* Will closing the open epoch also end (and clear) the heavy-hitter window? */
+int fw_engine_window_ends(const struct fw_engine *e, const struct fw_packet *next);
+
+/* Close the open epoch after its summary was read; `next` is the first packet of the next one, or NULL. */
+void fw_engine_close_epoch(struct fw_engine *e, const struct fw_packet *next);
+
+void fw_engine_init(struct fw_engine *e);
+
+/* The pair hash under which a source's traffic to a victim is counted. */
+static inline uint64_t fw_pair_hash(uint64_t src_hash, uint64_t dst_hash)
+{
+    return fw_mix64(src_hash + FW_ROTL(dst_hash, 23));
+}
+
+#endif

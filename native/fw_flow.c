@@ -1,0 +1,132 @@
+#include "fw_flow.h"
+
+static struct fw_flow *find(struct fw_flows *t, uint64_t hash)
+{
+    struct fw_flow *set = t->sets[hash & (FW_FLOW_SETS - 1)];
+    for (unsigned i = 0; i < FW_FLOW_WAYS; i++)
+        if (set[i].hash == hash && set[i].state != FW_FLOW_FREE)
+            return &set[i];
+    return NULL;
+}
+
+/* Take a place for a new flow: a free one, else one that is not finished, else the older. */
+static struct fw_flow *insert(struct fw_flows *t, uint64_t hash)
+{
+    struct fw_flow *set = t->sets[hash & (FW_FLOW_SETS - 1)], *place = &set[0];
+    for (unsigned i = 1; i < FW_FLOW_WAYS; i++) {
+        int finished = place->state == FW_FLOW_DONE, other = set[i].state == FW_FLOW_DONE;
+        if (set[i].state == FW_FLOW_FREE || (finished && !other) ||
+            (finished == other && place->state != FW_FLOW_FREE && set[i].epoch < place->epoch))
+            place = &set[i];
+    }
+    memset(place, 0, sizeof *place);
+    place->hash = hash;
+    place->epoch = t->epoch;
+    place->weight_log2 = t->rate_log2;
+    if (++t->inserted >= FW_FLOW_BUSY && t->rate_log2 < 32) {
+        t->rate_log2++;
+        t->inserted = 0;
+    }
+    return place;
+}
+
+static inline uint32_t ticks(const struct fw_packet *p) { return (uint32_t)(p->ts_ns >> 20); }
+
+static enum fw_flow_news on_syn(struct fw_flows *t, uint64_t hash, const struct fw_packet *p, uint32_t *weight)
+{
+    struct fw_flow *f = find(t, hash);
+    if (f && f->client_seq == p->seq) {
+        *weight = 1u << f->weight_log2;
+        return ticks(p) - f->opened < FW_FLOW_COPY_TICKS ? FW_FLOW_COPIED_SYN : FW_FLOW_AGAIN_SYN;
+    }
+    if (!fw_flow_sampled(hash, t->rate_log2))
+        return FW_FLOW_NOTHING;
+    if (!f)
+        f = insert(t, hash);
+    f->state = FW_FLOW_OPENING;
+    f->client_seq = p->seq;
+    f->opened = ticks(p);
+    f->followed = f->refused = 0;
+    f->epoch = t->epoch;
+    *weight = 1u << f->weight_log2;
+    return FW_FLOW_NEW_SYN;
+}
+
+static enum fw_flow_news on_synack(struct fw_flows *t, uint64_t hash, const struct fw_packet *p, uint32_t *weight)
+{
+    struct fw_flow *f = find(t, hash);
+    if (!f) { /* the SYN was not captured; the answer still can prove a source */
+        if (!fw_flow_sampled(hash, t->rate_log2))
+            return FW_FLOW_NOTHING;
+        f = insert(t, hash);
+        f->state = FW_FLOW_OPENING;
+        f->client_seq = p->ack - 1;
+    }
+    if (f->state != FW_FLOW_OPENING || p->ack != f->client_seq + 1)
+        return FW_FLOW_NOTHING;
+    f->state = FW_FLOW_ANSWERED;
+    f->server_next = p->seq + 1;
+    *weight = 1u << f->weight_log2;
+    return FW_FLOW_SYNACK;
+}
+
+/* Does a client's packet fit the connection? Both numbers must lie within 1 MiB of the last ones, so a blind
+ * forger who knows the ports still fails with probability 1 - 2^-22. */
+static int in_window(struct fw_flow *f, const struct fw_packet *p)
+{
+    int32_t seq = (int32_t)(p->seq - f->client_seq), ack = (int32_t)(p->ack - f->server_next);
+    const int32_t reach = 1 << 20;
+    if (seq < -reach || seq > reach || ack < -reach || ack > reach)
+        return 0;
+    f->client_seq = seq > 0 ? p->seq : f->client_seq;
+    f->server_next = ack > 0 ? p->ack : f->server_next;
+    return 1;
+}
+
+static enum fw_flow_news on_other(struct fw_flow *f, const struct fw_packet *p, uint32_t *weight)
+{
+    *weight = 1u << f->weight_log2;
+    if (f->state == FW_FLOW_DONE)
+        return in_window(f, p) ? FW_FLOW_PROVEN : FW_FLOW_NOTHING;
+    if (p->kind == FW_RST) {
+        if (f->state != FW_FLOW_OPENING || f->refused || p->ack != f->client_seq + 1)
+            return FW_FLOW_NOTHING;
+        f->refused = 1;
+        return FW_FLOW_REFUSED;
+    }
+    if (f->state == FW_FLOW_ANSWERED && p->ack == f->server_next && p->seq == f->client_seq + 1) {
+        f->state = FW_FLOW_DONE;
+        return FW_FLOW_FINISHED;
+    }
+    if (f->state == FW_FLOW_OPENING && !f->followed && p->seq == f->client_seq + 1) {
+        f->followed = 1;
+        return FW_FLOW_FOLLOWED;
+    }
+    return FW_FLOW_NOTHING;
+}
+
+enum fw_flow_news fw_flow_observe(struct fw_flows *t, const struct fw_packet *p, uint32_t *weight)
+{
+    uint64_t hash = fw_flow_hash(p);
+    if (!fw_flow_sampled(hash, t->lookup_log2))
+        return FW_FLOW_NOTHING;
+    if (p->kind == FW_SYN)
+        return on_syn(t, hash, p, weight);
+    if (p->kind == FW_SYNACK)
+        return on_synack(t, hash, p, weight);
+    struct fw_flow *f = find(t, hash);
+    return f ? on_other(f, p, weight) : FW_FLOW_NOTHING;
+}
+
+void fw_flow_close_epoch(struct fw_flows *t)
+{
+    if (t->inserted < FW_FLOW_CALM && t->rate_log2 > 0)
+        t->rate_log2--;
+    t->inserted = 0;
+    t->epoch++;
+    uint8_t low = t->next_lookup_log2 < t->rate_log2 ? t->next_lookup_log2 : t->rate_log2;
+    t->next_lookup_log2 = t->rate_log2;
+    t->lookup_log2 = low;
+}
+
+void fw_flow_clear(struct fw_flows *t) { memset(t, 0, sizeof *t); }

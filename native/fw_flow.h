@@ -1,0 +1,68 @@
+/* Handshakes of a sample of the TCP flows: which SYNs were answered, finished, refused or sent twice.
+ *
+ * The sample is by keyed flow hash, the same for both directions: a flow is in it when the top `rate_log2`
+ * bits of its hash are zero. The rate halves when an epoch brings more new flows than the table should take
+ * (Gibbons' distinct sampling), so a flood cannot flush it; each flow carries the weight 2^rate_log2 that it
+ * had when it came in, and sums of weights are unbiased estimates. Below 8,192 new flows an epoch the sample
+ * is everything and the sums are exact.
+ *
+ * A finished handshake is proof of a real source: its ACK number equals the ISN + 1 of a SYN-ACK that was
+ * seen to leave (RFC 9293, 3.5), which a blind forger hits with probability 2^-32. */
+#ifndef FW_FLOW_H
+#define FW_FLOW_H
+
+#include "fw_packet.h"
+
+#define FW_FLOW_SETS 16384u
+#define FW_FLOW_WAYS 2u
+#define FW_FLOW_BUSY 8192u  /* new flows in an epoch that halve the rate */
+#define FW_FLOW_CALM 1024u  /* ... that double it again */
+#define FW_FLOW_COPY_TICKS 100u /* about 0.1 s: no stack sends its SYN again that early */
+
+enum fw_flow_state { FW_FLOW_FREE = 0, FW_FLOW_OPENING, FW_FLOW_ANSWERED, FW_FLOW_DONE };
+
+struct fw_flow {
+    uint64_t hash;
+    uint32_t client_seq;  /* the client's ISN; its newest sequence number once DONE */
+    uint32_t server_next; /* ISN + 1 of the SYN-ACK; the client's newest ACK number once DONE */
+    uint32_t epoch;                   /* of the last change */
+    uint32_t opened;                  /* time of the first SYN in units of 2^20 ns */
+    uint8_t state, weight_log2, followed, refused;
+};
+
+struct fw_flows {
+    struct fw_flow sets[FW_FLOW_SETS][FW_FLOW_WAYS];
+    uint32_t inserted;              /* new flows in this epoch since the rate last changed */
+    uint32_t epoch;
+    uint8_t rate_log2;              /* sampling of new flows */
+    uint8_t lookup_log2, next_lookup_log2; /* sampling of look-ups: that of the epoch before the last */
+};
+
+enum fw_flow_news {
+    FW_FLOW_NOTHING = 0,
+    FW_FLOW_NEW_SYN,     /* first SYN of a flow */
+    FW_FLOW_AGAIN_SYN,   /* the same SYN later: retransmitted (RFC 6298 waits a second) */
+    FW_FLOW_COPIED_SYN,  /* the same SYN at once: the frame was captured twice */
+    FW_FLOW_SYNACK,      /* first answer */
+    FW_FLOW_FINISHED,    /* proof */
+    FW_FLOW_FOLLOWED,    /* the client went on, but no SYN-ACK was seen: a hint, forgeable */
+    FW_FLOW_REFUSED,     /* answered by RST */
+    FW_FLOW_PROVEN       /* a packet of a flow that was finished before */
+};
+
+/* Symmetric flow hash from the keyed address hashes and the ports. */
+static inline uint64_t fw_flow_hash(const struct fw_packet *p)
+{
+    uint64_t a = p->sender_hash ^ p->sport, b = p->dst_hash ^ p->dport;
+    return fw_mix64(a + b);
+}
+
+static inline int fw_flow_sampled(uint64_t hash, unsigned log2) { return !log2 || hash >> (64 - log2) == 0; }
+
+/* Feed one TCP packet; *weight is set for every answer but NOTHING. */
+enum fw_flow_news fw_flow_observe(struct fw_flows *t, const struct fw_packet *p, uint32_t *weight);
+
+void fw_flow_close_epoch(struct fw_flows *t);
+void fw_flow_clear(struct fw_flows *t);
+
+#endif

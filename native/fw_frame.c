@@ -1,0 +1,246 @@
+#include "fw_frame.h"
+
+#define PCAP_HEADER 24u
+#define PCAP_RECORD 16u
+#define NG_SHB 0x0a0d0d0au
+#define NG_IDB 1u
+#define NG_PB 2u
+#define NG_SPB 3u
+#define NG_EPB 6u
+#define NG_MAGIC 0x1a2b3c4du
+
+static uint32_t get32(const struct fw_walker *w, const uint8_t *p)
+{
+    uint32_t v = fw_load32(p);
+    return w->swapped ? __builtin_bswap32(v) : v;
+}
+
+static uint16_t get16(const struct fw_walker *w, const uint8_t *p)
+{
+    uint16_t v = fw_load16(p);
+    return w->swapped ? __builtin_bswap16(v) : v;
+}
+
+static int fail(struct fw_walker *w, enum fw_err code, const char *why)
+{
+    w->why = why;
+    return code;
+}
+
+void fw_walker_init(struct fw_walker *w)
+{
+    memset(w, 0, offsetof(struct fw_walker, interfaces));
+    w->why = "";
+}
+
+/* The file header tells format, byte order and, for pcap, the one interface. */
+static int start(struct fw_walker *w, const uint8_t *p, size_t avail, size_t *pos, size_t *need)
+{
+    *need = PCAP_HEADER;
+    if (avail < 4)
+        return FW_NEED_MORE;
+    uint32_t magic = fw_load32(p);
+    if (magic == NG_SHB) {
+        w->format = FW_FORMAT_PCAPNG;
+        w->started = 1;
+        return 0;
+    }
+    uint32_t native = magic;
+    w->swapped = magic == 0xd4c3b2a1u || magic == 0x4d3cb2a1u;
+    if (w->swapped)
+        native = __builtin_bswap32(magic);
+    if (native != 0xa1b2c3d4u && native != 0xa1b23c4du)
+        return fail(w, FW_BAD_MAGIC, "the first four bytes are those of neither pcap nor pcapng");
+    if (avail < PCAP_HEADER)
+        return FW_NEED_MORE;
+    struct fw_interface *itf = &w->interfaces[0];
+    itf->ts_scale = native == 0xa1b23c4du ? 1 : 1000;
+    itf->ts_divisor = 1;
+    itf->ts_offset_s = 0;
+    itf->snaplen = get32(w, p + 16);
+    /* The upper bits of the field carry the FCS length; the link type is the lower 16. */
+    itf->linktype = (uint16_t)(get32(w, p + 20) & 0xffffu);
+    w->interface_count = 1;
+    w->format = FW_FORMAT_PCAP;
+    w->started = 1;
+    *pos += PCAP_HEADER;
+    return 0;
+}
+
+static int next_pcap(struct fw_walker *w, const uint8_t *p, size_t avail, size_t *pos, size_t *need,
+                     struct fw_frame *out)
+{
+    *need = PCAP_RECORD;
+    if (FW_UNLIKELY(avail < PCAP_RECORD))
+        return FW_NEED_MORE;
+    uint32_t sec = fw_load32(p), frac = fw_load32(p + 4), caplen = fw_load32(p + 8), len = fw_load32(p + 12);
+    if (FW_UNLIKELY(w->swapped)) {
+        sec = __builtin_bswap32(sec);
+        frac = __builtin_bswap32(frac);
+        caplen = __builtin_bswap32(caplen);
+        len = __builtin_bswap32(len);
+    }
+    if (FW_UNLIKELY(caplen > FW_MAX_CAPLEN))
+        return fail(w, FW_BAD_RECORD, "a record claims more captured bytes than any link can carry");
+    *need = PCAP_RECORD + (size_t)caplen;
+    if (FW_UNLIKELY(avail < *need))
+        return FW_NEED_MORE;
+    out->data = p + PCAP_RECORD;
+    out->ts_ns = (uint64_t)sec * 1000000000u + (uint64_t)frac * w->interfaces[0].ts_scale;
+    out->caplen = caplen;
+    out->len = len < caplen ? caplen : len;
+    out->linktype = w->interfaces[0].linktype;
+    out->interface_id = 0;
+    *pos += *need;
+    return 1;
+}
+
+/* Ticks of an interface to nanoseconds; 128-bit so that no if_tsresol overflows. */
+static uint64_t to_ns(const struct fw_interface *itf, uint64_t ticks)
+{
+    unsigned __int128 ns = (unsigned __int128)ticks * itf->ts_scale / itf->ts_divisor;
+    __int128 all = (__int128)ns + (__int128)itf->ts_offset_s * 1000000000;
+    if (all < 0)
+        return 0;
+    return all > (__int128)UINT64_MAX ? UINT64_MAX : (uint64_t)all;
+}
+
+static void set_resolution(struct fw_interface *itf, uint8_t tsresol)
+{
+    unsigned exponent = tsresol & 0x7fu;
+    itf->ts_scale = 1000000000u;
+    itf->ts_divisor = 1;
+    if (tsresol & 0x80u) { /* negative power of two; beyond 2^-63 no tick is left */
+        itf->ts_divisor = exponent < 64 ? 1ULL << exponent : UINT64_MAX;
+        return;
+    }
+    for (unsigned i = 0; i < exponent && i < 19; i++)
+        itf->ts_divisor *= 10;
+    if (exponent <= 9) { /* the usual ones become a plain multiplication */
+        itf->ts_scale = 1000000000u / itf->ts_divisor;
+        itf->ts_divisor = 1;
+    }
+}
+
+static int section(struct fw_walker *w, const uint8_t *p, size_t avail)
+{
+    if (avail < 16)
+        return FW_NEED_MORE;
+    uint32_t magic = fw_load32(p + 8);
+    if (magic != NG_MAGIC && __builtin_bswap32(magic) != NG_MAGIC)
+        return fail(w, FW_BAD_SECTION, "a section header has no byte-order magic");
+    w->swapped = magic != NG_MAGIC;
+    if (get16(w, p + 12) != 1)
+        return fail(w, FW_BAD_SECTION, "a section header names a major version that is not 1");
+    w->interface_count = 0;
+    if (w->section_count < UINT16_MAX)
+        w->section_count++;
+    return 0;
+}
+
+static int describe(struct fw_walker *w, const uint8_t *body, uint32_t size)
+{
+    if (size < 8)
+        return fail(w, FW_BAD_BLOCK, "an interface description is too short");
+    if (w->interface_count == FW_MAX_INTERFACES)
+        return fail(w, FW_LIMIT, "a section describes more than 1024 interfaces");
+    struct fw_interface *itf = &w->interfaces[w->interface_count++];
+    itf->linktype = get16(w, body);
+    itf->snaplen = get32(w, body + 4);
+    itf->ts_offset_s = 0;
+    set_resolution(itf, 6);
+    for (uint32_t at = 8; size - at >= 4;) {
+        uint16_t code = get16(w, body + at), length = get16(w, body + at + 2);
+        if (code == 0 || length > size - at - 4)
+            break;
+        const uint8_t *value = body + at + 4;
+        if (code == 9 && length == 1)
+            set_resolution(itf, value[0]);
+        if (code == 14 && length == 8) {
+            uint64_t v = fw_load64(value);
+            itf->ts_offset_s = (int64_t)(w->swapped ? __builtin_bswap64(v) : v);
+        }
+        uint32_t padded = ((uint32_t)length + 3u) & ~3u;
+        at += fw_min32(4 + padded, size - at);
+    }
+    return 0;
+}
+
+/* Enhanced, simple and obsolete packet blocks: body[0..size) -> frame. */
+static int packet_block(struct fw_walker *w, uint32_t type, const uint8_t *body, uint32_t size,
+                        struct fw_frame *out)
+{
+    uint32_t header = type == NG_SPB ? 4u : 20u;
+    if (size < header)
+        return fail(w, FW_BAD_BLOCK, "a packet block is shorter than its header");
+    uint32_t id = type == NG_SPB ? 0 : type == NG_EPB ? get32(w, body) : get16(w, body);
+    if (id >= w->interface_count)
+        return fail(w, FW_BAD_INTERFACE, "a packet belongs to an interface that was never described");
+    const struct fw_interface *itf = &w->interfaces[id];
+    uint32_t room = size - header;
+    if (type == NG_SPB) {
+        out->len = get32(w, body);
+        out->caplen = fw_min32(out->len, room);
+        if (itf->snaplen)
+            out->caplen = fw_min32(out->caplen, itf->snaplen);
+        out->ts_ns = 0;
+    } else {
+        uint64_t ticks = (uint64_t)get32(w, body + 4) << 32 | get32(w, body + 8);
+        out->caplen = get32(w, body + 12);
+        out->len = get32(w, body + 16);
+        out->ts_ns = to_ns(itf, ticks);
+    }
+    if (out->caplen > room || out->caplen > FW_MAX_CAPLEN)
+        return fail(w, FW_BAD_RECORD, "a packet claims more captured bytes than its block holds");
+    out->data = body + header;
+    out->len = out->len < out->caplen ? out->caplen : out->len;
+    out->linktype = itf->linktype;
+    out->interface_id = (uint16_t)id;
+    return 1;
+}
+
+static int next_pcapng(struct fw_walker *w, const uint8_t *p, size_t avail, size_t *pos, size_t *need,
+                       struct fw_frame *out)
+{
+    *need = 12;
+    if (avail < 12)
+        return FW_NEED_MORE;
+    uint32_t type = fw_load32(p);
+    if (type == NG_SHB) {
+        int rc = section(w, p, avail);
+        *need = 16;
+        if (rc < 0)
+            return rc;
+    }
+    type = type == NG_SHB ? NG_SHB : get32(w, p);
+    uint32_t length = get32(w, p + 4);
+    if (length < 12 || length % 4 != 0)
+        return fail(w, FW_BAD_BLOCK, "a block length is under 12 or no multiple of 4");
+    if (length > FW_MAX_BLOCK)
+        return fail(w, FW_LIMIT, "a block is longer than 16 MiB");
+    *need = length;
+    if (avail < length)
+        return FW_NEED_MORE;
+    if (get32(w, p + length - 4) != length)
+        return fail(w, FW_BAD_BLOCK, "the two lengths of a block differ");
+    int rc = 0;
+    if (type == NG_EPB || type == NG_SPB || type == NG_PB)
+        rc = packet_block(w, type, p + 8, length - 12, out);
+    else if (type == NG_IDB)
+        rc = describe(w, p + 8, length - 12);
+    if (rc >= 0)
+        *pos += length;
+    return rc;
+}
+
+int fw_walker_next(struct fw_walker *w, const uint8_t *block, size_t size, size_t *pos, size_t *need,
+                   struct fw_frame *out)
+{
+    const uint8_t *p = block + *pos;
+    size_t avail = size - *pos;
+    if (FW_LIKELY(w->format == FW_FORMAT_PCAP))
+        return next_pcap(w, p, avail, pos, need, out);
+    if (!w->started)
+        return start(w, p, avail, pos, need);
+    return next_pcapng(w, p, avail, pos, need, out);
+}

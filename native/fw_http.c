@@ -1,0 +1,92 @@
+#include "fw_http.h"
+
+struct method {
+    char name[9]; /* with the space that ends it */
+    uint8_t length, posts;
+};
+
+static const struct method METHODS[] = {
+    {"GET ", 4, 0},     {"POST ", 5, 1},    {"HEAD ", 5, 0},    {"PUT ", 4, 1},   {"DELETE ", 7, 0},
+    {"OPTIONS ", 8, 0}, {"PATCH ", 6, 1},   {"CONNECT ", 8, 0}, {"TRACE ", 6, 0},
+};
+
+static const char ASSETS[][8] = {"css", "js",  "png", "jpg",   "jpeg", "gif", "svg",
+                                 "ico", "woff", "woff2", "ttf", "webp", "map", "mp4"};
+
+static int is_asset(const uint8_t *path, uint32_t n)
+{
+    uint32_t dot = n;
+    while (dot > 0 && n - dot < 6 && path[dot - 1] != '.')
+        dot--;
+    if (dot == 0 || path[dot - 1] != '.')
+        return 0;
+    uint32_t length = n - dot;
+    for (size_t i = 0; i < sizeof ASSETS / sizeof ASSETS[0]; i++)
+        if (strlen(ASSETS[i]) == length && memcmp(ASSETS[i], path + dot, length) == 0)
+            return 1;
+    return 0;
+}
+
+/* "http://host/path" -> offset of "/path" (or of the end, which reads as an empty path). */
+static uint32_t skip_authority(const uint8_t *p, uint32_t size)
+{
+    uint32_t scheme = 0;
+    if (size >= 7 && memcmp(p, "http://", 7) == 0)
+        scheme = 7;
+    else if (size >= 8 && memcmp(p, "https://", 8) == 0)
+        scheme = 8;
+    uint32_t at = scheme;
+    while (scheme && at < size && p[at] != '/' && p[at] != ' ' && p[at] != '?')
+        at++;
+    return at;
+}
+
+static uint64_t hash_path(const struct fw_key *key, const uint8_t *path, uint32_t n)
+{
+    uint64_t words[FW_PATH_MAX / 8 + 1] = {0};
+    memcpy(words, path, n);
+    unsigned count = (n + 7) / 8;
+    words[count] = n;
+    uint64_t h = fw_siphash13(key, words, count + 1);
+    return h ? h : 1;
+}
+
+static int parse_request(const struct fw_key *key, const uint8_t *p, uint32_t size, const struct method *m,
+                         struct fw_http *out)
+{
+    uint32_t at = m->length;
+    at += skip_authority(p + at, size - at);
+    uint32_t limit = fw_min32(size, at + FW_PATH_MAX), end = at;
+    while (end < limit && p[end] != ' ' && p[end] != '?' && p[end] != '#' && p[end] != '\r' && p[end] != '\n')
+        end++;
+    if (at < size && p[at] != '/' && p[at] != '*' && p[at] != ' ' && p[at] != '?' && m->name[0] != 'C')
+        return FW_HTTP_NONE; /* text that only begins like a method */
+    out->what = FW_HTTP_REQUEST;
+    out->path = p + at;
+    out->path_len = (uint16_t)(end - at);
+    out->path_hash = hash_path(key, out->path, out->path_len);
+    out->posts = m->posts;
+    out->asset = (uint8_t)is_asset(out->path, out->path_len);
+    out->partial = end == size;
+    return FW_HTTP_REQUEST;
+}
+
+static int is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
+
+int fw_http_parse(const struct fw_key *key, const uint8_t *p, uint32_t size, struct fw_http *out)
+{
+    memset(out, 0, sizeof *out);
+    if (size >= 12 && memcmp(p, "HTTP/1.", 7) == 0) {
+        if (!is_digit(p[9]) || !is_digit(p[10]) || !is_digit(p[11]) || p[8] != ' ')
+            return FW_HTTP_NONE;
+        out->status = (uint16_t)((p[9] - '0') * 100 + (p[10] - '0') * 10 + (p[11] - '0'));
+        out->what = FW_HTTP_RESPONSE;
+        return FW_HTTP_RESPONSE;
+    }
+    for (size_t i = 0; i < sizeof METHODS / sizeof METHODS[0]; i++) {
+        const struct method *m = &METHODS[i];
+        if (size >= m->length && memcmp(p, m->name, m->length) == 0)
+            return parse_request(key, p, size, m, out);
+    }
+    return FW_HTTP_NONE;
+}

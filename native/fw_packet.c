@@ -1,0 +1,311 @@
+#include "fw_packet.h"
+
+#define LINK_NULL_RAW 12u /* DLT_RAW as some systems write it */
+#define LINK_OPENBSD_RAW 14u
+#define LINK_ETHERNET 1u
+#define LINK_RAW 101u
+#define LINK_SLL 113u
+#define LINK_IPV4 228u
+#define LINK_IPV6 229u
+#define LINK_SLL2 276u
+#define VLAN_MAX 4u
+#define EXTENSIONS_MAX 10u
+#define REJECT(x) (1 + FW_REJECT_##x)
+
+/* What is left to read: captured bytes, and how many the wire carried. */
+struct cursor {
+    const uint8_t *p;
+    uint32_t captured, wire;
+};
+
+static inline void advance(struct cursor *c, uint32_t n)
+{
+    c->p += n;
+    c->captured -= n;
+    c->wire -= n;
+}
+
+/* 1 when n bytes can be read; otherwise sets *reject by whether the wire or the snap length is short. */
+static inline int has(const struct cursor *c, uint32_t n, int short_on_wire, int *reject)
+{
+    if (FW_LIKELY(c->captured >= n))
+        return 1;
+    *reject = c->wire >= n ? REJECT(TRUNCATED) : short_on_wire;
+    return 0;
+}
+
+/* Reserved IPv4 space (RFC 6890 and multicast as a source): 1 whole /8, 2 in part. */
+static const uint8_t BOGON8[256] = {
+    [0] = 1,   [10] = 1,  [100] = 2, [127] = 1, [169] = 2, [172] = 2, [192] = 2, [198] = 2, [203] = 2,
+    [224] = 1, [225] = 1, [226] = 1, [227] = 1, [228] = 1, [229] = 1, [230] = 1, [231] = 1, [232] = 1,
+    [233] = 1, [234] = 1, [235] = 1, [236] = 1, [237] = 1, [238] = 1, [239] = 1, [240] = 1, [241] = 1,
+    [242] = 1, [243] = 1, [244] = 1, [245] = 1, [246] = 1, [247] = 1, [248] = 1, [249] = 1, [250] = 1,
+    [251] = 1, [252] = 1, [253] = 1, [254] = 1, [255] = 1,
+};
+
+static int in_part_bogon(uint32_t ip)
+{
+    return (ip & 0xffc00000u) == 0x64400000u    /* 100.64/10 */
+           || (ip & 0xffff0000u) == 0xa9fe0000u /* 169.254/16 */
+           || (ip & 0xfff00000u) == 0xac100000u /* 172.16/12 */
+           || (ip & 0xffff0000u) == 0xc0a80000u /* 192.168/16 */
+           || (ip & 0xffffff00u) == 0xc0000000u /* 192.0.0/24 */
+           || (ip & 0xffffff00u) == 0xc0000200u /* 192.0.2/24 */
+           || (ip & 0xfffe0000u) == 0xc6120000u /* 198.18/15 */
+           || (ip & 0xffffff00u) == 0xc6336400u /* 198.51.100/24 */
+           || (ip & 0xffffff00u) == 0xcb007100u /* 203.0.113/24 */;
+}
+
+static inline int is_bogon(uint32_t ip)
+{
+    uint8_t class = BOGON8[ip >> 24];
+    return class == 1 || (class == 2 && in_part_bogon(ip));
+}
+
+static int decode_tcp(struct cursor c, struct fw_packet *out, const uint8_t **payload)
+{
+    int reject;
+    if (FW_UNLIKELY(!has(&c, 14, REJECT(BAD_L4), &reject)))
+        return reject;
+    out->sport = fw_be16(c.p);
+    out->dport = fw_be16(c.p + 2);
+    out->seq = fw_be32(c.p + 4);
+    out->ack = fw_be32(c.p + 8);
+    uint8_t flags = c.p[13];
+    uint32_t header = (uint32_t)(c.p[12] >> 4) * 4;
+    if (FW_UNLIKELY(header < 20 || header > c.wire))
+        return REJECT(BAD_L4);
+    out->tcp_flags = flags;
+    out->payload = c.wire - header;
+    out->captured = c.captured > header ? c.captured - header : 0;
+    *payload = c.p + header;
+    if (flags & 0x04)
+        out->kind = FW_RST;
+    else if ((flags & 0x13) == 0x02)
+        out->kind = FW_SYN;
+    else if ((flags & 0x13) == 0x12)
+        out->kind = FW_SYNACK;
+    else if ((flags & 0x13) == 0x11)
+        out->kind = FW_FIN;
+    else if ((flags & 0x13) == 0x10)
+        out->kind = out->payload ? FW_DATA : FW_ACK;
+    else
+        out->kind = FW_TCP_ODD;
+    return 0;
+}
+
+static int decode_udp(struct cursor c, struct fw_packet *out, const uint8_t **payload)
+{
+    int reject;
+    if (!has(&c, 8, REJECT(BAD_L4), &reject))
+        return reject;
+    out->sport = fw_be16(c.p);
+    out->dport = fw_be16(c.p + 2);
+    uint32_t length = fw_be16(c.p + 4);
+    /* 0 is a jumbogram (RFC 2675); in a first fragment the length speaks of the whole datagram. */
+    if (length != 0 && length < 8)
+        return REJECT(BAD_L4);
+    advance(&c, 8);
+    out->payload = length >= 8 ? fw_min32(length - 8, c.wire) : c.wire;
+    out->captured = fw_min32(c.captured, out->payload);
+    out->kind = FW_UDP;
+    *payload = c.p;
+    return 0;
+}
+
+static int decode_icmp(struct cursor c, struct fw_packet *out, const uint8_t **payload)
+{
+    int reject;
+    if (!has(&c, 4, REJECT(BAD_L4), &reject))
+        return reject;
+    out->dport = c.p[0];
+    out->payload = c.wire - 4;
+    out->captured = c.captured - 4;
+    out->kind = FW_ICMP;
+    *payload = c.p + 4;
+    return 0;
+}
+
+static int decode_l4(struct cursor c, struct fw_packet *out, const uint8_t **payload)
+{
+    if (FW_LIKELY(out->proto == 6))
+        return decode_tcp(c, out, payload);
+    if (out->proto == 17)
+        return decode_udp(c, out, payload);
+    if (out->proto == 1 || out->proto == 58)
+        return decode_icmp(c, out, payload);
+    out->kind = FW_OTHER;
+    out->payload = c.wire;
+    out->captured = c.captured;
+    *payload = c.p;
+    return 0;
+}
+
+static int fragment(struct cursor c, struct fw_packet *out, const uint8_t **payload)
+{
+    out->kind = FW_FRAGMENT;
+    out->payload = c.wire;
+    out->captured = c.captured;
+    *payload = c.p;
+    return 0;
+}
+
+static int decode_ip4(const struct fw_key *key, struct cursor c, struct fw_packet *out,
+                      const uint8_t **payload)
+{
+    int reject;
+    if (FW_UNLIKELY(!has(&c, 20, REJECT(BAD_IP), &reject)))
+        return reject;
+    uint32_t header = (uint32_t)(c.p[0] & 15) * 4, total = fw_be16(c.p + 2);
+    uint32_t src = fw_be32(c.p + 12), dst = fw_be32(c.p + 16);
+    uint16_t fragment_field = fw_be16(c.p + 6);
+    if (total == 0) /* segmentation offload leaves the length blank */
+        total = c.wire;
+    if (FW_UNLIKELY(c.p[0] >> 4 != 4 || header < 20 || total < header))
+        return REJECT(BAD_IP);
+    out->src = (struct fw_addr){0, FW_V4_TAG | src};
+    out->dst = (struct fw_addr){0, FW_V4_TAG | dst};
+    out->src_hash = out->sender_hash = fw_siphash13(key, &out->src.lo, 1);
+    out->dst_hash = fw_siphash13(key, &out->dst.lo, 1);
+    out->proto = c.p[9];
+    out->bits = (uint8_t)((is_bogon(src) ? FW_BOGON : 0) | (fragment_field & 0x2000u ? FW_MORE_FRAGMENTS : 0));
+    c.wire = fw_min32(c.wire, total); /* drops Ethernet padding */
+    c.captured = fw_min32(c.captured, c.wire);
+    if (FW_UNLIKELY(!has(&c, header, REJECT(BAD_IP), &reject)))
+        return reject;
+    advance(&c, header);
+    if (FW_UNLIKELY(fragment_field & 0x1fffu))
+        return fragment(c, out, payload);
+    return decode_l4(c, out, payload);
+}
+
+/* Walk IPv6 extension headers up to the transport. *next is the protocol number of what c points at. */
+static int skip_extensions(struct cursor *c, struct fw_packet *out, int *is_fragment)
+{
+    int reject;
+    for (unsigned i = 0; i < EXTENSIONS_MAX; i++) {
+        uint8_t proto = out->proto;
+        if (proto == 44) {
+            if (!has(c, 8, REJECT(BAD_IP), &reject))
+                return reject;
+            uint16_t field = fw_be16(c->p + 2);
+            out->proto = c->p[0];
+            out->bits |= field & 1u ? FW_MORE_FRAGMENTS : 0;
+            advance(c, 8);
+            if (field & 0xfff8u) {
+                *is_fragment = 1;
+                return 0;
+            }
+        } else if (proto == 0 || proto == 43 || proto == 60 || proto == 51 || proto == 135) {
+            if (!has(c, 8, REJECT(BAD_IP), &reject))
+                return reject;
+            uint32_t size = proto == 51 ? ((uint32_t)c->p[1] + 2) * 4 : ((uint32_t)c->p[1] + 1) * 8;
+            if (!has(c, size, REJECT(BAD_IP), &reject))
+                return reject;
+            out->proto = c->p[0];
+            advance(c, size);
+        } else {
+            return 0;
+        }
+    }
+    return REJECT(NESTED);
+}
+
+static int decode_ip6(const struct fw_key *key, struct cursor c, struct fw_packet *out,
+                      const uint8_t **payload)
+{
+    int reject, is_fragment = 0;
+    if (!has(&c, 40, REJECT(BAD_IP), &reject))
+        return reject;
+    if (c.p[0] >> 4 != 6)
+        return REJECT(BAD_IP);
+    uint32_t length = fw_be16(c.p + 4);
+    out->proto = c.p[6];
+    out->bits = FW_V6;
+    out->src = (struct fw_addr){fw_be64(c.p + 8), fw_be64(c.p + 16)};
+    out->dst = (struct fw_addr){fw_be64(c.p + 24), fw_be64(c.p + 32)};
+    out->src_hash = fw_siphash13(key, &out->src.hi, 1);
+    out->sender_hash = fw_siphash13(key, &out->src.hi, 2);
+    out->dst_hash = fw_siphash13(key, &out->dst.hi, 2);
+    advance(&c, 40);
+    if (length) { /* 0: a jumbogram or segmentation offload */
+        c.wire = fw_min32(c.wire, length);
+        c.captured = fw_min32(c.captured, c.wire);
+    }
+    reject = skip_extensions(&c, out, &is_fragment);
+    if (reject)
+        return reject;
+    return is_fragment ? fragment(c, out, payload) : decode_l4(c, out, payload);
+}
+
+/* Network layer by EtherType, behind any VLAN tags. */
+static int decode_ethertype(const struct fw_key *key, struct cursor c, uint16_t type, struct fw_packet *out,
+                            const uint8_t **payload)
+{
+    int reject;
+    for (unsigned i = 0; FW_UNLIKELY(type == 0x8100 || type == 0x88a8 || type == 0x9100); i++) {
+        if (i == VLAN_MAX)
+            return REJECT(NESTED);
+        if (!has(&c, 4, REJECT(NOT_IP), &reject))
+            return reject;
+        type = fw_be16(c.p + 2);
+        advance(&c, 4);
+    }
+    if (FW_LIKELY(type == 0x0800))
+        return decode_ip4(key, c, out, payload);
+    if (type == 0x86dd)
+        return decode_ip6(key, c, out, payload);
+    if (type <= 1500 && c.captured >= 8 && fw_be32(c.p) == 0xaaaa0300u && fw_be16(c.p + 4) == 0) {
+        type = fw_be16(c.p + 6); /* 802.2 SNAP (RFC 1042) */
+        advance(&c, 8);
+        if (type == 0x0800)
+            return decode_ip4(key, c, out, payload);
+        if (type == 0x86dd)
+            return decode_ip6(key, c, out, payload);
+    }
+    return REJECT(NOT_IP);
+}
+
+/* A link header of fixed size with the EtherType at a fixed place. */
+static int decode_link(const struct fw_key *key, struct cursor c, uint32_t header, uint32_t type_at,
+                       struct fw_packet *out, const uint8_t **payload)
+{
+    int reject;
+    if (FW_UNLIKELY(!has(&c, header, REJECT(NOT_IP), &reject)))
+        return reject;
+    uint16_t type = fw_be16(c.p + type_at);
+    advance(&c, header);
+    return decode_ethertype(key, c, type, out, payload);
+}
+
+static int decode_raw(const struct fw_key *key, struct cursor c, struct fw_packet *out,
+                      const uint8_t **payload)
+{
+    int reject;
+    if (!has(&c, 1, REJECT(BAD_IP), &reject))
+        return reject;
+    return c.p[0] >> 4 == 6 ? decode_ip6(key, c, out, payload) : decode_ip4(key, c, out, payload);
+}
+
+int fw_packet_decode(const struct fw_key *key, const struct fw_frame *f, struct fw_packet *out,
+                     const uint8_t **payload)
+{
+    struct cursor c = {f->data, f->caplen, f->len};
+    memset(&out->seq, 0, sizeof *out - offsetof(struct fw_packet, seq));
+    switch (f->linktype) {
+    case LINK_ETHERNET:
+        return decode_link(key, c, 14, 12, out, payload);
+    case LINK_SLL:
+        return decode_link(key, c, 16, 14, out, payload);
+    case LINK_SLL2:
+        return decode_link(key, c, 20, 0, out, payload);
+    case LINK_RAW:
+    case LINK_NULL_RAW:
+    case LINK_OPENBSD_RAW:
+    case LINK_IPV4:
+    case LINK_IPV6:
+        return decode_raw(key, c, out, payload);
+    default:
+        return REJECT(LINKTYPE);
+    }
+}

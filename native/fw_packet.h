@@ -1,0 +1,74 @@
+/* Headers of one frame -> packet, or a counted reject reason.
+ *
+ * A header cursor moves over the captured bytes; each step checks bounds before it reads. After the first
+ * contradiction nothing of the frame is trusted: half-decoded keys would poison the sketches. */
+#ifndef FW_PACKET_H
+#define FW_PACKET_H
+
+#include "fw_frame.h"
+#include "fw_hash.h"
+
+enum fw_kind {
+    FW_SYN = 0,   /* SYN without ACK, RST, FIN; ECE and CWR do not matter */
+    FW_SYNACK,
+    FW_RST,
+    FW_FIN,
+    FW_DATA,      /* ACK with payload */
+    FW_ACK,       /* ACK without payload */
+    FW_TCP_ODD,   /* any other set of flags */
+    FW_UDP,
+    FW_ICMP,
+    FW_FRAGMENT,  /* non-first fragment: no ports */
+    FW_OTHER,
+    FW_KINDS
+};
+
+enum fw_reject {
+    FW_REJECT_LINKTYPE = 0, /* a link type that this version does not read */
+    FW_REJECT_NOT_IP,       /* ARP, LLDP, spanning tree ... */
+    FW_REJECT_TRUNCATED,    /* the capture's snap length cut the headers */
+    FW_REJECT_BAD_IP,       /* version, header length or total length contradict each other */
+    FW_REJECT_BAD_L4,       /* the datagram is too short for its transport header, or that header lies */
+    FW_REJECT_NESTED,       /* more VLAN tags or extension headers than any stack sends */
+    FW_REJECTS
+};
+
+#define FW_V6 1u
+#define FW_MORE_FRAGMENTS 2u
+#define FW_BOGON 4u /* the source address cannot occur on the public Internet */
+
+struct fw_addr {
+    uint64_t hi, lo; /* host order; IPv4 is 0 and 0x0000ffff_a.b.c.d, as in ::ffff:a.b.c.d */
+};
+
+#define FW_V4_TAG 0x0000ffff00000000ULL
+
+static inline int fw_addr_equal(const struct fw_addr *a, const struct fw_addr *b)
+{
+    return a->lo == b->lo && a->hi == b->hi;
+}
+
+/* One decoded packet, one and a half cache lines, written in stream order. */
+struct fw_packet {
+    uint64_t ts_ns;
+    uint64_t src_hash;    /* keyed hash of who sends: an IPv4 address or an IPv6 /64 */
+    uint64_t sender_hash; /* keyed hash of the full source address (equal to src_hash for IPv4) */
+    uint64_t dst_hash;    /* keyed hash of the full destination address */
+    struct fw_addr src, dst;
+    uint32_t seq, ack;
+    uint32_t bytes;       /* frame length on the wire */
+    uint32_t payload;     /* transport payload on the wire */
+    uint16_t sport, dport; /* 0 where there are none; ICMP: type in dport */
+    uint8_t proto, tcp_flags, kind, bits;
+    uint32_t http;        /* 1 + index into the batch's HTTP array, or 0 */
+    uint32_t captured;    /* captured transport payload bytes */
+};
+
+_Static_assert(sizeof(struct fw_packet) == 96, "fw_packet grew: check the cost of a batch");
+
+/* Decode one frame. Returns 0 and fills *out (all but ts_ns, bytes, http), with *payload at the captured
+ * transport payload; or 1 + enum fw_reject. */
+int fw_packet_decode(const struct fw_key *key, const struct fw_frame *frame, struct fw_packet *out,
+                     const uint8_t **payload);
+
+#endif

@@ -1,0 +1,25 @@
+#include "fw_topk.h"
+
+struct fw_heavy *fw_topk_admit(struct fw_topk *t, uint64_t pair_hash, uint32_t estimate)
+{
+    struct fw_heavy *set = t->sets[fw_topk_set(pair_hash)], *smallest = &set[0];
+    uint64_t least = UINT64_MAX;
+    for (unsigned i = 0; i < FW_TOPK_WAYS; i++) {
+        if (set[i].pair_hash == pair_hash)
+            return &set[i];
+        uint64_t upper = set[i].pair_hash ? (uint64_t)set[i].packets + set[i].missed : 0;
+        if (upper < least) {
+            least = upper;
+            smallest = &set[i];
+        }
+    }
+    if (least >= estimate)
+        return NULL;
+    t->evicted += smallest->pair_hash != 0;
+    memset(smallest, 0, sizeof *smallest);
+    smallest->pair_hash = pair_hash;
+    smallest->missed = estimate - 1; /* this packet itself is counted by the caller */
+    return smallest;
+}
+
+void fw_topk_clear(struct fw_topk *t) { memset(t, 0, sizeof *t); }

@@ -1,0 +1,56 @@
+/* Bounded heavy hitters: which source sends how much to which victim.
+ *
+ * An 8-way set-associative table of exact counters behind a count-min gate. A pair enters once its count-min
+ * estimate passes the gate, and is counted exactly from then on. For every entry
+ *
+ *     packets  <=  true count in the window  <=  packets + missed
+ *
+ * because `missed` is the count-min upper bound at admission. A newcomer takes the place of the smallest
+ * entry of its set only when its own upper bound is larger (the replacement rule of Space-Saving, Metwally et
+ * al. 2005), so a churn of forged singletons never reaches the table and nobody inherits another's count. */
+#ifndef FW_TOPK_H
+#define FW_TOPK_H
+
+#include "fw_common.h"
+
+#define FW_TOPK_SETS 1024u
+#define FW_TOPK_WAYS 8u
+
+struct fw_heavy { /* one cache line */
+    uint64_t pair_hash;  /* 0: free */
+    uint64_t source;     /* identity: tagged IPv4 address or the upper half of an IPv6 address */
+    uint64_t bytes;
+    uint64_t paths;      /* bit hash(path) & 63 of every request: linear counting of distinct paths */
+    uint32_t victim;     /* slot reference */
+    uint32_t packets, udp, requests, assets;
+    uint32_t repeats;    /* requests for the same path as the one before */
+    uint32_t missed;     /* upper bound of the packets before admission */
+    uint16_t last_path;
+    uint8_t v6;
+    uint8_t proven;      /* this source finished a handshake: its address is real */
+};
+_Static_assert(sizeof(struct fw_heavy) == 64, "an entry is one cache line");
+
+struct fw_topk {
+    struct fw_heavy sets[FW_TOPK_SETS][FW_TOPK_WAYS];
+    uint64_t evicted; /* entries replaced since the last clear */
+};
+
+static inline uint32_t fw_topk_set(uint64_t pair_hash) { return (uint32_t)(pair_hash >> 40) & (FW_TOPK_SETS - 1); }
+
+/* The entry of a pair, or NULL. */
+static inline struct fw_heavy *fw_topk_find(struct fw_topk *t, uint64_t pair_hash)
+{
+    struct fw_heavy *set = t->sets[fw_topk_set(pair_hash)];
+    for (unsigned i = 0; i < FW_TOPK_WAYS; i++)
+        if (set[i].pair_hash == pair_hash)
+            return &set[i];
+    return NULL;
+}
+
+/* Find or admit. `estimate` is the pair's count-min upper bound, this packet included; NULL when the set is
+ * full of larger pairs. A new entry comes zeroed but for pair_hash and missed. */
+struct fw_heavy *fw_topk_admit(struct fw_topk *t, uint64_t pair_hash, uint32_t estimate);
+void fw_topk_clear(struct fw_topk *t);
+
+#endif

@@ -1,0 +1,211 @@
+#include "fw_victim.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+/* Bits of the ways whose tag equals `tag`. */
+static inline unsigned match(const uint16_t *tags, uint16_t tag)
+{
+#ifdef __SSE2__
+    __m128i same = _mm_cmpeq_epi16(_mm_loadu_si128((const __m128i *)tags), _mm_set1_epi16((short)tag));
+    return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(same, _mm_setzero_si128()));
+#else
+    unsigned bits = 0;
+    for (unsigned i = 0; i < FW_SLOT_WAYS; i++)
+        bits |= (unsigned)(tags[i] == tag) << i;
+    return bits;
+#endif
+}
+
+static inline uint32_t set_of(uint64_t hash) { return (uint32_t)(hash >> 16) & (FW_SLOT_SETS - 1); }
+static inline uint16_t tag_of(uint64_t hash) { return (uint16_t)(hash | 1u); }
+
+struct fw_slot *fw_victim_find(struct fw_victims *t, uint64_t hash, const struct fw_addr *address)
+{
+    uint32_t set = set_of(hash);
+    unsigned ways = match(t->tags[set], tag_of(hash));
+    for (; ways; ways &= ways - 1) {
+        struct fw_slot *s = &t->slots[set * FW_SLOT_WAYS + (unsigned)__builtin_ctz(ways)];
+        if (s->hash == hash && fw_addr_equal(&s->v.address, address))
+            return s;
+    }
+    return NULL;
+}
+
+static void reset_counters(struct fw_slot *s)
+{
+    struct fw_addr address = s->v.address;
+    memset(&s->v, 0, sizeof s->v);
+    s->v.address = address;
+    s->touched = 0;
+}
+
+static void touch(struct fw_victims *t, struct fw_slot *s)
+{
+    if (!s->touched) {
+        s->touched = 1;
+        t->touched[t->touched_count++] = (uint32_t)(s - t->slots);
+    }
+}
+
+static void take(struct fw_victims *t, struct fw_slot *s, uint64_t hash, const struct fw_addr *address)
+{
+    uint8_t listed = s->touched;
+    t->evicted += s->used;
+    if (s->used)
+        reset_counters(s);
+    s->touched = listed; /* an evicted slot may already stand in this epoch's list */
+    s->used = 1;
+    s->generation++;
+    s->worth = 0;
+    s->hash = hash;
+    s->v.address = *address;
+    size_t at = (size_t)(s - t->slots);
+    t->tags[at / FW_SLOT_WAYS][at % FW_SLOT_WAYS] = tag_of(hash);
+}
+
+struct fw_slot *fw_victim_admit(struct fw_victims *t, uint64_t hash, const struct fw_addr *address)
+{
+    struct fw_slot *s = fw_victim_find(t, hash, address);
+    if (FW_LIKELY(s != NULL))
+        return s;
+    struct fw_slot *set = &t->slots[set_of(hash) * FW_SLOT_WAYS], *least = &set[0];
+    for (unsigned i = 0; i < FW_SLOT_WAYS; i++) {
+        if (!set[i].used) {
+            least = &set[i];
+            break;
+        }
+        if (set[i].worth < least->worth)
+            least = &set[i];
+    }
+    if (least->used && least->worth > 0) {
+        least->worth--;
+        t->unslotted++;
+        return NULL;
+    }
+    take(t, least, hash, address);
+    return least;
+}
+
+/* Salted with the slot's keyed hash, so nobody outside can aim two ports at one bucket. */
+static inline uint32_t bucket_of(const struct fw_slot *s, uint32_t key)
+{
+    return ((key ^ (uint32_t)s->hash) * 0x9e3779b1u) >> 26;
+}
+
+static void vote(const struct fw_slot *s, struct fw_port_count *table, uint32_t key, uint32_t bytes)
+{
+    struct fw_port_count *b = &table[bucket_of(s, key)];
+    b->packets++;
+    b->bytes += bytes;
+    if (b->vote == 0)
+        b->key = key;
+    b->vote += b->key == key ? 1 : -1;
+}
+
+static inline uint64_t port_hash(const struct fw_slot *s, uint16_t port)
+{
+    return fw_mix64(s->hash + port * 0x9e3779b97f4a7c15ULL);
+}
+
+static void count_path(struct fw_victim *v, const struct fw_http *h)
+{
+    struct fw_path_count *b = &v->paths[h->path_hash & (FW_PATHS - 1)];
+    b->requests++;
+    if (b->vote == 0) {
+        b->hash = h->path_hash;
+        b->length = h->path_len < FW_PATH_TEXT ? h->path_len : FW_PATH_TEXT;
+        b->posts = h->posts;
+        memcpy(b->text, h->path, b->length);
+    }
+    b->vote += b->hash == h->path_hash ? 1 : -1;
+}
+
+static void count_request(struct fw_victim *v, const struct fw_packet *p, const struct fw_http *h)
+{
+    v->requests++;
+    v->posts += h->posts;
+    v->assets += h->asset;
+    if (v->http_port_vote == 0)
+        v->http_port = p->dport;
+    v->http_port_vote += v->http_port == p->dport ? 1 : -1;
+    fw_hll_add(v->sources[FW_CLASS_HTTP], FW_HLL_P, p->src_hash);
+    fw_hll_add(v->http_paths, FW_SMALL_HLL_P, h->path_hash);
+    if (!h->asset)
+        count_path(v, h);
+}
+
+/* RFC 792 and RFC 4443: errors are answers to packets that carried the address, forged or not. */
+static void count_icmp(struct fw_victim *v, const struct fw_packet *p)
+{
+    uint16_t type = p->dport;
+    int six = p->proto == 58;
+    v->icmp_errors += six ? type >= 1 && type <= 4 : type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
+    v->icmp_replies += type == (six ? 129 : 0);
+}
+
+void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packet *p, const struct fw_http *http)
+{
+    struct fw_victim *v = &s->v;
+    struct fw_kind_count *k = &v->kinds[p->kind];
+    touch(t, s);
+    s->worth += s->worth < UINT32_MAX;
+    if (k->packets++ == 0)
+        k->first_ns = p->ts_ns;
+    k->last_ns = p->ts_ns;
+    k->bytes += p->bytes;
+    switch (p->kind) {
+    case FW_SYN:
+        v->syn_bogons += (p->bits & FW_BOGON) != 0;
+        fw_hll_add(v->sources[FW_CLASS_SYN], FW_HLL_P, p->src_hash);
+        fw_hll_add(v->syn_ports, FW_SMALL_HLL_P, port_hash(s, p->dport));
+        vote(s, v->opened, 6u << 16 | p->dport, p->bytes);
+        break;
+    case FW_UDP:
+        v->udp_bogons += (p->bits & FW_BOGON) != 0;
+        fw_hll_add(v->sources[FW_CLASS_UDP], FW_HLL_P, p->src_hash);
+        fw_hll_add(v->udp_ports, FW_SMALL_HLL_P, port_hash(s, p->dport));
+        vote(s, v->opened, 17u << 16 | p->dport, p->bytes);
+        vote(s, v->service, p->sport, p->bytes);
+        v->udp_payload_max = v->udp_payload_max > p->payload ? v->udp_payload_max : p->payload;
+        break;
+    case FW_ICMP:
+        count_icmp(v, p);
+        fw_hll_add(v->sources[FW_CLASS_OTHER], FW_HLL_P, p->src_hash);
+        break;
+    case FW_FRAGMENT:
+    case FW_OTHER:
+        fw_hll_add(v->sources[FW_CLASS_OTHER], FW_HLL_P, p->src_hash);
+        break;
+    default:
+        if (FW_UNLIKELY(http != NULL) && http->what == FW_HTTP_REQUEST)
+            count_request(v, p, http);
+        break;
+    }
+}
+
+void fw_victim_out(struct fw_victims *t, struct fw_slot *s, const struct fw_packet *p, const struct fw_http *http)
+{
+    struct fw_victim *v = &s->v;
+    touch(t, s);
+    v->kinds[p->kind].out++;
+    if (p->kind == FW_UDP)
+        v->service[bucket_of(s, p->dport)].out++;
+    if (FW_UNLIKELY(http != NULL) && http->what == FW_HTTP_RESPONSE) {
+        v->responses++;
+        v->errors += http->status >= 400;
+    }
+}
+
+void fw_victim_close_epoch(struct fw_victims *t, int forget)
+{
+    for (uint32_t i = 0; i < t->touched_count; i++)
+        reset_counters(&t->slots[t->touched[i]]);
+    t->touched_count = 0;
+    if (forget)
+        for (uint32_t i = 0; i < FW_SLOTS; i++)
+            t->slots[i].worth /= 2;
+}
+
+void fw_victim_clear(struct fw_victims *t) { memset(t, 0, sizeof *t); }

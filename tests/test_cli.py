@@ -1,0 +1,474 @@
+"""The command line: exit codes, filter words, output files, signals, and how little ``--help`` imports."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import types
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import floodwatch
+from floodwatch import cli
+from floodwatch.config import Progress, ScanOptions
+from floodwatch.errors import ConfigError, EnvironmentFault, InputError
+from floodwatch.model import (
+    Advice,
+    CaptureInfo,
+    Estimate,
+    Event,
+    Input,
+    InputFault,
+    Rate,
+    Report,
+    Settings,
+    Sources,
+    Tool,
+    Totals,
+    Vector,
+    Victim,
+)
+from floodwatch.progress import bar
+from floodwatch.report.json import dump
+
+replace = msgspec.structs.replace
+
+HEAVY = {"numpy", "scapy", "pyroute2", "rich", "msgspec"}
+NONE = Estimate(est=0, lo=0, hi=0)
+CLEAN = Report(
+    tool=Tool(name="floodwatch", version="0.1.0"), complete=True,
+    inputs=(Input(path="a.pcap", format="pcap", linktypes=("EN10MB",), packets=9, bytes=900, rejected={},
+                  first="2025-01-27T02:13:07Z", last="2025-01-27T02:14:07Z", one_way=False, error=None),),
+    settings=Settings(profile="default", epoch_s=0.25, seeded=False, filter=None),
+    totals=Totals(packets=9, bytes=900, duration_s=60.0, sources=NONE, skipped=0), floods=(), crowds=(),
+)  # fmt: skip
+FLOOD = Event(
+    id="x", input="a.pcap", seq=0, vector=Vector.UDP_FLOOD, verdict="attack", severity="high", confidence=0.9,
+    state="ended", pattern=(), linked=(), capture=CaptureInfo(interface=None, unseen_share=0.0),
+    victim=Victim(ip="198.51.100.7", port=None, protocol="udp", path=None), first="2025-01-27T02:13:08Z",
+    detected="2025-01-27T02:13:08Z", last="2025-01-27T02:13:09Z", packets=1, bytes=1,
+    rate=Rate(peak=1.0, unit="packet/s", baseline=None),
+    sources=Sources(origin="unknown", distinct=NONE, forged_share=None, top=()), evidence=(),
+    action=Advice(recommended="observe", why="", taken="none"), timeline=(),
+)  # fmt: skip
+BROKEN = replace(CLEAN, inputs=(replace(CLEAN.inputs[0], error=InputFault(
+    code="truncated_record", offset=4096, message="the last record is cut short")),))  # fmt: skip
+FLOODED = replace(CLEAN, floods=(FLOOD,))
+FLOODED_BROKEN = replace(BROKEN, floods=(FLOOD,))
+
+CHILD = """
+import sys, threading, types
+import msgspec
+from floodwatch.model import Report
+fake = types.ModuleType("floodwatch.pipeline")
+def scan(paths, options, *, on_progress=None, stop=None):
+    report = msgspec.json.decode(open(sys.argv[1], "rb").read(), type=Report)
+    if paths[0] == "wait":
+        print("ready", file=sys.stderr, flush=True)
+        return msgspec.structs.replace(report, complete=not stop.wait(30))
+    return report
+fake.scan = scan
+sys.modules["floodwatch.pipeline"] = fake
+from floodwatch.cli import main
+main(sys.argv[2:], prog_name="floodwatch")
+"""
+
+
+class FakePipeline:
+    """Stands in for ``floodwatch.pipeline`` and remembers how it was called."""
+
+    def __init__(self) -> None:
+        self.answer: Report | Exception = CLEAN
+        self.paths: tuple[str, ...] = ()
+        self.options = ScanOptions()
+        self.before: Callable[[], None] = lambda: None
+
+    def scan(self, paths: Any, options: ScanOptions, *, on_progress: Any, stop: threading.Event) -> Report:
+        self.paths, self.options = tuple(paths), options
+        self.before()
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return replace(self.answer, complete=not stop.is_set())
+
+
+@pytest.fixture
+def pipeline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakePipeline:
+    fake = FakePipeline()
+    module: Any = types.ModuleType("floodwatch.pipeline")
+    module.scan = fake.scan
+    monkeypatch.setitem(sys.modules, "floodwatch.pipeline", module)
+    monkeypatch.chdir(tmp_path)
+    return fake
+
+
+def run(*args: str) -> int:
+    """Call the command line in this process; returns the exit code."""
+    with pytest.raises(SystemExit) as caught:
+        cli.main(list(args), prog_name="floodwatch")
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+@pytest.fixture
+def child(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Start the command line in a process of its own, with a pipeline that answers with a given report."""
+    script = tmp_path / "child.py"
+    script.write_text(CHILD)
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(report: Report, *args: str, stdout: Any = subprocess.PIPE) -> subprocess.Popen[bytes]:
+        (tmp_path / "answer.json").write_bytes(dump(report))
+        command = [sys.executable, str(script), str(tmp_path / "answer.json"), *args]
+        started.append(subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, cwd=tmp_path))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("answer", "options", "code"),
+    [
+        (CLEAN, [], 0),
+        (CLEAN, ["--strict"], 0),
+        (FLOODED, [], 1),
+        (FLOODED, ["--exit-zero"], 0),
+        (replace(CLEAN, crowds=(replace(FLOOD, verdict="crowd"),)), [], 0),
+        (BROKEN, [], 3),
+        (BROKEN, ["--exit-zero"], 3),
+        (FLOODED_BROKEN, [], 1),
+        (FLOODED_BROKEN, ["--strict"], 3),
+        (FLOODED_BROKEN, ["--strict", "--exit-zero"], 3),
+        (FLOODED_BROKEN, ["--exit-zero"], 0),
+        (ConfigError("bad filter"), [], 2),
+        (InputError("a.pcap", "gone", "no such file"), [], 3),
+        (EnvironmentFault("no libpcap"), [], 4),
+        (OSError(28, "No space left on device"), [], 4),
+    ],
+)
+def test_exit_codes(
+    pipeline: FakePipeline, answer: Report | Exception, options: list[str], code: int
+) -> None:
+    pipeline.answer = answer
+    assert run("scan", "a.pcap", *options) == code
+
+
+def test_errors_are_one_escaped_line(pipeline: FakePipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    pipeline.answer = ConfigError("unknown word \x1b[2J\nin the filter")
+    assert run("scan", "a.pcap") == 2
+    assert capsys.readouterr() == ("", "floodwatch: unknown word \\x1b[2J\\x0ain the filter\n")
+
+
+def test_input_errors_name_file_offset_and_cause(
+    pipeline: FakePipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipeline.answer = BROKEN
+    assert run("scan", "a.pcap", "-q") == 3
+    expected = "floodwatch: a.pcap: byte 4096: the last record is cut short (truncated_record)\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_a_bug_is_not_reported_as_a_flood(pipeline: FakePipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    pipeline.answer = ZeroDivisionError("oops")
+    assert run("scan", "a.pcap") == 4
+    assert capsys.readouterr().err.endswith(
+        "floodwatch: this is a bug, please report it with the lines above\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "args",
+    [["scan"], ["scan", "--", "tcp"], ["scan", "a.pcap", "--nonsense"], ["scan", "a", "--jobs", "0"],
+     ["scan", "a.pcap", "--seed", "xyz"], ["scan", "a.pcap", "--seed", "00 " * 16],
+     ["scan", "a.pcap", "--format", "xml"], ["scan", "a.pcap", "-f", "tcp", "--", "udp"], ["nonsense"],
+     ["scan", "a.pcap", "-F", "missing-file"]],
+)  # fmt: skip
+def test_usage_errors_are_2(pipeline: FakePipeline, args: list[str]) -> None:
+    assert run(*args) == 2
+    assert pipeline.paths == ()
+
+
+def test_a_wrong_seed_is_not_repeated(pipeline: FakePipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    run("scan", "a.pcap", "--seed", "deadbeef" * 3)
+    assert "deadbeef" not in capsys.readouterr().err
+
+
+def test_options_reach_the_pipeline(pipeline: FakePipeline) -> None:
+    run("scan", "a.pcap", "-r", "b.pcap", "--seed", "0f" * 16, "--jobs", "3", "--top", "0", "--recursive",
+        "--max-expand", "7", "-f", "udp port 53")  # fmt: skip
+    assert pipeline.options == ScanOptions(
+        filter="udp port 53", recursive=True, jobs=3, seed=b"\x0f" * 16, max_expand=7, top=0
+    )
+    run("scan", "a.pcap")
+    assert pipeline.options == ScanOptions(jobs=len(os.sched_getaffinity(0)))
+
+
+@pytest.mark.parametrize(
+    ("args", "paths", "expression"),
+    [
+        (["real.pcap", "--", "tcp", "port", "80"], ["real.pcap"], "tcp port 80"),
+        (["real.pcap", "--", "real.pcap"], ["real.pcap"], "real.pcap"),
+        (["real.pcap", "--", "-q", "--"], ["real.pcap"], "-q --"),
+        (["real.pcap", "missing.pcap"], ["real.pcap", "missing.pcap"], None),
+        (["tcp", "port", "80"], ["tcp", "port", "80"], None),
+        (["-r", "real.pcap", "tcp", "port", "80"], ["real.pcap"], "tcp port 80"),
+        (["tcp", "-r", "real.pcap", "port", "80"], ["real.pcap"], "tcp port 80"),
+        (["-r", "real.pcap", "src", "host", "10.0.0.1"], ["real.pcap"], "src host 10.0.0.1"),
+        (["-r", "real.pcap", "other.pcap", "src"], ["real.pcap", "other.pcap", "src"], None),
+        (["-r", "real.pcap", "other.pcap", "udp"], ["real.pcap", "other.pcap"], "udp"),
+        (["-r", "missing.pcap", "-"], ["missing.pcap", "-"], None),
+        (["-r", "real.pcap", "-F", "filter.txt"], ["real.pcap"], "tcp and port 80"),
+        (["-r", "real.pcap", "--"], ["real.pcap"], None),
+        (["-r", "real.pcap", "-f", "udp", "missing.pcap"], ["real.pcap", "missing.pcap"], "udp"),
+    ],
+)
+def test_filter_words(
+    pipeline: FakePipeline, tmp_path: Path, args: list[str], paths: list[str], expression: str | None
+) -> None:
+    for name in ("real.pcap", "other.pcap"):
+        (tmp_path / name).touch()
+    (tmp_path / "src").mkdir()
+    (tmp_path / "filter.txt").write_text("# web only\ntcp and # really\n  port 80\n")
+    assert run("scan", *args) == 0
+    assert (list(pipeline.paths), pipeline.options.filter) == (paths, expression)
+
+
+def test_json_goes_to_stdout_and_nothing_else(
+    pipeline: FakePipeline, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    pipeline.answer = FLOODED
+    assert run("scan", "a.pcap", "--format", "json") == 1
+    assert capfdbinary.readouterr() == (dump(FLOODED), b"")
+
+
+def test_text_is_plain_when_piped(pipeline: FakePipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    pipeline.answer = FLOODED
+    run("scan", "a.pcap")
+    page = capsys.readouterr().out
+    assert "1 FLOOD\n 1  UDP flood" in page
+    assert page.isascii()
+    assert "\x1b" not in page
+    run("scan", "a.pcap", "--color", "always")
+    assert "\x1b[31mHIGH\x1b[0m" in capsys.readouterr().out
+
+
+def test_output_is_replaced_in_one_step(
+    pipeline: FakePipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "report.json"
+    target.write_text("old")
+    seen: list[str] = []
+    real_replace = os.replace
+
+    def observe(source: str, destination: str) -> None:
+        seen.append(target.read_text())
+        assert json.loads(Path(source).read_bytes())["complete"] is True
+        real_replace(source, destination)
+
+    monkeypatch.setattr(os, "replace", observe)
+    assert run("scan", "a.pcap", "--format", "json", "-o", "report.json") == 0
+    assert seen == ["old"]
+    assert target.read_bytes() == dump(CLEAN)
+    assert os.listdir(tmp_path) == ["report.json"]
+
+
+def test_failed_output_is_4_and_keeps_the_old_file(
+    pipeline: FakePipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(source: str, destination: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "report.txt").write_text("old")
+    monkeypatch.setattr(os, "replace", fail)
+    assert run("scan", "a.pcap", "-o", "report.txt") == 4
+    assert (tmp_path / "report.txt").read_text() == "old"
+    assert os.listdir(tmp_path) == ["report.txt"]
+
+
+@pytest.mark.parametrize("target", ["missing/report.txt", "."])
+def test_bad_output_is_4_before_anything_is_read(pipeline: FakePipeline, target: str) -> None:
+    assert run("scan", "a.pcap", "-o", target) == 4
+    assert pipeline.paths == ()
+
+
+def test_output_never_overwrites_a_capture(pipeline: FakePipeline, tmp_path: Path) -> None:
+    (tmp_path / "a.pcap").write_text("evidence")
+    (tmp_path / "link").symlink_to("a.pcap")
+    assert run("scan", "a.pcap", "-o", "link") == 2
+    assert (tmp_path / "a.pcap").read_text() == "evidence"
+
+
+def test_output_to_a_pipe_does_not_replace_it(pipeline: FakePipeline, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    received: list[bytes] = []
+    reader = threading.Thread(target=lambda: received.append((tmp_path / "fifo").read_bytes()))
+    reader.start()
+    assert run("scan", "a.pcap", "--format", "json", "-o", "fifo") == 0
+    reader.join(10)
+    assert received == [dump(CLEAN)]
+    assert stat.S_ISFIFO((tmp_path / "fifo").stat().st_mode)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signal_in_process_gives_a_partial_report(
+    pipeline: FakePipeline, capsys: pytest.CaptureFixture[str], number: int, code: int
+) -> None:
+    before = signal.getsignal(number)
+    pipeline.before = lambda: signal.raise_signal(number)
+    assert run("scan", "a.pcap", "--format", "json") == code
+    assert json.loads(capsys.readouterr().out)["complete"] is False
+    assert signal.getsignal(number) is before
+
+
+def test_second_signal_ends_at_once(pipeline: FakePipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    def twice() -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+
+    pipeline.before = twice
+    assert run("scan", "a.pcap") == 143
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signal_to_a_running_scan(child: Any, number: int, code: int) -> None:
+    process = child(FLOODED, "scan", "wait", "--format", "json")
+    assert process.stderr.readline() == b"ready\n"
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert json.loads(out)["complete"] is False
+    assert err == b""
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (["scan", "a.pcap"], 1),
+        (["scan", "a.pcap", "--exit-zero"], 0),
+        (["config", "schema"], 0),
+        (["--help"], 141),
+        (["scan", "--help"], 141),
+        (["version"], 141),
+    ],
+)
+def test_broken_pipe_is_quiet_and_no_flood(child: Any, args: list[str], code: int) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = child(FLOODED, *args, stdout=writing)
+    os.close(writing)
+    assert process.communicate(timeout=20)[1] == b""
+    assert process.returncode == code
+
+
+def test_full_disk_on_stdout_is_4(child: Any) -> None:
+    with open("/dev/full", "wb") as full:
+        process = child(FLOODED, "scan", "a.pcap", stdout=full)
+        err = process.communicate(timeout=20)[1]
+    assert err == b"floodwatch: cannot write to standard output: No space left on device\n"
+    assert process.returncode == 4
+
+
+@pytest.mark.parametrize("args", [["--help"], ["--version"], ["version"], ["scan", "--help"]])
+def test_help_and_version_import_nothing_heavy(tmp_path: Path, args: list[str]) -> None:
+    code = (
+        "import sys; from floodwatch.cli import main; main(sys.argv[1:], standalone_mode=False);"
+        "print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *args], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert not HEAVY & set(done.stderr.split())
+    assert done.stdout
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_and_version_within_budget(tmp_path: Path, option: str) -> None:
+    # Processor time and not wall time: other tests may be running beside this one.
+    def cost() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        code = "from floodwatch.cli import main; main()"
+        subprocess.run(
+            [sys.executable, "-c", code, option], check=True, stdout=subprocess.DEVNULL, cwd=tmp_path
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert min(cost() for _ in range(7)) < 0.120
+
+
+def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--help") == 0
+    top = capsys.readouterr().out
+    for word in ("scan", "gen", "config", "version", "Exit codes:", "Examples:"):
+        assert word in top
+    assert run("scan", "-h") == 0
+    page = capsys.readouterr().out
+    assert "floodwatch scan -r edge.pcap -- tcp port 443" in page
+    assert "130  interrupted (143: terminated)" in page
+    assert "--max-expand N" in page
+
+
+def test_version_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    for args in (["version"], ["--version"], ["-V"]):
+        assert run(*args) == 0
+        assert capsys.readouterr().out == f"floodwatch {floodwatch.__version__}\n"
+    try:
+        installed = metadata.version("floodwatch")
+    except metadata.PackageNotFoundError:
+        pytest.skip("runs from the source tree")
+    assert installed == floodwatch.__version__
+
+
+def test_config_schema_prints_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("config", "schema") == 0
+    first = capsys.readouterr().out
+    assert run("config", "schema", "report") == 0
+    assert capsys.readouterr().out == first
+    assert json.loads(first)["title"] == "floodwatch.report/1"
+
+
+def test_gen_is_imported_when_it_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    import click
+
+    @click.command()
+    def gen() -> None:
+        raise ConfigError("called")
+
+    module: Any = types.ModuleType("floodwatch.gen")
+    module.gen = gen
+    monkeypatch.setitem(sys.modules, "floodwatch.gen", module)
+    assert run("gen") == 2
+
+
+def test_progress_bar_only_on_request(capsys: pytest.CaptureFixture[str]) -> None:
+    with bar("auto") as report:
+        assert report is None, "standard error is no terminal here"
+    with bar("never") as report:
+        assert report is None
+    assert capsys.readouterr().err == ""
+
+
+def test_progress_bar_draws_hostile_names_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    with bar("always") as report:
+        assert report is not None
+        report(Progress("dir/[bold]\x1b]0;evil.pcap", 10, 100, 5, False))
+        report(Progress("-", 10, None, 5, False))
+        report(Progress("dir/[bold]\x1b]0;evil.pcap", 100, 100, 50, True))
+        report(Progress("never-opened", 0, 0, 0, True))
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "\x1b]0;" not in captured.err
