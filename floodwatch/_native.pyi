@@ -15,6 +15,7 @@ NEED_MORE: Final[int]
 REJECTS: Final[tuple[str, ...]]
 VICTIM_DTYPE: Final[np.dtype[np.void]]
 HEAVY_DTYPE: Final[np.dtype[np.void]]
+PACKET_DTYPE: Final[np.dtype[np.void]]
 
 @final
 class Batch:
@@ -22,6 +23,12 @@ class Batch:
 
     def __new__(cls, capacity: int) -> Batch: ...
     def __len__(self) -> int: ...
+    def records(self) -> NDArray[np.void]:
+        """A read-only copy of the decoded packets (PACKET_DTYPE), in stream order.
+
+        ``src`` and ``dst`` are (hi, lo) of the 128-bit address; IPv4 is ``::ffff:a.b.c.d``. ``bytes`` is the
+        frame and ``payload`` the transport payload, both as on the wire; ICMP has its type in ``dport``.
+        """
 
 @final
 class Decoder:

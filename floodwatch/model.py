@@ -233,6 +233,7 @@ class Input(Record, frozen=True, kw_only=True):
     first: Time | None
     last: Time | None
     rejected: dict[str, Count]
+    duration_s: float
     one_way: bool
     """True when for most loaded hosts only one direction was seen, so that no source can be proven real."""
     error: InputFault | None

@@ -47,6 +47,7 @@ cdef object _dtype(const fw_field *fields, size_t count, size_t itemsize):
 
 VICTIM_DTYPE = _dtype(FW_VICTIM_LAYOUT, FW_VICTIM_FIELDS, sizeof(fw_victim))
 HEAVY_DTYPE = _dtype(FW_HEAVY_LAYOUT, FW_HEAVY_FIELDS, sizeof(fw_heavy))
+PACKET_DTYPE = _dtype(FW_PACKET_LAYOUT, FW_PACKET_FIELDS, sizeof(fw_packet))
 
 
 cdef fw_key _key(bytes key) except *:
@@ -78,6 +79,13 @@ cdef class Batch:
 
     def __len__(self):
         return self.raw.count
+
+    def records(self):
+        """The packets as a read-only copy (PACKET_DTYPE), in stream order."""
+        if self.raw.count == 0:
+            return np.frombuffer(bytes(sizeof(fw_packet)), dtype=PACKET_DTYPE)[:0]
+        return np.frombuffer((<const char *>self.raw.packets)[:self.raw.count * sizeof(fw_packet)],
+                             dtype=PACKET_DTYPE)
 
 
 @cython.final

@@ -75,4 +75,5 @@ cdef extern from "fw_layout.h" nogil:
         const char *parent
     const fw_field FW_VICTIM_LAYOUT[]
     const fw_field FW_HEAVY_LAYOUT[]
-    const size_t FW_VICTIM_FIELDS, FW_HEAVY_FIELDS
+    const fw_field FW_PACKET_LAYOUT[]
+    const size_t FW_VICTIM_FIELDS, FW_HEAVY_FIELDS, FW_PACKET_FIELDS

@@ -132,9 +132,6 @@ static int section(struct fw_walker *w, const uint8_t *p, size_t avail)
     w->swapped = magic != NG_MAGIC;
     if (get16(w, p + 12) != 1)
         return fail(w, FW_BAD_SECTION, "a section header names a major version that is not 1");
-    w->interface_count = 0;
-    if (w->section_count < UINT16_MAX)
-        w->section_count++;
     return 0;
 }
 
@@ -226,6 +223,8 @@ static int next_pcapng(struct fw_walker *w, const uint8_t *p, size_t avail, size
     int rc = 0;
     if (type == NG_EPB || type == NG_SPB || type == NG_PB)
         rc = packet_block(w, type, p + 8, length - 12, out);
+    else if (type == NG_SHB)
+        w->interface_count = 0; /* interfaces belong to their section */
     else if (type == NG_IDB)
         rc = describe(w, p + 8, length - 12);
     if (rc >= 0)

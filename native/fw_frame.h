@@ -37,7 +37,6 @@ struct fw_walker {
     enum fw_format format;
     uint8_t swapped;           /* the file's byte order is not ours */
     uint8_t started;
-    uint16_t section_count;
     uint32_t interface_count;  /* pcap: always 1 */
     const char *why;           /* after an error: one sentence, a string constant */
     struct fw_interface interfaces[FW_MAX_INTERFACES];

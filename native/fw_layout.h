@@ -76,8 +76,26 @@ static const struct fw_field FW_HEAVY_LAYOUT[] = {
     FW_SCALAR(fw_heavy, v6, "u1"),       FW_SCALAR(fw_heavy, proven, "u1"),
 };
 
+static const struct fw_field FW_PACKET_LAYOUT[] = {
+    FW_SCALAR(fw_packet, ts_ns, "<u8"),
+    FW_ARRAY(fw_packet, src, "<u8", 2), /* hi, lo */
+    FW_ARRAY(fw_packet, dst, "<u8", 2),
+    FW_SCALAR(fw_packet, sport, "<u2"),
+    FW_SCALAR(fw_packet, dport, "<u2"),
+    FW_SCALAR(fw_packet, proto, "u1"),
+    FW_SCALAR(fw_packet, tcp_flags, "u1"),
+    FW_SCALAR(fw_packet, kind, "u1"),
+    FW_SCALAR(fw_packet, bits, "u1"),
+    FW_SCALAR(fw_packet, seq, "<u4"),
+    FW_SCALAR(fw_packet, ack, "<u4"),
+    FW_SCALAR(fw_packet, bytes, "<u4"),
+    FW_SCALAR(fw_packet, payload, "<u4"),
+};
+_Static_assert(sizeof(struct fw_addr) == 16 && offsetof(struct fw_addr, lo) == 8, "an address is (hi, lo)");
+
 #define FW_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 static const size_t FW_VICTIM_FIELDS = FW_COUNT(FW_VICTIM_LAYOUT);
 static const size_t FW_HEAVY_FIELDS = FW_COUNT(FW_HEAVY_LAYOUT);
+static const size_t FW_PACKET_FIELDS = FW_COUNT(FW_PACKET_LAYOUT);
 
 #endif

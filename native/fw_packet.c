@@ -62,9 +62,23 @@ static inline int is_bogon(uint32_t ip)
     return class == 1 || (class == 2 && in_part_bogon(ip));
 }
 
+static int fragment(struct cursor c, struct fw_packet *out, const uint8_t **payload)
+{
+    out->kind = FW_FRAGMENT;
+    out->payload = c.wire;
+    out->captured = c.captured;
+    *payload = c.p;
+    return 0;
+}
+
 static int decode_tcp(struct cursor c, struct fw_packet *out, const uint8_t **payload)
 {
     int reject;
+    /* A header split over fragments is a way round filters, so it must count: by its flags if the first
+     * fragment has them, else as a fragment. */
+    uint32_t split = out->bits & FW_MORE_FRAGMENTS;
+    if (FW_UNLIKELY(split && c.wire < 14))
+        return fragment(c, out, payload);
     if (FW_UNLIKELY(!has(&c, 14, REJECT(BAD_L4), &reject)))
         return reject;
     out->sport = fw_be16(c.p);
@@ -73,10 +87,10 @@ static int decode_tcp(struct cursor c, struct fw_packet *out, const uint8_t **pa
     out->ack = fw_be32(c.p + 8);
     uint8_t flags = c.p[13];
     uint32_t header = (uint32_t)(c.p[12] >> 4) * 4;
-    if (FW_UNLIKELY(header < 20 || header > c.wire))
+    if (FW_UNLIKELY(header < 20 || (header > c.wire && !split)))
         return REJECT(BAD_L4);
     out->tcp_flags = flags;
-    out->payload = c.wire - header;
+    out->payload = c.wire > header ? c.wire - header : 0;
     out->captured = c.captured > header ? c.captured - header : 0;
     *payload = c.p + header;
     if (flags & 0x04)
@@ -135,15 +149,6 @@ static int decode_l4(struct cursor c, struct fw_packet *out, const uint8_t **pay
     if (out->proto == 1 || out->proto == 58)
         return decode_icmp(c, out, payload);
     out->kind = FW_OTHER;
-    out->payload = c.wire;
-    out->captured = c.captured;
-    *payload = c.p;
-    return 0;
-}
-
-static int fragment(struct cursor c, struct fw_packet *out, const uint8_t **payload)
-{
-    out->kind = FW_FRAGMENT;
     out->payload = c.wire;
     out->captured = c.captured;
     *payload = c.p;

@@ -143,7 +143,7 @@ class _Gzip(_Stream):
                 if not self._input:
                     return self._at_end()
             if self._inflate.eof and not self._next_member():
-                return b""
+                continue
             out = self._decompress()
             if out:
                 self._made += len(out)
@@ -166,7 +166,7 @@ class _Gzip(_Stream):
         """Zero bytes after a member are padding (as tape blocks leave it); else a member must follow."""
         self._input = self._input.lstrip(b"\0")
         if not self._input:
-            return True
+            return False
         self._inflate = zlib.decompressobj(wbits=31)
         return True
 

@@ -1,0 +1,189 @@
+"""Cases -> the event records that users receive."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from . import judge
+from ._native import hll_estimate
+from .findings import Address, SourceCount
+from .model import (
+    EPOCH_NS,
+    Action,
+    Advice,
+    CaptureInfo,
+    CountBounds,
+    Estimate,
+    Event,
+    Pattern,
+    Rate,
+    Sources,
+    State,
+    TopSource,
+    Victim,
+)
+from .verdict import HOLD, Case
+
+_KEY_SHARE = 0.8
+_TIMELINE = 60
+
+
+def rfc3339(ns: int) -> str:
+    """Nanoseconds since 1970 as RFC 3339 UTC, without trailing zeros in the fraction."""
+    seconds, fraction = divmod(ns, 1_000_000_000)
+    try:
+        text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
+    except (OverflowError, ValueError):
+        text = "9999-12-31T23:59:59"
+    digits = f"{fraction:09d}".rstrip("0")
+    return f"{text}.{digits}Z" if digits else f"{text}Z"
+
+
+def address_text(address: Address) -> str:
+    """The usual text of a victim's address."""
+    hi, lo = address
+    if hi == 0 and lo >> 32 == 0xFFFF:
+        return str(ipaddress.IPv4Address(lo & 0xFFFFFFFF))
+    return str(ipaddress.IPv6Address(hi << 64 | lo))
+
+
+def source_cidr(source: int, v6: bool) -> str:
+    """What a rule would name: the IPv4 address, or the /64 of an IPv6 source."""
+    if v6:
+        return f"{ipaddress.IPv6Address(source << 64)}/64"
+    return str(ipaddress.IPv4Address(source & 0xFFFFFFFF))
+
+
+def estimate(registers: object, precision: int) -> Estimate:
+    """Distinct sources with the bounds of two standard errors (1.04 / sqrt(2^p))."""
+    value = hll_estimate(registers)
+    error = 2 * 1.04 / 2 ** (precision / 2)
+    return Estimate(est=round(value), lo=int(value / (1 + error)), hi=int(value * (1 + error)) + 1)
+
+
+def build_events(
+    cases: Sequence[Case], path: str, last_epoch: int, top: int
+) -> tuple[list[Event], list[Event]]:
+    """The floods and the crowds of one capture, linked where they overlap on one victim."""
+    events = [_event(case, path, last_epoch, top) for case in cases]
+    linked = [
+        _linked(event, case, list(zip(events, cases, strict=True)))
+        for event, case in zip(events, cases, strict=True)
+    ]
+    return [e for e in linked if e.verdict != "crowd"], [e for e in linked if e.verdict == "crowd"]
+
+
+def _linked(event: Event, case: Case, others: list[tuple[Event, Case]]) -> Event:
+    ids = tuple(
+        other.id
+        for other, theirs in others
+        if theirs is not case
+        and theirs.victim == case.victim
+        and theirs.first_ns <= case.last_ns
+        and case.first_ns <= theirs.last_ns
+    )
+    return _replace(event, linked=ids)
+
+
+def _replace(event: Event, **changes: Any) -> Event:
+    fields = {name: getattr(event, name) for name in event.__struct_fields__}
+    return Event(**(fields | changes))
+
+
+def _event(case: Case, path: str, last_epoch: int, top: int) -> Event:
+    facts = dict(case.facts)
+    registers = np.ascontiguousarray(case.sources) if case.sources is not None else bytes(1024)
+    distinct = estimate(registers, 10)
+    origin = judge.origin(case.vector, facts, float(case.count), float(distinct.est))
+    port = _winner(case.ports, case.count)
+    name = _winner(case.paths, case.count)
+    peak = float(case.peak)
+    state: State = "ended" if last_epoch - case.epoch > HOLD else "cut"
+    seconds = max((case.last_ns - case.first_ns) / 1e9, 1.0)
+    ip = address_text(case.victim)
+    return Event(
+        id=f"{datetime.fromtimestamp(min(case.first_ns // 10**9, 253402300799), UTC):%Y%m%dT%H%M%SZ}"
+        f"-{case.vector}-{ip}-{'any' if port is None else port}",
+        input=path,
+        seq=1 + int(seconds // 60),
+        vector=case.vector,
+        verdict=case.verdict,
+        severity=judge.severity(case.vector, peak, case.bytes * 8 / seconds / 1e6),
+        confidence=judge.confidence(case.vector, case.count, case.epochs, case.verdict, facts),
+        state=state,
+        pattern=_pattern(case),
+        linked=(),
+        capture=CaptureInfo(interface=None, unseen_share=0.0),
+        victim=Victim(ip=ip, port=port, protocol=case.protocol, path=name),
+        first=rfc3339(case.first_ns),
+        detected=rfc3339(case.detected_ns),
+        last=rfc3339(case.last_ns),
+        rate=Rate(peak=peak, unit=case.unit, baseline=_rounded(case.baseline)),
+        packets=case.count,
+        bytes=case.bytes,
+        sources=Sources(
+            origin=origin,
+            distinct=distinct,
+            forged_share=judge.forged_share(case.vector, facts, float(case.count), float(distinct.est)),
+            top=_top(case, top) if origin in ("real", "reflected") and case.verdict != "crowd" else (),
+        ),
+        evidence=judge.evidence(case.vector, facts, peak, case.baseline),
+        action=_advice(case, origin, name is not None),
+        timeline=case.timeline(_TIMELINE),
+    )
+
+
+def _advice(case: Case, origin: Any, known_path: bool) -> Advice:
+    found = judge.advice(case.vector, case.verdict, origin, known_path)
+    needs: Action = found.recommended
+    if needs == "drop_sources" and not case.settled:
+        return Advice(recommended="cap_unknown", why="no single source stands out: cap unknown clients", taken="none")
+    return found
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
+
+
+def _winner(table: Counter[Any], count: int) -> Any:
+    """The key that holds most of the count, or None: scattered ports and paths are not named."""
+    if not table:
+        return None
+    key, held = max(table.items(), key=lambda item: (item[1], str(item[0])))
+    return key if held >= _KEY_SHARE * count and held > 0 else None
+
+
+def _pattern(case: Case) -> tuple[Pattern, ...]:
+    if case.pulses > 1:
+        return ("pulse",)
+    rates = case.timeline(10)
+    if len(rates) >= 6 and case.last_ns - case.first_ns >= 20 * EPOCH_NS:
+        third = len(rates) // 3
+        if sum(rates[-third:]) > 3 * sum(rates[:third]):
+            return ("ramp",)
+    return ("steady",)
+
+
+def _top(case: Case, limit: int) -> tuple[TopSource, ...]:
+    ordered = sorted(case.settled.values(), key=lambda s: (-s.lo, s.v6, s.source))
+    total = max(case.count, sum(s.lo for s in ordered), 1)
+    chosen: list[SourceCount] = ordered[:limit] if limit else ordered
+    return tuple(
+        TopSource(
+            cidr=source_cidr(s.source, s.v6), share=round(s.lo / total, 4), count=CountBounds(lo=s.lo, hi=s.hi)
+        )
+        for s in chosen
+    )
+
+
+def sort_key(event: Event) -> tuple[str, str, str]:
+    """Order of events in a report: by onset, then by name."""
+    return event.first, event.input, event.id
+
+

@@ -1,0 +1,255 @@
+"""THE loop: capture -> engine -> detect -> decide, for each capture of a scan."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from queue import SimpleQueue
+
+import numpy as np
+from msgspec import Struct
+
+from . import __version__
+from ._native import ERRORS, NEED_MORE, Batch, Decoder, Engine
+from .capture import Blocks, Filter, compile_filter, discover, linktype_name, open_blocks
+from .config import Progress, ScanOptions
+from .detect import Detection
+from .errors import InputError
+from .events import build_events, estimate, rfc3339, sort_key
+from .findings import Summary
+from .model import EPOCH_NS, Event, Input, InputFault, Report, Settings, Tool, Totals
+from .verdict import Decider
+
+OnProgress = Callable[[Progress], None]
+
+BATCH = 1024
+"""Packets decoded at a time: 96 KiB, so that they stay in the second cache level."""
+AHEAD = 4
+"""Batches that the decoding thread may be ahead of the counting one."""
+LEAST = 16
+"""Packets in an epoch below which an address is not looked at."""
+
+
+class Analysis(Struct, frozen=True):
+    """The answer about one capture."""
+
+    input: Input
+    floods: list[Event]
+    crowds: list[Event]
+    sources: bytes
+    complete: bool
+
+
+class _Reading:
+    """One capture being read: batches out, counters and the reason of an early end kept."""
+
+    def __init__(self, path: str, decoder: Decoder, options: ScanOptions, stop: threading.Event) -> None:
+        self.path = path
+        self.decoder = decoder
+        self.error: InputError | None = None
+        self.blocks: Blocks | None = None
+        self._options = options
+        self._stop = stop
+
+    def batches(self, free: SimpleQueue[Batch]) -> Iterator[Batch]:
+        """Yield filled batches; the consumer gives each back to ``free``."""
+        try:
+            self.blocks = open_blocks(self.path, max_expand=self._options.max_expand)
+            yield from self._decode(self.blocks, free)
+        except InputError as error:
+            self.error = error
+        except MemoryError:
+            self.error = InputError(self.path, "memory", "out of memory while reading")
+        finally:
+            if self.blocks is not None:
+                self.blocks.close()
+
+    def _decode(self, blocks: Blocks, free: SimpleQueue[Batch]) -> Iterator[Batch]:
+        position, need = 0, 0
+        block = blocks.following(0, 0)
+        while block is not None and not self._stop.is_set():
+            position = block.start
+            code = 0
+            while code == 0 and not self._stop.is_set():
+                batch = free.get()
+                code, position = self.decoder.fill(block.data, position, batch)
+                yield batch
+            if code not in (0, NEED_MORE):
+                raise InputError(self.path, ERRORS[code], self.decoder.why, offset=self.decoder.offset)
+            need = self.decoder.need
+            rest = len(block.data) - position
+            block = blocks.following(position, need)
+            if block is None and rest and not self._stop.is_set():
+                raise self._truncated(rest, need)
+
+    def _truncated(self, rest: int, need: int) -> InputError:
+        what = "record" if self.decoder.format else "file header"
+        return InputError(
+            self.path,
+            f"truncated_{what.replace(' ', '_')}",
+            f"the capture ends inside a {what}: {rest} of {need} bytes are there",
+            offset=self.decoder.offset,
+        )
+
+
+def scan(
+    paths: Sequence[str],
+    options: ScanOptions,
+    *,
+    on_progress: OnProgress | None = None,
+    stop: threading.Event | None = None,
+) -> Report:
+    """Analyse captures, each on its own, and put the answers in one report.
+
+    Args:
+        paths: files, directories or ``-`` for standard input.
+        options: see ScanOptions; ``jobs`` never changes the answer.
+        on_progress: called now and then, possibly from another thread.
+        stop: set it to end early with ``complete`` false.
+
+    Raises:
+        ConfigError: the filter is wrong.
+        EnvironmentFault: the filter needs libpcap, which is missing.
+    """
+    compiled = compile_filter(options.filter) if options.filter else None
+    key = options.seed if options.seed is not None else os.urandom(16)
+    halt = stop or threading.Event()
+    found = list(discover(paths, recursive=options.recursive))
+    captures = [item.path for item in found if item.capture]
+    together = min(options.jobs, len(captures))
+    run = partial(_analyse, options=options, key=key, compiled=compiled, on_progress=on_progress, stop=halt)
+    if together > 1:
+        with ThreadPoolExecutor(together) as pool:
+            analyses = list(pool.map(run, captures))
+    else:
+        analyses = [run(path) for path in captures]
+    return _report(analyses, options, len(found) - len(captures))
+
+
+def _analyse(
+    path: str,
+    options: ScanOptions,
+    key: bytes,
+    compiled: Filter | None,
+    on_progress: OnProgress | None,
+    stop: threading.Event,
+) -> Analysis:
+    """Read one capture to its end, or to where it stops making sense."""
+    decoder, engine = Decoder(key), Engine()
+    if compiled is not None:
+        decoder.set_filter(compiled.function, compiled.programs, compiled)
+    reading = _Reading(path, decoder, options, stop)
+    detection, decider = Detection(), Decider()
+    free: SimpleQueue[Batch] = SimpleQueue()
+    for _ in range(AHEAD if options.jobs > 1 else 1):
+        free.put(Batch(BATCH))
+    batches = reading.batches(free)
+    last: Batch = Batch(1)
+    for batch in _in_thread(batches) if options.jobs > 1 else batches:
+        start = 0
+        while (start := start + engine.observe(batch, start)) < len(batch):
+            _close_epoch(engine, batch, start, detection, decider)
+        free.put(batch)
+        _tell(on_progress, reading, finished=False)
+    if engine.epoch_packets:
+        _close_epoch(engine, last, 1, detection, decider, final=True)
+    _tell(on_progress, reading, finished=True)
+    floods, crowds = build_events(list(decider.cases()), path, engine.epoch - 1, options.top)
+    one_way = detection.tracker.received > 0 and detection.tracker.sent == 0
+    return Analysis(
+        _input(reading, one_way), floods, crowds, engine.total_sources(), not stop.is_set()
+    )
+
+
+def _close_epoch(
+    engine: Engine, batch: Batch, following: int, detection: Detection, decider: Decider, *, final: bool = False
+) -> None:
+    """Summary out of the engine, through detect and decide; then the next epoch opens."""
+    summary = Summary(
+        epoch=engine.epoch,
+        gap=engine.gap,
+        first_ns=engine.first_ns,
+        last_ns=engine.last_ns,
+        victims=engine.victims(LEAST),
+        heavy=cache(engine.heavy),
+        window_ends=engine.window_ends(batch, following),
+        final=final,
+    )
+    now = summary.last_ns if final else (summary.epoch + 1) * EPOCH_NS
+    findings = list(detection.update(summary))
+    decider.update(findings, summary.epoch, now, window_ends=summary.window_ends)
+    engine.close_epoch(batch, following)
+
+
+def _in_thread(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Run an iterator in a thread of its own, so that decoding and counting overlap."""
+    ready: SimpleQueue[Batch | BaseException | None] = SimpleQueue()
+
+    def work() -> None:
+        try:
+            for batch in batches:
+                ready.put(batch)
+            ready.put(None)
+        except BaseException as error:
+            ready.put(error)
+
+    thread = threading.Thread(target=work, name="decode", daemon=True)
+    thread.start()
+    while (item := ready.get()) is not None:
+        if isinstance(item, BaseException):
+            raise item
+        yield item
+    thread.join()
+
+
+def _tell(on_progress: OnProgress | None, reading: _Reading, *, finished: bool) -> None:
+    blocks = reading.blocks
+    if on_progress is not None and blocks is not None:
+        on_progress(Progress(reading.path, blocks.done, blocks.total, reading.decoder.packets, finished))
+
+
+def _input(reading: _Reading, one_way: bool) -> Input:
+    decoder, error = reading.decoder, reading.error
+    fault = None
+    if error is not None:
+        fault = InputFault(code=error.code, offset=error.offset, message=str(error))
+    names = dict.fromkeys(linktype_name(number) for number in decoder.linktypes)
+    return Input(
+        path=reading.path,
+        format=decoder.format,
+        linktypes=tuple(names),
+        packets=decoder.packets,
+        bytes=decoder.bytes,
+        first=None if decoder.first_ns is None else rfc3339(decoder.first_ns),
+        last=None if decoder.last_ns is None else rfc3339(decoder.last_ns),
+        rejected=decoder.rejected,
+        one_way=one_way,
+        error=fault,
+        duration_s=((decoder.last_ns or 0) - (decoder.first_ns or 0)) / 1e9,
+    )
+
+
+def _report(analyses: list[Analysis], options: ScanOptions, skipped: int) -> Report:
+    registers = np.zeros(4096, np.uint8)
+    for analysis in analyses:
+        registers = np.maximum(registers, np.frombuffer(analysis.sources, np.uint8))
+    return Report(
+        tool=Tool(name="floodwatch", version=__version__),
+        complete=all(analysis.complete for analysis in analyses),
+        inputs=tuple(analysis.input for analysis in analyses),
+        settings=Settings(
+            profile="default", epoch_s=EPOCH_NS / 1e9, seeded=options.seed is not None, filter=options.filter
+        ),
+        totals=Totals(
+            packets=sum(a.input.packets for a in analyses),
+            bytes=sum(a.input.bytes for a in analyses),
+            duration_s=round(sum(a.input.duration_s for a in analyses), 6),
+            sources=estimate(registers, 12),
+            skipped=skipped,
+        ),
+        floods=tuple(sorted((e for a in analyses for e in a.floods), key=sort_key)),
+        crowds=tuple(sorted((e for a in analyses for e in a.crowds), key=sort_key)),
+    )

@@ -1,0 +1,34 @@
+"""Fixtures of all tests: what a test needs from outside, and what its absence means."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Need = Callable[[object, str], None]
+
+
+def _need(condition: object, reason: str) -> None:
+    """Skip the test unless the condition holds; fail it where FLOODWATCH_NO_SKIPS=1 promises everything."""
+    if condition:
+        return
+    if os.environ.get("FLOODWATCH_NO_SKIPS") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def need() -> Need:
+    """``need(condition, reason)``: go on, skip, or fail in continuous integration."""
+    return _need
+
+
+@pytest.fixture(scope="session")
+def captures(need: Need) -> Path:
+    """The directory of third-party captures, with its INDEX.tsv."""
+    path = Path(os.environ.get("FLOODWATCH_CAPTURES") or os.devnull)
+    need((path / "INDEX.tsv").is_file(), "FLOODWATCH_CAPTURES names no directory with an INDEX.tsv")
+    return path

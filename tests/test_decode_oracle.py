@@ -1,0 +1,288 @@
+"""The decoder against an oracle: tshark must read the same out of every packet of every third-party capture.
+
+Where the two disagree, a named reason must explain it; an unexplained disagreement fails.
+"""
+
+from __future__ import annotations
+
+import gzip
+import ipaddress
+import os
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from floodwatch import _native
+
+pytestmark = pytest.mark.captures
+
+KEY = bytes(16)
+BATCH = 8192
+LINKTYPES = {"EN10MB", "RAW", "RAW(12)", "IPV4", "IPV6", "LINUX_SLL", "LINUX_SLL2"}
+MAGICS = (
+    b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d", b"\x0a\x0d\x0d\x0a",
+)  # fmt: skip
+FIELDS = (
+    "frame.number", "frame.protocols", "frame.len", "frame.cap_len", "_ws.malformed", "_ws.short",
+    "ip.src", "ip.dst", "ip.proto", "ip.frag_offset", "ip.flags.mf", "ip.hdr_len", "ip.len",
+    "ipv6.src", "ipv6.dst", "ipv6.nxt", "ipv6.plen", "ipv6.fraghdr.offset", "ipv6.fraghdr.more",
+    "tcp.srcport", "tcp.dstport", "tcp.flags", "tcp.len", "tcp.hdr_len", "tcp.seq_raw", "tcp.ack_raw",
+    "udp.srcport", "udp.dstport", "udp.length", "icmp.type", "icmpv6.type",
+)  # fmt: skip
+OPTIONS = (
+    "ip.defragment:FALSE", "ipv6.defragment:FALSE", "tcp.desegment_tcp_streams:FALSE",
+    "tcp.analyze_sequence_numbers:FALSE", "tcp.relative_sequence_numbers:FALSE",
+    "ip.decode_tos_as_diffserv:TRUE", "tcp.try_heuristic_first:FALSE", "udp.try_heuristic_first:FALSE",
+)  # fmt: skip
+EXTENSIONS = ("ipv6.hopopts", "ipv6.routing", "ipv6.dstopts", "ipv6.fraghdr", "ah", "mipv6")
+TRANSPORTS = {"tcp": 6, "udp": 17, "icmp": 1, "icmpv6": 58}
+
+Row = dict[str, str]
+Facts = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One frame on which the two decoders disagree."""
+
+    file: str
+    row: Row
+    layers: list[str]
+    theirs: Facts | None
+    ours: Facts | None
+
+    def differ(self) -> set[str]:
+        """Names of the facts that differ."""
+        if self.theirs is None or self.ours is None:
+            return {"decoded"}
+        return {name for name in self.theirs if self.theirs[name] != self.ours[name]}
+
+
+def integer(text: str) -> int:
+    return int(text, 0) if text else 0
+
+
+def flag(text: str) -> bool:
+    return text in ("1", "True")
+
+
+def packed(address: str) -> int:
+    """128 bits, IPv4 as ::ffff:a.b.c.d."""
+    ip = ipaddress.ip_address(address)
+    return int(ip) if ip.version == 6 else 0xFFFF << 32 | int(ip)
+
+
+def network_layer(layers: list[str]) -> int | None:
+    """Index of the outermost IP layer that link header and VLAN tags alone lead to."""
+    return next((i for i, name in enumerate(layers) if name in ("ip", "ipv6")), None)
+
+
+def tshark_facts(row: Row, layers: list[str]) -> Facts | None:
+    """What the oracle says of the outermost IP packet; only what it could read."""
+    at = network_layer(layers)
+    if at is None:
+        return None
+    ip = layers[at]
+    if not row[f"{ip}.src"] or not row[f"{ip}.dst"]:
+        return None
+    facts: Facts = {"src": packed(row[f"{ip}.src"]), "dst": packed(row[f"{ip}.dst"])}
+    following = next((name for name in layers[at + 1 :] if name not in EXTENSIONS), "")
+    if ip == "ip":
+        facts["proto"] = integer(row["ip.proto"])
+        if integer(row["ip.frag_offset"]):
+            return facts | {"sport": 0, "dport": 0}
+    elif integer(row["ipv6.fraghdr.offset"]):
+        return facts | {"sport": 0, "dport": 0}
+    elif following in TRANSPORTS:
+        facts["proto"] = TRANSPORTS[following]
+    return facts | transport_facts(row, following)
+
+
+def transport_facts(row: Row, transport: str) -> Facts:
+    if transport == "tcp" and row["tcp.flags"]:
+        facts = {
+            "sport": integer(row["tcp.srcport"]), "dport": integer(row["tcp.dstport"]),
+            "tcp_flags": integer(row["tcp.flags"]) & 0xFF,
+            "seq": integer(row["tcp.seq_raw"]), "ack": integer(row["tcp.ack_raw"]),
+        }  # fmt: skip
+        return facts | ({"payload": integer(row["tcp.len"])} if row["tcp.len"] else {})
+    if transport == "udp" and row["udp.length"]:
+        facts = {"sport": integer(row["udp.srcport"]), "dport": integer(row["udp.dstport"])}
+        return facts | {"payload": integer(row["udp.length"]) - 8}
+    if transport in ("icmp", "icmpv6") and row[f"{transport}.type"]:
+        return {"sport": 0, "dport": integer(row[f"{transport}.type"])}
+    return {}
+
+
+def native_facts(record: np.void) -> Facts:
+    facts: Facts = {name: int(record[name]) for name in ("proto", "tcp_flags", "sport", "dport", "payload")}
+    for name in ("src", "dst"):
+        facts[name] = int(record[name][0]) << 64 | int(record[name][1])
+    return facts | {"seq": int(record["seq"]), "ack": int(record["ack"])}
+
+
+def native_decode(data: bytes) -> tuple[dict[int, np.void], int, int]:
+    """Frame number -> record, the number of frames, and how the reading ended.
+
+    A batch of one packet tells the number of the frame that filled it; a second pass with big batches has
+    the records, so that both ways of reading are seen to agree.
+    """
+    decoder, one, at, numbers = _native.Decoder(KEY), _native.Batch(1), 0, []
+    while True:
+        code, at = decoder.fill(data, at, one)
+        if len(one):
+            numbers.append(decoder.packets)
+        if code:
+            break
+    again, batch, at, records = _native.Decoder(KEY), _native.Batch(BATCH), 0, []
+    while True:
+        code, at = again.fill(data, at, batch)
+        records.extend(batch.records())
+        if code:
+            break
+    assert (again.packets, again.rejected) == (decoder.packets, decoder.rejected)
+    assert len(records) == decoder.packets - sum(decoder.rejected.values())
+    return dict(zip(numbers, records, strict=True)), decoder.packets, code
+
+
+def tshark_decode(path: Path, home: Path) -> list[Row]:
+    command = ["tshark", "-n", "-r", str(path), "-T", "fields", "-E", "occurrence=f", "-E", "separator=/t"]
+    for option in OPTIONS:
+        command += ["-o", option]
+    for field in FIELDS:
+        command += ["-e", field]
+    environment = {**os.environ, "HOME": str(home), "XDG_CONFIG_HOME": str(home), "LC_ALL": "C"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+    rows = [dict(zip(FIELDS, line.split("\t"), strict=True)) for line in done.stdout.splitlines()]
+    return [row for row in rows if row["frame.protocols"] != "data"]  # pcapng blocks that hold no packet
+
+
+def oracle_files(root: Path) -> list[str]:
+    """Captures that both sides should read: known link types, pcap, pcapng or gzip by magic, not corrupt."""
+    names = []
+    for line in (root / "INDEX.tsv").read_text().splitlines()[1:]:
+        columns = line.split("\t")
+        if columns[0].split("/")[0] not in ("attack", "benign", "formats") or is_dialect(columns[0]):
+            continue
+        if set(columns[6].split(",")) <= LINKTYPES and content(root / columns[0]).startswith(MAGICS):
+            names.append(columns[0])
+    return names
+
+
+def is_dialect(name: str) -> bool:
+    return any(word in name for word in DIALECTS)
+
+
+def content(path: Path) -> bytes:
+    data = path.read_bytes()
+    return gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
+
+
+def compare(root: Path, name: str, rows: list[Row]) -> Iterator[Case]:
+    records, frames, code = native_decode(content(root / name))
+    assert code == _native.NEED_MORE, f"{name}: {_native.ERRORS.get(code)} after {frames} frames"
+    assert len(rows) == frames, f"{name}: tshark reads {len(rows)} frames, floodwatch {frames}"
+    for number, row in enumerate(rows, 1):
+        layers = row["frame.protocols"].split(":")
+        theirs = tshark_facts(row, layers)
+        ours = native_facts(records[number]) if number in records else None
+        if theirs is None and ours is None:
+            continue
+        case = Case(name, row, layers, theirs, ours)
+        if case.differ():
+            yield case
+
+
+def unread_layer(*names: str) -> Callable[[Case], bool]:
+    """We reject the frame, and between the link header and its IP header lies a layer that we do not read."""
+
+    def holds(case: Case) -> bool:
+        at = network_layer(case.layers)
+        return case.ours is None and any(name in names for name in case.layers[:at])
+
+    return holds
+
+
+def only_first_fragment(case: Case) -> bool:
+    """UDP says the datagram's length, tshark repeats it, and we count what this fragment carries."""
+    row, ours, theirs = case.row, case.ours, case.theirs
+    if ours is None or theirs is None or case.differ() != {"payload"} or ours["payload"] >= theirs["payload"]:
+        return False
+    if case.layers[network_layer(case.layers) or 0] == "ip":
+        carried = integer(row["ip.len"]) - integer(row["ip.hdr_len"]) - 8
+        return flag(row["ip.flags.mf"]) and ours["payload"] == carried
+    return flag(row["ipv6.fraghdr.more"]) and ours["payload"] == integer(row["ipv6.plen"]) - 8 - 8
+
+
+def extension_too_long(case: Case) -> bool:
+    """An extension header runs over the end of the packet: tshark shows the addresses, we trust nothing."""
+    return case.ours is None and case.layers[-1] in EXTENSIONS and case.row["_ws.malformed"] != ""
+
+
+def cut_by_snaplen(case: Case) -> bool:
+    """The capture ends inside the headers."""
+    cut = integer(case.row["frame.cap_len"]) < integer(case.row["frame.len"])
+    return case.ours is None and cut and case.row["_ws.short"] != ""
+
+
+def tcp_header_lies(case: Case) -> bool:
+    """A data offset under 20 bytes: tshark shows the ports, we trust nothing."""
+    return case.ours is None and case.row["tcp.srcport"] != "" and 0 < integer(case.row["tcp.hdr_len"]) < 20
+
+
+REASONS: dict[str, Callable[[Case], bool]] = {
+    "MPLS is not read": unread_layer("mpls"),
+    "PPPoE is not read": unread_layer("pppoes"),
+    "VN-Tag is not read": unread_layer("vntag"),
+    "FabricPath is not read": unread_layer("cfp"),
+    "first fragment, length of the whole datagram": only_first_fragment,
+    "extension header longer than the packet": extension_too_long,
+    "headers cut by the snap length": cut_by_snaplen,
+    "TCP header length under 20": tcp_header_lies,
+}
+DIALECTS = ("nokiapcap", "rh6_1pcap")
+"""Vendors' pcap files with the usual magic and longer record headers, which only guessing tells."""
+
+
+def test_every_packet_reads_as_tshark_reads_it(captures: Path, need: Any, tmp_path: Path) -> None:
+    need(shutil.which("tshark"), "tshark is not installed")
+    names = oracle_files(captures)
+    explained: Counter[str] = Counter()
+    unexplained, packets = [], 0
+    with ThreadPoolExecutor(2) as pool:
+        results = pool.map(lambda name: tshark_decode(captures / name, tmp_path), names)
+        for name, rows in zip(names, results, strict=True):
+            packets += len(rows)
+            for case in compare(captures, name, rows):
+                reason = next((title for title, holds in REASONS.items() if holds(case)), None)
+                if reason:
+                    explained[reason] += 1
+                else:
+                    unexplained.append(case)
+    print(f"{len(names)} captures, {packets} frames; explained: {dict(explained)}")
+    assert not unexplained, "\n".join(describe(case) for case in one_per_file(unexplained))
+
+
+def test_dialects_of_pcap_are_errors_and_not_packets(captures: Path) -> None:
+    files = [path for path in sorted((captures / "formats").iterdir()) if is_dialect(path.name)]
+    assert files
+    for path in files:
+        records, _, code = native_decode(path.read_bytes())
+        assert (_native.ERRORS.get(code), records) == ("bad_record", {}), path.name
+
+
+def one_per_file(cases: list[Case]) -> list[Case]:
+    return list({case.file: case for case in reversed(cases)}.values())
+
+
+def describe(case: Case) -> str:
+    known = {k: v for k, v in case.row.items() if v and k != "frame.protocols"}
+    return f"{case.file} {':'.join(case.layers)} {case.differ()} ours={case.ours} tshark={known}"
