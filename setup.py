@@ -26,7 +26,12 @@ native = Extension(
 )
 native.cython_c_in_temp = True
 native.cython_include_dirs = ["native"]
-native.cython_directives = {"language_level": 3, "auto_pickle": False, "autotestdict": False, "embedsignature": False}
+native.cython_directives = {
+    "language_level": 3,
+    "auto_pickle": False,
+    "autotestdict": False,
+    "embedsignature": False,
+}
 
 setup(
     ext_modules=[native],

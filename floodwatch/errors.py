@@ -15,7 +15,7 @@ class ConfigError(FloodwatchError):
     exit_code = 2
 
 
-class EnvironmentFault(FloodwatchError):
+class EnvironmentFault(FloodwatchError):  # noqa: N818 (EnvironmentError is taken)
     """Something of the host is missing: a permission, a library, disk space."""
 
     exit_code = 4

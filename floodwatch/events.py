@@ -97,7 +97,7 @@ def _replace(event: Event, **changes: Any) -> Event:
 
 
 def _event(case: Case, path: str, last_epoch: int, top: int) -> Event:
-    facts = dict(case.facts)
+    facts: dict[str, float] = dict(case.facts)
     registers = np.ascontiguousarray(case.sources) if case.sources is not None else bytes(1024)
     distinct = estimate(registers, 10)
     origin = judge.origin(case.vector, facts, float(case.count), float(distinct.est))
@@ -143,7 +143,9 @@ def _advice(case: Case, origin: Any, known_path: bool) -> Advice:
     found = judge.advice(case.vector, case.verdict, origin, known_path)
     needs: Action = found.recommended
     if needs == "drop_sources" and not case.settled:
-        return Advice(recommended="cap_unknown", why="no single source stands out: cap unknown clients", taken="none")
+        return Advice(
+            recommended="cap_unknown", why="no single source stands out: cap unknown clients", taken="none"
+        )
     return found
 
 
@@ -176,7 +178,9 @@ def _top(case: Case, limit: int) -> tuple[TopSource, ...]:
     chosen: list[SourceCount] = ordered[:limit] if limit else ordered
     return tuple(
         TopSource(
-            cidr=source_cidr(s.source, s.v6), share=round(s.lo / total, 4), count=CountBounds(lo=s.lo, hi=s.hi)
+            cidr=source_cidr(s.source, s.v6),
+            share=round(s.lo / total, 4),
+            count=CountBounds(lo=s.lo, hi=s.hi),
         )
         for s in chosen
     )
@@ -185,5 +189,3 @@ def _top(case: Case, limit: int) -> tuple[TopSource, ...]:
 def sort_key(event: Event) -> tuple[str, str, str]:
     """Order of events in a report: by onset, then by name."""
     return event.first, event.input, event.id
-
-

@@ -5,9 +5,11 @@ Pure functions of the facts that an event has gathered; no clock, no state.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from .model import Action, Advice, Evidence, Origin, Severity, ShareEstimate, Vector
 
-Facts = dict[str, float]
+Facts = Mapping[str, float]
 
 FLOORS: dict[str, float] = {"http_flood": 200.0, "syn_flood": 500.0}
 DEFAULT_FLOOR = 1000.0
@@ -31,7 +33,7 @@ def severity(vector: Vector, peak: float, megabit: float) -> Severity:
 
 def confidence(vector: Vector, count: float, epochs: int, verdict: str, facts: Facts) -> float:
     """Grows with the number of packets and epochs behind the verdict; never 1."""
-    size = 1 - 0.5 ** (1 + count / floor(vector) + epochs / 8)
+    size = 1 - float(0.5 ** (1 + count / floor(vector) + epochs / 8))
     if verdict != "attack":
         return round(min(0.9, 0.6 * size + 0.2), 2)
     clear = 1.0
@@ -50,7 +52,11 @@ def origin(vector: Vector, facts: Facts, count: float, distinct: float) -> Origi
     if vector in (Vector.HTTP_FLOOD, Vector.CONNECTION_FLOOD):
         if vector is Vector.CONNECTION_FLOOD:
             return "real" if facts["finished"] > 0 else "unknown"
-        return "real" if facts.get("asked", 0) and facts["proven_requests"] >= 0.5 * facts["asked"] else "unknown"
+        return (
+            "real"
+            if facts.get("asked", 0) and facts["proven_requests"] >= 0.5 * facts["asked"]
+            else "unknown"
+        )
     many = count >= FORGED_MIN and distinct >= FORGED_DISTINCT * count
     return "forged" if many or _bogons(facts, count) >= 0.25 else "unknown"
 
@@ -103,7 +109,9 @@ def _share(name: str, part: float, whole: float, usual: float | None, says: str)
 def _syn_evidence(facts: Facts) -> list[Evidence]:
     attempts = facts["attempts"]
     out = [
-        _share("handshake_completion", facts["finished"], attempts, 0.97, "of the SYNs were followed by an ACK"),
+        _share(
+            "handshake_completion", facts["finished"], attempts, 0.97, "of the SYNs were followed by an ACK"
+        ),
         _share("answered", facts["answered"], attempts, 0.99, "of the SYNs were answered by the victim"),
     ]
     if facts["refused"] > 0.1 * attempts:
@@ -123,10 +131,13 @@ def _reflection_evidence(facts: Facts) -> list[Evidence]:
             name="unasked_answers",
             value=round(1 - min(1.0, asked / max(answers, 1)), 4),
             usual=0.0,
-            says=f"{answers:.0f} answers from UDP port {port}; the victim sent {asked:.0f} packets to that port",
+            says=f"{answers:.0f} answers from UDP port {port}; the victim sent {asked:.0f} to it",
         ),
         Evidence(
-            name="answer_bytes", value=round(size, 1), usual=None, says=f"{size:.0f} bytes an answer on average"
+            name="answer_bytes",
+            value=round(size, 1),
+            usual=None,
+            says=f"{size:.0f} bytes an answer on average",
         ),
     ]
 
@@ -173,8 +184,14 @@ def _action(vector: Vector, verdict: str, found: Origin, known_path: bool) -> tu
             "that the victim itself asks"
         )
     if vector is Vector.HTTP_FLOOD and found == "real":
-        return "drop_sources", "the sources finished their handshakes: their addresses are real and may be blocked"
+        return (
+            "drop_sources",
+            "the sources finished their handshakes: their addresses are real and may be blocked",
+        )
     if vector is Vector.HTTP_FLOOD:
         where = "the path" if known_path else "the service"
-        return "cap_unknown", f"no source is proven real: cap {where} for unknown clients, keep the known ones"
+        return (
+            "cap_unknown",
+            f"no source is proven real: cap {where} for unknown clients, keep the known ones",
+        )
     return "limit_victim", "the addresses may be forged: limit what reaches the victim, block no source"

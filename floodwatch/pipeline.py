@@ -159,13 +159,17 @@ def _analyse(
     _tell(on_progress, reading, finished=True)
     floods, crowds = build_events(list(decider.cases()), path, engine.epoch - 1, options.top)
     one_way = detection.tracker.received > 0 and detection.tracker.sent == 0
-    return Analysis(
-        _input(reading, one_way), floods, crowds, engine.total_sources(), not stop.is_set()
-    )
+    return Analysis(_input(reading, one_way), floods, crowds, engine.total_sources(), not stop.is_set())
 
 
 def _close_epoch(
-    engine: Engine, batch: Batch, following: int, detection: Detection, decider: Decider, *, final: bool = False
+    engine: Engine,
+    batch: Batch,
+    following: int,
+    detection: Detection,
+    decider: Decider,
+    *,
+    final: bool = False,
 ) -> None:
     """Summary out of the engine, through detect and decide; then the next epoch opens."""
     summary = Summary(

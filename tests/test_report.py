@@ -44,7 +44,7 @@ UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066
 INPUT = Input(
     path="edge-0217.pcap.gz", format="pcap", linktypes=("EN10MB",), packets=31_402_118, bytes=2_100_000_000,
     first="2025-01-27T02:13:07.000001Z", last="2025-01-27T02:28:41.5Z",
-    rejected={"not_ip": 40, "truncated": 6211}, one_way=False, error=None,
+    rejected={"not_ip": 40, "truncated": 6211}, one_way=False, duration_s=1.0, error=None,
 )  # fmt: skip
 SYN = Event(
     id="20250127T021740Z-syn_flood-198.51.100.7-443", input="edge-0217.pcap.gz", seq=2,

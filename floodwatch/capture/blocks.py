@@ -11,7 +11,6 @@ import os
 import stat
 import sys
 import zlib
-from collections.abc import Callable
 from typing import BinaryIO, Protocol
 
 from msgspec import Struct
@@ -183,7 +182,7 @@ class _Gzip(_Stream):
             raise InputError(
                 self._path,
                 "expansion_limit",
-                f"decompresses to more than {self._max_expand} times its size; raise --max-expand if it is yours",
+                f"decompresses to over {self._max_expand} times its size; raise --max-expand if it is yours",
                 offset=self._made,
             )
 
@@ -213,13 +212,8 @@ def open_blocks(path: str, *, max_expand: int) -> Blocks:
 
 
 def _open(path: str) -> BinaryIO:
-    opener: Callable[[], BinaryIO] = (
-        (lambda: open(os.dup(sys.stdin.fileno()), "rb", buffering=0))
-        if path == "-"
-        else (lambda: open(path, "rb", buffering=0))
-    )
     try:
-        return opener()
+        return open(os.dup(sys.stdin.fileno()) if path == "-" else path, "rb", buffering=0)  # noqa: SIM115
     except FileNotFoundError:
         raise InputError(path, "missing_file", "no such file") from None
     except OSError as error:

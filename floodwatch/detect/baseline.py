@@ -48,9 +48,9 @@ class Baseline:
     def _learn(self, slot: NDArray[np.int64], counts: NDArray[np.float64], epoch: int) -> None:
         age = np.maximum(epoch - self._first[slot] + 1, 1)[:, None]
         silent = np.clip(epoch - self._last[slot] - 1, 0, 10_000)[:, None]
-        alpha = np.maximum(1 / age, _ALPHA)
-        value = self._value[slot] * (1 - alpha) ** silent
         warm = age > KNOWN_AFTER
+        alpha = np.where(warm, _ALPHA, 1 / age)
+        value = self._value[slot] * (1 - alpha) ** silent
         clipped = np.where(warm, np.minimum(counts, 2 * value + _CLIP_FLOOR), counts)
         self._value[slot] = value + alpha * (clipped - value)
         self._last[slot] = epoch

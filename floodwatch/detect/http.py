@@ -51,7 +51,7 @@ class HttpDetector:
             return
         requests = int(row["requests"])
         if requests < FLOOR // 2:
-            yield from _crowd(view, row, 0, int(row["finished"]))
+            yield from _crowd(view, row, requests, int(row["finished"]), 0)
             return
         found = self._machines(view, row, summary)
         flood = min(found.requests, requests)
@@ -61,7 +61,7 @@ class HttpDetector:
         elif _hammered(view, row):
             yield _flood(view, row, found, requests, over=requests >= FLOOR)
             return
-        yield from _crowd(view, row, requests - flood, int(row["finished"]) if not flood else 0)
+        yield from _crowd(view, row, requests - flood, 0 if flood else int(row["finished"]), flood)
 
     def close_epoch(self, summary: Summary) -> None:
         """Keep this epoch's table for the rates of the next ones."""
@@ -85,7 +85,7 @@ class HttpDetector:
 
 
 def _hammered(view: View, row: np.void) -> bool:
-    """A flood by sources too slow to stand out one by one: one path, none of its parts, beyond reading pace."""
+    """A flood by sources too slow to stand out one by one: one path, no parts, beyond reading pace."""
     requests = int(row["requests"])
     votes = int(row["paths"]["vote"].max())
     senders = hll_estimate(np.ascontiguousarray(row["sources"].reshape(4, -1)[CLASS_HTTP]))
@@ -144,17 +144,20 @@ def _flood(view: View, row: np.void, found: Machines, count: int, *, over: bool)
         paths=_paths(row, count),
         sources=row["sources"].reshape(4, -1)[CLASS_HTTP],
         top=[
-            SourceCount(int(r["source"]), bool(r["v6"]), int(r["requests"]), int(r["requests"]) + int(r["missed"]))
+            SourceCount(
+                int(r["source"]), bool(r["v6"]), int(r["requests"]), int(r["requests"]) + int(r["missed"])
+            )
             for r in found.rows[found.rows["proven"] > 0]
         ],
     )
 
 
-def _crowd(view: View, row: np.void, requests: int, finished: int) -> Iterator[Finding]:
+def _crowd(view: View, row: np.void, requests: int, finished: int, flood: int) -> Iterator[Finding]:
     """A surge over the usual rate of requests, or of finished handshakes where requests cannot be seen."""
     metric, count = ("requests", requests) if requests >= finished else ("finished", finished)
     usual = view.usual(metric)
-    rate = count * EPOCHS_PER_SECOND
+    recent = view.recent()
+    rate = sum(int(r[metric]) for r in recent) * EPOCHS_PER_SECOND / max(len(recent), 1) - 4 * flood
     if usual is None or rate < CROWD_FLOOR / 2 or rate < CROWD_RATIO / 2 * usual:
         return
     kind = row["kinds"][DATA]

@@ -13,7 +13,7 @@ from .._native import hll_estimate
 from ..findings import Finding, SourceCount
 from ..model import AMPLIFIERS, Vector
 from .syn import port_shares
-from .track import CLASS_UDP, UDP, View
+from .track import CLASS_UDP, FRAGMENT, UDP, View
 
 FLOOR = 250
 """Answers in an epoch: 1,000 a second ..."""
@@ -29,6 +29,9 @@ SHARED_PORT = 443
 """QUIC answers come from here too: reflectors then are many and say little each."""
 PEER_PORTS = frozenset({123, 500, 1194, 4500, 5353})
 """Protocols whose peers use the same port at both ends when all is well."""
+
+FULL_BYTES = 1_200
+"""Bytes an answer from which on its datagrams reach us in fragments."""
 
 _NAMES = dict(AMPLIFIERS)
 
@@ -69,7 +72,9 @@ def _reflects(view: View, row: np.void, index: int) -> bool:
         return False
     if port == SHARED_PORT:
         return senders >= 200 and packets <= 20 * senders
-    return senders >= (REFLECTORS if port in _NAMES else UNKNOWN_REFLECTORS) and (port in _NAMES or port < 32768)
+    return senders >= (REFLECTORS if port in _NAMES else UNKNOWN_REFLECTORS) and (
+        port in _NAMES or port < 32768
+    )
 
 
 def _distinct(row: np.void) -> float:
@@ -81,7 +86,9 @@ def _finding(view: View, bucket: np.void) -> Finding:
     assert row is not None
     port, packets, size = int(bucket["key"]), int(bucket["packets"]), int(bucket["bytes"])
     name = _NAMES.get(port, "unknown")
-    kind = row["kinds"][UDP]
+    kind, fragments = row["kinds"][UDP], row["kinds"][FRAGMENT]
+    tails = int(fragments["packets"]) if size >= FULL_BYTES * packets else 0
+    tail_bytes = int(fragments["bytes"]) if tails else 0
     return Finding(
         vector=Vector(f"{name}_amplification"),
         victim=view.track.address,
@@ -89,8 +96,8 @@ def _finding(view: View, bucket: np.void) -> Finding:
         epoch=view.epoch,
         over=packets >= FLOOR or (size >= FLOOR_BYTES and packets >= FEW),
         persist=1,
-        count=int(bucket["vote"]),
-        bytes=int(size * int(bucket["vote"]) / packets),
+        count=int(bucket["vote"]) + tails,
+        bytes=int(size * int(bucket["vote"]) / packets) + tail_bytes,
         first_ns=int(kind["first_ns"]),
         last_ns=int(kind["last_ns"]),
         baseline=view.usual("udp"),
@@ -106,7 +113,7 @@ def _finding(view: View, bucket: np.void) -> Finding:
     )
 
 
-def reflectors(rows: np.ndarray) -> list[SourceCount]:  # type: ignore[type-arg]
+def reflectors(rows: np.ndarray) -> list[SourceCount]:
     """Bounds of the UDP packets of each heavy source of one victim."""
     chosen = rows[(rows["udp"] > 0) & (rows["udp"] >= rows["packets"] // 2)]
     return [

@@ -99,7 +99,7 @@ def _finding(
         "answered": float(row["synack_flows"]),
         "refused": float(row["refused"]),
         "resets": float(row["kinds"]["packets"][RST]),
-        "bogons": float(row["syn_bogons"]),
+        "bogons": view.bogons("syn_bogons"),
         "sent": float(view.track.sent),
     }
     return Finding(
@@ -120,7 +120,7 @@ def _finding(
     )
 
 
-def port_shares(opened: np.ndarray, protocol: int) -> list[tuple[int, int]]:  # type: ignore[type-arg]
+def port_shares(opened: np.ndarray, protocol: int) -> list[tuple[int, int]]:
     """(port, packets) of the ports that win their bucket's majority vote; packets is a lower bound."""
     keys, votes = opened["key"], opened["vote"]
     return [

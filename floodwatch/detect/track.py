@@ -6,6 +6,7 @@ carries the epoch that just closed and the one before it.
 
 from __future__ import annotations
 
+import ipaddress
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,7 +24,8 @@ EPOCHS_PER_SECOND = 4
 KEEP = 5
 """Epochs that a track remembers: one second, and the one that is judged late."""
 MAX_TRACKS = 4096
-_INTERESTING = 20  # packets or requests of one kind in an epoch, far under every floor
+_INTERESTING = 20  # packets of one kind in an epoch, far under every floor
+_INTERESTING_REQUESTS = 5
 
 
 @dataclass(slots=True)
@@ -66,6 +68,13 @@ class View:
         row = self.row if self.row is not None else self.before
         return None if row is None else self.baseline.usual(int(row["reference"]), metric, self.epoch)
 
+    def bogons(self, name: str) -> float:
+        """Packets from reserved addresses; inside a private network they are ordinary."""
+        hi, lo = self.track.address
+        if self.row is None or hi or ipaddress.ip_address(lo & 0xFFFFFFFF).is_private:
+            return 0.0
+        return float(self.row[name])
+
     def recent(self) -> list[np.void]:
         """Rows of the last second, newest last."""
         return [row for number, row in self.track.rows if number > self.epoch - EPOCHS_PER_SECOND]
@@ -105,7 +114,7 @@ class Tracker:
         while len(self._tracks) > MAX_TRACKS:
             del self._tracks[min(self._tracks, key=lambda a: self._tracks[a].rows[-1][0])]
 
-    def _tracked(self, victims: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    def _tracked(self, victims: np.ndarray) -> np.ndarray:
         if not self._tracks:
             return np.zeros(len(victims), bool)
         pairs = zip(victims["hi"].tolist(), victims["lo"].tolist(), strict=True)
@@ -126,8 +135,7 @@ class Tracker:
             track.rows.extend(kept)
 
 
-def _interesting(victims: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _interesting(victims: np.ndarray) -> np.ndarray:
     packets = victims["kinds"]["packets"]
-    busiest = np.maximum(packets[:, [SYN, UDP, ICMP]].max(axis=1, initial=0), victims["requests"])
-    interesting: np.ndarray = busiest >= _INTERESTING  # type: ignore[type-arg]
-    return interesting
+    interesting: np.ndarray = packets[:, [SYN, UDP, ICMP]].max(axis=1, initial=0) >= _INTERESTING
+    return interesting | (victims["requests"] >= _INTERESTING_REQUESTS)

@@ -55,7 +55,7 @@ def detect_udp(view: View) -> Iterator[Finding]:
         baseline=view.usual("udp"),
         facts={
             "packets": float(packets),
-            "bogons": float(row["udp_bogons"]),
+            "bogons": view.bogons("udp_bogons"),
             "answers": float(kind["out"]),
             "sent": float(view.track.sent),
         },

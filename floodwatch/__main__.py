@@ -1,0 +1,5 @@
+"""``python -m floodwatch``: the same as the ``floodwatch`` command."""
+
+from floodwatch.cli import main
+
+main(prog_name="floodwatch")

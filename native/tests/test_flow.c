@@ -1,0 +1,107 @@
+/* Handshakes: each piece of news, and an unbiased sample under load. */
+#include <math.h>
+
+#include "check.h"
+#include "make.h"
+
+#define CLIENT 0x01020304u
+#define SERVER 0xc6336407u
+
+static struct fw_flows flows;
+static uint32_t weight;
+
+static enum fw_flow_news up(uint8_t kind, uint32_t seq, uint32_t ack, uint64_t ms)
+{
+    struct fw_packet p = packet(kind, CLIENT, 4000, SERVER, 80);
+    p.seq = seq;
+    p.ack = ack;
+    p.ts_ns = 1700000000000000000ULL + ms * 1000000;
+    return fw_flow_observe(&flows, &p, &weight);
+}
+
+static enum fw_flow_news down(uint8_t kind, uint32_t seq, uint32_t ack)
+{
+    struct fw_packet p = packet(kind, SERVER, 80, CLIENT, 4000);
+    p.seq = seq;
+    p.ack = ack;
+    return fw_flow_observe(&flows, &p, &weight);
+}
+
+static void test_finished(void)
+{
+    fw_flow_clear(&flows);
+    CHECK_EQUAL(up(FW_SYN, 99, 0, 0), FW_FLOW_NEW_SYN);
+    CHECK_EQUAL(weight, 1);
+    CHECK_EQUAL(down(FW_SYNACK, 5000, 999), FW_FLOW_NOTHING); /* answers another SYN */
+    CHECK_EQUAL(down(FW_SYNACK, 5000, 100), FW_FLOW_SYNACK);
+    CHECK_EQUAL(down(FW_SYNACK, 5000, 100), FW_FLOW_NOTHING);
+    CHECK_EQUAL(up(FW_ACK, 100, 5002, 1), FW_FLOW_NOTHING); /* a guess */
+    CHECK_EQUAL(up(FW_ACK, 100, 5001, 1), FW_FLOW_FINISHED);
+    CHECK_EQUAL(up(FW_DATA, 100, 5001, 2), FW_FLOW_PROVEN);
+    CHECK_EQUAL(up(FW_DATA, 100 + (1 << 20), 5001, 2), FW_FLOW_PROVEN);
+    CHECK_EQUAL(up(FW_DATA, 100 + (1 << 21), 5001 + (1 << 20), 2), FW_FLOW_PROVEN); /* the window moved */
+    CHECK_EQUAL(up(FW_DATA, 100, 5001, 2), FW_FLOW_NOTHING);
+    CHECK_EQUAL(up(FW_DATA, 100 + (1u << 31), 5001, 2), FW_FLOW_NOTHING);
+}
+
+static void test_copies(void)
+{
+    fw_flow_clear(&flows);
+    CHECK_EQUAL(up(FW_SYN, 7, 0, 0), FW_FLOW_NEW_SYN);
+    CHECK_EQUAL(up(FW_SYN, 7, 0, 1), FW_FLOW_COPIED_SYN);
+    CHECK_EQUAL(up(FW_SYN, 7, 0, 1000), FW_FLOW_AGAIN_SYN);
+    CHECK_EQUAL(up(FW_SYN, 8, 0, 1001), FW_FLOW_NEW_SYN); /* the ports are used again */
+}
+
+static void test_refused_and_followed(void)
+{
+    fw_flow_clear(&flows);
+    up(FW_SYN, UINT32_MAX, 0, 0);
+    CHECK_EQUAL(down(FW_RST, 0, 7), FW_FLOW_NOTHING);
+    CHECK_EQUAL(down(FW_RST, 0, 0), FW_FLOW_REFUSED); /* ISN + 1 wraps */
+    CHECK_EQUAL(down(FW_RST, 0, 0), FW_FLOW_NOTHING);
+    fw_flow_clear(&flows);
+    up(FW_SYN, 41, 0, 0);
+    CHECK_EQUAL(up(FW_ACK, 42, 1, 1), FW_FLOW_FOLLOWED); /* the SYN-ACK was not captured */
+    CHECK_EQUAL(up(FW_ACK, 42, 1, 1), FW_FLOW_NOTHING);
+    fw_flow_clear(&flows);
+    CHECK_EQUAL(down(FW_SYNACK, 10, 21), FW_FLOW_SYNACK); /* the SYN was not captured */
+    CHECK_EQUAL(up(FW_ACK, 21, 11, 1), FW_FLOW_FINISHED);
+}
+
+/* `count` SYNs over 20 epochs, from `tuples` flows (0: all different), each with its own ISN. */
+static double estimate_syns(uint32_t count, uint32_t tuples)
+{
+    double sum = 0;
+    fw_flow_clear(&flows);
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t who = number(77, tuples ? i % tuples : i);
+        struct fw_packet p = packet(FW_SYN, (uint32_t)who, (uint16_t)(who >> 32), SERVER, 80);
+        p.seq = (uint32_t)number(3, i);
+        if (fw_flow_observe(&flows, &p, &weight) == FW_FLOW_NEW_SYN)
+            sum += weight;
+        if (i % (count / 20) == 0)
+            fw_flow_close_epoch(&flows);
+    }
+    return sum;
+}
+
+static void test_sample(void)
+{
+    CHECK(estimate_syns(8000 * 20, 0) == 8000 * 20.0); /* below the threshold the sums are exact */
+    CHECK(fabs(estimate_syns(1000000, 0) / 1000000 - 1) < 0.03);
+    CHECK(fabs(estimate_syns(1000000, 65536) / 1000000 - 1) < 0.03); /* ports used again and again */
+    CHECK(flows.rate_log2 < 32);
+    for (unsigned i = 0; i < 40; i++) /* calm brings the rate back */
+        fw_flow_close_epoch(&flows);
+    CHECK(flows.rate_log2 == 0 && flows.lookup_log2 == 0);
+}
+
+int main(void)
+{
+    test_finished();
+    test_copies();
+    test_refused_and_followed();
+    test_sample();
+    return finish("flow");
+}

@@ -1,0 +1,287 @@
+"""Whole scans through the public command: truth of the captures, determinism, bad input."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+PCAPS = Path(__file__).resolve().parent.parent / "pcaps"
+SEED = "00112233445566778899aabbccddeeff"
+FLOODS = [
+    "dns_amplification", "http_flood", "icmp_flood", "memcached_amplification", "ntp_amplification",
+    "ssdp_amplification", "syn_flood", "udp_flood",
+]  # fmt: skip
+
+
+def run(*args: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "floodwatch", "scan", "--seed", SEED, *args]
+    return subprocess.run(command, input=stdin, capture_output=True, timeout=120, check=False, cwd="/")
+
+
+def report(*args: str, stdin: bytes | None = None) -> tuple[int, dict[str, Any]]:
+    done = run("--format", "json", *args, stdin=stdin)
+    assert done.stdout, done.stderr.decode()
+    return done.returncode, json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def schema() -> Any:
+    command = [sys.executable, "-m", "floodwatch", "config", "schema", "report"]
+    return json.loads(subprocess.run(command, capture_output=True, check=True, cwd="/").stdout)
+
+
+def truth_of(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((PCAPS / f"{name}.truth.json").read_text())
+    return loaded
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_each_shipped_flood_is_named_with_its_victim_and_size(name: str, schema: Any) -> None:
+    code, answer = report(str(PCAPS / f"{name}.pcap.gz"), "--top", "0")
+    jsonschema.validate(answer, schema)
+    (flood,) = answer["floods"]
+    (true,) = truth_of(name)["floods"]
+    assert code == 1
+    assert flood["vector"] == true["vector"]
+    assert flood["victim"]["ip"] == true["victim_ip"]
+    assert flood["sources"]["origin"] == true["origin"]
+    assert flood["rate"]["peak"] == pytest.approx(true["peak_per_second"], rel=0.15)
+    assert flood["packets"] <= 1.02 * true["packets"]
+    assert flood["first"][:18] == true["first"][:18]
+
+
+def test_http_flood_lists_the_bots_and_no_client() -> None:
+    _, answer = report(str(PCAPS / "http_flood.pcap.gz"), "--top", "0")
+    truth = truth_of("http_flood")
+    (flood,) = answer["floods"]
+    named = {source["cidr"] for source in flood["sources"]["top"]}
+    bots = set(truth["floods"][0]["sources"])
+    assert len(named & bots) >= 0.9 * len(bots)
+    assert not named & set(truth["clients"])
+    assert flood["action"]["recommended"] == "drop_sources"
+    assert flood["victim"]["path"] == truth["floods"][0]["path"]
+
+
+def test_launch_day_separates_the_four_floods_from_the_clients() -> None:
+    _, answer = report(str(PCAPS / "launch-day.pcap.gz"), "--top", "0")
+    truth = truth_of("launch-day")
+    assert {f["vector"] for f in answer["floods"]} == {f["vector"] for f in truth["floods"]}
+    http = next(f for f in answer["floods"] if f["vector"] == "http_flood")
+    assert http["victim"]["path"] == "/api/v1/signup"
+    named = {source["cidr"] for source in http["sources"]["top"]}
+    assert not named & (set(truth["clients"]) | set(truth["known_clients"]))
+    syn = next(f for f in answer["floods"] if f["vector"] == "syn_flood")
+    assert syn["sources"]["origin"] == "forged"
+    assert syn["sources"]["top"] == []
+    assert syn["victim"]["port"] == 443
+    assert http["id"] in syn["linked"]
+
+
+def test_a_crowd_is_a_crowd_and_exits_0() -> None:
+    code, answer = report(str(PCAPS / "crowd.pcap.gz"))
+    assert code == 0
+    assert answer["floods"] == []
+    (crowd,) = answer["crowds"]
+    assert crowd["verdict"] == "crowd"
+    assert crowd["action"]["recommended"] == "scale_out"
+
+
+def test_clean_traffic_is_silent() -> None:
+    code, answer = report(str(PCAPS / "clean.pcap.gz"))
+    assert (code, answer["floods"], answer["crowds"]) == (0, [], [])
+
+
+def test_real_programs_and_real_kernel() -> None:
+    _, answer = report(str(PCAPS / "real_nginx_synflood.pcap.gz"), "--top", "0")
+    (flood,) = answer["floods"]
+    (true,) = truth_of("real_nginx_synflood")["floods"]
+    assert (flood["vector"], flood["sources"]["origin"]) == ("syn_flood", "forged")
+    assert flood["packets"] == pytest.approx(true["packets"], rel=0.1)
+
+
+QUIET = ["clean", "port_scan", "busy_dns", "bulk_download", "office_nat", "one_client_loop"]
+LOUD = {
+    "syn_flood_random_ports": "syn_flood", "syn_flood_one_source": "syn_flood", "pulse": "syn_flood",
+    "burst": None, "zero_duration": "udp_flood", "http_flood_low_rate": "http_flood", "syn_flood": "syn_flood",
+    "http_flood": "http_flood",
+}  # fmt: skip
+DEVELOPMENT, HELD_OUT = (1,), (20_260, 77_771)
+
+
+def generated(tmp_path: Path, scenario: str, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    path = tmp_path / f"{scenario}-{seed}.pcap"
+    command = [
+        sys.executable, "-m", "floodwatch", "gen", scenario, "-w", str(path), "--seed", str(seed),
+    ]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True, cwd="/")
+    _, answer = report(str(path), "--top", "0")
+    return answer, json.loads(path.with_suffix(".truth.json").read_text())
+
+
+@pytest.mark.parametrize("scenario", QUIET)
+def test_what_is_no_flood_is_not_called_one(tmp_path: Path, scenario: str) -> None:
+    answer, _ = generated(tmp_path, scenario, DEVELOPMENT[0])
+    assert answer["floods"] == []
+
+
+@pytest.mark.parametrize("scenario", LOUD)
+def test_each_flood_scenario_is_one_event(tmp_path: Path, scenario: str) -> None:
+    answer, truth = generated(tmp_path, scenario, DEVELOPMENT[0])
+    assert [f["vector"] for f in answer["floods"]] == [LOUD[scenario] or truth["floods"][0]["vector"]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", HELD_OUT)
+@pytest.mark.parametrize("scenario", [*QUIET, *LOUD, "crowd"])
+def test_held_out_seeds(tmp_path: Path, scenario: str, seed: int) -> None:
+    answer, truth = generated(tmp_path, scenario, seed)
+    assert {f["vector"] for f in answer["floods"]} == {f["vector"] for f in truth["floods"]}
+
+
+def test_random_ports_are_one_flood_on_the_address(tmp_path: Path) -> None:
+    answer, _ = generated(tmp_path, "syn_flood_random_ports", 3)
+    assert [f["victim"]["port"] for f in answer["floods"]] == [None]
+
+
+def test_same_report_for_every_container_and_number_of_jobs(tmp_path: Path) -> None:
+    packed = PCAPS / "launch-day.pcap.gz"
+    plain = tmp_path / "launch.pcap"
+    plain.write_bytes(gzip.decompress(packed.read_bytes()))
+    answers = [
+        run("--format", "json", "--jobs", jobs, str(path)).stdout.replace(str(path).encode(), b"X")
+        for path in (packed, plain)
+        for jobs in ("1", "2")
+    ]
+    streamed = run("--format", "json", "-", stdin=plain.read_bytes()).stdout.replace(
+        b'"path":"-"', b'"path":"X"'
+    )
+    streamed = streamed.replace(b'"path":"-"', b'"path":"X"').replace(b'"input":"-"', b'"input":"X"')
+    assert len({*answers, streamed}) == 1
+
+
+def test_truncated_capture_keeps_what_came_before(tmp_path: Path) -> None:
+    whole = gzip.decompress((PCAPS / "syn_flood.pcap.gz").read_bytes())
+    cut = tmp_path / "cut.pcap"
+    cut.write_bytes(whole[:-5])
+    code, answer = report(str(cut))
+    assert code == 1
+    error = answer["inputs"][0]["error"]
+    assert error["code"] == "truncated_record"
+    assert 0 < error["offset"] < len(whole)
+    assert run("--strict", str(cut)).returncode == 3
+
+
+def test_bad_inputs_are_named_and_the_others_go_on(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.pcap"
+    empty.touch()
+    text = tmp_path / "text.pcap"
+    text.write_text("this is no capture at all\n" * 3)
+    missing = tmp_path / "missing.pcap"
+    good = PCAPS / "icmp_flood.pcap.gz"
+    code, answer = report(str(empty), str(text), str(missing), str(good))
+    assert code == 1
+    assert [i["error"] and i["error"]["code"] for i in answer["inputs"]] == [
+        "empty_file", "bad_magic", "missing_file", None,
+    ]  # fmt: skip
+    done = run(str(empty), str(text), str(missing))
+    assert done.returncode == 3
+    for path in (empty, text, missing):
+        assert path.name.encode() in done.stderr
+
+
+def test_bomb_stops_at_max_expand(tmp_path: Path) -> None:
+    bomb = tmp_path / "bomb.pcap.gz"
+    header = bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000")
+    bomb.write_bytes(gzip.compress(header + bytes(64 << 20)))
+    code, answer = report(str(bomb))
+    assert code == 3
+    assert answer["inputs"][0]["error"]["code"] == "expansion_limit"
+    assert answer["inputs"][0]["packets"] < 2_000_000
+
+
+REAL: dict[str, list[str]] = {
+    "attack/pkt.TCP.synflood.spoofed.pcap": ["syn_flood"],
+    "attack/amp.UDP.snmp.src161.pcapng": ["snmp_amplification"],
+    "attack/amp.UDP.isakmp.pcap": ["isakmp_amplification"],
+    "attack/amp.TCP.reflection.SYNACK.pcap": [],
+    "attack/ddos.pcap": ["dns_amplification"],
+    "attack/CIC-DDoS-2019-WebDDoS.pcap": [],
+    "attack/denial6-6.pcap": ["icmp_flood"],
+    "attack/rsmurf6.pcap": ["icmp_flood"],
+    "attack/tests-dhcp-request-flood-test.pcap": ["udp_flood"],
+    "attack/firewall-tcp-session-syn-flood-drop-precedence-input.pcap": ["syn_flood"],
+    "attack/tcp-flood.pcap": [],
+    "attack/synscan.pcap": [],
+    "attack/tcp_0_1000_20190821.pcap": [],
+    "attack/nmap_80_all.pcap": [],
+    "attack/bruteforce.pcap": [],
+    "attack/nmap-vsn.pcap": [],
+    "attack/WebattackSQLinj.pcap": [],
+    "benign/reddit.pcap": [],
+    "benign/example.pcap": [],
+    "benign/echo-connections.pcap.gz": [],
+    "benign/wikipedia.pcap": [],
+    "benign/web.pcap": [],
+    "benign/dns53.pcap": [],
+    "benign/dnscrypt-v1-and-resolver-pings.pcap": [],
+}
+
+
+@pytest.mark.captures
+@pytest.mark.parametrize("name", REAL)
+def test_real_captures(name: str, captures: Path) -> None:
+    _, answer = report(str(captures / name))
+    assert [f["vector"] for f in answer["floods"]] == REAL[name]
+
+
+@pytest.mark.captures
+def test_lessons_of_one_way_captures(captures: Path) -> None:
+    _, answer = report(str(captures / "attack/amp.UDP.snmp.src161.pcapng"))
+    assert answer["floods"][0]["rate"]["peak"] == 4079
+    assert answer["inputs"][0]["format"] == "pcap"  # whatever the name says
+    assert answer["inputs"][0]["one_way"]
+
+
+@pytest.mark.captures
+def test_corrupt_and_odd_captures_end_in_a_known_way(captures: Path, schema: Any) -> None:
+    done = run("--format", "json", "--recursive", str(captures / "corrupt"), str(captures / "formats"))
+    assert done.returncode in (0, 1, 3), done.stderr.decode()
+    jsonschema.validate(json.loads(done.stdout), schema)
+
+
+@pytest.mark.slow
+def test_memory_is_flat_in_packets_and_sources(tmp_path: Path) -> None:
+    """One file fed again and again through a pipe: 10^5 and 10^8 forged SYNs end below 200 MB."""
+    from floodwatch import synth
+
+    path = tmp_path / "syn.pcap"
+    synth.bench_syn(path, 1_000_000)
+    header, records = path.read_bytes()[:24], path.read_bytes()[24:]
+    script = (
+        "import resource, sys; from floodwatch.cli import main\n"
+        "try: main(['scan', '-q', '-'])\n"
+        "finally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+    )
+    peaks = []
+    for feed in ((records[: 80 * 100_000], 1), (records, 100)):
+        process = subprocess.Popen(
+            [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, cwd="/",
+        )  # fmt: skip
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(header)
+        for _ in range(feed[1]):
+            process.stdin.write(feed[0])
+        process.stdin.close()
+        peaks.append(int(process.stderr.read().split()[-1]))
+        process.wait()
+    print("peak RSS in KiB:", peaks)
+    assert max(peaks) < 200_000
