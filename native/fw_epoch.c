@@ -23,11 +23,15 @@ static int leaves_epoch(struct fw_engine *e, const struct fw_packet *p)
 }
 
 static void count_heavy(struct fw_engine *e, const struct fw_packet *p, const struct fw_http *h, uint64_t pair,
-                        uint32_t estimate, uint32_t victim, int proven)
+                        uint32_t estimate, uint32_t gate, uint32_t victim, int proven)
 {
     struct fw_heavy *s = fw_topk_admit(&e->heavy, pair, estimate);
     if (!s)
         return;
+    /* Packets that came while the rising gate stood above the pair were not counted here; they were at most
+     * `gate`, so the upper bound stays one. */
+    if (FW_UNLIKELY(s->packets + s->missed < gate))
+        s->missed = gate - s->packets;
     s->source = p->bits & FW_V6 ? p->src.hi : p->src.lo;
     s->v6 = (p->bits & FW_V6) != 0;
     s->victim = victim;
@@ -84,8 +88,9 @@ static void observe_one(struct fw_engine *e, const struct fw_batch *b, const str
         uint32_t requests = h != NULL && h->what == FW_HTTP_REQUEST;
         uint32_t estimate = fw_cm_add(&e->pairs, pair, p->bytes, requests);
         /* Singletons stay out: the gate lies above what collisions alone give a key. */
-        if (FW_UNLIKELY(estimate > 8 + 3 * (uint32_t)(e->pairs.packets >> 16)))
-            count_heavy(e, p, h, pair, estimate, fw_slot_reference(&e->victims, to), proven);
+        uint32_t gate = 8 + 3 * (uint32_t)(e->pairs.packets >> 16);
+        if (FW_UNLIKELY(estimate > gate))
+            count_heavy(e, p, h, pair, estimate, gate, fw_slot_reference(&e->victims, to), proven);
     }
     if (from)
         fw_victim_out(&e->victims, from, p, h);

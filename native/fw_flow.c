@@ -23,7 +23,7 @@ static struct fw_flow *insert(struct fw_flows *t, uint64_t hash)
     place->hash = hash;
     place->epoch = t->epoch;
     place->weight_log2 = t->rate_log2;
-    if (++t->inserted >= FW_FLOW_BUSY && t->rate_log2 < 32) {
+    if (++t->inserted >= FW_FLOW_BUSY && t->rate_log2 < 31) {
         t->rate_log2++;
         t->inserted = 0;
     }
@@ -43,6 +43,8 @@ static enum fw_flow_news on_syn(struct fw_flows *t, uint64_t hash, const struct 
         return FW_FLOW_NOTHING;
     if (!f)
         f = insert(t, hash);
+    else
+        f->weight_log2 = t->rate_log2; /* ports used again: a new flow, sampled at today's rate */
     f->state = FW_FLOW_OPENING;
     f->client_seq = p->seq;
     f->opened = ticks(p);

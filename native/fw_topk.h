@@ -5,7 +5,8 @@
  *
  *     packets  <=  true count in the window  <=  packets + missed
  *
- * because `missed` is the count-min upper bound at admission. A newcomer takes the place of the smallest
+ * (or the gate at the window's end, where that is larger), because `missed` is the count-min upper bound at
+ * admission, raised when the gate rose above the pair. A newcomer takes the place of the smallest
  * entry of its set only when its own upper bound is larger (the replacement rule of Space-Saving, Metwally et
  * al. 2005), so a churn of forged singletons never reaches the table and nobody inherits another's count. */
 #ifndef FW_TOPK_H

@@ -48,8 +48,9 @@ HEAVY = {"numpy", "scapy", "pyroute2", "rich", "msgspec"}
 NONE = Estimate(est=0, lo=0, hi=0)
 CLEAN = Report(
     tool=Tool(name="floodwatch", version="0.1.0"), complete=True,
-    inputs=(Input(path="a.pcap", format="pcap", linktypes=("EN10MB",), packets=9, bytes=900, duration_s=1.0, rejected={},
-                  first="2025-01-27T02:13:07Z", last="2025-01-27T02:14:07Z", one_way=False, error=None),),
+    inputs=(Input(path="a.pcap", format="pcap", linktypes=("EN10MB",), packets=9, bytes=900, rejected={},
+                  first="2025-01-27T02:13:07Z", last="2025-01-27T02:14:07Z", duration_s=1.0, one_way=False,
+                  error=None),),
     settings=Settings(profile="default", epoch_s=0.25, seeded=False, filter=None),
     totals=Totals(packets=9, bytes=900, duration_s=60.0, sources=NONE, skipped=0), floods=(), crowds=(),
 )  # fmt: skip

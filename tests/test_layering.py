@@ -14,20 +14,34 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "floodwatch"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-RECORDS = {"model", "errors"}
+RECORDS = {"model", "errors", "findings"}
 STAGES = {"capture", "detect", "verdict", "mitigate", "report", "synth"}
 ALLOWED: dict[str, set[str]] = {
     "__init__": {"pipeline", "capture", "detect", "verdict", "mitigate", "report", "config", *RECORDS},
     "model": set(),
     "errors": set(),
+    "findings": {"model"},
+    "judge": RECORDS,
+    "events": {"_native", "judge", "verdict", *RECORDS},
+    "__main__": {"cli"},
     "config": RECORDS,
     "capture": {"_native", *RECORDS},
-    "detect": RECORDS,
+    "detect": {"_native", *RECORDS},
     "verdict": RECORDS,
     "mitigate": RECORDS,
     "report": RECORDS,
     "synth": RECORDS,
-    "pipeline": {"_native", "config", "capture", "detect", "verdict", "mitigate", "report", *RECORDS},
+    "pipeline": {
+        "_native",
+        "config",
+        "capture",
+        "detect",
+        "verdict",
+        "events",
+        "mitigate",
+        "report",
+        *RECORDS,
+    },
     "progress": {"config", "report"},
     "gen": {"synth", "report", *RECORDS},
     "cli": {"pipeline", "progress", "gen", "config", "report", *RECORDS},

@@ -109,8 +109,8 @@ def test_real_programs_and_real_kernel() -> None:
 QUIET = ["clean", "port_scan", "busy_dns", "bulk_download", "office_nat", "one_client_loop"]
 LOUD = {
     "syn_flood_random_ports": "syn_flood", "syn_flood_one_source": "syn_flood", "pulse": "syn_flood",
-    "burst": None, "zero_duration": "udp_flood", "http_flood_low_rate": "http_flood", "syn_flood": "syn_flood",
-    "http_flood": "http_flood",
+    "burst": None, "zero_duration": "udp_flood", "http_flood_low_rate": "http_flood",
+    "syn_flood": "syn_flood", "http_flood": "http_flood",
 }  # fmt: skip
 DEVELOPMENT, HELD_OUT = (1,), (20_260, 77_771)
 

@@ -213,7 +213,7 @@ def open_blocks(path: str, *, max_expand: int) -> Blocks:
 
 def _open(path: str) -> BinaryIO:
     try:
-        return open(os.dup(sys.stdin.fileno()) if path == "-" else path, "rb", buffering=0)  # noqa: SIM115
+        return open(os.dup(sys.stdin.fileno()) if path == "-" else path, "rb", buffering=0)
     except FileNotFoundError:
         raise InputError(path, "missing_file", "no such file") from None
     except OSError as error:

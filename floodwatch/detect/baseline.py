@@ -1,7 +1,7 @@
 """The usual rate of each victim: a slow moving average that a flood cannot drag along.
 
-Clipped updates (Huber): a value above twice the usual counts as twice the usual, so a surge is learnt only
-over minutes. Rows follow the native victim slots; a slot that changed hands starts anew.
+Clipped updates (Huber): what exceeds one and a half times the usual counts as just that, so a surge is learnt
+only over minutes. Rows follow the native victim slots; a slot that changed hands starts anew.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ METRICS = ("syn", "udp", "icmp", "requests", "finished")
 KNOWN_AFTER = 12
 """Epochs (3 s) before a usual rate is worth comparing with."""
 _ALPHA = 1 / 240
-_CLIP_FLOOR = 8.0
+_CLIP = 1.5
+_CLIP_FLOOR = 2.0
 _SLOTS = 1 << 16
 
 
@@ -51,7 +52,7 @@ class Baseline:
         warm = age > KNOWN_AFTER
         alpha = np.where(warm, _ALPHA, 1 / age)
         value = self._value[slot] * (1 - alpha) ** silent
-        clipped = np.where(warm, np.minimum(counts, 2 * value + _CLIP_FLOOR), counts)
+        clipped = np.where(warm, np.minimum(counts, _CLIP * value + _CLIP_FLOOR), counts)
         self._value[slot] = value + alpha * (clipped - value)
         self._last[slot] = epoch
 

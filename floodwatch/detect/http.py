@@ -26,10 +26,10 @@ FLOOR_ALONE = 75
 """... and 300 where one single source sends them: a script, a health check."""
 CROWD_FLOOR = 40.0
 """Requests (or connections) a second from which a surge is worth telling."""
-CROWD_RATIO = 3.5
+CROWD_RATIO = 2.5
 """How many times the usual rate a surge is."""
-CROWD_PERSIST = 8
-"""Epochs that a surge lasts before it is a crowd: two seconds."""
+CROWD_PERSIST = 4
+"""Epochs that a surge (of a second's sum) lasts before it is a crowd."""
 ONE_PATH = 0.8
 FEW_ASSETS = 0.05
 LOUD = 3.0

@@ -1,0 +1,52 @@
+/* A plain main for any fuzz target: run it over files, and over every prefix of the small ones. Each input is
+ * copied to a block of its own size, so that the address sanitizer sees the first byte read behind it. */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PREFIXES_UP_TO 4096u
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void once(const uint8_t *data, size_t size)
+{
+    uint8_t *copy = malloc(size ? size : 1);
+    if (!copy)
+        exit(2);
+    if (size)
+        memcpy(copy, data, size);
+    LLVMFuzzerTestOneInput(copy, size);
+    free(copy);
+}
+
+static uint8_t *read_all(const char *path, size_t *size)
+{
+    FILE *f = fopen(path, "rb");
+    long end = -1;
+    if (f && fseek(f, 0, SEEK_END) == 0)
+        end = ftell(f);
+    uint8_t *data = end >= 0 ? malloc((size_t)end + 1) : NULL;
+    if (!data) {
+        perror(path);
+        exit(2);
+    }
+    rewind(f);
+    *size = fread(data, 1, (size_t)end, f);
+    fclose(f);
+    return data;
+}
+
+int main(int argc, char **argv)
+{
+    unsigned long runs = 0;
+    for (int i = 1; i < argc; i++) {
+        size_t size;
+        uint8_t *data = read_all(argv[i], &size);
+        for (size_t n = size <= PREFIXES_UP_TO ? 0 : size; n <= size; n++, runs++)
+            once(data, n);
+        free(data);
+    }
+    printf("%s: %d files, %lu runs\n", argv[0], argc - 1, runs);
+    return 0;
+}
