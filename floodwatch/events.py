@@ -101,6 +101,9 @@ def _event(case: Case, path: str, last_epoch: int, top: int) -> Event:
     registers = np.ascontiguousarray(case.sources) if case.sources is not None else bytes(1024)
     distinct = estimate(registers, 10)
     origin = judge.origin(case.vector, facts, float(case.count), float(distinct.est))
+    if origin == "real" and case.settled:  # the set also holds those who only visit
+        named = len(case.settled)
+        distinct = Estimate(est=named, lo=named, hi=max(named, distinct.hi))
     port = _winner(case.ports, case.count)
     name = _winner(case.paths, case.count)
     peak = float(case.peak)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 import numpy as np
 from msgspec import Struct
@@ -29,6 +29,8 @@ BATCH = 1024
 """Packets decoded at a time: 96 KiB, so that they stay in the second cache level."""
 AHEAD = 4
 """Batches that the decoding thread may be ahead of the counting one."""
+POLL_S = 0.2
+"""How often a wait for packets looks whether it should stop."""
 LEAST = 16
 """Packets in an epoch below which an address is not looked at."""
 
@@ -148,7 +150,7 @@ def _analyse(
         free.put(Batch(BATCH))
     batches = reading.batches(free)
     last: Batch = Batch(1)
-    for batch in _in_thread(batches) if options.jobs > 1 else batches:
+    for batch in _in_thread(batches, stop) if options.jobs > 1 else batches:
         start = 0
         while (start := start + engine.observe(batch, start)) < len(batch):
             _close_epoch(engine, batch, start, detection, decider)
@@ -188,8 +190,11 @@ def _close_epoch(
     engine.close_epoch(batch, following)
 
 
-def _in_thread(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """Run an iterator in a thread of its own, so that decoding and counting overlap."""
+def _in_thread(batches: Iterator[Batch], stop: threading.Event) -> Iterator[Batch]:
+    """Run an iterator in a thread of its own, so that decoding and counting overlap.
+
+    A signal ends the wait for a pipe that says nothing; the thread then dies with the process.
+    """
     ready: SimpleQueue[Batch | BaseException | None] = SimpleQueue()
 
     def work() -> None:
@@ -202,11 +207,16 @@ def _in_thread(batches: Iterator[Batch]) -> Iterator[Batch]:
 
     thread = threading.Thread(target=work, name="decode", daemon=True)
     thread.start()
-    while (item := ready.get()) is not None:
+    while not stop.is_set():
+        try:
+            item = ready.get(timeout=POLL_S)
+        except Empty:
+            continue
+        if item is None:
+            break
         if isinstance(item, BaseException):
             raise item
         yield item
-    thread.join()
 
 
 def _tell(on_progress: OnProgress | None, reading: _Reading, *, finished: bool) -> None:

@@ -1,7 +1,8 @@
 /* Bounded heavy hitters: which source sends how much to which victim.
  *
  * An 8-way set-associative table of exact counters behind a count-min gate. A pair enters once its count-min
- * estimate passes the gate, and is counted exactly from then on. For every entry
+ * estimate passes the gate, and is counted exactly while it stays above it (the gate rises with the window). For
+ * every entry
  *
  *     packets  <=  true count in the window  <=  packets + missed
  *

@@ -1,0 +1,104 @@
+/* Decoder and engine together: how a capture is cut into blocks changes nothing. */
+#include "check.h"
+#include "drive.h"
+#include "make.h"
+
+#include "../fw_decode.h"
+
+#define RECORDS 3000u
+#define CAPACITY 64u
+
+static uint8_t capture[24 + RECORDS * 200];
+static size_t capture_size;
+static struct fw_decoder decoder, first;
+static struct fw_packet packets[CAPACITY];
+static struct fw_http http[CAPACITY];
+
+static void record(uint32_t i)
+{
+    static const char *const texts[] = {"", "GET /index.html HTTP/1.1\r\n\r\n", "POST /login?a=1 HTTP/1.1\r\n\r\n",
+                                        "HTTP/1.1 503 Busy\r\n\r\n"};
+    struct bytes b = {.big = 1};
+    uint64_t r = number(21, i);
+    const char *text = texts[r & 3];
+    uint32_t length = (uint32_t)strlen(text), total = 14 + 40 + length;
+    uint32_t header[4] = {1700000000 + i / 1000, i % 1000 * 1000, total, total};
+    put(&b, header, sizeof header);
+    zeros(&b, 12);
+    put16(&b, r % 31 == 0 ? 0x0806 : 0x0800);
+    put16(&b, 0x4500);
+    put16(&b, total - 14);
+    zeros(&b, 4);
+    put16(&b, 0x4006);
+    put16(&b, 0);
+    put32(&b, 0x01000000u + (uint32_t)(r >> 20) % 40);
+    put32(&b, 0xc6336400u + (uint32_t)(r >> 40) % 5);
+    put16(&b, 4000 + (uint32_t)(r >> 50) % 8);
+    put16(&b, 80);
+    put32(&b, 7);
+    put32(&b, 9);
+    put8(&b, 0x50);
+    put8(&b, length ? 0x18 : 0x02);
+    zeros(&b, 6);
+    put(&b, text, length);
+    memcpy(capture + capture_size, b.at, b.size);
+    capture_size += b.size;
+}
+
+static void make_capture(void)
+{
+    struct bytes b = {0};
+    put32(&b, 0xa1b2c3d4u);
+    zeros(&b, 16);
+    put32(&b, 1);
+    memcpy(capture, b.at, b.size);
+    capture_size = b.size;
+    for (uint32_t i = 0; i < RECORDS; i++)
+        record(i);
+}
+
+/* Hand over blocks of `step` bytes (more where a record needs it), each flush against the guard page. */
+static void run(struct fw_engine *e, size_t step)
+{
+    struct fw_batch b = {.capacity = CAPACITY, .packets = packets, .http = http};
+    size_t at = 0, length = step;
+    fw_engine_init(e);
+    fw_decoder_init(&decoder, &KEY);
+    while (at < capture_size) {
+        size_t used = 0;
+        int rc;
+        length = length < capture_size - at ? length : capture_size - at;
+        const uint8_t *block = length <= GUARD_PAGE ? guarded(capture + at, length) : capture + at;
+        do {
+            rc = fw_decoder_fill(&decoder, block, length, &used, &b);
+            drive(e, &b);
+        } while (rc == 0);
+        CHECK_EQUAL(rc, FW_NEED_MORE);
+        at += used;
+        CHECK(used > 0 || decoder.need > length || at == capture_size);
+        length = decoder.need > step ? (size_t)decoder.need : step;
+    }
+    CHECK_EQUAL(decoder.offset, capture_size);
+}
+
+int main(void)
+{
+    static const size_t STEPS[] = {1, 16, 61, 100, 997, 4096};
+    struct fw_engine *whole = calloc(1, sizeof *whole), *cut = calloc(1, sizeof *cut);
+    if (!whole || !cut)
+        return 2;
+    make_capture();
+    run(whole, capture_size);
+    first = decoder;
+    CHECK_EQUAL(first.frames, RECORDS);
+    CHECK(first.rejected[FW_REJECT_NOT_IP] > 0);
+    for (unsigned i = 0; i < sizeof STEPS / sizeof STEPS[0]; i++) {
+        run(cut, STEPS[i]);
+        CHECK(memcmp(whole, cut, sizeof *whole) == 0);
+        CHECK(decoder.frames == first.frames && decoder.bytes == first.bytes);
+        CHECK(memcmp(decoder.rejected, first.rejected, sizeof first.rejected) == 0);
+    }
+    free(whole);
+    free(cut);
+    return finish("decode");
+}
