@@ -101,7 +101,8 @@ class Engine:
     def heavy(self) -> NDArray[np.void]:
         """The heavy (source, victim) pairs of the open window (HEAVY_DTYPE).
 
-        ``packets`` is a lower bound, ``packets + missed`` an upper bound of the true count.
+        ``packets`` is a lower bound of the true count; the upper one is ``packets + missed``, or the gate of
+        admission (8 + 3 N / 65,536 for N packets in the window) where that is larger.
         """
 
     def window_ends(self, batch: Batch, following: int) -> bool:
