@@ -179,7 +179,7 @@ def _crowd(view: View, row: np.void, requests: int, finished: int, flood: int) -
         facts={
             "requests": float(row["requests"]),
             "assets": float(row["assets"]),
-            "attempts": float(row["syn_flows"]),
+            "attempts": 0.0 if visible else float(row["syn_flows"]),
             "finished": float(row["finished"]),
             "again": float(row["syn_again"]),
             "sent": float(view.track.sent),

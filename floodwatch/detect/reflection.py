@@ -110,12 +110,13 @@ def _finding(view: View, bucket: np.void) -> Finding:
         },
         keys=port_shares(row["opened"], 17),
         sources=row["sources"].reshape(4, -1)[CLASS_UDP],
+        top=_reflectors(view.heavy(), int(row["reference"])),
     )
 
 
-def reflectors(rows: np.ndarray) -> list[SourceCount]:
-    """Bounds of the UDP packets of each heavy source of one victim."""
-    chosen = rows[(rows["udp"] > 0) & (rows["udp"] >= rows["packets"] // 2)]
+def _reflectors(rows: np.ndarray, victim: int) -> list[SourceCount]:
+    """Bounds of what each heavy UDP source sent to the victim: advice, for queries to them were forged."""
+    chosen = rows[(rows["victim"] == victim) & (rows["udp"] > 0) & (rows["udp"] >= rows["packets"] // 2)]
     return [
         SourceCount(int(r["source"]), bool(r["v6"]), int(r["udp"]), int(r["udp"]) + int(r["missed"]))
         for r in chosen

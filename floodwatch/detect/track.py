@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..findings import Address, Summary
 from .baseline import Baseline
@@ -57,6 +58,7 @@ class View:
     before: np.void | None
     final: bool
     baseline: Baseline
+    heavy: Callable[[], NDArray[np.void]]
 
     @property
     def one_way(self) -> bool:
@@ -100,7 +102,7 @@ class Tracker:
         for track in list(self._tracks.values()):
             row, before = track.row(epoch), track.row(epoch - 1)
             if row is not None or before is not None:
-                yield View(track, epoch, row, before, summary.final, self.baseline)
+                yield View(track, epoch, row, before, summary.final, self.baseline, summary.heavy)
 
     def close_epoch(self, summary: Summary) -> None:
         """Learn the epoch's rates and forget tracks that went quiet."""

@@ -238,6 +238,8 @@ def _sources(sources: Sources, view: _View) -> list[str]:
     count = sources.distinct
     error = max(count.hi - count.est, count.est - count.lo)
     around = f"about {_compact(count.est)} (+-{_percent(error / max(count.est, 1))})"
+    if count.lo == count.est < count.hi:  # counted one by one, so there may be more
+        around = f"{_compact(count.est)} named"
     phrases = [around if error else f"{count.est:,}", ORIGINS[sources.origin]]
     if sources.forged_share is not None:
         phrases.append(f"{_percent(sources.forged_share.est)} of the flood forged")
