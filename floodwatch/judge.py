@@ -68,9 +68,7 @@ def _bogons(facts: Facts, count: float) -> float:
 def forged_share(vector: Vector, facts: Facts, count: float, distinct: float) -> ShareEstimate | None:
     """Share of forged sources: from reserved addresses where there are any, else from the unfinished SYNs."""
     found = origin(vector, facts, count, distinct)
-    if found in ("reflected", "real"):
-        return None
-    if found == "unknown":
+    if found != "forged":
         return None
     share = min(1.0, max(_bogons(facts, count), distinct / max(count, 1)))
     error = 2 * (BOGON_SHARE * (1 - BOGON_SHARE) / max(count, 1)) ** 0.5 / BOGON_SHARE

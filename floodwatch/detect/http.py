@@ -14,11 +14,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from .._native import hll_estimate
 from ..findings import Finding, SourceCount, Summary
 from ..model import Vector
 from .sources import Machines, machines
-from .track import CLASS_HTTP, DATA, EPOCHS_PER_SECOND, View
+from .track import CLASS_HTTP, DATA, EPOCHS_PER_SECOND, View, distinct_sources, source_registers
 
 FLOOR = 50
 """Requests of machines in an epoch: 200 a second ..."""
@@ -88,7 +87,7 @@ def _hammered(view: View, row: np.void) -> bool:
     """A flood by sources too slow to stand out one by one: one path, no parts, beyond reading pace."""
     requests = int(row["requests"])
     votes = int(row["paths"]["vote"].max())
-    senders = hll_estimate(np.ascontiguousarray(row["sources"].reshape(4, -1)[CLASS_HTTP]))
+    senders = distinct_sources(row, CLASS_HTTP)
     usual = view.usual("requests")
     grown = usual is None or requests * EPOCHS_PER_SECOND >= CROWD_RATIO * usual
     pace = sum(int(r["requests"]) for r in view.recent()) / max(senders, 1)
@@ -142,7 +141,7 @@ def _flood(view: View, row: np.void, found: Machines, count: int, *, over: bool)
         },
         keys=[(int(row["http_port"]), count)],
         paths=_paths(row, count),
-        sources=row["sources"].reshape(4, -1)[CLASS_HTTP],
+        sources=source_registers(row, CLASS_HTTP),
         top=[
             SourceCount(
                 int(r["source"]), bool(r["v6"]), int(r["requests"]), int(r["requests"]) + int(r["missed"])
@@ -185,5 +184,5 @@ def _crowd(view: View, row: np.void, requests: int, finished: int, flood: int) -
             "sent": float(view.track.sent),
         },
         keys=[(int(row["http_port"]), count)] if visible else [],
-        sources=row["sources"].reshape(4, -1)[CLASS_HTTP if visible else 0],
+        sources=source_registers(row, CLASS_HTTP if visible else 0),
     )

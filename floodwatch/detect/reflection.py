@@ -9,11 +9,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .._native import hll_estimate
 from ..findings import Finding, SourceCount
 from ..model import AMPLIFIERS, Vector
 from .syn import port_shares
-from .track import CLASS_UDP, FRAGMENT, UDP, View
+from .track import CLASS_UDP, FRAGMENT, UDP, View, distinct_sources, source_registers
 
 FLOOR = 250
 """Answers in an epoch: 1,000 a second ..."""
@@ -67,7 +66,7 @@ def _reflects(view: View, row: np.void, index: int) -> bool:
     answered = sum(int(r["service"]["packets"][index]) for r in recent)
     if asked >= ASKED_SHARE * answered:
         return False
-    senders = _distinct(row)
+    senders = distinct_sources(row, CLASS_UDP)
     if port in PEER_PORTS and any(p == port and n > 0.5 * packets for p, n in port_shares(row["opened"], 17)):
         return False
     if port == SHARED_PORT:
@@ -75,10 +74,6 @@ def _reflects(view: View, row: np.void, index: int) -> bool:
     return senders >= (REFLECTORS if port in _NAMES else UNKNOWN_REFLECTORS) and (
         port in _NAMES or port < 32768
     )
-
-
-def _distinct(row: np.void) -> float:
-    return hll_estimate(np.ascontiguousarray(row["sources"].reshape(4, -1)[CLASS_UDP]))
 
 
 def _finding(view: View, bucket: np.void) -> Finding:
@@ -109,7 +104,7 @@ def _finding(view: View, bucket: np.void) -> Finding:
             "sent": float(view.track.sent),
         },
         keys=port_shares(row["opened"], 17),
-        sources=row["sources"].reshape(4, -1)[CLASS_UDP],
+        sources=source_registers(row, CLASS_UDP),
         top=_reflectors(view.heavy(), int(row["reference"])),
     )
 

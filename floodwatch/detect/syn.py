@@ -13,7 +13,7 @@ import numpy as np
 from .._native import hll_estimate
 from ..findings import Finding
 from ..model import Vector
-from .track import CLASS_SYN, RST, SYN, View
+from .track import CLASS_SYN, RST, SYN, View, distinct_sources, source_registers
 
 FLOOR = 125
 """Unfinished attempts in an epoch: 500 a second."""
@@ -57,7 +57,7 @@ def _judge(view: View, row: np.void, after: np.void | None, epoch: int, share: f
 def _is_repetition(row: np.void, raw: int) -> bool:
     """One SYN sent over and over, which no stack does: neither a mirrored frame nor a retransmission."""
     repeated = int(row["syn_again"]) + int(row["syn_copies"])
-    return repeated > 3 * int(row["syn_flows"]) and raw > 50 * _distinct(row)
+    return repeated > 3 * int(row["syn_flows"]) and raw > 50 * distinct_sources(row, CLASS_SYN)
 
 
 def _attempts(row: np.void, raw: int) -> float:
@@ -78,21 +78,22 @@ def _finished(view: View, row: np.void | None) -> int:
     return int(row["finished"]) + (int(row["followed"]) if view.one_way else 0)
 
 
-def _distinct(row: np.void) -> float:
-    return hll_estimate(np.ascontiguousarray(row["sources"].reshape(4, -1)[CLASS_SYN]))
-
-
 def _is_scan(row: np.void, raw: int) -> bool:
     """Few sources that touch many ports a few times each look for services, they do not load one."""
     ports = hll_estimate(np.ascontiguousarray(row["syn_ports"]))
-    return ports >= SCAN_PORTS and _distinct(row) <= SCAN_SOURCES and raw <= 6 * ports and raw <= SCAN_MAX
+    return (
+        ports >= SCAN_PORTS
+        and distinct_sources(row, CLASS_SYN) <= SCAN_SOURCES
+        and raw <= 6 * ports
+        and raw <= SCAN_MAX
+    )
 
 
 def _finding(
     view: View, row: np.void, epoch: int, over: bool, flood: float, facts: dict[str, float]
 ) -> Finding:
     kind = row["kinds"][SYN]
-    registers = row["sources"].reshape(4, -1)[CLASS_SYN]
+    registers = source_registers(row, CLASS_SYN)
     facts |= {
         "syn": float(kind["packets"]),
         "distinct_flows": float(row["syn_flows"]),

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from .._native import hll_estimate
 from ..findings import Address, Summary
 from .baseline import Baseline
 
@@ -27,6 +28,17 @@ KEEP = 5
 MAX_TRACKS = 4096
 _INTERESTING = 20  # packets of one kind in an epoch, far under every floor
 _INTERESTING_REQUESTS = 5
+
+
+def source_registers(row: np.void, source_class: int) -> NDArray[np.uint8]:
+    """HyperLogLog registers (p = 10) of one of a victim's source sets."""
+    registers: NDArray[np.uint8] = row["sources"].reshape(4, -1)[source_class]
+    return registers
+
+
+def distinct_sources(row: np.void, source_class: int) -> float:
+    """Estimated distinct sources of one of a victim's source sets in one epoch."""
+    return hll_estimate(np.ascontiguousarray(source_registers(row, source_class)))
 
 
 @dataclass(slots=True)

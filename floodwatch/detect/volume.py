@@ -6,12 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .._native import hll_estimate
 from ..findings import Finding
 from ..model import Vector
 from .reflection import reflecting
 from .syn import port_shares
-from .track import CLASS_OTHER, CLASS_UDP, ICMP, UDP, View
+from .track import CLASS_OTHER, CLASS_UDP, ICMP, UDP, View, distinct_sources, source_registers
 
 UDP_FLOOR = 250
 """Unanswered UDP packets in an epoch (1,000 a second) when both directions are seen ..."""
@@ -60,7 +59,7 @@ def detect_udp(view: View) -> Iterator[Finding]:
             "sent": float(view.track.sent),
         },
         keys=port_shares(row["opened"], 17),
-        sources=row["sources"].reshape(4, -1)[CLASS_UDP],
+        sources=source_registers(row, CLASS_UDP),
     )
 
 
@@ -75,7 +74,7 @@ def _unasked(view: View, row: np.void) -> int:
 
 
 def _udp_floor(view: View, row: np.void) -> int:
-    senders = hll_estimate(np.ascontiguousarray(row["sources"].reshape(4, -1)[CLASS_UDP]))
+    senders = distinct_sources(row, CLASS_UDP)
     kind = row["kinds"][UDP]
     if senders <= STREAM_SOURCES:
         return STREAM_BULK_FLOOR if int(kind["bytes"]) >= BULK_BYTES * int(kind["packets"]) else STREAM_FLOOR
@@ -108,5 +107,5 @@ def detect_icmp(view: View) -> Iterator[Finding]:
         last_ns=int(kind["last_ns"]),
         baseline=view.usual("icmp"),
         facts={"packets": float(packets), "errors": float(errors), "sent": float(view.track.sent)},
-        sources=row["sources"].reshape(4, -1)[CLASS_OTHER],
+        sources=source_registers(row, CLASS_OTHER),
     )
