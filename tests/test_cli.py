@@ -449,9 +449,9 @@ def test_gen_is_imported_when_it_is_called(monkeypatch: pytest.MonkeyPatch) -> N
     def gen() -> None:
         raise ConfigError("called")
 
-    module: Any = types.ModuleType("floodwatch.gen")
+    module: Any = types.ModuleType("floodwatch.cli.gen")
     module.gen = gen
-    monkeypatch.setitem(sys.modules, "floodwatch.gen", module)
+    monkeypatch.setitem(sys.modules, "floodwatch.cli.gen", module)
     assert run("gen") == 2
 
 

@@ -43,12 +43,11 @@ ALLOWED: dict[str, set[str]] = {
         *RECORDS,
     },
     "progress": {"config", "report"},
-    "gen": {"synth", "report", *RECORDS},
-    "cli": {"pipeline", "progress", "gen", "config", "report", *RECORDS},
+    "cli": {"pipeline", "progress", "synth", "config", "report", *RECORDS},
 }
 """Part (module or folder below floodwatch/) -> the other parts that it may import."""
 
-ONLY_IN = {"scapy": {"synth"}, "pyroute2": {"mitigate"}, "rich": {"progress"}, "click": {"cli", "gen"}}
+ONLY_IN = {"scapy": {"synth"}, "pyroute2": {"mitigate"}, "rich": {"progress"}, "click": {"cli"}}
 """Third-party package -> the parts that may import it."""
 
 TOP_LEVEL = {"pyproject.toml", "setup.py", "README.md", "LICENSE", "floodwatch", "native", "tests", "pcaps"}

@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from floodwatch import synth
-from floodwatch.gen import gen
+from floodwatch.cli.gen import gen
 from floodwatch.synth.__main__ import EXAMPLES, SNAPLEN, readme
 from floodwatch.synth.truth import peak
 

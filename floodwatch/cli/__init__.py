@@ -1,0 +1,43 @@
+"""The command line: thin, and quick to answer ``--help``.
+
+Nothing heavy is imported before a command really runs; at the top stand only click and light modules.
+"""
+
+from __future__ import annotations
+
+import click
+
+from floodwatch import __version__
+
+from .group import LazyGroup
+from .output import EXIT_CODES
+
+COMMANDS = {
+    "config": "Show what floodwatch is set to and what it promises.",
+    "gen": "Write captures with known floods in them.",
+    "scan": "Look for floods in packet captures.",
+}
+"""Each is a function of a module of the same name; the texts are shown without importing it."""
+
+SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
+EPILOG = (
+    """\b
+Examples:
+  floodwatch scan capture.pcap      what floods are in this capture?
+  floodwatch scan --help            its options, with more examples
+
+"""
+    + EXIT_CODES
+)
+
+
+@click.group(cls=LazyGroup, parts=COMMANDS, context_settings=SETTINGS, epilog=EPILOG)
+@click.version_option(__version__, "-V", "--version", prog_name="floodwatch", message="%(prog)s %(version)s")
+def main() -> None:
+    """Find floods in packet captures, tell a crowd from an attack, and show the evidence."""
+
+
+@main.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(f"floodwatch {__version__}")

@@ -1,0 +1,108 @@
+"""``floodwatch scan``: look for floods in captures."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from floodwatch.progress import bar, stopping
+from floodwatch.report import encode
+
+from .filters import FILTER_WORDS, FilterCommand, one_filter, split_words
+from .output import EXIT_CODES, EXIT_FLOOD, EXIT_INPUT, check_output, say, write
+
+if TYPE_CHECKING:
+    from floodwatch.model import Report
+
+EXAMPLES = (
+    """\b
+Examples:
+  floodwatch scan capture.pcap
+  floodwatch scan --format json -o report.json edge.pcap.gz
+  floodwatch scan -r edge.pcap -- tcp port 443
+  tcpdump -w - -c 100000 | floodwatch scan -
+
+"""
+    + EXIT_CODES
+)
+
+
+def _seed(ctx: click.Context, option: click.Parameter, value: str | None) -> bytes | None:
+    if value is not None and not re.fullmatch("[0-9a-fA-F]{32}", value):
+        # The message leaves the value out: a seed is a key.
+        raise click.BadParameter("give 32 hexadecimal digits")
+    return None if value is None else bytes.fromhex(value)
+
+
+def exit_code(report: Report, *, strict: bool, exit_zero: bool) -> int:
+    """Return what ``scan`` exits with after a complete run."""
+    broken = any(item.error for item in report.inputs)
+    if broken and (strict or not report.floods):
+        return EXIT_INPUT
+    return EXIT_FLOOD if report.floods and not exit_zero else 0
+
+
+def _complain(report: Report) -> None:
+    for item in report.inputs:
+        if item.error:
+            where = "" if item.error.offset is None else f"byte {item.error.offset}: "
+            say(f"{item.path}: {where}{item.error.message} ({item.error.code})")
+
+
+AT_LEAST_1 = click.IntRange(min=1)
+WHEN = click.Choice(["auto", "always", "never"])
+
+
+@click.command(cls=FilterCommand, epilog=EXAMPLES, options_metavar="[OPTIONS]")
+@click.argument("words", nargs=-1, metavar="[FILE|DIR|-]... [-- FILTER WORDS]")
+@click.option("-r", "--read", "reads", multiple=True, metavar="FILE", help="Capture to read; repeatable.")
+@click.option("-f", "--filter", "bpf", metavar="BPF", help="Count only packets that match, as in tcpdump.")
+@click.option("-F", "--filter-file", metavar="FILE", help="Read the filter from FILE.")
+@click.option("--recursive", is_flag=True, help="Enter the directories below a directory.")
+@click.option("--jobs", type=AT_LEAST_1, default=lambda: len(os.sched_getaffinity(0)), metavar="N",
+              show_default="all usable cores", help="Workers; the answer stays the same.")  # fmt: skip
+@click.option("--seed", callback=_seed, metavar="HEX", help="Hash key, 32 hex digits [default: random].")
+@click.option("--max-expand", type=AT_LEAST_1, default=100, metavar="N",
+              help="Stop when a compressed capture grows to more than N times its size.")  # fmt: skip
+@click.option(
+    "--format", "style", type=click.Choice(["text", "json"]), default="text", help="Kind of report."
+)
+@click.option("-o", "--output", metavar="FILE", help="Write the report to FILE, all of it or nothing.")
+@click.option("--top", type=click.IntRange(min=0), default=5, metavar="N",
+              help="Sources to list for each flood; 0 lists all.")  # fmt: skip
+@click.option("--strict", is_flag=True, help="Exit 3 for a broken capture even if a flood was found.")
+@click.option("--exit-zero", is_flag=True, help="Exit 0 instead of 1 when a flood was found.")
+@click.option("--color", type=WHEN, default="auto", help="Colour in the text report.")
+@click.option("--progress", type=WHEN, default="auto", help="Progress bar on stderr.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress bar; errors are still printed.")
+@click.pass_context
+def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], bpf: str | None,
+         filter_file: str | None, style: str, output: str | None, strict: bool, exit_zero: bool, color: str,
+         progress: str, quiet: bool, **limits: Any) -> None:  # fmt: skip
+    """Look for floods in packet captures.
+
+    Captures are pcap or pcapng files, also compressed, directories of them, or - for standard input. Words
+    after -- are a filter in the syntax of tcpdump; so are, after -r FILE, words that name no file.
+    """
+    from floodwatch.config import ScanOptions
+    from floodwatch.pipeline import scan as run_pipeline
+
+    after_dashes = ctx.meta[FILTER_WORDS]
+    may_filter = bool(reads) and not (bpf or filter_file or after_dashes)
+    captures, trailing = split_words(words, may_filter=may_filter)
+    paths = (*reads, *captures)
+    if not paths:
+        raise click.UsageError("name a capture, a directory or - for standard input")
+    expression = one_filter(bpf, filter_file, trailing or after_dashes)
+    options = ScanOptions(filter=expression, **limits)
+    output = None if output == "-" else output
+    if output:
+        check_output(output, paths)
+    with stopping() as stop, bar("never" if quiet else progress) as on_progress:
+        report = run_pipeline(paths, options, on_progress=on_progress, stop=stop.event)
+    _complain(report)
+    write(output, encode(report, style, top=options.top, color=color, to_file=output is not None))
+    ctx.exit(stop.exit_code or exit_code(report, strict=strict, exit_zero=exit_zero))
