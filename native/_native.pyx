@@ -195,22 +195,13 @@ cdef class Engine:
     def victims(self, uint32_t least):
         """Slots of this epoch with at least `least` packets towards them, by address."""
         cdef fw_victims *t = &self.raw.victims
-        cdef fw_slot *slot
-        cdef uint32_t i, k, total, n = 0
-        cdef bytearray out = bytearray(t.touched_count * sizeof(fw_victim))
+        cdef fw_slot *chosen[FW_SLOTS]
+        cdef uint32_t i, n = fw_victim_select(t, least, chosen)
+        cdef bytearray out = bytearray(n * sizeof(fw_victim))
         cdef char *to = out
-        for i in range(t.touched_count):
-            slot = &t.slots[t.touched[i]]
-            total = 0
-            for k in range(11):
-                total += slot.v.kinds[k].packets
-            if total < least:
-                continue
-            slot.v.reference = fw_slot_reference(t, slot)
-            memcpy(to + n * sizeof(fw_victim), &slot.v, sizeof(fw_victim))
-            n += 1
-        rows = np.frombuffer(out, dtype=VICTIM_DTYPE, count=n)
-        return rows[np.lexsort((rows["lo"], rows["hi"]))]
+        for i in range(n):
+            memcpy(to + i * sizeof(fw_victim), &chosen[i].v, sizeof(fw_victim))
+        return np.frombuffer(out, dtype=VICTIM_DTYPE, count=n)
 
     def heavy(self):
         """The heavy-hitter table of the open window, free entries left out, in table order."""

@@ -25,7 +25,6 @@ cdef extern from "fw_decode.h" nogil:
         uint16_t linktypes[8]
         uint32_t count
     struct fw_decoder:
-        fw_key key
         fw_walker walker
         fw_filter filter
         uint64_t offset, frames, bytes, filtered, first_ns, last_ns, need
@@ -40,19 +39,13 @@ cdef extern from "fw_decode.h" nogil:
     struct fw_topk:
         fw_heavy sets[1024][8]
         uint64_t evicted
-    struct fw_kind_count:
-        uint32_t packets
     struct fw_victim:
         uint32_t reference
-        fw_kind_count kinds[11]
     struct fw_slot:
-        uint8_t used
         fw_victim v
     struct fw_victims:
-        uint32_t *touched
         uint32_t touched_count
         uint64_t unslotted, evicted
-        fw_slot *slots
     struct fw_engine:
         uint64_t epoch, epoch_packets, epoch_bytes, first_ns, last_ns, gap, late
         uint8_t *total_sources
@@ -62,7 +55,7 @@ cdef extern from "fw_decode.h" nogil:
     uint32_t fw_engine_observe(fw_engine *, const fw_batch *, uint32_t)
     void fw_engine_close_epoch(fw_engine *, const fw_packet *)
     int fw_engine_window_ends(const fw_engine *, const fw_packet *)
-    uint32_t fw_slot_reference(const fw_victims *, const fw_slot *)
+    uint32_t fw_victim_select(fw_victims *, uint32_t, fw_slot **)
 
 cdef extern from "fw_hll.h" nogil:
     double fw_hll_estimate(const uint8_t *, unsigned)

@@ -3,7 +3,7 @@
 void fw_decoder_init(struct fw_decoder *d, const struct fw_key *key)
 {
     memset(d, 0, sizeof *d);
-    d->key = *key;
+    d->hasher.key = *key;
     d->first_ns = UINT64_MAX;
     fw_walker_init(&d->walker);
 }
@@ -44,7 +44,7 @@ static void decode(struct fw_decoder *d, const struct fw_frame *f, struct fw_bat
 {
     struct fw_packet *p = &b->packets[b->count];
     const uint8_t *payload = NULL;
-    int reject = fw_packet_decode(&d->key, f, p, &payload);
+    int reject = fw_packet_decode(&d->hasher, f, p, &payload);
     if (FW_UNLIKELY(reject)) {
         d->rejected[reject - 1]++;
         return;
@@ -53,7 +53,7 @@ static void decode(struct fw_decoder *d, const struct fw_frame *f, struct fw_bat
     p->bytes = f->len;
     if (p->kind <= FW_TCP_ODD && p->captured >= 8 && fw_http_likely(payload)) {
         struct fw_http *h = &b->http[b->http_count];
-        if (fw_http_parse(&d->key, payload, p->captured, h) != FW_HTTP_NONE)
+        if (fw_http_parse(&d->hasher.key, payload, p->captured, h) != FW_HTTP_NONE)
             p->http = ++b->http_count;
     }
     b->count++;

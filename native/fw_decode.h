@@ -17,7 +17,7 @@ struct fw_filter {
 };
 
 struct fw_decoder {
-    struct fw_key key;
+    struct fw_hasher hasher;
     struct fw_walker walker;
     struct fw_filter filter;
     uint64_t offset;              /* bytes consumed of the capture */

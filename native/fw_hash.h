@@ -43,6 +43,28 @@ static inline uint64_t fw_siphash13(const struct fw_key *key, const uint64_t *w,
     return v0 ^ v1 ^ v2 ^ v3;
 }
 
+#define FW_MEMO 256u
+
+/* The key, and the hashes of words met lately: destinations repeat, so most packets find theirs here. A word
+ * of 0 marks a free place and is never looked up (addresses carry a tag). */
+struct fw_hasher {
+    struct fw_key key;
+    struct {
+        uint64_t word, hash;
+    } memo[FW_MEMO];
+};
+
+/* SipHash-1-3 of one word, from the memory if it is there. */
+static inline uint64_t fw_hash_again(struct fw_hasher *h, uint64_t word)
+{
+    uint32_t at = ((uint32_t)word * 0x9e3779b1u) >> 24;
+    if (h->memo[at].word != word) {
+        h->memo[at].word = word;
+        h->memo[at].hash = fw_siphash13(&h->key, &word, 1);
+    }
+    return h->memo[at].hash;
+}
+
 /* Bijective finaliser (Stafford's variant 13, as in SplitMix64): spreads a sum of keyed hashes and ports
  * over all bits. Not a PRF itself: its input already is keyed. */
 static inline uint64_t fw_mix64(uint64_t x)

@@ -155,7 +155,7 @@ static int decode_l4(struct cursor c, struct fw_packet *out, const uint8_t **pay
     return 0;
 }
 
-static int decode_ip4(const struct fw_key *key, struct cursor c, struct fw_packet *out,
+static int decode_ip4(struct fw_hasher *h, struct cursor c, struct fw_packet *out,
                       const uint8_t **payload)
 {
     int reject;
@@ -170,8 +170,8 @@ static int decode_ip4(const struct fw_key *key, struct cursor c, struct fw_packe
         return REJECT(BAD_IP);
     out->src = (struct fw_addr){0, FW_V4_TAG | src};
     out->dst = (struct fw_addr){0, FW_V4_TAG | dst};
-    out->src_hash = out->sender_hash = fw_siphash13(key, &out->src.lo, 1);
-    out->dst_hash = fw_siphash13(key, &out->dst.lo, 1);
+    out->src_hash = out->sender_hash = fw_siphash13(&h->key, &out->src.lo, 1);
+    out->dst_hash = fw_hash_again(h, out->dst.lo);
     out->proto = c.p[9];
     out->bits = (uint8_t)((is_bogon(src) ? FW_BOGON : 0) | (fragment_field & 0x2000u ? FW_MORE_FRAGMENTS : 0));
     c.wire = fw_min32(c.wire, total); /* drops Ethernet padding */
@@ -216,7 +216,7 @@ static int skip_extensions(struct cursor *c, struct fw_packet *out, int *is_frag
     return REJECT(NESTED);
 }
 
-static int decode_ip6(const struct fw_key *key, struct cursor c, struct fw_packet *out,
+static int decode_ip6(struct fw_hasher *h, struct cursor c, struct fw_packet *out,
                       const uint8_t **payload)
 {
     int reject, is_fragment = 0;
@@ -229,9 +229,9 @@ static int decode_ip6(const struct fw_key *key, struct cursor c, struct fw_packe
     out->bits = FW_V6;
     out->src = (struct fw_addr){fw_be64(c.p + 8), fw_be64(c.p + 16)};
     out->dst = (struct fw_addr){fw_be64(c.p + 24), fw_be64(c.p + 32)};
-    out->src_hash = fw_siphash13(key, &out->src.hi, 1);
-    out->sender_hash = fw_siphash13(key, &out->src.hi, 2);
-    out->dst_hash = fw_siphash13(key, &out->dst.hi, 2);
+    out->src_hash = fw_siphash13(&h->key, &out->src.hi, 1);
+    out->sender_hash = fw_siphash13(&h->key, &out->src.hi, 2);
+    out->dst_hash = fw_siphash13(&h->key, &out->dst.hi, 2);
     advance(&c, 40);
     if (length) { /* 0: a jumbogram or segmentation offload */
         c.wire = fw_min32(c.wire, length);
@@ -244,7 +244,7 @@ static int decode_ip6(const struct fw_key *key, struct cursor c, struct fw_packe
 }
 
 /* Network layer by EtherType, behind any VLAN tags. */
-static int decode_ethertype(const struct fw_key *key, struct cursor c, uint16_t type, struct fw_packet *out,
+static int decode_ethertype(struct fw_hasher *h, struct cursor c, uint16_t type, struct fw_packet *out,
                             const uint8_t **payload)
 {
     int reject;
@@ -257,22 +257,22 @@ static int decode_ethertype(const struct fw_key *key, struct cursor c, uint16_t 
         advance(&c, 4);
     }
     if (FW_LIKELY(type == 0x0800))
-        return decode_ip4(key, c, out, payload);
+        return decode_ip4(h, c, out, payload);
     if (type == 0x86dd)
-        return decode_ip6(key, c, out, payload);
+        return decode_ip6(h, c, out, payload);
     if (type <= 1500 && c.captured >= 8 && fw_be32(c.p) == 0xaaaa0300u && fw_be16(c.p + 4) == 0) {
         type = fw_be16(c.p + 6); /* 802.2 SNAP (RFC 1042) */
         advance(&c, 8);
         if (type == 0x0800)
-            return decode_ip4(key, c, out, payload);
+            return decode_ip4(h, c, out, payload);
         if (type == 0x86dd)
-            return decode_ip6(key, c, out, payload);
+            return decode_ip6(h, c, out, payload);
     }
     return REJECT(NOT_IP);
 }
 
 /* A link header of fixed size with the EtherType at a fixed place. */
-static int decode_link(const struct fw_key *key, struct cursor c, uint32_t header, uint32_t type_at,
+static int decode_link(struct fw_hasher *h, struct cursor c, uint32_t header, uint32_t type_at,
                        struct fw_packet *out, const uint8_t **payload)
 {
     int reject;
@@ -280,36 +280,36 @@ static int decode_link(const struct fw_key *key, struct cursor c, uint32_t heade
         return reject;
     uint16_t type = fw_be16(c.p + type_at);
     advance(&c, header);
-    return decode_ethertype(key, c, type, out, payload);
+    return decode_ethertype(h, c, type, out, payload);
 }
 
-static int decode_raw(const struct fw_key *key, struct cursor c, struct fw_packet *out,
+static int decode_raw(struct fw_hasher *h, struct cursor c, struct fw_packet *out,
                       const uint8_t **payload)
 {
     int reject;
     if (!has(&c, 1, REJECT(BAD_IP), &reject))
         return reject;
-    return c.p[0] >> 4 == 6 ? decode_ip6(key, c, out, payload) : decode_ip4(key, c, out, payload);
+    return c.p[0] >> 4 == 6 ? decode_ip6(h, c, out, payload) : decode_ip4(h, c, out, payload);
 }
 
-int fw_packet_decode(const struct fw_key *key, const struct fw_frame *f, struct fw_packet *out,
+int fw_packet_decode(struct fw_hasher *h, const struct fw_frame *f, struct fw_packet *out,
                      const uint8_t **payload)
 {
     struct cursor c = {f->data, f->caplen, f->len};
     memset(&out->seq, 0, sizeof *out - offsetof(struct fw_packet, seq));
     switch (f->linktype) {
     case LINK_ETHERNET:
-        return decode_link(key, c, 14, 12, out, payload);
+        return decode_link(h, c, 14, 12, out, payload);
     case LINK_SLL:
-        return decode_link(key, c, 16, 14, out, payload);
+        return decode_link(h, c, 16, 14, out, payload);
     case LINK_SLL2:
-        return decode_link(key, c, 20, 0, out, payload);
+        return decode_link(h, c, 20, 0, out, payload);
     case LINK_RAW:
     case LINK_NULL_RAW:
     case LINK_OPENBSD_RAW:
     case LINK_IPV4:
     case LINK_IPV6:
-        return decode_raw(key, c, out, payload);
+        return decode_raw(h, c, out, payload);
     default:
         return REJECT(LINKTYPE);
     }

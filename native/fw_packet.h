@@ -68,7 +68,7 @@ _Static_assert(sizeof(struct fw_packet) == 96, "fw_packet grew: check the cost o
 
 /* Decode one frame. Returns 0 and fills *out (all but ts_ns, bytes, http), with *payload at the captured
  * transport payload; or 1 + enum fw_reject. */
-int fw_packet_decode(const struct fw_key *key, const struct fw_frame *frame, struct fw_packet *out,
+int fw_packet_decode(struct fw_hasher *hasher, const struct fw_frame *frame, struct fw_packet *out,
                      const uint8_t **payload);
 
 #endif

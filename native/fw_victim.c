@@ -1,5 +1,7 @@
 #include "fw_victim.h"
 
+#include <stdlib.h>
+
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
@@ -33,12 +35,20 @@ struct fw_slot *fw_victim_find(struct fw_victims *t, uint64_t hash, const struct
     return NULL;
 }
 
+/* Zero what this epoch wrote. The large tables belong to few classes of packets, and most hosts (clients) meet
+ * none of these, so that an epoch costs what it saw and not what it could have seen. */
 static void reset_counters(struct fw_slot *s)
 {
-    struct fw_addr address = s->v.address;
-    memset(&s->v, 0, sizeof s->v);
-    s->v.address = address;
-    s->touched = 0;
+    struct fw_victim *v = &s->v;
+    memset(&v->reference, 0, offsetof(struct fw_victim, sources) - offsetof(struct fw_victim, reference));
+    for (unsigned class = 0; class < FW_CLASSES; class++)
+        if ((unsigned)s->wrote >> class & 1u)
+            memset(v->sources[class], 0, sizeof v->sources[class]);
+    if (s->wrote & (1u << FW_CLASS_SYN | 1u << FW_CLASS_UDP))
+        memset(v->syn_ports, 0, offsetof(struct fw_victim, http_paths) - offsetof(struct fw_victim, syn_ports));
+    if (s->wrote & 1u << FW_CLASS_HTTP)
+        memset(v->http_paths, 0, sizeof *v - offsetof(struct fw_victim, http_paths));
+    s->wrote = s->touched = 0;
 }
 
 static void touch(struct fw_victims *t, struct fw_slot *s)
@@ -67,9 +77,14 @@ static void take(struct fw_victims *t, struct fw_slot *s, uint64_t hash, const s
 
 struct fw_slot *fw_victim_admit(struct fw_victims *t, uint64_t hash, const struct fw_addr *address)
 {
-    struct fw_slot *s = fw_victim_find(t, hash, address);
-    if (FW_LIKELY(s != NULL))
+    struct fw_slot *s = &t->slots[t->newest]; /* under a flood most packets go where the last one went */
+    if (FW_LIKELY(s->hash == hash && fw_addr_equal(&s->v.address, address) && s->used))
         return s;
+    s = fw_victim_find(t, hash, address);
+    if (FW_LIKELY(s != NULL)) {
+        t->newest = (uint32_t)(s - t->slots);
+        return s;
+    }
     struct fw_slot *set = &t->slots[set_of(hash) * FW_SLOT_WAYS], *least = &set[0];
     for (unsigned i = 0; i < FW_SLOT_WAYS; i++) {
         if (!set[i].used) {
@@ -122,8 +137,10 @@ static void count_path(struct fw_victim *v, const struct fw_http *h)
     b->vote += b->hash == h->path_hash ? 1 : -1;
 }
 
-static void count_request(struct fw_victim *v, const struct fw_packet *p, const struct fw_http *h)
+static void count_request(struct fw_slot *s, const struct fw_packet *p, const struct fw_http *h)
 {
+    struct fw_victim *v = &s->v;
+    s->wrote |= 1u << FW_CLASS_HTTP;
     v->requests++;
     v->posts += h->posts;
     v->assets += h->asset;
@@ -157,12 +174,14 @@ void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packe
     k->bytes += p->bytes;
     switch (p->kind) {
     case FW_SYN:
+        s->wrote |= 1u << FW_CLASS_SYN;
         v->syn_bogons += (p->bits & FW_BOGON) != 0;
         fw_hll_add(v->sources[FW_CLASS_SYN], FW_HLL_P, p->src_hash);
         fw_hll_add(v->syn_ports, FW_SMALL_HLL_P, port_hash(s, p->dport));
         vote(s, v->opened, 6u << 16 | p->dport, p->bytes);
         break;
     case FW_UDP:
+        s->wrote |= 1u << FW_CLASS_UDP;
         v->udp_bogons += (p->bits & FW_BOGON) != 0;
         fw_hll_add(v->sources[FW_CLASS_UDP], FW_HLL_P, p->src_hash);
         fw_hll_add(v->udp_ports, FW_SMALL_HLL_P, port_hash(s, p->dport));
@@ -171,16 +190,18 @@ void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packe
         v->udp_payload_max = v->udp_payload_max > p->payload ? v->udp_payload_max : p->payload;
         break;
     case FW_ICMP:
+        s->wrote |= 1u << FW_CLASS_OTHER;
         count_icmp(v, p);
         fw_hll_add(v->sources[FW_CLASS_OTHER], FW_HLL_P, p->src_hash);
         break;
     case FW_FRAGMENT:
     case FW_OTHER:
+        s->wrote |= 1u << FW_CLASS_OTHER;
         fw_hll_add(v->sources[FW_CLASS_OTHER], FW_HLL_P, p->src_hash);
         break;
     default:
         if (FW_UNLIKELY(http != NULL) && http->what == FW_HTTP_REQUEST)
-            count_request(v, p, http);
+            count_request(s, p, http);
         break;
     }
 }
@@ -190,12 +211,39 @@ void fw_victim_out(struct fw_victims *t, struct fw_slot *s, const struct fw_pack
     struct fw_victim *v = &s->v;
     touch(t, s);
     v->kinds[p->kind].out++;
-    if (p->kind == FW_UDP)
+    if (p->kind == FW_UDP) {
+        s->wrote |= 1u << FW_CLASS_UDP;
         v->service[bucket_of(s, p->dport)].out++;
+    }
     if (FW_UNLIKELY(http != NULL) && http->what == FW_HTTP_RESPONSE) {
         v->responses++;
         v->errors += http->status >= 400;
     }
+}
+
+static int by_address(const void *a, const void *b)
+{
+    const struct fw_addr *x = &(*(struct fw_slot *const *)a)->v.address, *y = &(*(struct fw_slot *const *)b)->v.address;
+    if (x->hi != y->hi)
+        return x->hi < y->hi ? -1 : 1;
+    return (x->lo > y->lo) - (x->lo < y->lo);
+}
+
+uint32_t fw_victim_select(struct fw_victims *t, uint32_t least, struct fw_slot **out)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < t->touched_count; i++) {
+        struct fw_slot *s = &t->slots[t->touched[i]];
+        uint64_t packets = 0;
+        for (unsigned k = 0; k < FW_KINDS; k++)
+            packets += s->v.kinds[k].packets;
+        if (packets < least)
+            continue;
+        s->v.reference = fw_slot_reference(t, s);
+        out[n++] = s;
+    }
+    qsort(out, n, sizeof *out, by_address);
+    return n;
 }
 
 void fw_victim_close_epoch(struct fw_victims *t, int forget)

@@ -61,11 +61,13 @@ struct fw_victim {
     int32_t http_port_vote;
     struct fw_kind_count kinds[FW_KINDS];
     uint8_t sources[FW_CLASSES][1 << FW_HLL_P];
+    /* Written by SYN and UDP packets only ... */
     uint8_t syn_ports[1 << FW_SMALL_HLL_P];
-    uint8_t http_paths[1 << FW_SMALL_HLL_P];
     uint8_t udp_ports[1 << FW_SMALL_HLL_P];
     struct fw_port_count opened[FW_PORTS]; /* destination ports of SYN and UDP packets */
     struct fw_port_count service[FW_PORTS]; /* source ports of UDP packets */
+    /* ... and by HTTP requests only. */
+    uint8_t http_paths[1 << FW_SMALL_HLL_P];
     struct fw_path_count paths[FW_PATHS];
 };
 
@@ -74,6 +76,7 @@ struct fw_slot {
     uint32_t worth;  /* packets lately: what a newcomer has to wear down */
     uint16_t generation;
     uint8_t used, touched;
+    uint8_t wrote;   /* bit of every class whose tables hold something of this epoch */
     struct fw_victim v;
 };
 
@@ -81,6 +84,7 @@ struct fw_victims {
     uint16_t tags[FW_SLOT_SETS][FW_SLOT_WAYS]; /* 0: free; compared eight at a time */
     uint32_t touched[FW_SLOTS];
     uint32_t touched_count;
+    uint32_t newest; /* the slot that the last packet went to */
     uint64_t unslotted; /* packets without a slot since the last clear */
     uint64_t evicted;
     struct fw_slot slots[FW_SLOTS];
@@ -94,6 +98,10 @@ struct fw_slot *fw_victim_admit(struct fw_victims *t, uint64_t hash, const struc
 /* Count a packet towards, or from, the slot's address. */
 void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packet *p, const struct fw_http *http);
 void fw_victim_out(struct fw_victims *t, struct fw_slot *s, const struct fw_packet *p, const struct fw_http *http);
+
+/* The slots that got at least `least` packets in this epoch, by address, with their reference set. `out` has room
+ * for touched_count; returns how many there are. */
+uint32_t fw_victim_select(struct fw_victims *t, uint32_t least, struct fw_slot **out);
 
 /* End of an epoch: zero the counters of touched slots; `forget` also halves every slot's worth. */
 void fw_victim_close_epoch(struct fw_victims *t, int forget);

@@ -5,6 +5,8 @@ Nothing heavy is imported before a command really runs; at the top stand only cl
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from floodwatch import __version__
@@ -18,6 +20,9 @@ COMMANDS = {
     "scan": "Look for floods in packet captures.",
 }
 """Each is a function of a module of the same name; the texts are shown without importing it."""
+
+# NumPy's linear algebra would start a thread a core, which nothing here uses and start-up pays for.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
 EPILOG = (

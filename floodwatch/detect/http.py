@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..findings import Finding, SourceCount, Summary
 from ..model import Vector
-from .sources import Machines, machines
+from .sources import Machines, asking, machines
 from .track import CLASS_HTTP, DATA, EPOCHS_PER_SECOND, View, distinct_sources, source_registers
 
 FLOOR = 50
@@ -75,8 +75,7 @@ class HttpDetector:
 
     def _machines(self, view: View, row: np.void, summary: Summary) -> Machines:
         if self._now is None:
-            heavy = summary.heavy()
-            self._now = heavy[heavy["requests"] > 0]
+            self._now = asking(summary.heavy())
         reference = int(row["reference"])
         before = self._second[0] if self._second else None
         newest = self._second[-1] if self._second else None

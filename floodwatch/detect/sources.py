@@ -42,7 +42,7 @@ def machines(
 
     Args:
         victim: the victim's slot reference.
-        now: table rows with requests at the end of this epoch.
+        now: table rows with requests at the end of this epoch, as ``asking`` returns them.
         newest: the same one epoch ago, or None at the start of a window.
         before: the same about a second ago, ``epochs`` epochs before the end of this one.
         earlier: the table at the end of the previous window.
@@ -57,6 +57,12 @@ def machines(
     habit = _add_earlier(rows, earlier)
     chosen = _behaves_like_machine(habit, second)
     return Machines(habit[chosen], int(last[chosen].sum()))
+
+
+def asking(heavy: NDArray[np.void]) -> NDArray[np.void]:
+    """The rows with requests, by pair: the form in which ``machines`` takes its tables."""
+    rows = heavy[heavy["requests"] > 0]
+    return rows[np.argsort(rows["pair_hash"])]
 
 
 def _behaves_like_machine(rows: NDArray[np.void], rate: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -79,10 +85,9 @@ def _distinct_paths(bits: NDArray[np.uint64]) -> NDArray[np.float64]:
 
 def _positions(table: NDArray[np.void], rows: NDArray[np.void]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """Where each row's pair stands in the other table, and whether it does."""
-    order = np.argsort(table["pair_hash"])
-    ordered, wanted = table["pair_hash"][order], rows["pair_hash"]
+    ordered, wanted = table["pair_hash"], rows["pair_hash"]
     at = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
-    return order[at], ordered[at] == wanted
+    return at, ordered[at] == wanted
 
 
 def _requests_in(table: NDArray[np.void] | None, rows: NDArray[np.void]) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@
 #include "../fw_decode.h"
 #include "../tests/drive.h"
 
-#define BATCH 1024u
+#define BATCH 8192u /* as the Python reader uses */
 #define WINDOW ((size_t)16 << 20) /* as the Python reader maps them */
 #define PAGE ((size_t)4096)
 

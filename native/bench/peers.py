@@ -7,6 +7,7 @@ Rates are compared; the slow peers get a cut of the file that they finish in abo
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import statistics
 import subprocess
@@ -69,7 +70,8 @@ def main() -> None:
         synth.bench_syn(few, options.packets, sources=1000)
         empty = cut(path, 1)
         web = Path(folder) / "web.pcap"
-        synth.bench_web(web, 1_000_000)
+        synth.bench_web(web, 2_000_000)
+        os.sync()  # else the kernel writes gigabytes back while we measure
         jobs = peers(path)
         times: dict[str, list[float]] = {}
         for _ in range(options.runs):

@@ -5,11 +5,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void one(uint16_t linktype, const uint8_t *data, uint32_t size, uint32_t len)
 {
-    static const struct fw_key key = {1, 2};
+    static struct fw_hasher hasher = {.key = {1, 2}};
     struct fw_frame f = {.data = data, .caplen = size, .len = len, .linktype = linktype};
     struct fw_packet p;
     const uint8_t *payload = NULL;
-    int rc = fw_packet_decode(&key, &f, &p, &payload);
+    int rc = fw_packet_decode(&hasher, &f, &p, &payload);
     if (rc < 0 || rc > FW_REJECTS)
         __builtin_trap();
     if (rc)

@@ -2,12 +2,14 @@
 #include "check.h"
 #include "make.h"
 
+static struct fw_hasher hasher = {.key = {0x0706050403020100ULL, 0x0f0e0d0c0b0a0908ULL}};
+
 static int decode(const struct bytes *b, uint16_t linktype, size_t caplen, uint32_t len, struct fw_packet *out)
 {
     const uint8_t *payload = NULL, *p = guarded(b->at, caplen);
     struct fw_frame f = {.data = p, .caplen = (uint32_t)caplen, .len = len, .linktype = linktype};
     memset(out, 0xa5, sizeof *out);
-    int rc = fw_packet_decode(&KEY, &f, out, &payload);
+    int rc = fw_packet_decode(&hasher, &f, out, &payload);
     CHECK(rc >= 0 && rc <= FW_REJECTS);
     if (rc == 0) {
         CHECK(out->captured <= out->payload && out->kind < FW_KINDS);
