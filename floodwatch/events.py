@@ -71,12 +71,19 @@ def build_events(
     cases: Sequence[Case], path: str, last_epoch: int, top: int
 ) -> tuple[list[Event], list[Event]]:
     """The floods and the crowds of one capture, linked where they overlap on one victim."""
-    events = [_event(case, path, last_epoch, top) for case in cases]
-    linked = [
+    linked = build_each(cases, path, last_epoch, top)
+    return [e for e in linked if e.verdict != "crowd"], [e for e in linked if e.verdict == "crowd"]
+
+
+def build_each(
+    cases: Sequence[Case], path: str, last_epoch: int, top: int, unfinished: State = "cut"
+) -> list[Event]:
+    """One event for each case, in order; ``unfinished`` is the state of those that go on."""
+    events = [_event(case, path, last_epoch, top, unfinished) for case in cases]
+    return [
         _linked(event, case, list(zip(events, cases, strict=True)))
         for event, case in zip(events, cases, strict=True)
     ]
-    return [e for e in linked if e.verdict != "crowd"], [e for e in linked if e.verdict == "crowd"]
 
 
 def _linked(event: Event, case: Case, others: list[tuple[Event, Case]]) -> Event:
@@ -96,7 +103,7 @@ def _replace(event: Event, **changes: Any) -> Event:
     return Event(**(fields | changes))
 
 
-def _event(case: Case, path: str, last_epoch: int, top: int) -> Event:
+def _event(case: Case, path: str, last_epoch: int, top: int, unfinished: State) -> Event:
     facts: dict[str, float] = dict(case.facts)
     registers = np.ascontiguousarray(case.sources) if case.sources is not None else bytes(1024)
     distinct = estimate(registers, 10)
@@ -107,7 +114,7 @@ def _event(case: Case, path: str, last_epoch: int, top: int) -> Event:
     port = _winner(case.ports, case.count)
     name = _winner(case.paths, case.count)
     peak = float(case.peak)
-    state: State = "ended" if last_epoch - case.epoch > HOLD else "cut"
+    state: State = "ended" if last_epoch - case.epoch > HOLD else unfinished
     seconds = max((case.last_ns - case.first_ns) / 1e9, 1.0)
     ip = address_text(case.victim)
     return Event(

@@ -1,4 +1,4 @@
-"""THE loop: capture -> engine -> detect -> decide, for each capture of a scan."""
+"""THE loop of a scan: capture -> analysis, for each capture, and the answers in one report."""
 
 from __future__ import annotations
 
@@ -6,22 +6,20 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import partial
 from queue import Empty, SimpleQueue
 
 import numpy as np
 from msgspec import Struct
 
 from . import __version__
-from ._native import ERRORS, NEED_MORE, Batch, Decoder, Engine
+from ._native import ERRORS, NEED_MORE, Batch, Decoder
+from .analysis import Analysis
 from .capture import Blocks, Filter, compile_filter, discover, linktype_name, open_blocks
 from .config import Progress, ScanOptions
-from .detect import Detection
 from .errors import InputError
-from .events import build_events, estimate, rfc3339, sort_key
-from .findings import Summary
+from .events import estimate, rfc3339, sort_key
 from .model import EPOCH_NS, Event, Input, InputFault, Report, Settings, Tool, Totals
-from .verdict import Decider
 
 OnProgress = Callable[[Progress], None]
 
@@ -31,11 +29,9 @@ AHEAD = 3
 """Batches that the decoding thread may be ahead of the counting one."""
 POLL_S = 0.2
 """How often a wait for packets looks whether it should stop."""
-LEAST = 16
-"""Packets in an epoch below which an address is not looked at."""
 
 
-class Analysis(Struct, frozen=True):
+class _Answer(Struct, frozen=True):
     """The answer about one capture."""
 
     input: Input
@@ -138,56 +134,25 @@ def _analyse(
     compiled: Filter | None,
     on_progress: OnProgress | None,
     stop: threading.Event,
-) -> Analysis:
+) -> _Answer:
     """Read one capture to its end, or to where it stops making sense."""
-    decoder, engine = Decoder(key), Engine()
+    decoder, analysis = Decoder(key), Analysis(path, options.top)
     if compiled is not None:
         decoder.set_filter(compiled.function, compiled.programs, compiled)
     reading = _Reading(path, decoder, options, stop)
-    detection, decider = Detection(), Decider()
     free: SimpleQueue[Batch] = SimpleQueue()
     for _ in range(AHEAD if options.jobs > 1 else 1):
         free.put(Batch(BATCH))
     batches = reading.batches(free)
-    last: Batch = Batch(1)
     for batch in _in_thread(batches, stop) if options.jobs > 1 else batches:
-        start = 0
-        while (start := start + engine.observe(batch, start)) < len(batch):
-            _close_epoch(engine, batch, start, detection, decider)
+        analysis.observe(batch)
         free.put(batch)
         _tell(on_progress, reading, finished=False)
-    if engine.epoch_packets:
-        _close_epoch(engine, last, 1, detection, decider, final=True)
+    analysis.finish()
     _tell(on_progress, reading, finished=True)
-    floods, crowds = build_events(list(decider.cases()), path, engine.epoch - 1, options.top)
-    one_way = detection.tracker.received > 0 and detection.tracker.sent == 0
-    return Analysis(_input(reading, one_way), floods, crowds, engine.total_sources(), not stop.is_set())
-
-
-def _close_epoch(
-    engine: Engine,
-    batch: Batch,
-    following: int,
-    detection: Detection,
-    decider: Decider,
-    *,
-    final: bool = False,
-) -> None:
-    """Summary out of the engine, through detect and decide; then the next epoch opens."""
-    summary = Summary(
-        epoch=engine.epoch,
-        gap=engine.gap,
-        first_ns=engine.first_ns,
-        last_ns=engine.last_ns,
-        victims=engine.victims(LEAST),
-        heavy=cache(engine.heavy),
-        window_ends=engine.window_ends(batch, following),
-        final=final,
-    )
-    now = summary.last_ns if final else (summary.epoch + 1) * EPOCH_NS
-    findings = list(detection.update(summary))
-    decider.update(findings, summary.epoch, now, window_ends=summary.window_ends)
-    engine.close_epoch(batch, following)
+    floods, crowds = analysis.events()
+    sources = analysis.engine.total_sources()
+    return _Answer(_input(reading, analysis.one_way), floods, crowds, sources, not stop.is_set())
 
 
 def _in_thread(batches: Iterator[Batch], stop: threading.Event) -> Iterator[Batch]:
@@ -246,7 +211,7 @@ def _input(reading: _Reading, one_way: bool) -> Input:
     )
 
 
-def _report(analyses: list[Analysis], options: ScanOptions, skipped: int) -> Report:
+def _report(analyses: list[_Answer], options: ScanOptions, skipped: int) -> Report:
     registers = np.zeros(4096, np.uint8)
     for analysis in analyses:
         registers = np.maximum(registers, np.frombuffer(analysis.sources, np.uint8))

@@ -136,6 +136,10 @@ class Decider:
         """All opened cases, in the order of their onset."""
         for case in self._cases.values():
             case.settle_window()
+        yield from self.opened()
+
+    def opened(self) -> Iterator[Case]:
+        """The same cases in the middle of a window: what it proves about sources stays in ``top``."""
         opened = [*self._closed, *(case for case in self._cases.values() if case.opened)]
         yield from sorted(opened, key=lambda case: (case.first_ns, case.vector, case.victim))
 
