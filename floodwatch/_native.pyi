@@ -1,14 +1,20 @@
 """The native engine (C under a thin Cython layer): the only door from C to Python.
 
 Bytes of a capture go in by blocks, one summary of NumPy arrays comes out per epoch. Calls release the GIL
-while they work. No object is safe for use by two threads at once, except that one thread may fill a batch
-while another observes a different batch.
+while they work. The sketches serve several threads in turn. No other object is safe for use by two threads at
+once, except that one thread may fill a batch while another observes a different batch.
 """
 
-from typing import Final, final
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, Final, TypeAlias, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .errors import SketchMismatch as SketchMismatch
+
+_Key: TypeAlias = int | bytes | str | IPv4Address | IPv6Address | np.integer[Any]
+_Keys: TypeAlias = NDArray[Any] | list[Any] | tuple[Any, ...]
 
 ERRORS: Final[dict[int, str]]
 NEED_MORE: Final[int]
@@ -134,8 +140,111 @@ class Engine:
     def unslotted(self) -> int: ...
 
 def hll_estimate(registers: object) -> float:
-    """Distinct count of 2^p one-byte HyperLogLog registers, p from 4 to 16 (Ertl 2017).
+    """Distinct count of 2^p one-byte HyperLogLog registers, p from 4 to 18 (Ertl 2017).
 
     Raises:
         ValueError: the number of registers is none of these.
     """
+
+def cpu() -> str:
+    """The kernels that hash batches: ``scalar``, ``avx2`` or ``avx512``."""
+
+@final
+class CountMin:
+    """Counts of many keys in fixed memory; never too low, and too high by little. See ``help(CountMin)``."""
+
+    def __new__(
+        cls, *, depth: int = 4, width: int = 65536, seed: bytes | None = None, conservative: bool = False
+    ) -> CountMin: ...
+    @staticmethod
+    def from_error(
+        epsilon: float, delta: float, *, seed: bytes | None = None, conservative: bool = False
+    ) -> CountMin:
+        """The smallest sketch whose excess is over ``epsilon * total`` with probability ``delta`` at most."""
+
+    def update(self, keys: _Key | _Keys, counts: int | _Keys = 1) -> CountMin:
+        """Add ``counts`` (one for all, or one each) to the keys; returns the sketch."""
+
+    @overload
+    def query(self, keys: _Key) -> int: ...
+    @overload
+    def query(self, keys: _Keys) -> NDArray[np.uint64]: ...
+    @overload
+    def bounds(self, keys: _Key) -> tuple[int, int]: ...
+    @overload
+    def bounds(self, keys: _Keys) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]: ...
+    def merge(self, other: CountMin) -> CountMin:
+        """Add the counts of ``other``, of equal shape, kind and key; returns the sketch."""
+
+    def __or__(self, value: CountMin, /) -> CountMin: ...
+    def __ror__(self, value: CountMin, /) -> CountMin: ...
+    def __ior__(self, value: CountMin, /) -> CountMin: ...
+    def copy(self) -> CountMin: ...
+    def clear(self) -> CountMin: ...
+    def as_array(self) -> NDArray[np.uint64]:
+        """The cells, of shape (depth, width): a read-only view that follows the sketch."""
+
+    def to_bytes(self) -> bytes: ...
+    @staticmethod
+    def from_bytes(blob: bytes | bytearray | memoryview, *, key: bytes | None = None) -> CountMin: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    __hash__: None  # type: ignore[assignment]
+    @property
+    def depth(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def conservative(self) -> bool: ...
+    @property
+    def total(self) -> int:
+        """The sum of all counts."""
+
+    @property
+    def error(self) -> float:
+        """What an estimate exceeds the truth by at most, with ``confidence``: e * total / width."""
+
+    @property
+    def confidence(self) -> float:
+        """1 - e ** -depth."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the cells."""
+
+@final
+class HyperLogLog:
+    """How many distinct keys there were, in 2^p bytes. See ``help(HyperLogLog)``."""
+
+    def __new__(cls, *, p: int = 12, seed: bytes | None = None) -> HyperLogLog: ...
+    def update(self, keys: _Key | _Keys) -> HyperLogLog: ...
+    def estimate(self) -> float: ...
+    def bounds(self, sigma: float = 2.0) -> tuple[float, float]:
+        """(lower, upper) of the true number within ``sigma`` standard errors."""
+
+    def merge(self, other: HyperLogLog) -> HyperLogLog:
+        """Add the keys of ``other``, of equal p and key; returns the sketch."""
+
+    def __or__(self, value: HyperLogLog, /) -> HyperLogLog: ...
+    def __ror__(self, value: HyperLogLog, /) -> HyperLogLog: ...
+    def __ior__(self, value: HyperLogLog, /) -> HyperLogLog: ...
+    def copy(self) -> HyperLogLog: ...
+    def clear(self) -> HyperLogLog: ...
+    def as_array(self) -> NDArray[np.uint8]:
+        """The registers, of shape (2^p,): a read-only view that follows the sketch."""
+
+    def to_bytes(self) -> bytes: ...
+    @staticmethod
+    def from_bytes(blob: bytes | bytearray | memoryview, *, key: bytes | None = None) -> HyperLogLog: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    __hash__: None  # type: ignore[assignment]
+    @property
+    def p(self) -> int: ...
+    @property
+    def relative_error(self) -> float:
+        """The relative standard error of the estimate: 1.04 / sqrt(2^p)."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the registers."""

@@ -41,3 +41,21 @@ class InputError(FloodwatchError):
         self.code = code
         self.offset = offset
         self.packets_ok = packets_ok
+
+
+class SketchMismatch(FloodwatchError, ValueError):  # noqa: N818 (the contract's name)
+    """Two sketches do not fit each other, or bytes are no sketch.
+
+    Attributes:
+        field: what differs or is wrong: ``magic``, ``version``, ``kind``, ``flags``, ``rank``, ``width``,
+            ``reserved``, ``key``, ``total``, ``size``, ``payload`` or ``checksum``.
+    """
+
+    exit_code = 3
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(field, message)
+        self.field = field
+
+    def __str__(self) -> str:
+        return str(self.args[1])

@@ -4,7 +4,7 @@ cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from fw cimport *
 
@@ -264,15 +264,19 @@ cdef const fw_packet *_next(Batch batch, uint32_t following):
 
 
 def hll_estimate(registers):
-    """Distinct count of 2^p one-byte HyperLogLog registers (any p from 4 to 16)."""
+    """Distinct count of 2^p one-byte HyperLogLog registers (any p from 4 to 18)."""
     cdef Py_buffer view
     cdef double estimate
     PyObject_GetBuffer(registers, &view, PyBUF_SIMPLE)
     try:
         p = view.len.bit_length() - 1
-        if view.len != 1 << p or not 4 <= p <= 16:
-            raise ValueError("the number of registers is no power of two from 16 to 65536")
+        if view.len != 1 << p or not 4 <= p <= 18:
+            raise ValueError("the number of registers is no power of two from 16 to 262144")
         estimate = fw_hll_estimate(<const uint8_t *>view.buf, p)
     finally:
         PyBuffer_Release(&view)
     return estimate
+
+
+include "_keys.pxi"
+include "_sketches.pxi"

@@ -57,7 +57,46 @@ cdef extern from "fw_decode.h" nogil:
     int fw_engine_window_ends(const fw_engine *, const fw_packet *)
     uint32_t fw_victim_select(fw_victims *, uint32_t, fw_slot **)
 
+cdef extern from "fw_keys.h" nogil:
+    enum fw_keys_form: FW_KEYS_WORDS, FW_KEYS_ROWS, FW_KEYS_PADDED, FW_KEYS_HASHED
+    struct fw_keys:
+        const void *base
+        size_t count, width
+        fw_keys_form form
+    struct fw_kernels:
+        const char *name
+    const fw_kernels *fw_cpu()
+    uint64_t fw_siphash13(const fw_key *, const uint64_t *, unsigned)
+    uint64_t fw_hash_bytes(const fw_key *, const uint8_t *, size_t)
+
+cdef extern from "fw_grid.h" nogil:
+    enum: FW_GRID_MAX_DEPTH, FW_GRID_MAX_WIDTH
+    struct fw_grid:
+        uint64_t *cells
+        uint64_t total
+        uint32_t depth, width
+        uint8_t conservative
+    void fw_grid_init(fw_grid *, uint64_t *, uint32_t, uint32_t, int)
+    int fw_grid_update(fw_grid *, const fw_key *, const fw_keys *, const uint64_t *, uint64_t)
+    void fw_grid_query(const fw_grid *, const fw_key *, const fw_keys *, uint64_t *)
+    int fw_grid_merge(fw_grid *, const fw_grid *)
+    int fw_grid_plausible(const fw_grid *)
+
+cdef extern from "fw_blob.h" nogil:
+    enum: FW_BLOB_HEAD, FW_BLOB_COUNTMIN, FW_BLOB_HLL
+    struct fw_blob:
+        uint8_t kind, flags, rank
+        uint32_t width
+        uint64_t key, total
+        const uint8_t *payload
+        size_t payload_size
+    void fw_blob_head(const fw_blob *, uint8_t *)
+    int fw_blob_parse(const uint8_t *, size_t, fw_blob *, const char **)
+    int fw_blob_registers_plausible(const uint8_t *, unsigned)
+
 cdef extern from "fw_hll.h" nogil:
+    void fw_hll_update(uint8_t *, unsigned, const fw_key *, const fw_keys *)
+    void fw_hll_merge(uint8_t *, const uint8_t *, unsigned)
     double fw_hll_estimate(const uint8_t *, unsigned)
 
 cdef extern from "fw_layout.h" nogil:

@@ -2,6 +2,17 @@
 
 #include <math.h>
 
+void fw_hll_update(uint8_t *registers, unsigned p, const struct fw_key *key, const struct fw_keys *keys)
+{
+    uint64_t room[FW_KEYS_STEP];
+    for (size_t from = 0; from < keys->count; from += FW_KEYS_STEP) {
+        size_t n = keys->count - from < FW_KEYS_STEP ? keys->count - from : FW_KEYS_STEP;
+        const uint64_t *hashes = fw_keys_hash(key, keys, from, n, room);
+        for (size_t i = 0; i < n; i++)
+            fw_hll_add(registers, p, hashes[i]);
+    }
+}
+
 void fw_hll_merge(uint8_t *into, const uint8_t *other, unsigned p)
 {
     size_t m = (size_t)1 << p;

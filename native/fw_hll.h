@@ -10,7 +10,7 @@
 #ifndef FW_HLL_H
 #define FW_HLL_H
 
-#include "fw_common.h"
+#include "fw_keys.h"
 
 static inline void fw_hll_add(uint8_t *registers, unsigned p, uint64_t hash)
 {
@@ -20,6 +20,9 @@ static inline void fw_hll_add(uint8_t *registers, unsigned p, uint64_t hash)
     if (FW_UNLIKELY(*r < rank))
         *r = rank;
 }
+
+/* Add each key to 2^p registers. */
+void fw_hll_update(uint8_t *registers, unsigned p, const struct fw_key *key, const struct fw_keys *keys);
 
 /* into |= other, register-wise maximum over 2^p registers. */
 void fw_hll_merge(uint8_t *into, const uint8_t *other, unsigned p);

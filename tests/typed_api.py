@@ -1,0 +1,41 @@
+"""What a typed program sees: mypy --strict reads this file, nobody runs it (tests/test_docs.py)."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Any, assert_type
+
+import numpy as np
+from numpy.typing import NDArray
+
+import floodwatch as fw
+
+counts = fw.CountMin(depth=4, width=1024, seed=bytes(16), conservative=True)
+assert_type(counts.update(1), fw.CountMin)
+assert_type(counts.update(["a", b"b", 3], [1, 2, 3]).update(np.arange(9), 7), fw.CountMin)
+assert_type(counts.query("203.0.113.9"), int)
+assert_type(counts.query(ip_address("2001:db8::1")), int)
+assert_type(counts.query(np.uint32(1)), int)
+assert_type(counts.query(np.arange(9)), NDArray[np.uint64])
+assert_type(counts.bounds(b"k"), tuple[int, int])
+assert_type(counts.bounds(["a", "b"]), tuple[NDArray[np.uint64], NDArray[np.uint64]])
+assert_type(counts | counts, fw.CountMin)
+assert_type(counts.as_array(), NDArray[np.uint64])
+assert_type(fw.CountMin.from_bytes(counts.to_bytes(), key=None), fw.CountMin)
+
+distinct = fw.HyperLogLog(p=10)
+distinct |= fw.HyperLogLog(p=10)
+assert_type(distinct.estimate(), float)
+assert_type(distinct.bounds(3), tuple[float, float])
+assert_type(distinct.as_array(), NDArray[np.uint8])
+
+counts.update(1.5)  # type: ignore[arg-type]
+counts.merge(distinct)  # type: ignore[arg-type]
+fw.CountMin(4)  # type: ignore[call-arg]
+fw.HyperLogLog(seed="text")  # type: ignore[arg-type]
+fw.Sketchy  # type: ignore[attr-defined]  # noqa: B018
+
+
+def handle(error: fw.SketchMismatch) -> Any:
+    assert_type(error.field, str)
+    return error
