@@ -21,17 +21,22 @@ if TYPE_CHECKING:
     from .errors import InputError as InputError
     from .errors import SketchMismatch as SketchMismatch
     from .model import Event as Event
-    from .model import Report as Report
     from .model import Vector as Vector
     from .model import Verdict as Verdict
     from .model import Victim as Victim
+    from .packets import PacketBatch as PacketBatch
+    from .packets import read as read
+    from .results import Report as Report
+    from .results import scan as scan
 
 __version__ = "0.1.0"
 
 _PLACES = {
     "_native": ("CountMin", "HyperLogLog"),
     "errors": ("ConfigError", "FloodwatchError", "InputError", "SketchMismatch"),
-    "model": ("Event", "Report", "Vector", "Verdict", "Victim"),
+    "model": ("Event", "Vector", "Verdict", "Victim"),
+    "packets": ("PacketBatch", "read"),
+    "results": ("Report", "scan"),
 }
 _HOME = {name: module for module, names in _PLACES.items() for name in names}
 

@@ -41,7 +41,7 @@ class _Answer(Struct, frozen=True):
     complete: bool
 
 
-class _Reading:
+class Reading:
     """One capture being read: batches out, counters and the reason of an early end kept."""
 
     def __init__(self, path: str, decoder: Decoder, options: ScanOptions, stop: threading.Event) -> None:
@@ -139,7 +139,7 @@ def _analyse(
     decoder, analysis = Decoder(key), Analysis(path, options.top)
     if compiled is not None:
         decoder.set_filter(compiled.function, compiled.programs, compiled)
-    reading = _Reading(path, decoder, options, stop)
+    reading = Reading(path, decoder, options, stop)
     free: SimpleQueue[Batch] = SimpleQueue()
     for _ in range(AHEAD if options.jobs > 1 else 1):
         free.put(Batch(BATCH))
@@ -184,13 +184,13 @@ def _in_thread(batches: Iterator[Batch], stop: threading.Event) -> Iterator[Batc
         yield item
 
 
-def _tell(on_progress: OnProgress | None, reading: _Reading, *, finished: bool) -> None:
+def _tell(on_progress: OnProgress | None, reading: Reading, *, finished: bool) -> None:
     blocks = reading.blocks
     if on_progress is not None and blocks is not None:
         on_progress(Progress(reading.path, blocks.done, blocks.total, reading.decoder.packets, finished))
 
 
-def _input(reading: _Reading, one_way: bool) -> Input:
+def _input(reading: Reading, one_way: bool) -> Input:
     decoder, error = reading.decoder, reading.error
     fault = None
     if error is not None:

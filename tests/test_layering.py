@@ -19,6 +19,8 @@ STAGES = {"capture", "detect", "verdict", "mitigate", "report", "synth"}
 ALLOWED: dict[str, set[str]] = {
     "__init__": {
         "_native",
+        "packets",
+        "results",
         "pipeline",
         "capture",
         "detect",
@@ -52,6 +54,8 @@ ALLOWED: dict[str, set[str]] = {
         "report",
         *RECORDS,
     },
+    "packets": {"_native", "capture", "config", "pipeline"},
+    "results": {"config", "pipeline", "report", *RECORDS},
     "progress": {"config", "report"},
     "cli": {"pipeline", "progress", "synth", "config", "report", *RECORDS},
 }

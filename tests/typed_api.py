@@ -29,6 +29,22 @@ assert_type(distinct.estimate(), float)
 assert_type(distinct.bounds(3), tuple[float, float])
 assert_type(distinct.as_array(), NDArray[np.uint8])
 
+for batch in fw.read("a.pcap", filter="tcp", batch=100, strict=True):
+    assert_type(batch, fw.PacketBatch)
+    assert_type(batch.ts_ns, NDArray[np.uint64])
+    assert_type(batch[1:], fw.PacketBatch)
+    assert_type(batch[np.isin(batch.proto, (6, 17))], fw.PacketBatch)
+    assert_type(batch[0], dict[str, Any])
+    counts.update(batch.src4).update(batch.src)
+
+report = fw.scan(["a.pcap"], jobs=2)
+assert_type(report, fw.Report)
+assert_type(report.floods, tuple[fw.Event, ...])
+assert_type(report.floods[0].vector, fw.Vector)
+assert_type(report.floods[0].victim, fw.Victim)
+assert_type(report.to_json(), str)
+fw.read(1)  # type: ignore[arg-type]
+
 counts.update(1.5)  # type: ignore[arg-type]
 counts.merge(distinct)  # type: ignore[arg-type]
 fw.CountMin(4)  # type: ignore[call-arg]

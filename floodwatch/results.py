@@ -1,0 +1,91 @@
+"""``scan`` for programs, and the report with the methods a notebook wants."""
+
+from __future__ import annotations
+
+import html
+import os
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from . import model, pipeline
+from .config import ScanOptions
+from .report import encode
+
+if TYPE_CHECKING:
+    import pandas
+
+Capture = str | os.PathLike[str]
+
+
+class Report(model.Report, frozen=True, kw_only=True):
+    """The answer of a scan: ``floods`` and ``crowds`` (see ``Event``), ``inputs``, ``totals``.
+
+    >>> import floodwatch as fw
+    >>> report = fw.scan("pcaps/syn_flood.pcap.gz")
+    >>> [flood.vector.value for flood in report.floods]
+    ['syn_flood']
+    """
+
+    def to_json(self) -> str:
+        """The report as ``floodwatch scan --format json`` prints it."""
+        return encode(self, "json", top=0, color="never", to_file=True).decode()
+
+    def to_text(self) -> str:
+        """The report as ``floodwatch scan`` prints it, without colour."""
+        return encode(self, "text", top=0, color="never", to_file=True).decode()
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A row for each flood and crowd, nested fields as ``victim.ip``; times are UTC. pandas is needed."""
+        import pandas
+
+        rows = [msgspec.to_builtins(event) for event in (*self.floods, *self.crowds)]
+        frame = pandas.json_normalize(rows)
+        for name in ("first", "detected", "last"):
+            if name in frame:
+                frame[name] = pandas.to_datetime(frame[name], utc=True, format="ISO8601")
+        return frame
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.to_text())}</pre>"
+
+
+def scan(
+    capture: Capture | Sequence[Capture],
+    *,
+    filter: str | None = None,  # noqa: A002 (the contract's name)
+    jobs: int | None = None,
+    seed: bytes | None = None,
+    top: int = 0,
+    progress: pipeline.OnProgress | None = None,
+    stop: threading.Event | None = None,
+) -> Report:
+    """Look for floods in captures, each analysed on its own.
+
+    Args:
+        capture: one path or several: files, directories of captures, ``-`` for standard input.
+        filter: a BPF expression as of tcpdump; other packets are not counted.
+        jobs: threads, None for one a usable core; never changes the answer.
+        seed: 16 bytes for the hash key; the same seed gives the same report. None takes a random key.
+        top: sources to list for each flood; 0 lists all.
+        progress: called now and then, possibly from another thread.
+        stop: set it to end early with ``complete`` false.
+
+    Returns:
+        The report. A missing or damaged capture raises nothing: it has ``inputs[i].error``.
+
+    Raises:
+        ConfigError: the filter is wrong.
+        ValueError: ``jobs`` is less than 1, ``top`` negative, or the seed not of 16 bytes.
+    """
+    if seed is not None and len(seed) != 16:
+        raise ValueError(f"a seed is 16 bytes, not {len(seed)}")
+    if (jobs is not None and jobs < 1) or top < 0:
+        raise ValueError("jobs is at least 1, and top at least 0")
+    several = [capture] if isinstance(capture, str | os.PathLike) else capture
+    workers = len(os.sched_getaffinity(0)) if jobs is None else jobs
+    options = ScanOptions(filter=filter, jobs=workers, seed=seed, top=top)
+    report = pipeline.scan([os.fspath(path) for path in several], options, on_progress=progress, stop=stop)
+    return Report(**{name: getattr(report, name) for name in report.__struct_fields__})
