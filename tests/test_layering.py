@@ -57,7 +57,7 @@ ALLOWED: dict[str, set[str]] = {
     "packets": {"_native", "capture", "config", "pipeline"},
     "results": {"config", "pipeline", "report", *RECORDS},
     "progress": {"config", "report"},
-    "cli": {"pipeline", "progress", "synth", "config", "report", *RECORDS},
+    "cli": {"_native", "pipeline", "progress", "synth", "config", "report", *RECORDS},
 }
 """Part (module or folder below floodwatch/) -> the other parts that it may import."""
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "config": "Show what floodwatch is set to and what it promises.",
     "gen": "Write captures with known floods in them.",
     "scan": "Look for floods in packet captures.",
+    "sketch": "Look into saved sketches, merge them, ask them.",
 }
 """Each is a function of a module of the same name; the texts are shown without importing it."""
 

@@ -1,0 +1,129 @@
+"""``floodwatch sketch``: look into saved sketches, merge them, ask them."""
+
+from __future__ import annotations
+
+import math
+import re
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from floodwatch.errors import InputError, SketchMismatch
+
+from .output import check_output, write, write_stdout
+
+if TYPE_CHECKING:
+    from floodwatch._native import CountMin, HyperLogLog
+
+EXAMPLES = """\b
+Examples:
+  floodwatch sketch info monday.fwsk tuesday.fwsk
+  floodwatch sketch merge monday.fwsk tuesday.fwsk -o week.fwsk
+  floodwatch sketch query week.fwsk --seed HEX --key 203.0.113.9
+
+Programs write such files: open(path, "wb").write(sketch.to_bytes()).
+"""
+FILE = click.argument("file")
+FILES = click.argument("files", nargs=-1, required=True, metavar="FILE...")
+
+
+def _seed(ctx: click.Context, option: click.Parameter, value: str | None) -> bytes | None:
+    if value is not None and not re.fullmatch("[0-9a-fA-F]{32}", value):
+        # The message leaves the value out: a seed is a key.
+        raise click.BadParameter("give 32 hexadecimal digits")
+    return None if value is None else bytes.fromhex(value)
+
+
+@click.group(epilog=EXAMPLES)
+def sketch() -> None:
+    """Look into saved sketches, merge them, ask them."""
+
+
+@sketch.command()
+@FILES
+def info(files: tuple[str, ...]) -> None:
+    """Print what each sketch is and holds, one JSON object a line. No key is needed."""
+    for file in files:
+        found = _load(file, None)
+        write_stdout(msgspec.json.encode({"path": file, **_describe(found)}) + b"\n")
+
+
+@sketch.command()
+@FILES
+@click.option("-o", "--output", required=True, metavar="FILE", help="Where the merged sketch goes.")
+def merge(files: tuple[str, ...], output: str) -> None:
+    """Merge sketches of one kind, shape and key. No key is needed: the files name it without telling it."""
+    check_output(output, files)
+    first: Any = _load(files[0], None)
+    for file in files[1:]:
+        other: Any = _load(file, None)
+        if type(other) is not type(first):
+            raise SketchMismatch(
+                "kind", f"{file}: a {type(other).__name__} does not merge with what is before it"
+            )
+        try:
+            first.merge(other)
+        except SketchMismatch as error:
+            raise SketchMismatch(error.field, f"{file}: {error}") from error
+    write(output, first.to_bytes())
+
+
+@sketch.command()
+@FILE
+@click.option("--seed", callback=_seed, required=True, metavar="HEX", help="The seed it was made with.")
+@click.option(
+    "--key", "texts", multiple=True, metavar="KEY", help="An IP address, or any other text; repeatable."
+)
+@click.option("--number", "numbers", multiple=True, type=click.IntRange(0, 2**64 - 1), metavar="N",
+              help="An integer key; repeatable.")  # fmt: skip
+def query(file: str, seed: bytes, texts: tuple[str, ...], numbers: tuple[int, ...]) -> None:
+    """Print bounds of the keys' counts in a count-min sketch, one JSON object a line."""
+    from floodwatch._native import CountMin
+
+    found = _load(file, seed)
+    if not isinstance(found, CountMin):
+        raise click.UsageError("a HyperLogLog knows no single keys: see floodwatch sketch info")
+    if not texts and not numbers:
+        raise click.UsageError("name a --key or a --number")
+    for shown, key in [*((text, _key(text)) for text in texts), *((number, number) for number in numbers)]:
+        lower, upper = found.bounds(key)
+        write_stdout(msgspec.json.encode({"key": shown, "count": {"lo": lower, "hi": upper}}) + b"\n")
+
+
+def _key(text: str) -> str | IPv4Address | IPv6Address:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return text
+
+
+def _load(file: str, seed: bytes | None) -> CountMin | HyperLogLog:
+    from floodwatch._native import CountMin, HyperLogLog
+
+    try:
+        blob = Path(file).read_bytes()
+    except OSError as error:
+        raise InputError(file, "unreadable", f"cannot be read: {error.strerror}") from error
+    try:
+        try:
+            return CountMin.from_bytes(blob, key=seed)
+        except SketchMismatch as error:
+            if error.field != "kind":
+                raise
+            return HyperLogLog.from_bytes(blob, key=seed)
+    except SketchMismatch as error:
+        raise SketchMismatch(error.field, f"{file}: {error}") from error
+
+
+def _describe(found: CountMin | HyperLogLog) -> dict[str, object]:
+    from floodwatch._native import CountMin
+
+    if isinstance(found, CountMin):
+        names = ("depth", "width", "conservative", "total", "error", "confidence")
+        return {"kind": "CountMin", **{name: getattr(found, name) for name in names}}
+    lower, upper = found.bounds()
+    distinct = {"est": round(found.estimate()), "lo": int(lower), "hi": math.ceil(upper)}
+    return {"kind": "HyperLogLog", "p": found.p, "relative_error": found.relative_error, "distinct": distinct}
