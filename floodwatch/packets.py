@@ -20,7 +20,7 @@ from .config import ScanOptions
 from .pipeline import Reading
 
 if TYPE_CHECKING:
-    import pandas
+    import pandas  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
 Capture = str | os.PathLike[str]
 MAPPED = 0xFFFF

@@ -15,7 +15,7 @@ from .config import ScanOptions
 from .report import encode
 
 if TYPE_CHECKING:
-    import pandas
+    import pandas  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
 Capture = str | os.PathLike[str]
 

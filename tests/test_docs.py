@@ -69,7 +69,7 @@ print(json.dumps([sorted({name.partition(".")[0] for name in sys.modules}), time
 
 
 def test_import_pulls_in_numpy_only() -> None:
-    run = subprocess.run([sys.executable, "-c", LIGHT], stdout=subprocess.PIPE, check=True)
+    run = subprocess.run([sys.executable, "-P", "-c", LIGHT], stdout=subprocess.PIPE, check=True)
     modules, _ = json.loads(run.stdout)
     for heavy in ("msgspec", "click", "rich", "scapy", "pyroute2", "pandas"):
         assert heavy not in modules

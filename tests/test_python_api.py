@@ -160,7 +160,9 @@ def test_scan_is_the_command_s_answer(jobs: int | None) -> None:
         SEED.hex(),
         str(PCAPS / "http_flood.pcap.gz"),
     ]
-    run = subprocess.run([sys.executable, "-m", "floodwatch", *command], stdout=subprocess.PIPE, check=False)
+    run = subprocess.run(
+        [sys.executable, "-P", "-m", "floodwatch", *command], stdout=subprocess.PIPE, check=False
+    )
     assert run.returncode == 1
     assert json.loads(report.to_json()) == json.loads(run.stdout)
     assert report.floods[0].vector is fw.Vector.HTTP_FLOOD

@@ -16,7 +16,7 @@ SEED = bytes(range(16))
 
 
 def sketch(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "floodwatch", "sketch", *map(str, words)]
+    command = [sys.executable, "-P", "-m", "floodwatch", "sketch", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

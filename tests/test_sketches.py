@@ -420,7 +420,10 @@ def test_a_pickle_crosses_processes(make: Sketch) -> None:
     """With the key, if the user gave it; the process's own key stays at home, and comes back to it."""
     for sketch in (make(seed=SEED).update(1), make().update(1)):
         child = subprocess.run(
-            [sys.executable, "-c", CHILD], input=pickle.dumps(sketch), stdout=subprocess.PIPE, check=True
+            [sys.executable, "-P", "-c", CHILD],
+            input=pickle.dumps(sketch),
+            stdout=subprocess.PIPE,
+            check=True,
         )
         assert pickle.loads(child.stdout).update(2) == sketch.update(2)
 
