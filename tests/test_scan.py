@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -150,13 +151,38 @@ def test_random_ports_are_one_flood_on_the_address(tmp_path: Path) -> None:
     assert [f["victim"]["port"] for f in answer["floods"]] == [None]
 
 
+def as_pcapng(capture: bytes, order: str) -> bytes:
+    """The records of a microsecond pcap as enhanced packet blocks in the byte order ``order``."""
+
+    def block(kind: int, body: bytes) -> bytes:
+        body += bytes(-len(body) % 4)
+        size = struct.pack(order + "I", len(body) + 12)
+        return struct.pack(order + "I", kind) + size + body + size
+
+    out = [block(0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1))]
+    out.append(block(1, struct.pack(order + "HHI", 1, 0, 0)))
+    at = 24
+    while at < len(capture):
+        second, micro, caplen, length = struct.unpack_from("<IIII", capture, at)
+        high, low = divmod(second * 1_000_000 + micro, 1 << 32)
+        head = struct.pack(order + "IIIII", 0, high, low, caplen, length)
+        out.append(block(6, head + capture[at + 16 : at + 16 + caplen]))
+        at += 16 + caplen
+    return b"".join(out)
+
+
 def test_same_report_for_every_container_and_number_of_jobs(tmp_path: Path) -> None:
     packed = PCAPS / "launch-day.pcap.gz"
     plain = tmp_path / "launch.pcap"
     plain.write_bytes(gzip.decompress(packed.read_bytes()))
+    little, big = tmp_path / "little.pcapng", tmp_path / "big.pcapng"
+    little.write_bytes(as_pcapng(plain.read_bytes(), "<"))
+    big.write_bytes(as_pcapng(plain.read_bytes(), ">"))
     answers = [
-        run("--format", "json", "--jobs", jobs, str(path)).stdout.replace(str(path).encode(), b"X")
-        for path in (packed, plain)
+        run("--format", "json", "--jobs", jobs, str(path))
+        .stdout.replace(str(path).encode(), b"X")
+        .replace(b'"format":"pcapng"', b'"format":"pcap"')
+        for path in (packed, plain, little, big)
         for jobs in ("1", "2")
     ]
     streamed = run("--format", "json", "-", stdin=plain.read_bytes()).stdout.replace(
