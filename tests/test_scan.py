@@ -276,6 +276,22 @@ def test_lessons_of_one_way_captures(captures: Path) -> None:
 
 
 @pytest.mark.captures
+def test_a_full_backlog_is_no_flood_wherever_the_epochs_fall(captures: Path) -> None:
+    """500 connections at once, 158 of them turned away: their clients come back after a second."""
+    original = gzip.decompress((captures / "benign/echo-connections.pcap.gz").read_bytes())
+    for shift_us in range(0, 250_000, 50_000):
+        data, at = bytearray(original), 24
+        while at + 16 <= len(data):
+            second, micro, caplen = struct.unpack_from("<III", data, at)
+            struct.pack_into(
+                "<II", data, at, second + (micro + shift_us) // 10**6, (micro + shift_us) % 10**6
+            )
+            at += 16 + caplen
+        _, answer = report("-", stdin=bytes(data))
+        assert not answer["floods"], shift_us
+
+
+@pytest.mark.captures
 def test_corrupt_and_odd_captures_end_in_a_known_way(captures: Path, schema: Any) -> None:
     done = run("--format", "json", "--recursive", str(captures / "corrupt"), str(captures / "formats"))
     assert done.returncode in (0, 1, 3), done.stderr.decode()

@@ -19,8 +19,10 @@ FLOOR = 125
 """Unfinished attempts in an epoch: 500 a second."""
 SHARE = 0.15
 """Least share of the attempts that is unfinished; below it is loss and impatience."""
-FINAL_SHARE = 0.6
-"""The same where the capture ends before the ACKs could come."""
+MOST = 0.6
+"""Where less than this is unfinished, it takes ``PATIENCE``; and the capture's last epoch is not judged."""
+PATIENCE = 5
+"""Epochs that a full backlog gets: the clients whom it turned away try again after one second (RFC 6298)."""
 SCAN_SOURCES = 8
 SCAN_PORTS = 40
 SCAN_MAX = 5_000
@@ -35,7 +37,7 @@ def detect_syn(view: View) -> Iterator[Finding]:
             yield finding
         view.track.judged = view.epoch - 1
     if view.final and view.row is not None:
-        finding = _judge(view, view.row, None, view.epoch, FINAL_SHARE)
+        finding = _judge(view, view.row, None, view.epoch, MOST)
         if finding:
             yield finding
 
@@ -51,7 +53,9 @@ def _judge(view: View, row: np.void, after: np.void | None, epoch: int, share: f
     if unfinished < FLOOR / 2 or unfinished < share / 2 * attempts or _is_scan(row, raw):
         return None
     over = unfinished >= FLOOR and unfinished >= share * attempts
-    return _finding(view, row, epoch, over, unfinished, {"attempts": attempts, "finished": float(finished)})
+    persist = 1 if unfinished >= MOST * attempts else PATIENCE
+    facts = {"attempts": attempts, "finished": float(finished)}
+    return _finding(view, row, epoch, over, unfinished, facts, persist)
 
 
 def _is_repetition(row: np.void, raw: int) -> bool:
@@ -90,7 +94,7 @@ def _is_scan(row: np.void, raw: int) -> bool:
 
 
 def _finding(
-    view: View, row: np.void, epoch: int, over: bool, flood: float, facts: dict[str, float]
+    view: View, row: np.void, epoch: int, over: bool, flood: float, facts: dict[str, float], persist: int
 ) -> Finding:
     kind = row["kinds"][SYN]
     registers = source_registers(row, CLASS_SYN)
@@ -109,7 +113,7 @@ def _finding(
         protocol="tcp",
         epoch=epoch,
         over=over,
-        persist=1,
+        persist=persist,
         count=int(flood),
         bytes=int(float(kind["bytes"]) * flood / max(int(kind["packets"]), 1)),
         first_ns=int(kind["first_ns"]),
