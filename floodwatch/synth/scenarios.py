@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from floodwatch.synth import attacks, calm, story
+from floodwatch.synth import adversaries, attacks, calm, story
 from floodwatch.synth.stage import Scenario
 
 SCENARIOS: dict[str, Scenario] = {
@@ -28,6 +28,10 @@ SCENARIOS: dict[str, Scenario] = {
         attacks.ntp_amplification,
         attacks.ssdp_amplification,
         attacks.memcached_amplification,
+        adversaries.framed_clients,
+        adversaries.framed_gateway,
+        adversaries.framed_networks,
+        adversaries.short_pulses,
         attacks.burst,
         attacks.zero_duration,
     )
