@@ -48,13 +48,14 @@ static void count_heavy(struct fw_engine *e, const struct fw_packet *p, const st
     s->paths |= 1ULL << (h->path_hash >> 58);
 }
 
-/* Tell victim and source what the handshake table saw. Returns 1 when the packet proves its source. */
-static int count_flow(struct fw_engine *e, const struct fw_packet *p, struct fw_slot *to, struct fw_slot *from)
+/* Tell victim and source what the handshake table saw of the packet. */
+static enum fw_flow_news count_flow(struct fw_engine *e, const struct fw_packet *p, struct fw_slot *to,
+                                    struct fw_slot *from)
 {
     uint32_t w = 0;
     enum fw_flow_news news = fw_flow_observe(&e->flows, p, &w);
     if (news == FW_FLOW_NOTHING)
-        return 0;
+        return news;
     if (to) {
         to->v.syn_flows += news == FW_FLOW_NEW_SYN ? w : 0;
         to->v.syn_again += news == FW_FLOW_AGAIN_SYN ? w : 0;
@@ -66,13 +67,13 @@ static int count_flow(struct fw_engine *e, const struct fw_packet *p, struct fw_
         from->v.synack_flows += news == FW_FLOW_SYNACK ? w : 0;
         from->v.refused += news == FW_FLOW_REFUSED ? w : 0;
     }
-    return news == FW_FLOW_FINISHED || news == FW_FLOW_PROVEN;
+    return news;
 }
 
 static void observe_one(struct fw_engine *e, const struct fw_batch *b, const struct fw_packet *p, uint64_t pair)
 {
     const struct fw_http *h = p->http ? &b->http[p->http - 1] : NULL;
-    int proven = 0;
+    enum fw_flow_news news = FW_FLOW_NOTHING;
     e->epoch_packets++;
     e->epoch_bytes += p->bytes;
     if (e->epoch_packets == 1)
@@ -82,7 +83,9 @@ static void observe_one(struct fw_engine *e, const struct fw_batch *b, const str
     struct fw_slot *to = fw_victim_admit(&e->victims, p->dst_hash, &p->dst);
     struct fw_slot *from = fw_victim_find(&e->victims, p->sender_hash, &p->src);
     if (p->kind <= FW_ACK)
-        proven = count_flow(e, p, to, from);
+        news = count_flow(e, p, to, from);
+    if (news == FW_FLOW_REPEATED)
+        h = NULL; /* the request, or the answer, was counted when it came first */
     if (to) {
         fw_victim_in(&e->victims, to, p, h);
         uint32_t requests = h != NULL && h->what == FW_HTTP_REQUEST;
@@ -90,7 +93,8 @@ static void observe_one(struct fw_engine *e, const struct fw_batch *b, const str
         /* Singletons stay out: the gate lies above what collisions alone give a key. */
         uint32_t gate = 8 + 3 * (uint32_t)(e->pairs.packets >> 16);
         if (FW_UNLIKELY(estimate > gate))
-            count_heavy(e, p, h, pair, estimate, gate, fw_slot_reference(&e->victims, to), proven);
+            count_heavy(e, p, h, pair, estimate, gate, fw_slot_reference(&e->victims, to),
+                        news >= FW_FLOW_PROVEN || news == FW_FLOW_FINISHED);
     }
     if (from)
         fw_victim_out(&e->victims, from, p, h);

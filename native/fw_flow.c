@@ -74,22 +74,26 @@ static enum fw_flow_news on_synack(struct fw_flows *t, uint64_t hash, const stru
 
 /* Does a client's packet fit the connection? Both numbers must lie within 1 MiB of the last ones, so a blind
  * forger who knows the ports still fails with probability 1 - 2^-22. */
-static int in_window(struct fw_flow *f, const struct fw_packet *p)
+static enum fw_flow_news on_done(struct fw_flow *f, const struct fw_packet *p)
 {
     int32_t seq = (int32_t)(p->seq - f->client_seq), ack = (int32_t)(p->ack - f->server_next);
     const int32_t reach = 1 << 20;
     if (seq < -reach || seq > reach || ack < -reach || ack > reach)
-        return 0;
-    f->client_seq = seq > 0 ? p->seq : f->client_seq;
+        return FW_FLOW_NOTHING;
     f->server_next = ack > 0 ? p->ack : f->server_next;
-    return 1;
+    if (p->payload == 0) /* may overtake the data before it, so it does not say that it came */
+        return FW_FLOW_PROVEN;
+    if (seq + (int32_t)p->payload <= 0)
+        return FW_FLOW_REPEATED;
+    f->client_seq = p->seq + p->payload;
+    return FW_FLOW_PROVEN;
 }
 
 static enum fw_flow_news on_other(struct fw_flow *f, const struct fw_packet *p, uint32_t *weight)
 {
     *weight = 1u << f->weight_log2;
     if (f->state == FW_FLOW_DONE)
-        return in_window(f, p) ? FW_FLOW_PROVEN : FW_FLOW_NOTHING;
+        return on_done(f, p);
     if (p->kind == FW_RST) {
         if (f->state != FW_FLOW_OPENING || f->refused || p->ack != f->client_seq + 1)
             return FW_FLOW_NOTHING;
@@ -98,6 +102,7 @@ static enum fw_flow_news on_other(struct fw_flow *f, const struct fw_packet *p, 
     }
     if (f->state == FW_FLOW_ANSWERED && p->ack == f->server_next && p->seq == f->client_seq + 1) {
         f->state = FW_FLOW_DONE;
+        f->client_seq = p->seq + p->payload;
         return FW_FLOW_FINISHED;
     }
     if (f->state == FW_FLOW_OPENING && !f->followed && p->seq == f->client_seq + 1) {

@@ -23,7 +23,7 @@ enum fw_flow_state { FW_FLOW_FREE = 0, FW_FLOW_OPENING, FW_FLOW_ANSWERED, FW_FLO
 
 struct fw_flow {
     uint64_t hash;
-    uint32_t client_seq;  /* the client's ISN; its newest sequence number once DONE */
+    uint32_t client_seq;  /* the client's ISN; once DONE the end of the newest data it sent */
     uint32_t server_next; /* ISN + 1 of the SYN-ACK; the client's newest ACK number once DONE */
     uint32_t epoch;                   /* of the last change */
     uint32_t opened;                  /* time of the first SYN in units of 2^20 ns */
@@ -47,7 +47,8 @@ enum fw_flow_news {
     FW_FLOW_FINISHED,    /* proof */
     FW_FLOW_FOLLOWED,    /* the client went on, but no SYN-ACK was seen: a hint, forgeable */
     FW_FLOW_REFUSED,     /* answered by RST */
-    FW_FLOW_PROVEN       /* a packet of a flow that was finished before */
+    FW_FLOW_PROVEN,      /* a packet of a flow that was finished before */
+    FW_FLOW_REPEATED     /* the same, and all its data came before: retransmitted, or captured twice */
 };
 
 /* Symmetric flow hash from the keyed address hashes and the ports. */

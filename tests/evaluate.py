@@ -1,10 +1,11 @@
 """How well floods are found, on captures whose truth is known packet by packet: one table for each set.
 
-    python tests/evaluate.py [development|held-out ...]
+    python tests/evaluate.py [development|held-out|degraded ...]
 
 The development set may be looked at while a detector is written. The held-out set has other seeds, rates,
 lengths and mixes; nobody tunes to it. Both are superposed on real benign captures where FLOODWATCH_CAPTURES
-names some. The truth comes from the generator, beside the packets; the detector never reads it.
+names some. The degraded set loses packets, a direction, their order or the clock on the way. The truth comes
+from the generator, beside the packets; the detector never reads it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from functools import reduce
 from pathlib import Path
 
 import dpkt
-from scoring import KNOWN_SHORT, Score, judge, show
+from degrade import DEGRADES, Frame
+from scoring import KNOWN_SHORT, Judge, Score, show
 
 from floodwatch import synth
 from floodwatch.config import ScanOptions
@@ -42,11 +44,23 @@ class Case:
     seed: int
     faster: float = 1.0
     benign: str | None = None
+    degrade: str | None = None
 
     @property
     def name(self) -> str:
         beneath = f" on {self.benign}" if self.benign else ""
-        return f"{'+'.join(self.scenarios)} seed {self.seed} x{self.faster:g}{beneath}"
+        how = f", {self.degrade}" if self.degrade else ""
+        return f"{'+'.join(self.scenarios)} seed {self.seed} x{self.faster:g}{beneath}{how}"
+
+    @property
+    def slack_ns(self) -> int:
+        """An event may begin or end this far from the true flood: judgement takes an epoch or more."""
+        return 3_602_000_000_000 if self.degrade in ("clock_back", "clock_forward") else 2_000_000_000
+
+    @property
+    def asked(self) -> bool:
+        """One packet in a hundred is a known limit: floors count packets that were seen."""
+        return self.degrade != "sampled"
 
 
 def _all(names: Iterable[str], seed: int, faster: float, benign: str | None = None) -> list[Case]:
@@ -58,6 +72,8 @@ def cases(which: str) -> list[Case]:
     every, mixed = list(synth.SCENARIOS), [n for n in synth.SCENARIOS if n not in ("burst", "zero_duration")]
     if which == "development":
         return [*_all(every, 1, 1.0), *_all(mixed, 2, 1.0, BENIGN[0])]
+    if which == "degraded":
+        return [Case((name,), 5, 2.5, degrade=how) for how in DEGRADES for name in mixed]
     pairs = [("crowd", "syn_flood"), ("crowd", "ntp_amplification"), ("http_flood", "udp_flood"),
              ("office_nat", "dns_amplification"), ("bulk_download", "http_flood_low_rate"),
              ("busy_dns", "icmp_flood"), ("port_scan", "ssdp_amplification")]  # fmt: skip
@@ -69,7 +85,7 @@ def cases(which: str) -> list[Case]:
     ]
 
 
-def records(path: Path) -> Iterator[tuple[int, int, bytes]]:
+def records(path: Path) -> Iterator[Frame]:
     """(nanoseconds, length on the wire, captured bytes) of a pcap of Ethernet frames."""
     raw = path.read_bytes()
     data = gzip.decompress(raw) if path.suffix == ".gz" else raw
@@ -84,8 +100,8 @@ def records(path: Path) -> Iterator[tuple[int, int, bytes]]:
         at += 16 + caplen
 
 
-def superpose(parts: list[Path], benign: Path | None, out: Path) -> None:
-    """Merge captures by time; the benign one is moved to begin with the first of them."""
+def superpose(parts: list[Path], benign: Path | None, case: Case, out: Path) -> None:
+    """Merge captures by time, the benign one moved to begin with the first of them; then degrade them."""
     streams = [records(part) for part in parts]
     if benign is not None:
         start = next(records(parts[0]))[0]
@@ -93,7 +109,10 @@ def superpose(parts: list[Path], benign: Path | None, out: Path) -> None:
         streams.append((t - beneath[0][0] + start, length, frame) for t, length, frame in beneath)
     with out.open("wb") as file:
         file.write(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 1 << 18, 1))
-        for t, length, frame in heapq.merge(*streams):
+        merged: Iterable[Frame] = heapq.merge(*streams)
+        if case.degrade:
+            merged = DEGRADES[case.degrade](merged, case.seed)
+        for t, length, frame in merged:
             file.write(struct.pack("<IIII", *divmod(t, 1_000_000_000), len(frame), length) + frame)
 
 
@@ -112,7 +131,7 @@ def make(case: Case, folder: Path, captures: Path | None) -> tuple[Path, list[Tr
         truths[0] = synth.make(case.scenarios[0], paths[0], params)
     benign = captures / case.benign if captures is not None and case.benign else None
     out = folder / "case.pcap"
-    superpose(paths, benign, out)
+    superpose(paths, benign, case, out)
     return out, truths
 
 
@@ -122,7 +141,7 @@ def run(case: Case) -> Score:
     with tempfile.TemporaryDirectory() as folder:
         path, truths = make(case, Path(folder), Path(captures) if captures else None)
         report = scan([str(path)], ScanOptions(top=0, seed=case.seed.to_bytes(16, "big")))
-        return judge(case.name, report, truths)
+        return Judge(case.name, report, truths, case.slack_ns, case.asked).judge()
 
 
 def evaluate(which: str, jobs: int) -> Score:
@@ -136,7 +155,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("sets", nargs="*", default=["development", "held-out"])
+    parser.add_argument("sets", nargs="*", default=["development", "held-out", "degraded"])
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
     short = [row for which in options.sets for row in show(which, evaluate(which, options.jobs))]

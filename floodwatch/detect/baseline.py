@@ -26,6 +26,7 @@ class Baseline:
         self._reference = np.zeros(_SLOTS, np.int64) - 1
         self._first = np.zeros(_SLOTS, np.int64)
         self._last = np.zeros(_SLOTS, np.int64)
+        self._epoch = 0
 
     def usual(self, reference: int, metric: str, epoch: int) -> float | None:
         """The usual rate per second, or None while it is not known."""
@@ -34,8 +35,15 @@ class Baseline:
             return None
         return float(self._value[slot, METRICS.index(metric)]) * 4
 
+    def bridge(self, epoch: int) -> None:
+        """The capture paused or its clock was set: time in which nothing was seen teaches nothing."""
+        unseen = epoch - self._epoch - 1
+        self._first += unseen
+        self._last += unseen
+
     def update(self, victims: NDArray[np.void], epoch: int) -> None:
         """Learn one epoch's rows."""
+        self._epoch = epoch
         reference = victims["reference"].astype(np.int64)
         slot = reference & 0xFFFF
         fresh = self._reference[slot] != reference

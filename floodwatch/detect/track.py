@@ -108,6 +108,7 @@ class Tracker:
         victims, epoch = summary.victims, summary.epoch
         if summary.gap:
             self._forget_gap(epoch)
+            self.baseline.bridge(epoch)
         interesting = _interesting(victims)
         for index in np.flatnonzero(interesting | self._tracked(victims)):
             self._add(victims[index], epoch)

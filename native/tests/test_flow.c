@@ -16,6 +16,7 @@ static enum fw_flow_news up(uint8_t kind, uint32_t seq, uint32_t ack, uint64_t m
     p.seq = seq;
     p.ack = ack;
     p.ts_ns = 1700000000000000000ULL + ms * 1000000;
+    p.payload = kind == FW_DATA ? 20 : 0;
     return fw_flow_observe(&flows, &p, &weight);
 }
 
@@ -38,6 +39,11 @@ static void test_finished(void)
     CHECK_EQUAL(up(FW_ACK, 100, 5002, 1), FW_FLOW_NOTHING); /* a guess */
     CHECK_EQUAL(up(FW_ACK, 100, 5001, 1), FW_FLOW_FINISHED);
     CHECK_EQUAL(up(FW_DATA, 100, 5001, 2), FW_FLOW_PROVEN);
+    CHECK_EQUAL(up(FW_DATA, 100, 5001, 2), FW_FLOW_REPEATED);
+    CHECK_EQUAL(up(FW_ACK, 140, 5001, 2), FW_FLOW_PROVEN);  /* overtakes the data before it */
+    CHECK_EQUAL(up(FW_DATA, 120, 5001, 2), FW_FLOW_PROVEN);
+    CHECK_EQUAL(up(FW_DATA, 110, 5001, 2), FW_FLOW_REPEATED);
+    CHECK_EQUAL(up(FW_DATA, 130, 5001, 2), FW_FLOW_PROVEN); /* ten bytes of it are new */
     CHECK_EQUAL(up(FW_DATA, 100 + (1 << 20), 5001, 2), FW_FLOW_PROVEN);
     CHECK_EQUAL(up(FW_DATA, 100 + (1 << 21), 5001 + (1 << 20), 2), FW_FLOW_PROVEN); /* the window moved */
     CHECK_EQUAL(up(FW_DATA, 100, 5001, 2), FW_FLOW_NOTHING);
