@@ -69,13 +69,13 @@ cdef class Batch:
             raise ValueError("a batch holds at least one packet")
         self.raw.capacity = capacity
         self.raw.packets = <fw_packet *>calloc(capacity, sizeof(fw_packet))
-        self.raw.http = <fw_http *>calloc(capacity, sizeof(fw_http))
-        if self.raw.packets == NULL or self.raw.http == NULL:
+        self.raw.messages = <fw_message *>calloc(capacity, sizeof(fw_message))
+        if self.raw.packets == NULL or self.raw.messages == NULL:
             raise MemoryError
 
     def __dealloc__(self):
         free(self.raw.packets)
-        free(self.raw.http)
+        free(self.raw.messages)
 
     def __len__(self):
         return self.raw.count

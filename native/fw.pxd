@@ -9,12 +9,12 @@ cdef extern from "fw_decode.h" nogil:
         uint64_t k0, k1
     struct fw_packet:
         uint64_t ts_ns
-    struct fw_http:
+    struct fw_message:
         uint8_t what
     struct fw_batch:
-        uint32_t count, capacity, http_count
+        uint32_t count, capacity, message_count
         fw_packet *packets
-        fw_http *http
+        fw_message *messages
     struct fw_walker:
         int format
         const char *why

@@ -40,6 +40,21 @@ static void account(struct fw_decoder *d, struct fw_frame *f)
         note_linktype(d, f->linktype);
 }
 
+/* What the application said, told by the ports only where the bytes alone would not do. (captured >= 8) */
+static int listen(const struct fw_key *key, const struct fw_packet *p, const uint8_t *payload, struct fw_message *out)
+{
+    if (FW_LIKELY(p->kind <= FW_TCP_ODD)) {
+        if (fw_http_likely(payload))
+            return fw_http_parse(key, payload, p->captured, out);
+        return fw_tls_likely(payload) ? fw_tls_parse(payload, p->captured, out) : FW_SAID_NOTHING;
+    }
+    if (p->kind != FW_UDP)
+        return FW_SAID_NOTHING;
+    if (p->dport == 53 || p->sport == 53)
+        return fw_dns_parse(key, payload, p->captured, out);
+    return p->dport == 443 ? fw_quic_parse(payload, p->captured, out) : FW_SAID_NOTHING;
+}
+
 static void decode(struct fw_decoder *d, const struct fw_frame *f, struct fw_batch *b)
 {
     struct fw_packet *p = &b->packets[b->count];
@@ -51,11 +66,8 @@ static void decode(struct fw_decoder *d, const struct fw_frame *f, struct fw_bat
     }
     p->ts_ns = f->ts_ns;
     p->bytes = f->len;
-    if (p->kind <= FW_TCP_ODD && p->captured >= 8 && fw_http_likely(payload)) {
-        struct fw_http *h = &b->http[b->http_count];
-        if (fw_http_parse(&d->hasher.key, payload, p->captured, h) != FW_HTTP_NONE)
-            p->http = ++b->http_count;
-    }
+    if (p->captured >= 8 && listen(&d->hasher.key, p, payload, &b->messages[b->message_count]) != FW_SAID_NOTHING)
+        p->message = ++b->message_count;
     b->count++;
 }
 
@@ -63,7 +75,7 @@ int fw_decoder_fill(struct fw_decoder *d, const uint8_t *block, size_t size, siz
 {
     struct fw_frame frame;
     size_t need = 0;
-    b->count = b->http_count = 0;
+    b->count = b->message_count = 0;
     while (b->count < b->capacity) {
         size_t before = *pos;
         int rc = fw_walker_next(&d->walker, block, size, pos, &need, &frame);

@@ -22,8 +22,8 @@ static int leaves_epoch(struct fw_engine *e, const struct fw_packet *p)
     return ++e->behind_run >= FW_BEHIND_RUN;
 }
 
-static void count_heavy(struct fw_engine *e, const struct fw_packet *p, const struct fw_http *h, uint64_t pair,
-                        uint32_t estimate, uint32_t gate, uint32_t victim, int proven)
+static void count_heavy(struct fw_engine *e, const struct fw_packet *p, const struct fw_message *h, uint64_t pair,
+                        uint32_t estimate, uint32_t gate, uint32_t victim, enum fw_flow_news news)
 {
     struct fw_heavy *s = fw_topk_admit(&e->heavy, pair, estimate);
     if (!s)
@@ -38,7 +38,10 @@ static void count_heavy(struct fw_engine *e, const struct fw_packet *p, const st
     s->packets++;
     s->bytes += p->bytes;
     s->udp += p->kind == FW_UDP;
-    s->proven |= (uint8_t)proven;
+    if (news == FW_FLOW_FINISHED)
+        s->proven = (uint8_t)(s->proven < UINT8_MAX ? s->proven + 1 : UINT8_MAX);
+    else if (news == FW_FLOW_PROVEN || news == FW_FLOW_REPEATED)
+        s->proven = s->proven ? s->proven : 1;
     if (!h || h->what != FW_HTTP_REQUEST)
         return;
     s->requests++;
@@ -62,9 +65,12 @@ static enum fw_flow_news count_flow(struct fw_engine *e, const struct fw_packet 
         to->v.syn_copies += news == FW_FLOW_COPIED_SYN ? w : 0;
         to->v.finished += news == FW_FLOW_FINISHED ? w : 0;
         to->v.followed += news == FW_FLOW_FOLLOWED ? w : 0;
+        int begins = news == FW_FLOW_STRANGER || news == FW_FLOW_UNASKED;
+        to->v.kinds[p->kind].strange += begins || news == FW_FLOW_ALONE_STILL ? w : 0;
+        to->v.kinds[p->kind].strange_flows += begins ? w : 0;
     }
     if (from) {
-        from->v.synack_flows += news == FW_FLOW_SYNACK ? w : 0;
+        from->v.synack_flows += news == FW_FLOW_SYNACK || news == FW_FLOW_UNASKED ? w : 0;
         from->v.refused += news == FW_FLOW_REFUSED ? w : 0;
     }
     return news;
@@ -72,7 +78,7 @@ static enum fw_flow_news count_flow(struct fw_engine *e, const struct fw_packet 
 
 static void observe_one(struct fw_engine *e, const struct fw_batch *b, const struct fw_packet *p, uint64_t pair)
 {
-    const struct fw_http *h = p->http ? &b->http[p->http - 1] : NULL;
+    const struct fw_message *h = p->message ? &b->messages[p->message - 1] : NULL;
     enum fw_flow_news news = FW_FLOW_NOTHING;
     e->epoch_packets++;
     e->epoch_bytes += p->bytes;
@@ -93,8 +99,7 @@ static void observe_one(struct fw_engine *e, const struct fw_batch *b, const str
         /* Singletons stay out: the gate lies above what collisions alone give a key. */
         uint32_t gate = 8 + 3 * (uint32_t)(e->pairs.packets >> 16);
         if (FW_UNLIKELY(estimate > gate))
-            count_heavy(e, p, h, pair, estimate, gate, fw_slot_reference(&e->victims, to),
-                        news >= FW_FLOW_PROVEN || news == FW_FLOW_FINISHED);
+            count_heavy(e, p, h, pair, estimate, gate, fw_slot_reference(&e->victims, to), news);
     }
     if (from)
         fw_victim_out(&e->victims, from, p, h);

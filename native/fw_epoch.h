@@ -22,9 +22,9 @@
 #define FW_BEHIND_RUN 64u     /* ... once so many packets in a row say so */
 
 struct fw_batch {
-    uint32_t count, capacity, http_count;
+    uint32_t count, capacity, message_count;
     struct fw_packet *packets; /* capacity entries */
-    struct fw_http *http;      /* capacity entries; path pointers into the block that was decoded */
+    struct fw_message *messages; /* capacity entries; texts point into the block that was decoded */
 };
 
 struct fw_engine {

@@ -57,6 +57,7 @@ static enum fw_flow_news on_syn(struct fw_flows *t, uint64_t hash, const struct 
 static enum fw_flow_news on_synack(struct fw_flows *t, uint64_t hash, const struct fw_packet *p, uint32_t *weight)
 {
     struct fw_flow *f = find(t, hash);
+    int asked = f != NULL;
     if (!f) { /* the SYN was not captured; the answer still can prove a source */
         if (!fw_flow_sampled(hash, t->rate_log2))
             return FW_FLOW_NOTHING;
@@ -69,7 +70,7 @@ static enum fw_flow_news on_synack(struct fw_flows *t, uint64_t hash, const stru
     f->state = FW_FLOW_ANSWERED;
     f->server_next = p->seq + 1;
     *weight = 1u << f->weight_log2;
-    return FW_FLOW_SYNACK;
+    return asked ? FW_FLOW_SYNACK : FW_FLOW_UNASKED;
 }
 
 /* Does a client's packet fit the connection? Both numbers must lie within 1 MiB of the last ones, so a blind
@@ -89,11 +90,34 @@ static enum fw_flow_news on_done(struct fw_flow *f, const struct fw_packet *p)
     return FW_FLOW_PROVEN;
 }
 
+/* A packet of a flow whose handshake was not seen: somebody is heard, and who is told apart by a piece of the hash. */
+static enum fw_flow_news on_stranger(struct fw_flows *t, uint64_t hash, const struct fw_packet *p, uint32_t *weight)
+{
+    if (!fw_flow_sampled(hash, t->rate_log2))
+        return FW_FLOW_NOTHING;
+    struct fw_flow *f = insert(t, hash);
+    f->state = FW_FLOW_ALONE;
+    f->client_seq = (uint32_t)p->sender_hash;
+    *weight = 1u << f->weight_log2;
+    return FW_FLOW_STRANGER;
+}
+
+static enum fw_flow_news on_alone(struct fw_flow *f, const struct fw_packet *p)
+{
+    if (f->client_seq == (uint32_t)p->sender_hash)
+        return FW_FLOW_ALONE_STILL;
+    if (p->kind != FW_RST) /* a refusal is no conversation */
+        f->state = FW_FLOW_BOTH;
+    return FW_FLOW_NOTHING;
+}
+
 static enum fw_flow_news on_other(struct fw_flow *f, const struct fw_packet *p, uint32_t *weight)
 {
     *weight = 1u << f->weight_log2;
     if (f->state == FW_FLOW_DONE)
         return on_done(f, p);
+    if (f->state == FW_FLOW_ALONE)
+        return on_alone(f, p);
     if (p->kind == FW_RST) {
         if (f->state != FW_FLOW_OPENING || f->refused || p->ack != f->client_seq + 1)
             return FW_FLOW_NOTHING;
@@ -122,7 +146,7 @@ enum fw_flow_news fw_flow_observe(struct fw_flows *t, const struct fw_packet *p,
     if (p->kind == FW_SYNACK)
         return on_synack(t, hash, p, weight);
     struct fw_flow *f = find(t, hash);
-    return f ? on_other(f, p, weight) : FW_FLOW_NOTHING;
+    return f ? on_other(f, p, weight) : on_stranger(t, hash, p, weight);
 }
 
 void fw_flow_close_epoch(struct fw_flows *t)

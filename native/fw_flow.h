@@ -19,11 +19,18 @@
 #define FW_FLOW_CALM 1024u  /* ... that double it again */
 #define FW_FLOW_COPY_TICKS 100u /* about 0.1 s: no stack sends its SYN again that early */
 
-enum fw_flow_state { FW_FLOW_FREE = 0, FW_FLOW_OPENING, FW_FLOW_ANSWERED, FW_FLOW_DONE };
+enum fw_flow_state {
+    FW_FLOW_FREE = 0,
+    FW_FLOW_OPENING,
+    FW_FLOW_ANSWERED,
+    FW_FLOW_DONE,
+    FW_FLOW_ALONE, /* no handshake was seen, and only one side was heard so far */
+    FW_FLOW_BOTH   /* no handshake was seen, but both sides were: open since before the capture */
+};
 
 struct fw_flow {
     uint64_t hash;
-    uint32_t client_seq;  /* the client's ISN; once DONE the end of the newest data it sent */
+    uint32_t client_seq;  /* the client's ISN; once DONE the end of the newest data it sent; ALONE: who was heard */
     uint32_t server_next; /* ISN + 1 of the SYN-ACK; the client's newest ACK number once DONE */
     uint32_t epoch;                   /* of the last change */
     uint32_t opened;                  /* time of the first SYN in units of 2^20 ns */
@@ -48,7 +55,10 @@ enum fw_flow_news {
     FW_FLOW_FOLLOWED,    /* the client went on, but no SYN-ACK was seen: a hint, forgeable */
     FW_FLOW_REFUSED,     /* answered by RST */
     FW_FLOW_PROVEN,      /* a packet of a flow that was finished before */
-    FW_FLOW_REPEATED     /* the same, and all its data came before: retransmitted, or captured twice */
+    FW_FLOW_STRANGER,    /* the first packet of a flow without a handshake */
+    FW_FLOW_ALONE_STILL, /* a later one, and the other side is still silent */
+    FW_FLOW_UNASKED,     /* a SYN-ACK without a SYN */
+    FW_FLOW_REPEATED     /* PROVEN, and all its data came before: retransmitted, or captured twice */
 };
 
 /* Symmetric flow hash from the keyed address hashes and the ports. */

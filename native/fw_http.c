@@ -1,4 +1,4 @@
-#include "fw_http.h"
+#include "fw_message.h"
 
 struct method {
     char name[9]; /* with the space that ends it */
@@ -52,7 +52,7 @@ static uint64_t hash_path(const struct fw_key *key, const uint8_t *path, uint32_
 }
 
 static int parse_request(const struct fw_key *key, const uint8_t *p, uint32_t size, const struct method *m,
-                         struct fw_http *out)
+                         struct fw_message *out)
 {
     uint32_t at = m->length;
     at += skip_authority(p + at, size - at);
@@ -60,7 +60,7 @@ static int parse_request(const struct fw_key *key, const uint8_t *p, uint32_t si
     while (end < limit && p[end] != ' ' && p[end] != '?' && p[end] != '#' && p[end] != '\r' && p[end] != '\n')
         end++;
     if (at < size && p[at] != '/' && p[at] != '*' && p[at] != ' ' && p[at] != '?' && m->name[0] != 'C')
-        return FW_HTTP_NONE; /* text that only begins like a method */
+        return FW_SAID_NOTHING; /* text that only begins like a method */
     out->what = FW_HTTP_REQUEST;
     out->path = p + at;
     out->path_len = (uint16_t)(end - at);
@@ -73,12 +73,12 @@ static int parse_request(const struct fw_key *key, const uint8_t *p, uint32_t si
 
 static int is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
 
-int fw_http_parse(const struct fw_key *key, const uint8_t *p, uint32_t size, struct fw_http *out)
+int fw_http_parse(const struct fw_key *key, const uint8_t *p, uint32_t size, struct fw_message *out)
 {
     memset(out, 0, sizeof *out);
     if (size >= 12 && memcmp(p, "HTTP/1.", 7) == 0) {
         if (!is_digit(p[9]) || !is_digit(p[10]) || !is_digit(p[11]) || p[8] != ' ')
-            return FW_HTTP_NONE;
+            return FW_SAID_NOTHING;
         out->status = (uint16_t)((p[9] - '0') * 100 + (p[10] - '0') * 10 + (p[11] - '0'));
         out->what = FW_HTTP_RESPONSE;
         return FW_HTTP_RESPONSE;
@@ -88,5 +88,5 @@ int fw_http_parse(const struct fw_key *key, const uint8_t *p, uint32_t size, str
         if (size >= m->length && memcmp(p, m->name, m->length) == 0)
             return parse_request(key, p, size, m, out);
     }
-    return FW_HTTP_NONE;
+    return FW_SAID_NOTHING;
 }

@@ -93,15 +93,15 @@ static int decode_tcp(struct cursor c, struct fw_packet *out, const uint8_t **pa
     out->payload = c.wire > header ? c.wire - header : 0;
     out->captured = c.captured > header ? c.captured - header : 0;
     *payload = c.p + header;
-    if (flags & 0x04)
+    if ((flags & 0x07) == 0x04)
         out->kind = FW_RST;
-    else if ((flags & 0x13) == 0x02)
+    else if ((flags & 0x17) == 0x02)
         out->kind = FW_SYN;
-    else if ((flags & 0x13) == 0x12)
+    else if ((flags & 0x17) == 0x12)
         out->kind = FW_SYNACK;
-    else if ((flags & 0x13) == 0x11)
+    else if ((flags & 0x17) == 0x11)
         out->kind = FW_FIN;
-    else if ((flags & 0x13) == 0x10)
+    else if ((flags & 0x17) == 0x10)
         out->kind = out->payload ? FW_DATA : FW_ACK;
     else
         out->kind = FW_TCP_ODD;

@@ -60,7 +60,7 @@ struct fw_packet {
     uint32_t payload;     /* transport payload on the wire */
     uint16_t sport, dport; /* 0 where there are none; ICMP: type in dport */
     uint8_t proto, tcp_flags, kind, bits;
-    uint32_t http;        /* 1 + index into the batch's HTTP array, or 0 */
+    uint32_t message;     /* 1 + index into the batch's messages, or 0 */
     uint32_t captured;    /* captured transport payload bytes */
 };
 

@@ -29,7 +29,7 @@ struct fw_heavy { /* one cache line */
     uint32_t missed;     /* upper bound of the packets before admission */
     uint16_t last_path;
     uint8_t v6;
-    uint8_t proven;      /* this source finished a handshake: its address is real */
+    uint8_t proven;      /* handshakes that it is known to have finished, at most 255: above 0 its address is real */
 };
 _Static_assert(sizeof(struct fw_heavy) == 64, "an entry is one cache line");
 

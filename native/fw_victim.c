@@ -109,6 +109,9 @@ static inline uint32_t bucket_of(const struct fw_slot *s, uint32_t key)
     return ((key ^ (uint32_t)s->hash) * 0x9e3779b1u) >> 26;
 }
 
+/* The key of a port: the protocol in the upper half. */
+static inline uint32_t port_key(uint8_t proto, uint16_t port) { return (uint32_t)proto << 16 | port; }
+
 static void vote(const struct fw_slot *s, struct fw_port_count *table, uint32_t key, uint32_t bytes)
 {
     struct fw_port_count *b = &table[bucket_of(s, key)];
@@ -124,7 +127,7 @@ static inline uint64_t port_hash(const struct fw_slot *s, uint16_t port)
     return fw_mix64(s->hash + port * 0x9e3779b97f4a7c15ULL);
 }
 
-static void count_path(struct fw_victim *v, const struct fw_http *h)
+static void count_path(struct fw_victim *v, const struct fw_message *h)
 {
     struct fw_path_count *b = &v->paths[h->path_hash & (FW_PATHS - 1)];
     b->requests++;
@@ -137,7 +140,7 @@ static void count_path(struct fw_victim *v, const struct fw_http *h)
     b->vote += b->hash == h->path_hash ? 1 : -1;
 }
 
-static void count_request(struct fw_slot *s, const struct fw_packet *p, const struct fw_http *h)
+static void count_request(struct fw_slot *s, const struct fw_packet *p, const struct fw_message *h)
 {
     struct fw_victim *v = &s->v;
     s->wrote |= 1u << FW_CLASS_HTTP;
@@ -162,7 +165,72 @@ static void count_icmp(struct fw_victim *v, const struct fw_packet *p)
     v->icmp_replies += type == (six ? 129 : 0);
 }
 
-void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packet *p, const struct fw_http *http)
+static void count_zone(struct fw_zone_count *z, const struct fw_message *m)
+{
+    if (z->vote == 0) {
+        z->hash = m->zone_hash;
+        z->length = m->path_len <= FW_ZONE_TEXT ? m->path_len : 0;
+        memcpy(z->text, m->path, z->length);
+    }
+    z->vote += z->hash == m->zone_hash ? 1 : -1;
+}
+
+static void count_message(struct fw_slot *s, const struct fw_packet *p, const struct fw_message *m)
+{
+    struct fw_victim *v = &s->v;
+    switch (m->what) {
+    case FW_HTTP_REQUEST:
+        count_request(s, p, m);
+        break;
+    case FW_DNS_QUERY:
+        v->dns_queries++;
+        fw_hll_add(v->dns_names, FW_NAMES_HLL_P, m->path_hash);
+        count_zone(&v->zone, m);
+        break;
+    case FW_TLS_HELLO:
+        v->tls_hellos++;
+        break;
+    case FW_TLS_RECORD:
+        v->tls_records++;
+        break;
+    case FW_QUIC_INITIAL:
+        v->quic_initials++;
+        break;
+    default:
+        break;
+    }
+}
+
+static void count_udp(struct fw_slot *s, const struct fw_packet *p)
+{
+    struct fw_victim *v = &s->v;
+    s->wrote |= 1u << FW_CLASS_UDP;
+    v->udp_bogons += (p->bits & FW_BOGON) != 0;
+    fw_hll_add(v->sources[FW_CLASS_UDP], FW_HLL_P, p->src_hash);
+    fw_hll_add(v->udp_ports, FW_SMALL_HLL_P, port_hash(s, p->dport));
+    vote(s, v->opened, port_key(17, p->dport), p->bytes);
+    vote(s, v->service, port_key(17, p->sport), p->bytes);
+    v->udp_payload_max = v->udp_payload_max > p->payload ? v->udp_payload_max : p->payload;
+}
+
+static void count_syn(struct fw_slot *s, const struct fw_packet *p)
+{
+    struct fw_victim *v = &s->v;
+    s->wrote |= 1u << FW_CLASS_SYN;
+    v->syn_bogons += (p->bits & FW_BOGON) != 0;
+    fw_hll_add(v->sources[FW_CLASS_SYN], FW_HLL_P, p->src_hash);
+    fw_hll_add(v->syn_ports, FW_SMALL_HLL_P, port_hash(s, p->dport));
+    vote(s, v->opened, port_key(6, p->dport), p->bytes);
+}
+
+static void vote_port(struct fw_kind_count *k, uint32_t port)
+{
+    if (k->port_vote == 0)
+        k->port = port;
+    k->port_vote += k->port == port ? 1 : -1;
+}
+
+void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packet *p, const struct fw_message *said)
 {
     struct fw_victim *v = &s->v;
     struct fw_kind_count *k = &v->kinds[p->kind];
@@ -172,52 +240,55 @@ void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packe
         k->first_ns = p->ts_ns;
     k->last_ns = p->ts_ns;
     k->bytes += p->bytes;
+    v->fragment_heads += (p->bits & FW_MORE_FRAGMENTS) != 0 && p->kind != FW_FRAGMENT;
     switch (p->kind) {
     case FW_SYN:
-        s->wrote |= 1u << FW_CLASS_SYN;
-        v->syn_bogons += (p->bits & FW_BOGON) != 0;
-        fw_hll_add(v->sources[FW_CLASS_SYN], FW_HLL_P, p->src_hash);
-        fw_hll_add(v->syn_ports, FW_SMALL_HLL_P, port_hash(s, p->dport));
-        vote(s, v->opened, 6u << 16 | p->dport, p->bytes);
+        count_syn(s, p);
         break;
     case FW_UDP:
-        s->wrote |= 1u << FW_CLASS_UDP;
-        v->udp_bogons += (p->bits & FW_BOGON) != 0;
-        fw_hll_add(v->sources[FW_CLASS_UDP], FW_HLL_P, p->src_hash);
-        fw_hll_add(v->udp_ports, FW_SMALL_HLL_P, port_hash(s, p->dport));
-        vote(s, v->opened, 17u << 16 | p->dport, p->bytes);
-        vote(s, v->service, p->sport, p->bytes);
-        v->udp_payload_max = v->udp_payload_max > p->payload ? v->udp_payload_max : p->payload;
+        count_udp(s, p);
         break;
     case FW_ICMP:
-        s->wrote |= 1u << FW_CLASS_OTHER;
-        count_icmp(v, p);
-        fw_hll_add(v->sources[FW_CLASS_OTHER], FW_HLL_P, p->src_hash);
-        break;
     case FW_FRAGMENT:
     case FW_OTHER:
         s->wrote |= 1u << FW_CLASS_OTHER;
+        if (p->kind == FW_ICMP)
+            count_icmp(v, p);
+        else
+            vote_port(k, p->proto);
         fw_hll_add(v->sources[FW_CLASS_OTHER], FW_HLL_P, p->src_hash);
         break;
+    case FW_SYNACK:
+        s->wrote |= 1u << FW_CLASS_SYN;
+        vote(s, v->service, port_key(6, p->sport), p->bytes);
+        /* fall through */
     default:
-        if (FW_UNLIKELY(http != NULL) && http->what == FW_HTTP_REQUEST)
-            count_request(s, p, http);
+        s->wrote |= 1u << FW_CLASS_TCP;
+        vote_port(k, p->dport);
+        fw_hll_add(v->sources[FW_CLASS_TCP], FW_HLL_P, p->src_hash);
         break;
     }
+    if (FW_UNLIKELY(said != NULL))
+        count_message(s, p, said);
 }
 
-void fw_victim_out(struct fw_victims *t, struct fw_slot *s, const struct fw_packet *p, const struct fw_http *http)
+void fw_victim_out(struct fw_victims *t, struct fw_slot *s, const struct fw_packet *p, const struct fw_message *said)
 {
     struct fw_victim *v = &s->v;
     touch(t, s);
     v->kinds[p->kind].out++;
-    if (p->kind == FW_UDP) {
+    if (p->kind == FW_UDP || p->kind == FW_SYN) {
         s->wrote |= 1u << FW_CLASS_UDP;
-        v->service[bucket_of(s, p->dport)].out++;
+        v->service[bucket_of(s, port_key(p->proto, p->dport))].out++;
     }
-    if (FW_UNLIKELY(http != NULL) && http->what == FW_HTTP_RESPONSE) {
+    if (FW_LIKELY(said == NULL))
+        return;
+    if (said->what == FW_HTTP_RESPONSE) {
         v->responses++;
-        v->errors += http->status >= 400;
+        v->errors += said->status >= 400;
+    } else if (said->what == FW_DNS_ANSWER) {
+        v->dns_answers++;
+        v->dns_failures += said->status != 0;
     }
 }
 

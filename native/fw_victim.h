@@ -8,7 +8,7 @@
 #define FW_VICTIM_H
 
 #include "fw_hll.h"
-#include "fw_http.h"
+#include "fw_message.h"
 #include "fw_packet.h"
 
 #define FW_SLOT_SETS 128u
@@ -17,17 +17,24 @@
 #define FW_NO_SLOT UINT32_MAX
 #define FW_HLL_P 10u      /* distinct sources per victim and class: 3.3 % */
 #define FW_SMALL_HLL_P 6u /* distinct ports, networks, paths: 13 % */
+#define FW_NAMES_HLL_P 8u /* distinct names: 6.5 % */
 #define FW_PORTS 64u
 #define FW_PATHS 16u
 #define FW_PATH_TEXT 76u
+#define FW_ZONE_TEXT 66u
 
 /* The classes that keep their own set of sources. */
-enum fw_class { FW_CLASS_SYN = 0, FW_CLASS_UDP, FW_CLASS_OTHER, FW_CLASS_HTTP, FW_CLASSES };
+enum fw_class { FW_CLASS_SYN = 0, FW_CLASS_UDP, FW_CLASS_OTHER, FW_CLASS_HTTP, FW_CLASS_TCP, FW_CLASSES };
 
 struct fw_kind_count {
     uint32_t packets, out; /* towards the address, and from it */
     uint64_t bytes;        /* towards it */
     uint64_t first_ns, last_ns;
+    /* Majority vote on the destination port (the protocol number for FW_OTHER); not for SYN and UDP, which have tables. */
+    uint32_t port;
+    int32_t port_vote;
+    uint32_t strange;       /* weight of the packets of flows whose other side was never heard, without a handshake */
+    uint32_t strange_flows; /* weight of such flows that began */
 };
 
 /* Majority vote in a bucket (Boyer-Moore; used per hash bucket as in the MV-Sketch, Tang et al. 2019):
@@ -38,6 +45,14 @@ struct fw_port_count {
     uint32_t packets; /* of the whole bucket */
     uint32_t out;     /* packets that the address sent to a port of this bucket */
     uint64_t bytes;
+};
+
+/* The zone that most DNS queries are about: majority vote on the name without its first label. */
+struct fw_zone_count {
+    uint64_t hash;
+    int32_t vote;
+    uint16_t length; /* of the text; 0 where it is longer than its room */
+    uint8_t text[FW_ZONE_TEXT];
 };
 
 struct fw_path_count {
@@ -59,13 +74,18 @@ struct fw_victim {
     uint32_t requests, posts, assets, responses, errors; /* errors: responses with status 400 or more */
     uint32_t http_port, udp_payload_max;
     int32_t http_port_vote;
+    uint32_t fragment_heads; /* first fragments towards it */
+    uint32_t dns_queries, dns_answers, dns_failures; /* towards it; from it; from it with a response code */
+    uint32_t tls_hellos, tls_records, quic_initials;
+    struct fw_zone_count zone;
     struct fw_kind_count kinds[FW_KINDS];
     uint8_t sources[FW_CLASSES][1 << FW_HLL_P];
-    /* Written by SYN and UDP packets only ... */
+    /* Written by SYN, SYN-ACK and UDP packets only ... */
     uint8_t syn_ports[1 << FW_SMALL_HLL_P];
     uint8_t udp_ports[1 << FW_SMALL_HLL_P];
+    uint8_t dns_names[1 << FW_NAMES_HLL_P];
     struct fw_port_count opened[FW_PORTS]; /* destination ports of SYN and UDP packets */
-    struct fw_port_count service[FW_PORTS]; /* source ports of UDP packets */
+    struct fw_port_count service[FW_PORTS]; /* source ports of UDP and SYN-ACK packets; out: what asks them */
     /* ... and by HTTP requests only. */
     uint8_t http_paths[1 << FW_SMALL_HLL_P];
     struct fw_path_count paths[FW_PATHS];
@@ -96,8 +116,8 @@ struct fw_slot *fw_victim_find(struct fw_victims *t, uint64_t hash, const struct
 struct fw_slot *fw_victim_admit(struct fw_victims *t, uint64_t hash, const struct fw_addr *address);
 
 /* Count a packet towards, or from, the slot's address. */
-void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packet *p, const struct fw_http *http);
-void fw_victim_out(struct fw_victims *t, struct fw_slot *s, const struct fw_packet *p, const struct fw_http *http);
+void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packet *p, const struct fw_message *said);
+void fw_victim_out(struct fw_victims *t, struct fw_slot *s, const struct fw_packet *p, const struct fw_message *said);
 
 /* The slots that got at least `least` packets in this epoch, by address, with their reference set. `out` has room
  * for touched_count; returns how many there are. */

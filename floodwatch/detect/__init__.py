@@ -5,13 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..findings import Finding, Summary
+from .connect import detect_connections, detect_tls
 from .http import HttpDetector
+from .names import detect_queries
 from .reflection import detect_reflection
+from .state import detect_state
 from .syn import detect_syn
 from .track import Tracker
-from .volume import detect_icmp, detect_udp
+from .volume import detect_fragments, detect_icmp, detect_protocols, detect_quic, detect_udp
 
-DETECTORS = (detect_syn, detect_reflection, detect_udp, detect_icmp)
+DETECTORS = (
+    detect_syn,
+    detect_state,
+    detect_connections,
+    detect_tls,
+    detect_reflection,
+    detect_udp,
+    detect_quic,
+    detect_queries,
+    detect_icmp,
+    detect_fragments,
+    detect_protocols,
+)
 """Detectors that need nothing but one victim's recent epochs."""
 
 

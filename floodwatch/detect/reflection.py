@@ -29,6 +29,7 @@ SHARED_PORT = 443
 PEER_PORTS = frozenset({123, 500, 1194, 4500, 5353})
 """Protocols whose peers use the same port at both ends when all is well."""
 
+UDP_PROTOCOL = 17
 FULL_BYTES = 1_200
 """Bytes an answer from which on its datagrams reach us in fragments."""
 
@@ -58,8 +59,8 @@ def reflecting(view: View, *, half: bool = False) -> list[np.void]:
 
 def _reflects(view: View, row: np.void, index: int) -> bool:
     bucket = row["service"][index]
-    port, packets = int(bucket["key"]), int(bucket["packets"])
-    if int(bucket["vote"]) < 0.5 * packets:
+    port, packets = int(bucket["key"]) & 0xFFFF, int(bucket["packets"])
+    if int(bucket["vote"]) < 0.5 * packets or int(bucket["key"]) >> 16 != UDP_PROTOCOL:
         return False
     recent = view.recent()
     asked = sum(int(r["service"]["out"][index]) for r in recent)
@@ -79,7 +80,7 @@ def _reflects(view: View, row: np.void, index: int) -> bool:
 def _finding(view: View, bucket: np.void) -> Finding:
     row = view.row
     assert row is not None
-    port, packets, size = int(bucket["key"]), int(bucket["packets"]), int(bucket["bytes"])
+    port, packets, size = int(bucket["key"]) & 0xFFFF, int(bucket["packets"]), int(bucket["bytes"])
     name = _NAMES.get(port, "unknown")
     kind, fragments = row["kinds"][UDP], row["kinds"][FRAGMENT]
     tails = int(fragments["packets"]) if size >= FULL_BYTES * packets else 0

@@ -106,5 +106,5 @@ def _add_earlier(rows: NDArray[np.void], earlier: NDArray[np.void] | None) -> ND
     for name in ("requests", "assets", "repeats", "packets", "missed"):
         out[name] += np.where(found, earlier[name][at], 0).astype(out[name].dtype)
     out["paths"] |= np.where(found, earlier["paths"][at], 0).astype(np.uint64)
-    out["proven"] |= np.where(found, earlier["proven"][at], 0).astype(np.uint8)
+    out["proven"] = np.maximum(out["proven"], np.where(found, earlier["proven"][at], 0).astype(np.uint8))
     return out

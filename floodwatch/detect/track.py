@@ -20,7 +20,9 @@ from .baseline import Baseline
 
 SYN, SYNACK, RST, FIN, DATA, ACK, TCP_ODD, UDP, ICMP, FRAGMENT, OTHER = range(11)
 """Rows of ``kinds``, as in native/fw_packet.h."""
-CLASS_SYN, CLASS_UDP, CLASS_OTHER, CLASS_HTTP = range(4)
+BARE = [SYN, TCP_ODD, UDP, ICMP, FRAGMENT, OTHER]
+"""Kinds of which a burst is worth a look by itself; the others belong to connections."""
+CLASS_SYN, CLASS_UDP, CLASS_OTHER, CLASS_HTTP, CLASS_TCP = CLASSES = range(5)
 """Source sets of a victim, as in native/fw_victim.h."""
 EPOCHS_PER_SECOND = 4
 KEEP = 5
@@ -32,7 +34,7 @@ _INTERESTING_REQUESTS = 5
 
 def source_registers(row: np.void, source_class: int) -> NDArray[np.uint8]:
     """HyperLogLog registers (p = 10) of one of a victim's source sets."""
-    registers: NDArray[np.uint8] = row["sources"].reshape(4, -1)[source_class]
+    registers: NDArray[np.uint8] = row["sources"].reshape(len(CLASSES), -1)[source_class]
     return registers
 
 
@@ -152,5 +154,7 @@ class Tracker:
 
 def _interesting(victims: np.ndarray) -> np.ndarray:
     packets = victims["kinds"]["packets"]
-    interesting: np.ndarray = packets[:, [SYN, UDP, ICMP]].max(axis=1, initial=0) >= _INTERESTING
-    return interesting | (victims["requests"] >= _INTERESTING_REQUESTS)
+    odd: np.ndarray = victims["kinds"]["strange"].max(axis=1, initial=0) >= _INTERESTING
+    bare: np.ndarray = packets[:, BARE].max(axis=1, initial=0) >= _INTERESTING
+    interesting: np.ndarray = bare | odd | (victims["requests"] >= _INTERESTING_REQUESTS)
+    return interesting

@@ -1,4 +1,4 @@
-"""UDP and ICMP floods: packets that the victim neither asked for nor answers."""
+"""UDP, ICMP, fragment and other-protocol floods: packets that the victim neither asked for nor answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ from ..findings import Finding
 from ..model import Vector
 from .reflection import reflecting
 from .syn import port_shares
-from .track import CLASS_OTHER, CLASS_UDP, ICMP, UDP, View, distinct_sources, source_registers
+from .track import (
+    CLASS_OTHER,
+    CLASS_UDP,
+    FRAGMENT,
+    ICMP,
+    OTHER,
+    UDP,
+    View,
+    distinct_sources,
+    source_registers,
+)
 
 UDP_FLOOR = 250
 """Unanswered UDP packets in an epoch (1,000 a second) when both directions are seen ..."""
@@ -24,6 +34,12 @@ STREAM_BULK_FLOOR = 12_500
 BULK_BYTES = 1_000
 ANSWER_REACH = 20
 """Packets that one packet of the victim can have asked for (a window of QUIC or NFS)."""
+INITIAL_FLOOR = 250
+INITIAL_SHARE = 0.5
+"""Share of the UDP packets that are QUIC Initials from which nobody means to go on."""
+FRAGMENT_FLOOR = 250
+LONGEST = 45
+"""Later fragments of one datagram: 64 KB in pieces of 1,480 bytes."""
 ICMP_FLOOR = 250
 ICMP_ERRORS_FLOOR = 1_000
 """ICMP errors come back for what others forged; so many of them are a flood of their own."""
@@ -64,13 +80,113 @@ def detect_udp(view: View) -> Iterator[Finding]:
 
 
 def _unasked(view: View, row: np.void) -> int:
-    """Packets beyond what the victim's own packets, to the same ports, can have asked for."""
+    """Packets beyond what the victim's own packets, to the same ports, can have asked for.
+
+    DNS queries and QUIC Initials are judged by what becomes of them, not by their number.
+    """
     asked = np.zeros(len(row["service"]), np.int64)
     for recent in view.recent():
         asked = np.maximum(asked, recent["service"]["out"])
     excess = np.maximum(row["service"]["packets"].astype(np.int64) - ANSWER_REACH * asked, 0)
     reflected = sum(int(bucket["packets"]) for bucket in reflecting(view, half=True))
-    return int(excess.sum()) - reflected
+    judged = int(row["dns_queries"]) + (int(row["quic_initials"]) if _only_initials(row) else 0)
+    return min(int(excess.sum()) - reflected, int(row["kinds"]["packets"][UDP]) - judged)
+
+
+def _only_initials(row: np.void) -> bool:
+    return int(row["quic_initials"]) >= INITIAL_SHARE * int(row["kinds"]["packets"][UDP])
+
+
+def detect_quic(view: View) -> Iterator[Finding]:
+    """Judge one victim's QUIC Initials: clients that mean it send many more packets than these."""
+    row = view.row
+    if row is None or int(row["quic_initials"]) < INITIAL_FLOOR // 2 or not _only_initials(row):
+        return
+    kind, initials = row["kinds"][UDP], int(row["quic_initials"])
+    yield Finding(
+        vector=Vector.QUIC_FLOOD,
+        victim=view.track.address,
+        protocol="udp",
+        epoch=view.epoch,
+        over=initials >= INITIAL_FLOOR,
+        persist=2,
+        count=initials,
+        bytes=int(int(kind["bytes"]) * initials / int(kind["packets"])),
+        first_ns=int(kind["first_ns"]),
+        last_ns=int(kind["last_ns"]),
+        baseline=view.usual("udp"),
+        facts={
+            "packets": float(kind["packets"]),
+            "initials": float(initials),
+            "bogons": view.bogons("udp_bogons"),
+            "sent": float(view.track.sent),
+        },
+        keys=[(443, initials)],
+        sources=source_registers(row, CLASS_UDP),
+    )
+
+
+def detect_fragments(view: View) -> Iterator[Finding]:
+    """Judge one victim's later fragments of an epoch: without a first one nothing can come of them."""
+    row = view.row
+    if row is None:
+        return
+    packets, heads = int(row["kinds"]["packets"][FRAGMENT]), int(row["fragment_heads"])
+    count = packets - LONGEST * heads
+    floor = _few_floor(row, FRAGMENT, FRAGMENT_FLOOR)
+    if count >= floor // 2:
+        yield _other(
+            view, row, FRAGMENT, Vector.FRAGMENT_FLOOD, count, count >= floor, {"heads": float(heads)}
+        )
+
+
+def detect_protocols(view: View) -> Iterator[Finding]:
+    """Judge one victim's packets of protocols other than TCP, UDP and ICMP; tunnels answer what they get."""
+    row = view.row
+    if row is None:
+        return
+    packets = int(row["kinds"]["packets"][OTHER])
+    answers = max((int(r["kinds"]["out"][OTHER]) for r in view.recent()), default=0)
+    count = packets - ANSWER_REACH * answers
+    floor = _few_floor(row, OTHER, UDP_FLOOR_ONE_WAY if view.one_way else UDP_FLOOR)
+    if count >= floor // 2:
+        yield _other(
+            view, row, OTHER, Vector.IP_PROTOCOL_FLOOD, count, count >= floor, {"answers": float(answers)}
+        )
+
+
+PROTOCOLS = {4: "ipip", 41: "6in4", 47: "gre", 50: "esp", 51: "ah", 89: "ospf", 132: "sctp"}
+"""Names of IP protocol numbers (IANA) that a victim's ``protocol`` shows; others are ``ip-N``."""
+
+
+def _other(
+    view: View, row: np.void, index: int, vector: Vector, count: int, over: bool, facts: dict[str, float]
+) -> Finding:
+    kind = row["kinds"][index]
+    number = int(kind["port"])
+    names = PROTOCOLS | {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp6"}
+    return Finding(
+        vector=vector,
+        victim=view.track.address,
+        protocol=names.get(number, f"ip-{number}"),
+        epoch=view.epoch,
+        over=over,
+        persist=1,
+        count=count,
+        bytes=int(int(kind["bytes"]) * count / int(kind["packets"])),
+        first_ns=int(kind["first_ns"]),
+        last_ns=int(kind["last_ns"]),
+        facts=facts | {"packets": float(kind["packets"]), "sent": float(view.track.sent)},
+        sources=source_registers(row, CLASS_OTHER),
+    )
+
+
+def _few_floor(row: np.void, index: int, floor: int) -> int:
+    """One or two senders are a tunnel or a copy until they send very much."""
+    kind = row["kinds"][index]
+    if distinct_sources(row, CLASS_OTHER) > STREAM_SOURCES:
+        return floor
+    return STREAM_BULK_FLOOR if int(kind["bytes"]) >= BULK_BYTES * int(kind["packets"]) else STREAM_FLOOR
 
 
 def _udp_floor(view: View, row: np.void) -> int:

@@ -29,6 +29,16 @@ TITLES = {
     Vector.HTTP_FLOOD: "HTTP flood",
     Vector.UDP_FLOOD: "UDP flood",
     Vector.ICMP_FLOOD: "ICMP flood",
+    Vector.SYN_ACK_FLOOD: "SYN-ACK flood",
+    Vector.ACK_FLOOD: "ACK flood",
+    Vector.RST_FLOOD: "RST flood",
+    Vector.FIN_FLOOD: "FIN flood",
+    Vector.TCP_FLAG_FLOOD: "TCP flag flood",
+    Vector.TCP_REFLECTION: "TCP reflection",
+    Vector.IP_PROTOCOL_FLOOD: "IP protocol flood",
+    Vector.TLS_FLOOD: "TLS handshake flood",
+    Vector.QUIC_FLOOD: "QUIC flood",
+    Vector.DNS_QUERY_FLOOD: "DNS query flood",
 }
 CROWDS = {Vector.SYN_FLOOD: "crowd of new connections", Vector.HTTP_FLOOD: "crowd of HTTP clients"}
 SPELLINGS = {

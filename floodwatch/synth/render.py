@@ -61,7 +61,7 @@ class Renderer:
         out = packets["out"][:, None]
         frames[:, 0:12] = np.where(out, np.roll(frames[:, 0:12], 6, axis=1), frames[:, 0:12])
         _stamp_network(frames, template, packets)
-        if template.protocol != "fragment":
+        if template.protocol != "bare":
             self._stamp_transport(frames, template, packets)
         return frames
 

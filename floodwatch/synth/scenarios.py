@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from floodwatch.synth import adversaries, attacks, calm, story
+from floodwatch.synth import adversaries, attacks, calm, sessions, story, strays
 from floodwatch.synth.stage import Scenario
 
 SCENARIOS: dict[str, Scenario] = {
@@ -28,6 +28,21 @@ SCENARIOS: dict[str, Scenario] = {
         attacks.ntp_amplification,
         attacks.ssdp_amplification,
         attacks.memcached_amplification,
+        sessions.tls_crowd,
+        strays.ack_flood,
+        strays.psh_ack_flood,
+        strays.rst_flood,
+        strays.fin_flood,
+        strays.syn_ack_flood,
+        strays.tcp_flag_flood,
+        strays.tcp_reflection,
+        strays.fragment_flood,
+        strays.gre_flood,
+        strays.udp_one_port,
+        sessions.dns_query_flood,
+        sessions.connection_flood,
+        sessions.tls_flood,
+        sessions.quic_flood,
         adversaries.framed_clients,
         adversaries.framed_gateway,
         adversaries.framed_networks,

@@ -31,6 +31,8 @@ class Head(IntEnum):
     SYN_ACK6 = 11
     TCP_PADDED = 12
     """A received segment without payload: 54 bytes padded to 60."""
+    GRE = 13
+    """Generic routing encapsulation (RFC 2784): the outer IP header only; the payload brings its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,8 @@ def _template(head: Head) -> Template:
         packet, protocol = lower / s.UDP(), "udp"
     elif head in (Head.ICMP_REQUEST, Head.ICMP_REPLY):
         packet, protocol = lower / s.ICMP(type=8 if head is Head.ICMP_REQUEST else 0), "icmp"
-    elif head is Head.FRAGMENT:
-        lower.proto, packet, protocol = 17, lower, "fragment"
+    elif head in (Head.FRAGMENT, Head.GRE):
+        lower.proto, packet, protocol = 17 if head is Head.FRAGMENT else 47, lower, "bare"
     else:
         packet = lower / s.TCP(options=_OPTIONS.get(head, []))
     body = bytes(packet)
@@ -105,6 +107,43 @@ def dns_answer(name: str, address: str) -> bytes:
     s = _scapy()
     record = s.DNSRR(rrname=name, type="A", ttl=300, rdata=address)
     return bytes(s.DNS(id=0, qr=1, aa=1, rd=1, qd=s.DNSQR(qname=name, qtype="A"), an=record))
+
+
+def dns_failure(name: str) -> bytes:
+    """The answer that there is no such name, id 0."""
+    s = _scapy()
+    return bytes(s.DNS(id=0, qr=1, aa=1, rd=1, rcode=3, qd=s.DNSQR(qname=name, qtype="A")))
+
+
+def gre_keepalive() -> bytes:
+    """A GRE header for IPv4, and the 40 bytes of an empty TCP packet inside."""
+    s = _scapy()
+    inner = s.IP(src="10.9.8.7", dst="10.7.8.9") / s.TCP(sport=4000, dport=80, flags="A")
+    return b"\0\0\x08\0" + bytes(inner)
+
+
+def tls_client_hello(host: str) -> bytes:
+    """A ClientHello of TLS 1.2 with one extension, the server's name (RFC 8446, 4.1.2; RFC 6066, 3)."""
+    name = host.encode()
+    entry = b"\0" + len(name).to_bytes(2, "big") + name
+    names = len(entry).to_bytes(2, "big") + entry
+    extensions = b"\0\0" + len(names).to_bytes(2, "big") + names
+    ciphers = bytes.fromhex("130113021303c02bc02fc02cc030")
+    body = b"\x03\x03" + bytes(range(32)) + b"\0" + len(ciphers).to_bytes(2, "big") + ciphers + b"\x01\0"
+    body += len(extensions).to_bytes(2, "big") + extensions
+    hello = b"\x01" + len(body).to_bytes(3, "big") + body
+    return b"\x16\x03\x01" + len(hello).to_bytes(2, "big") + hello
+
+
+def tls_record(kind: int, size: int) -> bytes:
+    """A TLS record of ``size`` bytes that nobody can read: 22 handshake, 23 application data."""
+    return bytes((kind, 3, 3)) + size.to_bytes(2, "big") + bytes((7 * i + 3) & 0xFF for i in range(size))
+
+
+def quic_initial(identity: int) -> bytes:
+    """A client's first QUIC packet (RFC 9000, 17.2.2): version 1, its own connection id, 1,200 bytes."""
+    head = b"\xc3\0\0\0\1\x08" + identity.to_bytes(8, "big") + b"\0\0\x44\x9e"
+    return head + bytes((identity + 11 * i) & 0xFF for i in range(1200 - len(head)))
 
 
 def dns_any_answer(name: str, size: int) -> bytes:

@@ -24,7 +24,7 @@ static double now(void)
 
 static struct fw_decoder decoder;
 static struct fw_packet packets[BATCH];
-static struct fw_http http[BATCH];
+static struct fw_message http[BATCH];
 
 /* Count one mapped window; returns the code at its end, with *pos behind the last whole record. */
 static int count(struct fw_engine *e, struct fw_batch *b, const uint8_t *data, size_t size, size_t *pos,
@@ -43,7 +43,7 @@ static int count(struct fw_engine *e, struct fw_batch *b, const uint8_t *data, s
 int main(int argc, char **argv)
 {
     struct fw_key key = {0x0706050403020100ULL, 0x0f0e0d0c0b0a0908ULL};
-    struct fw_batch b = {.capacity = BATCH, .packets = packets, .http = http};
+    struct fw_batch b = {.capacity = BATCH, .packets = packets, .messages = http};
     struct fw_engine *e = calloc(1, sizeof *e);
     struct stat st;
     int fd = argc > 1 ? open(argv[1], O_RDONLY) : -1, rc = FW_NEED_MORE;

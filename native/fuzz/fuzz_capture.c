@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct fw_decoder decoder;
 static struct fw_packet packets[BATCH];
-static struct fw_http http[BATCH];
+static struct fw_message http[BATCH];
 
 /* An engine of zeros whose untouched pages cost nothing to clear. */
 static struct fw_engine *fresh_engine(void)
@@ -42,11 +42,11 @@ static int is_capture(const uint8_t *p, size_t size)
 
 static void check_batch(const struct fw_batch *b, const uint8_t *block, size_t size)
 {
-    CHECK(b->count <= b->capacity && b->http_count <= b->count);
+    CHECK(b->count <= b->capacity && b->message_count <= b->count);
     for (uint32_t i = 0; i < b->count; i++)
-        CHECK(b->packets[i].http <= b->http_count && b->packets[i].kind < FW_KINDS);
-    for (uint32_t i = 0; i < b->http_count; i++)
-        CHECK(!b->http[i].path || (b->http[i].path >= block && b->http[i].path + b->http[i].path_len <= block + size));
+        CHECK(b->packets[i].message <= b->message_count && b->packets[i].kind < FW_KINDS);
+    for (uint32_t i = 0; i < b->message_count; i++)
+        CHECK(!b->messages[i].path || (b->messages[i].path >= block && b->messages[i].path + b->messages[i].path_len <= block + size));
 }
 
 /* Decode one block of its own allocation; returns the code of its end and how much of it was used in *used. */
@@ -81,7 +81,7 @@ static void check_engine(const struct fw_engine *e)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct fw_key key = {1, 2};
-    struct fw_batch b = {.capacity = BATCH, .packets = packets, .http = http};
+    struct fw_batch b = {.capacity = BATCH, .packets = packets, .messages = http};
     struct fw_engine *e = fresh_engine();
     size_t step = 1 << 20;
     if (!is_capture(data, size) && size >= 3) {

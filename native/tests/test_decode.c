@@ -12,7 +12,7 @@ static uint8_t capture[24 + RECORDS * 200];
 static size_t capture_size;
 static struct fw_decoder decoder, first;
 static struct fw_packet packets[CAPACITY];
-static struct fw_http http[CAPACITY];
+static struct fw_message http[CAPACITY];
 
 static void record(uint32_t i)
 {
@@ -60,7 +60,7 @@ static void make_capture(void)
 /* Hand over blocks of `step` bytes (more where a record needs it), each flush against the guard page. */
 static void run(struct fw_engine *e, size_t step)
 {
-    struct fw_batch b = {.capacity = CAPACITY, .packets = packets, .http = http};
+    struct fw_batch b = {.capacity = CAPACITY, .packets = packets, .messages = http};
     size_t at = 0, length = step;
     fw_engine_init(e);
     fw_decoder_init(&decoder, &KEY);

@@ -71,8 +71,19 @@ static void test_refused_and_followed(void)
     CHECK_EQUAL(up(FW_ACK, 42, 1, 1), FW_FLOW_FOLLOWED); /* the SYN-ACK was not captured */
     CHECK_EQUAL(up(FW_ACK, 42, 1, 1), FW_FLOW_NOTHING);
     fw_flow_clear(&flows);
-    CHECK_EQUAL(down(FW_SYNACK, 10, 21), FW_FLOW_SYNACK); /* the SYN was not captured */
+    CHECK_EQUAL(down(FW_SYNACK, 10, 21), FW_FLOW_UNASKED); /* the SYN was not captured */
     CHECK_EQUAL(up(FW_ACK, 21, 11, 1), FW_FLOW_FINISHED);
+}
+
+static void test_strangers(void)
+{
+    fw_flow_clear(&flows);
+    CHECK_EQUAL(up(FW_ACK, 5, 6, 0), FW_FLOW_STRANGER);
+    CHECK_EQUAL(up(FW_ACK, 5, 6, 0), FW_FLOW_ALONE_STILL);
+    CHECK_EQUAL(down(FW_RST, 6, 0), FW_FLOW_NOTHING); /* a refusal is no conversation */
+    CHECK_EQUAL(up(FW_ACK, 5, 6, 0), FW_FLOW_ALONE_STILL);
+    CHECK_EQUAL(down(FW_DATA, 6, 5), FW_FLOW_NOTHING);
+    CHECK_EQUAL(up(FW_DATA, 5, 6, 0), FW_FLOW_NOTHING); /* open since before the capture */
 }
 
 /* `count` SYNs over 20 epochs, from `tuples` flows (0: all different), each with its own ISN. */
@@ -108,6 +119,7 @@ int main(void)
     test_finished();
     test_copies();
     test_refused_and_followed();
+    test_strangers();
     test_sample();
     return finish("flow");
 }

@@ -2,9 +2,9 @@
 #include "check.h"
 #include "make.h"
 
-#include "../fw_http.h"
+#include "../fw_message.h"
 
-static struct fw_http h;
+static struct fw_message h;
 
 static int parse(const char *text)
 {
@@ -38,10 +38,10 @@ static void test_requests(void)
     request("CONNECT example.org:443 HTTP/1.1\r\n", "example.org:443", 0, 0, 0);
     request("GET /cut", "/cut", 0, 0, 1);
     request("GET ", "", 0, 0, 1);
-    CHECK_EQUAL(parse("GETTING started"), FW_HTTP_NONE);
-    CHECK_EQUAL(parse("GET started"), FW_HTTP_NONE);
-    CHECK_EQUAL(parse("get / HTTP/1.1"), FW_HTTP_NONE);
-    CHECK_EQUAL(parse(""), FW_HTTP_NONE);
+    CHECK_EQUAL(parse("GETTING started"), FW_SAID_NOTHING);
+    CHECK_EQUAL(parse("GET started"), FW_SAID_NOTHING);
+    CHECK_EQUAL(parse("get / HTTP/1.1"), FW_SAID_NOTHING);
+    CHECK_EQUAL(parse(""), FW_SAID_NOTHING);
 }
 
 static void test_hash(void)
@@ -66,9 +66,9 @@ static void test_responses(void)
     CHECK_EQUAL(h.status, 503);
     CHECK_EQUAL(parse("HTTP/1.0 200"), FW_HTTP_RESPONSE);
     CHECK_EQUAL(h.status, 200);
-    CHECK_EQUAL(parse("HTTP/1.1 20"), FW_HTTP_NONE);
-    CHECK_EQUAL(parse("HTTP/1.1 2x0 OK"), FW_HTTP_NONE);
-    CHECK_EQUAL(parse("HTTP/1.1-200 OK"), FW_HTTP_NONE);
+    CHECK_EQUAL(parse("HTTP/1.1 20"), FW_SAID_NOTHING);
+    CHECK_EQUAL(parse("HTTP/1.1 2x0 OK"), FW_SAID_NOTHING);
+    CHECK_EQUAL(parse("HTTP/1.1-200 OK"), FW_SAID_NOTHING);
 }
 
 static void test_prefixes_and_damage(void)

@@ -95,7 +95,7 @@ int main(void)
     fw_decoder_init(&decoder, &key);
     for (unsigned i = 0; i < AHEAD; i++) {
         batches[i] = (struct fw_batch){.capacity = CAPACITY, .packets = calloc(CAPACITY, sizeof(struct fw_packet)),
-                                       .http = calloc(CAPACITY, sizeof(struct fw_http))};
+                                       .messages = calloc(CAPACITY, sizeof(struct fw_message))};
         push(&empty, &batches[i]);
     }
     if (pthread_create(&reader, NULL, read_capture, NULL) != 0)
@@ -109,7 +109,7 @@ int main(void)
     CHECK_EQUAL(seen, RECORDS);
     for (unsigned i = 0; i < AHEAD; i++) {
         free(batches[i].packets);
-        free(batches[i].http);
+        free(batches[i].messages);
     }
     free(engine);
     free(capture);

@@ -1,0 +1,41 @@
+"""HTTP: machines that ask, among people who do."""
+
+from __future__ import annotations
+
+from ..model import Action, Evidence, Origin
+from .family import Facts, Family, share
+
+
+def _origin(facts: Facts, count: float, distinct: float) -> Origin:
+    proven = facts.get("asked", 0) and facts["proven_requests"] >= 0.5 * facts["asked"]
+    return "real" if proven else "unknown"
+
+
+def _evidence(facts: Facts) -> list[Evidence]:
+    requests = facts["requests"]
+    out: list[Evidence] = []
+    if "machine_requests" in facts:
+        says = "of the requests come from sources that repeat few paths at a machine's pace"
+        out.append(share("machine_share", facts["machine_requests"], requests, 0.0, says))
+        if facts["asked"] > 0:
+            says = "of those come from sources that finished a handshake"
+            out.append(share("proven_share", facts["proven_requests"], facts["asked"], 1.0, says))
+    if requests > 0:
+        says = "of the requests fetch the parts of pages, as browsers do"
+        out.append(share("asset_share", facts["assets"], requests, 0.5, says))
+    if facts.get("attempts", 0) > 0:
+        says = "of the new connections finished their handshake"
+        out.append(share("handshake_completion", facts["finished"], facts["attempts"], 0.97, says))
+    return out
+
+
+def _action(origin: Origin, known_path: bool) -> tuple[Action, str]:
+    if origin == "real":
+        return "drop_sources", (
+            "the sources finished their handshakes: their addresses are real and may be blocked"
+        )
+    where = "the path" if known_path else "the service"
+    return "cap_unknown", f"no source is proven real: cap {where} for unknown clients, keep the known ones"
+
+
+HTTP = Family(_evidence, _action, floor=200.0, origin=_origin)

@@ -1,0 +1,55 @@
+/* What an application said in one packet: the first line of HTTP/1, the header of a DNS message, the start of a
+ * TLS or QUIC handshake. No reassembly and no state: results point into the caller's payload. */
+#ifndef FW_MESSAGE_H
+#define FW_MESSAGE_H
+
+#include "fw_hash.h"
+
+#define FW_PATH_MAX 128u /* bytes of a path that are looked at */
+
+enum fw_said {
+    FW_SAID_NOTHING = 0,
+    FW_HTTP_REQUEST,
+    FW_HTTP_RESPONSE,
+    FW_DNS_QUERY,
+    FW_DNS_ANSWER,
+    FW_TLS_HELLO,   /* a ClientHello */
+    FW_TLS_RECORD,  /* application data, or the end of a handshake: the client went on */
+    FW_QUIC_INITIAL /* long header, version known, type Initial */
+};
+
+struct fw_message {
+    const uint8_t *path; /* request target without scheme, host and query; or the zone of a DNS name, as labels */
+    uint64_t path_hash;  /* keyed hash of the path; of the whole name for DNS; 0 for others */
+    uint64_t zone_hash;  /* DNS: keyed hash of the name without its first label */
+    uint16_t path_len;   /* at most FW_PATH_MAX */
+    uint16_t status;     /* HTTP status; DNS response code */
+    uint8_t what;        /* enum fw_said */
+    uint8_t posts;       /* the method carries a body (POST, PUT, PATCH) */
+    uint8_t asset;       /* the path ends like a static file that a page pulls in */
+    uint8_t partial;     /* the capture ends inside the target */
+};
+
+/* Each looks at payload[0..size) and returns out->what; FW_SAID_NOTHING when it is none of theirs. They never fail. */
+int fw_http_parse(const struct fw_key *key, const uint8_t *payload, uint32_t size, struct fw_message *out);
+/* RFC 1035: a message with one question, standard opcode, whose name is whole and plain. */
+int fw_dns_parse(const struct fw_key *key, const uint8_t *payload, uint32_t size, struct fw_message *out);
+/* RFC 8446, 5.1: the header of a record at the start of the payload. */
+int fw_tls_parse(const uint8_t *payload, uint32_t size, struct fw_message *out);
+/* RFC 9000, 17.2.2 and RFC 9369: an Initial packet of version 1 or 2. */
+int fw_quic_parse(const uint8_t *payload, uint32_t size, struct fw_message *out);
+
+/* Cheap tests before the parsers: can these bytes begin HTTP/1, or a TLS record? (size >= 8) */
+static inline int fw_http_likely(const uint8_t *p)
+{
+    switch (p[0]) {
+    case 'G': case 'P': case 'H': case 'D': case 'O': case 'C': case 'T':
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+static inline int fw_tls_likely(const uint8_t *p) { return p[0] >= 20 && p[0] <= 23 && p[1] == 3; }
+
+#endif
