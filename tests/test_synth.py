@@ -25,10 +25,9 @@ from floodwatch.synth.truth import peak
 PCAPS = Path(__file__).resolve().parent.parent / "pcaps"
 SMALL = {"pps": 400.0, "duration": 2.0}
 RATES = {"launch_day": 300.0, "clean": 12.0, "crowd": 40.0, "one_client_loop": 133.0}
-FLOODS = tuple(name for name in synth.SCENARIOS if name not in (
-    "launch_day", "clean", "crowd", "port_scan", "busy_dns", "bulk_download", "office_nat", "one_client_loop",
-))  # fmt: skip
-QUIET = ("clean", "port_scan", "busy_dns", "bulk_download", "office_nat", "one_client_loop")
+QUIET = ("clean", "port_scan", "busy_dns", "bulk_download", "office_nat", "one_client_loop", "tls_crowd")
+FLOODS = tuple(name for name in synth.SCENARIOS if name not in ("launch_day", "crowd", *QUIET))
+STRAYS = ("ack_flood", "rst_flood", "fin_flood", "syn_ack_flood", "tcp_flag_flood", "tcp_reflection")
 REFLECTOR_PORT = {"dns": 53, "ntp": 123, "ssdp": 1900, "memcached": 11211}
 
 
@@ -88,8 +87,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return make
 
 
-def flood_packets(flood: dict[str, Any], packets: list[Seen]) -> list[Seen]:
-    """The packets of one flood, chosen by what the wire shows (and by address where sources are real)."""
+def flood_packets(flood: dict[str, Any], packets: list[Seen], clients: list[str]) -> list[Seen]:
+    """The packets of one flood, chosen by what the wire shows (and by address where that tells them)."""
     to_victim = [p for p in packets if p.dst == flood["victim_ip"]]
     vector = flood["vector"]
     if flood["sources"]:
@@ -98,6 +97,13 @@ def flood_packets(flood: dict[str, Any], packets: list[Seen]) -> list[Seen]:
         return [p for p in to_victim if p.is_syn and p.tcp.win == 512]
     if vector == "icmp_flood":
         return [p for p in to_victim if p.ip.p == 1]
+    if vector == "ip_protocol_flood":
+        return [p for p in to_victim if p.ip.p == 47]
+    if vector == "dns_query_flood":
+        return [p for p in to_victim if b"\x04shop\x07example" in bytes(p.ip.data)]
+    people = set(clients)
+    if vector in STRAYS:
+        return [p for p in to_victim if p.src not in people and p.ip.p == 6]
     port = REFLECTOR_PORT.get(vector.removesuffix("_amplification"))
     udp = [p for p in to_victim if p.ip.p == 17]
     if port is None:
@@ -134,7 +140,7 @@ def test_truth_of_a_flood_agrees_with_dpkt(name: str, made: Any) -> None:
     truth, packets, _ = made(name)
     assert truth["packets"] == len(packets)
     (flood,) = truth["floods"]
-    mine = flood_packets(flood, packets)
+    mine = flood_packets(flood, packets, truth["clients"])
     assert len(mine) == flood["packets"]
     assert (mine[0].t, mine[-1].t) == (flood["first_ns"], flood["last_ns"])
     assert len({p.src for p in mine}) == flood["source_count"]
@@ -144,14 +150,18 @@ def test_truth_of_a_flood_agrees_with_dpkt(name: str, made: Any) -> None:
         start = f"GET {flood['path']} HTTP/1.1".encode()
         counted = [p for p in mine if p.tcp.data.startswith(start)]
         assert len(counted) == flood["requests"] == sum(p.tcp.flags & 8 != 0 for p in mine)
+    elif flood["vector"] == "connection_flood":
+        counted = [p for p in mine if p.is_syn]
+    elif flood["vector"] == "tls_flood":
+        counted = [p for p in mine if p.tcp.data.startswith(b"\x16\x03\x01")]
     assert peak(np.array([p.t for p in counted])) == flood["peak_per_second"]
 
 
-@pytest.mark.parametrize("name", [n for n in FLOODS if "syn" in n or n == "pulse"])
+@pytest.mark.parametrize("name", [n for n in FLOODS if n.startswith("syn_flood") or n == "pulse"])
 def test_forged_syns_are_never_followed_by_an_ack(name: str, made: Any) -> None:
     truth, packets, _ = made(name)
     (flood,) = truth["floods"]
-    sources = {p.src for p in flood_packets(flood, packets)}
+    sources = {p.src for p in flood_packets(flood, packets, truth["clients"])}
     assert not [p for p in packets if p.src in sources and p.tcp and p.tcp.flags & 0x10 and not p.is_syn]
 
 

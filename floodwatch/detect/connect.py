@@ -24,19 +24,20 @@ SMALL = 150
 def detect_connections(view: View) -> Iterator[Finding]:
     """Judge the connections that were finished in the last second by what followed on them."""
     row = view.row
-    if row is None or view.one_way:
+    if row is None:
         return
-    finished, data = int(row["finished"]), _lately(view, "kinds", DATA)
-    made = sum(int(r["finished"]) for r in view.recent())
-    if finished < FLOOR // 2 or data >= UNUSED * made:
+    name = "followed" if view.one_way else "finished"  # one way an ACK is a hint: it can be forged blindly
+    made, data = int(row[name]), _lately(view, "kinds", DATA)
+    if made < FLOOR // 2 or data >= UNUSED * _lately(view, name):
         return
     facts = {
-        "attempts": float(max(int(row["syn_flows"]), finished)),
-        "finished": float(finished),
+        "attempts": float(max(int(row["syn_flows"]), made)),
+        "made": float(made),
+        "finished": float(row["finished"]),
         "data": float(row["kinds"]["packets"][DATA]),
         "again": float(row["syn_again"]),
     }
-    yield _finding(view, row, Vector.CONNECTION_FLOOD, finished, facts)
+    yield _finding(view, row, Vector.CONNECTION_FLOOD, made, facts)
 
 
 def detect_tls(view: View) -> Iterator[Finding]:

@@ -52,14 +52,16 @@ class HttpDetector:
         if requests < FLOOR // 2:
             yield from _crowd(view, row, requests, int(row["finished"]), 0)
             return
-        found = self._machines(view, row, summary)
+        hammered = _hammered(view, row)
+        found = self._machines(view, row, summary, _winner(row) if hammered else None)
+        alone = len(found.rows) == 1
+        if hammered and not alone:
+            yield _flood(view, row, found, requests, over=True)
+            return
         flood = min(found.requests, requests)
-        floor = FLOOR_ALONE if len(found.rows) == 1 else FLOOR
+        floor = FLOOR_ALONE if alone else FLOOR
         if flood >= floor / 2:
             yield _flood(view, row, found, flood, over=flood >= floor)
-        elif _hammered(view, row):
-            yield _flood(view, row, found, requests, over=requests >= FLOOR)
-            return
         yield from _crowd(view, row, requests - flood, 0 if flood else int(row["finished"]), flood)
 
     def close_epoch(self, summary: Summary) -> None:
@@ -73,13 +75,13 @@ class HttpDetector:
             self._second.clear()
         self._now = None
 
-    def _machines(self, view: View, row: np.void, summary: Summary) -> Machines:
+    def _machines(self, view: View, row: np.void, summary: Summary, only: int | None) -> Machines:
         if self._now is None:
             self._now = asking(summary.heavy())
         reference = int(row["reference"])
         before = self._second[0] if self._second else None
         newest = self._second[-1] if self._second else None
-        return machines(reference, self._now, newest, before, self._earlier, len(self._second) + 1)
+        return machines(reference, self._now, newest, before, self._earlier, len(self._second) + 1, only)
 
 
 def _hammered(view: View, row: np.void) -> bool:
@@ -97,6 +99,11 @@ def _hammered(view: View, row: np.void) -> bool:
         and grown
         and pace >= LOUD
     )
+
+
+def _winner(row: np.void) -> int:
+    """Keyed hash of the path that nearly everybody asks for."""
+    return int(row["paths"][int(row["paths"]["vote"].argmax())]["hash"])
 
 
 def _paths(row: np.void, requests: int) -> list[tuple[str, int]]:

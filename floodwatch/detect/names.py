@@ -21,8 +21,8 @@ FLOOR = 250
 FLOOR_FEW = 1_250
 """... and 5,000 from one or two askers: a busy resolver, or a test."""
 FEW = 2
-OWN_NAMES = 0.5
-"""Distinct names per query from which the labels are random, and nobody's cache can help ..."""
+OWN_NAMES = 0.4
+"""Distinct names per query (every frame may be captured twice) from which the labels are random ..."""
 ONE_ZONE = 0.3
 """... if this share at least (a lower bound) is about one zone ..."""
 GROWN = 3.0

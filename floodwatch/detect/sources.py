@@ -18,6 +18,8 @@ VERY_FAST = 40.0
 BARE = 0.03
 HABIT = 8
 """Requests in the window from which a habit shows, at any rate."""
+DEVOTED = 3
+"""Requests that show it where one path is flooded, if all are for that path and nothing else."""
 SAME = 0.8
 """Share of requests for the same path as the one before."""
 
@@ -37,6 +39,7 @@ def machines(
     before: NDArray[np.void] | None,
     earlier: NDArray[np.void] | None,
     epochs: int,
+    only: int | None,
 ) -> Machines:
     """Pick the machines among one victim's sources.
 
@@ -47,6 +50,7 @@ def machines(
         before: the same about a second ago, ``epochs`` epochs before the end of this one.
         earlier: the table at the end of the previous window.
         epochs: length of the stretch over which a rate is taken, in epochs.
+        only: keyed hash of the one path that is flooded, where there is one.
     """
     rows = now[now["victim"] == victim]
     if not len(rows):
@@ -56,6 +60,9 @@ def machines(
     second = (total - _requests_in(before, rows)) * (4.0 / epochs)
     habit = _add_earlier(rows, earlier)
     chosen = _behaves_like_machine(habit, second)
+    if only is not None:
+        bit = np.uint64(1) << np.uint64(only >> 58)
+        chosen |= (habit["requests"] >= DEVOTED) & (habit["paths"] == bit) & (habit["assets"] == 0)
     return Machines(habit[chosen], int(last[chosen].sum()))
 
 

@@ -55,9 +55,10 @@ def _connection_evidence(facts: Facts) -> list[Evidence]:
     out: list[Evidence] = []
     if facts.get("attempts", 0) > 0:
         says = "of the new connections finished their handshake"
-        out.append(share("handshake_completion", facts["finished"], facts["attempts"], 0.97, says))
+        made = facts.get("made", facts["finished"])
+        out.append(share("handshake_completion", made, facts["attempts"], 0.97, says))
     if "data" in facts:
-        value = facts["data"] / max(facts["finished"], 1)
+        value = facts["data"] / max(facts["made"], 1)
         says = f"the clients sent {value:.2f} packets of data for each connection that they opened"
         out.append(Evidence(name="data_per_connection", value=round(value, 3), usual=2.0, says=says))
     return out

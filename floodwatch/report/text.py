@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
-from floodwatch.model import Action, Event, Input, Origin, Report, Severity, Sources, Vector, Victim
+from floodwatch.model import Event, Input, Report, Sources, Vector, Victim
+from floodwatch.report import words
 from floodwatch.report.escape import clip, flow, printable
 
 MIN_WIDTH = 40
@@ -22,54 +23,6 @@ PATH_WIDTH = 120
 EVIDENCE_LINES = 2
 BARS_UNICODE = "▁▂▃▄▅▆▇█"
 BARS_ASCII = ".:-=#"
-
-COLORS: dict[Severity, str] = {"low": "36", "medium": "33", "high": "31", "critical": "1;31"}
-TITLES = {
-    Vector.SYN_FLOOD: "SYN flood",
-    Vector.HTTP_FLOOD: "HTTP flood",
-    Vector.UDP_FLOOD: "UDP flood",
-    Vector.ICMP_FLOOD: "ICMP flood",
-    Vector.SYN_ACK_FLOOD: "SYN-ACK flood",
-    Vector.ACK_FLOOD: "ACK flood",
-    Vector.RST_FLOOD: "RST flood",
-    Vector.FIN_FLOOD: "FIN flood",
-    Vector.TCP_FLAG_FLOOD: "TCP flag flood",
-    Vector.TCP_REFLECTION: "TCP reflection",
-    Vector.IP_PROTOCOL_FLOOD: "IP protocol flood",
-    Vector.TLS_FLOOD: "TLS handshake flood",
-    Vector.QUIC_FLOOD: "QUIC flood",
-    Vector.DNS_QUERY_FLOOD: "DNS query flood",
-}
-CROWDS = {Vector.SYN_FLOOD: "crowd of new connections", Vector.HTTP_FLOOD: "crowd of HTTP clients"}
-SPELLINGS = {
-    "bacnet": "BACnet", "coap": "CoAP", "fivem": "FiveM", "jenkins": "Jenkins", "memcached": "memcached",
-    "natpmp": "NAT-PMP", "netbios": "NetBIOS", "openvpn": "OpenVPN", "plex": "Plex", "portmap": "portmap",
-    "quake": "Quake", "steam": "Steam", "teamspeak": "TeamSpeak", "ubiquiti": "Ubiquiti",
-    "unknown": "unknown",
-}  # fmt: skip
-"""Protocols that are not written in capitals."""
-TITLE_ENDS: dict[Origin, str] = {"forged": ", forged sources", "mixed": ", partly forged sources"}
-ORIGINS: dict[Origin, str] = {
-    "forged": "forged",
-    "real": "proven real by finished handshakes",
-    "reflected": "reflectors that answer forged requests",
-    "mixed": "some proven real, some forged",
-    "unknown": "not proven real",
-}
-ONE_WAY = "one direction only was captured: sources cannot be proven real"
-PATTERNS = {"pulse": "in pulses", "carpet": "across a whole prefix", "ramp": "rising slowly"}
-ADVICE: dict[Action, str] = {
-    "none": "nothing to do",
-    "observe": "keep watching, do not block yet",
-    "scale_out": "add capacity, do not block",
-    "syn_cookies": "let SYN cookies protect the victim (Linux has them on by default)",
-    "limit_victim": "limit the rate towards the victim",
-    "drop_signature": "drop the packets that carry the flood's signature",
-    "drop_reflector_port": "drop what comes from the reflectors' port",
-    "limit_per_source": "limit the rate of each source",
-    "drop_sources": "block the listed sources",
-    "cap_unknown": "cap the rate of clients that were not known before",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +90,10 @@ def _input(item: Input, view: _View) -> list[str]:
         lines += flow(decoded, view.width, rest="  ", gap="   ")
     if item.error:
         where = "" if item.error.offset is None else f" at byte {item.error.offset:,}"
-        words = view.safe(f"error{where}: {item.error.message} ({item.error.code})").split(" ")
-        lines += flow(words, view.width, rest="  ")
+        fault = view.safe(f"error{where}: {item.error.message} ({item.error.code})").split(" ")
+        lines += flow(fault, view.width, rest="  ")
     if item.one_way:
-        lines += flow(ONE_WAY.split(" "), view.width, rest="  ")
+        lines += flow(words.ONE_WAY.split(" "), view.width, rest="  ")
     return lines
 
 
@@ -176,23 +129,20 @@ def _headline(number: int, title: str, event: Event, view: _View) -> list[str]:
         lines, last = [*lines, last], ""
     if view.color:
         padding = " " * (8 - len(severity))
-        painted = f"\x1b[{COLORS[event.severity]}m{severity}\x1b[0m{padding}"
+        painted = f"\x1b[{words.COLORS[event.severity]}m{severity}\x1b[0m{padding}"
         return [*lines, last + " " * (view.width - len(last) - len(right)) + painted + right[8:]]
     return [*lines, last + right.rjust(view.width - len(last))]
 
 
 def _flood_title(event: Event) -> str:
-    if event.vector.endswith("_amplification"):
-        protocol = event.vector.removesuffix("_amplification")
-        title = f"{SPELLINGS.get(protocol, protocol.upper())} amplification (reflection)"
-    else:
-        title = TITLES.get(event.vector) or event.vector.replace("_", " ").capitalize()
-        title += TITLE_ENDS.get(event.sources.origin, "")
-    return title + (", inside a crowd" if event.verdict == "mixed" else "")
+    text = words.title(event.vector)
+    if not event.vector.endswith("_amplification"):
+        text += words.TITLE_ENDS.get(event.sources.origin, "")
+    return text + (", inside a crowd" if event.verdict == "mixed" else "")
 
 
 def _crowd_title(event: Event) -> str:
-    return CROWDS.get(event.vector, "crowd") + ", not an attack"
+    return words.CROWDS.get(event.vector, "crowd") + ", not an attack"
 
 
 def _event(event: Event, day: str, view: _View) -> list[str]:
@@ -204,7 +154,7 @@ def _event(event: Event, day: str, view: _View) -> list[str]:
     for index, fact in enumerate(event.evidence[:EVIDENCE_LINES]):
         lines += view.prose("because" if index == 0 else "", fact.says)
     why = event.action.why.rstrip(". ")
-    advice = ADVICE[event.action.recommended]
+    advice = words.ADVICE[event.action.recommended]
     text = f"{why}. {advice[0].upper()}{advice[1:]}." if why else f"{advice}."
     if event.action.taken != "none":
         text += f" In force: {event.action.taken.replace('_', ' ')}."
@@ -229,7 +179,7 @@ def _rate(event: Event, view: _View) -> list[str]:
     if rate.baseline is not None:
         text += f", usual {_compact(rate.baseline)}"
         text += f" (x{_compact(rate.peak / rate.baseline)})" if rate.baseline > 0 else ""
-    return [text, *(PATTERNS[word] for word in event.pattern if word in PATTERNS),
+    return [text, *(words.PATTERNS[word] for word in event.pattern if word in words.PATTERNS),
             *_sparkline(event.timeline, BARS_UNICODE if view.unicode else BARS_ASCII)]  # fmt: skip
 
 
@@ -250,7 +200,7 @@ def _sources(sources: Sources, view: _View) -> list[str]:
     around = f"about {_compact(count.est)} (+-{_percent(error / max(count.est, 1))})"
     if count.lo == count.est < count.hi:  # counted one by one, so there may be more
         around = f"{_compact(count.est)} named"
-    phrases = [around if error else f"{count.est:,}", ORIGINS[sources.origin]]
+    phrases = [around if error else f"{count.est:,}", words.ORIGINS[sources.origin]]
     if sources.forged_share is not None:
         phrases.append(f"{_percent(sources.forged_share.est)} of the flood forged")
     if sources.top:

@@ -52,7 +52,7 @@ def connection_flood(trace: Trace, params: Params) -> None:
     flood = staged_flood(trace, params, 1500, 6, 60, 80)
     conns = _dial(trace, flood, 60)
     sent = converse(trace, conns, np.zeros(0, REQUEST))
-    _note(trace, flood, "connection_flood", "conn/s", sent, conns)
+    _note(trace, flood, "connection_flood", "conn/s", sent, conns["start"])
 
 
 def tls_flood(trace: Trace, params: Params) -> None:
@@ -60,8 +60,9 @@ def tls_flood(trace: Trace, params: Params) -> None:
     flood = staged_flood(trace, params, 1500, 6, 80, 443)
     conns = _dial(trace, flood, 80)
     hello = trace.pool.add(tls_client_hello("chat.example"))
-    sent = converse(trace, conns, _one_each(trace, conns, hello, 3000))
-    _note(trace, flood, "tls_flood", "hello/s", sent, conns)
+    hellos = _one_each(trace, conns, hello, 3000)
+    sent = converse(trace, conns, hellos)
+    _note(trace, flood, "tls_flood", "hello/s", sent, hellos["t"])
 
 
 def tls_crowd(trace: Trace, params: Params) -> None:
@@ -69,7 +70,7 @@ def tls_crowd(trace: Trace, params: Params) -> None:
     seconds = params.duration or 10.0
     background(trace, params.victim, seconds)
     rng = trace.rng
-    start = arrivals(rng, trace.at(LEAD), seconds - LEAD, params.pps or 600)
+    start = arrivals(rng, trace.at(1.0), max(seconds - 1.0, 0.1), params.pps or 600)
     clients = public4(rng, len(start))
     conns = dial(trace, start, clients, parse(params.victim)[1], 443)
     steps = [
@@ -118,6 +119,6 @@ def _one_each(trace: Trace, conns: Array, row: int, reply: int) -> Array:
     return schedule(conns, reqs)
 
 
-def _note(trace: Trace, flood: Flood, vector: str, unit: str, sent: Array, conns: Array) -> None:
-    record(trace, flood, vector, sent, origin="real", unit=unit, sources=texts(conns["client"]),
-           peak_per_second=peak(conns["start"]))  # fmt: skip
+def _note(trace: Trace, flood: Flood, vector: str, unit: str, sent: Array, at: Array) -> None:
+    record(trace, flood, vector, sent, origin="real", unit=unit, sources=texts(sent["src"]),
+           peak_per_second=peak(at))  # fmt: skip

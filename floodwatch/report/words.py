@@ -1,0 +1,50 @@
+"""The words of the report for people: titles, origins, patterns, advice."""
+
+from __future__ import annotations
+
+from floodwatch.model import Action, Origin, Severity, Vector
+
+COLORS: dict[Severity, str] = {"low": "36", "medium": "33", "high": "31", "critical": "1;31"}
+ACRONYMS = frozenset(
+    {"syn", "ack", "rst", "fin", "tcp", "udp", "icmp", "ip", "http", "api", "tls", "quic", "dns"}
+)
+"""Words of a vector's name that are written in capitals."""
+CROWDS = {Vector.SYN_FLOOD: "crowd of new connections", Vector.HTTP_FLOOD: "crowd of HTTP clients"}
+SPELLINGS = {
+    "bacnet": "BACnet", "coap": "CoAP", "fivem": "FiveM", "jenkins": "Jenkins", "memcached": "memcached",
+    "natpmp": "NAT-PMP", "netbios": "NetBIOS", "openvpn": "OpenVPN", "plex": "Plex", "portmap": "portmap",
+    "quake": "Quake", "steam": "Steam", "teamspeak": "TeamSpeak", "ubiquiti": "Ubiquiti",
+    "unknown": "unknown",
+}  # fmt: skip
+"""Protocols that are not written in capitals."""
+TITLE_ENDS: dict[Origin, str] = {"forged": ", forged sources", "mixed": ", partly forged sources"}
+ORIGINS: dict[Origin, str] = {
+    "forged": "forged",
+    "real": "proven real by finished handshakes",
+    "reflected": "reflectors that answer forged requests",
+    "mixed": "some proven real, some forged",
+    "unknown": "not proven real",
+}
+ONE_WAY = "one direction only was captured: sources cannot be proven real"
+PATTERNS = {"pulse": "in pulses", "carpet": "across a whole prefix", "ramp": "rising slowly"}
+ADVICE: dict[Action, str] = {
+    "none": "nothing to do",
+    "observe": "keep watching, do not block yet",
+    "scale_out": "add capacity, do not block",
+    "syn_cookies": "let SYN cookies protect the victim (Linux has them on by default)",
+    "limit_victim": "limit the rate towards the victim",
+    "drop_signature": "drop the packets that carry the flood's signature",
+    "drop_reflector_port": "drop what comes from the reflectors' port",
+    "limit_per_source": "limit the rate of each source",
+    "drop_sources": "block the listed sources",
+    "cap_unknown": "cap the rate of clients that were not known before",
+}
+
+
+def title(vector: Vector) -> str:
+    """The vector as people write it: ``SYN ACK flood``, ``NTP amplification (reflection)``."""
+    name, amplified, _ = vector.partition("_amplification")
+    if amplified:
+        return f"{SPELLINGS.get(name, name.upper())} amplification (reflection)"
+    text = " ".join(word.upper() if word in ACRONYMS else word for word in vector.split("_"))
+    return text[0].upper() + text[1:]
