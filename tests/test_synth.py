@@ -176,10 +176,10 @@ def test_ordinary_traffic_has_no_flood_in_its_truth(name: str, made: Any) -> Non
 def test_reflected_packets_look_like_their_protocol(made: Any) -> None:
     for name, size in (("ntp", 440), ("memcached", 1400)):
         truth, packets, _ = made(f"{name}_amplification")
-        mine = flood_packets(truth["floods"][0], packets)
+        mine = flood_packets(truth["floods"][0], packets, truth["clients"])
         assert {len(p.ip.data.data) for p in mine} == {size}
     truth, packets, _ = made("dns_amplification")
-    mine = flood_packets(truth["floods"][0], packets)
+    mine = flood_packets(truth["floods"][0], packets, truth["clients"])
     whole = [p for p in mine if not p.ip.mf and not p.ip.offset]
     answers = [dpkt.dns.DNS(p.ip.data.data) for p in whole[:20]]
     assert all(a.qr == dpkt.dns.DNS_R and a.qd[0].type == 255 and len(a.an) > 3 for a in answers)
@@ -230,7 +230,7 @@ def test_the_launch_day_tells_its_story(made: Any) -> None:
     vectors = [flood["vector"] for flood in truth["floods"]]
     assert vectors == ["ntp_amplification", "ssdp_amplification", "http_flood", "syn_flood"]
     for flood in truth["floods"]:
-        assert len(flood_packets(flood, packets)) == flood["packets"]
+        assert len(flood_packets(flood, packets, truth["clients"])) == flood["packets"]
         assert truth["crowds"][0]["first_ns"] < flood["first_ns"] < flood["last_ns"] < truth["last_ns"]
     http = truth["floods"][2]
     assert not set(http["sources"]) & set(truth["clients"])
