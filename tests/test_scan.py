@@ -236,7 +236,7 @@ REAL: dict[str, list[str]] = {
     "attack/pkt.TCP.synflood.spoofed.pcap": ["syn_flood"],
     "attack/amp.UDP.snmp.src161.pcapng": ["snmp_amplification"],
     "attack/amp.UDP.isakmp.pcap": ["isakmp_amplification"],
-    "attack/amp.TCP.reflection.SYNACK.pcap": [],
+    "attack/amp.TCP.reflection.SYNACK.pcap": ["tcp_reflection"],
     "attack/ddos.pcap": ["dns_amplification"],
     "attack/CIC-DDoS-2019-WebDDoS.pcap": [],
     "attack/denial6-6.pcap": ["icmp_flood"],
@@ -257,6 +257,7 @@ REAL: dict[str, list[str]] = {
     "benign/web.pcap": [],
     "benign/dns53.pcap": [],
     "benign/dnscrypt-v1-and-resolver-pings.pcap": [],
+    "benign/tests-datasets-06-state-long-input.pcap": [],
 }
 
 
