@@ -6,6 +6,7 @@ once, except that one thread may fill a batch while another observes a different
 """
 
 from ipaddress import IPv4Address, IPv6Address
+from mmap import mmap
 from typing import Any, Final, TypeAlias, final, overload
 
 import numpy as np
@@ -89,6 +90,34 @@ class Decoder:
     def first_ns(self) -> int | None: ...
     @property
     def last_ns(self) -> int | None: ...
+
+@final
+class Ring:
+    """The blocks of an AF_PACKET receive ring (TPACKET_V3, with PACKET_VNET_HDR), mapped and shared.
+
+    Args:
+        memory: the mapping, writable; held until ``close``.
+        block_size: bytes of one block.
+
+    Raises:
+        ValueError: the mapping is no whole number of blocks of 4,096 bytes or more.
+    """
+
+    def __new__(cls, memory: mmap, block_size: int) -> Ring: ...
+    def fill(self, decoder: Decoder, batch: Batch, shift_ns: int) -> bool:
+        """Fill the batch from at most one block; False when the kernel has none ready.
+
+        Frames that offloading merged count as the segments they carry. ``shift_ns`` is taken off the
+        kernel's time stamps. The batch points into the block, which goes back in the next call.
+        """
+
+    def close(self) -> None:
+        """Let go of the memory; ``fill`` raises ValueError afterwards."""
+
+    @property
+    def frames(self) -> int: ...
+    @property
+    def damaged(self) -> int: ...
 
 @final
 class Engine:

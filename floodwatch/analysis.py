@@ -64,6 +64,7 @@ class Analysis:
         self._path = path
         self._top = top
         self._closed = -1
+        self.newest: Summary | None = None
         self._told: dict[int, _Told] = {}
 
     @property
@@ -98,6 +99,11 @@ class Analysis:
     def events(self) -> tuple[list[Event], list[Event]]:
         """The floods and the crowds of the analysis, after ``finish``."""
         return build_events(list(self._decider.cases()), self._path, self.engine.epoch - 1, self._top)
+
+    def open_floods(self) -> int:
+        """How many floods are going on."""
+        cases = self._decider.opened()
+        return sum(case.verdict != "crowd" and self._closed - case.epoch <= HOLD for case in cases)
 
     def changes(self) -> list[Change]:
         """Events that opened, ended or lasted another minute since the last call, by onset.
@@ -149,3 +155,4 @@ class Analysis:
         self._decider.update(findings, summary.epoch, now, window_ends=summary.window_ends)
         engine.close_epoch(batch, following)
         self._closed = summary.epoch
+        self.newest = summary

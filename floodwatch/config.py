@@ -1,4 +1,4 @@
-"""Options of a scan and the progress it reports: records without logic."""
+"""Options of a scan and of a watch, and the progress they report: records without logic."""
 
 from __future__ import annotations
 
@@ -41,3 +41,56 @@ class Progress(Struct, frozen=True):
     bytes_total: int | None
     packets: int
     finished: bool
+
+
+class WatchOptions(Struct, frozen=True, kw_only=True):
+    """What a user may choose about one live watch.
+
+    Attributes:
+        filter: a BPF expression; packets that do not match are not counted. None takes all.
+        ring_mb: size of each interface's ring in MiB.
+        snaplen: bytes of each frame that are looked at.
+        promiscuous: also see frames that are not for this host.
+        duration: seconds after which to stop, or None.
+        count: packets after which to stop, or None.
+        seed: 16 bytes for the hash key, or None for a random one.
+        top: length of the ``sources.top`` lists; 0 is all.
+    """
+
+    filter: str | None = None
+    ring_mb: int = 64
+    snaplen: int = 256
+    promiscuous: bool = True
+    duration: float | None = None
+    count: int | None = None
+    seed: bytes | None = None
+    top: int = 5
+
+
+class Counters(Struct, frozen=True):
+    """Where a watch stands.
+
+    Attributes:
+        seconds: since it began.
+        packets: seen so far, after the filter.
+        bytes: their length on the wire.
+        lost: by the rings and the interfaces.
+        backlog: dropped by this host before any tap could see them, over all its interfaces.
+        rejected: frames that could not be decoded.
+        victims: addresses that got most packets in the last epoch, as (text, packets a second).
+        open_floods: how many are open.
+    """
+
+    seconds: float
+    packets: int
+    bytes: int
+    lost: int
+    backlog: int
+    rejected: int
+    victims: tuple[tuple[str, float], ...]
+    open_floods: int
+
+    @property
+    def unseen_share(self) -> float:
+        """Share of the packets that were lost on the way."""
+        return self.lost / max(self.packets + self.lost, 1)

@@ -247,6 +247,8 @@ class Input(Record, frozen=True, kw_only=True):
     duration_s: float
     one_way: bool
     """True when for most loaded hosts only one direction was seen, so that no source can be proven real."""
+    lost: Count = 0
+    """Packets that the capture itself lost: a live ring or its interface, or what the file says about it."""
     error: InputFault | None
 
 

@@ -1,8 +1,8 @@
 """The native engine: bytes of a capture in, one summary per epoch out. See floodwatch/_native.pyi."""
 
 cimport cython
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
@@ -279,4 +279,5 @@ def hll_estimate(registers):
 
 
 include "_keys.pxi"
+include "_ring.pxi"
 include "_sketches.pxi"

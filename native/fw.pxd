@@ -1,4 +1,4 @@
-from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "fw_decode.h" nogil:
     enum: FW_NEED_MORE, FW_BAD_MAGIC, FW_BAD_RECORD, FW_BAD_BLOCK, FW_BAD_INTERFACE, FW_BAD_SECTION, FW_LIMIT
@@ -109,3 +109,11 @@ cdef extern from "fw_layout.h" nogil:
     const fw_field FW_HEAVY_LAYOUT[]
     const fw_field FW_PACKET_LAYOUT[]
     const size_t FW_VICTIM_FIELDS, FW_HEAVY_FIELDS, FW_PACKET_FIELDS
+
+cdef extern from "fw_ring.h" nogil:
+    struct fw_ring:
+        uint8_t *blocks
+        size_t block_size
+        uint32_t block_count
+        uint64_t frames, damaged
+    int fw_ring_fill(fw_ring *, fw_decoder *, int64_t, fw_batch *)

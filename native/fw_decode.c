@@ -71,6 +71,16 @@ static void decode(struct fw_decoder *d, const struct fw_frame *f, struct fw_bat
     b->count++;
 }
 
+void fw_decoder_take(struct fw_decoder *d, struct fw_frame *frame, struct fw_batch *b)
+{
+    if (FW_UNLIKELY(d->filter.run != NULL) && !wanted(&d->filter, frame)) {
+        d->filtered++;
+        return;
+    }
+    account(d, frame);
+    decode(d, frame, b);
+}
+
 int fw_decoder_fill(struct fw_decoder *d, const uint8_t *block, size_t size, size_t *pos, struct fw_batch *b)
 {
     struct fw_frame frame;
@@ -84,14 +94,8 @@ int fw_decoder_fill(struct fw_decoder *d, const uint8_t *block, size_t size, siz
             return rc;
         }
         d->offset += *pos - before;
-        if (FW_UNLIKELY(rc == 0))
-            continue;
-        if (FW_UNLIKELY(d->filter.run != NULL) && !wanted(&d->filter, &frame)) {
-            d->filtered++;
-            continue;
-        }
-        account(d, &frame);
-        decode(d, &frame, b);
+        if (FW_LIKELY(rc != 0))
+            fw_decoder_take(d, &frame, b);
     }
     return 0;
 }

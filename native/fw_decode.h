@@ -33,6 +33,9 @@ struct fw_decoder {
 
 void fw_decoder_init(struct fw_decoder *d, const struct fw_key *key);
 
+/* Filter, account and decode one frame into a batch that has room for a packet. */
+void fw_decoder_take(struct fw_decoder *d, struct fw_frame *frame, struct fw_batch *batch);
+
 /* Fill the batch from block[*pos..size). Returns 0 when the batch is full, FW_NEED_MORE when the block is
  * used up to *pos, or a negative fw_err for wrong bytes at *pos. The batch is valid in every case, as long as
  * the block is. */

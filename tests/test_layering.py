@@ -56,12 +56,26 @@ ALLOWED: dict[str, set[str]] = {
     },
     "packets": {"_native", "capture", "config", "pipeline"},
     "results": {"config", "pipeline", "report", *RECORDS},
+    "live": {"_native", "config", "capture", "analysis", "events", *RECORDS},
+    "privileges": RECORDS,
     "progress": {"config", "report"},
-    "cli": {"_native", "pipeline", "progress", "synth", "config", "report", *RECORDS},
+    "picture": {"live", "report", *RECORDS},
+    "cli": {
+        "_native",
+        "pipeline",
+        "live",
+        "privileges",
+        "progress",
+        "picture",
+        "synth",
+        "config",
+        "report",
+        *RECORDS,
+    },
 }
 """Part (module or folder below floodwatch/) -> the other parts that it may import."""
 
-ONLY_IN = {"scapy": {"synth"}, "pyroute2": {"mitigate"}, "rich": {"progress"}, "click": {"cli"}}
+ONLY_IN = {"scapy": {"synth"}, "pyroute2": {"mitigate"}, "rich": {"progress", "picture"}, "click": {"cli"}}
 """Third-party package -> the parts that may import it."""
 
 TOP_LEVEL = {"pyproject.toml", "setup.py", "README.md", "LICENSE", "floodwatch", "native", "tests", "pcaps"}

@@ -1,9 +1,10 @@
-"""Where frames come from: files in mapped windows, gzip and other streams, and the libpcap filter."""
+"""Where frames come from: files in mapped windows, streams, live interfaces, and the libpcap filter."""
 
 from .blocks import Block, Blocks, open_blocks
 from .discover import Found, discover
 from .filter import Filter, compile_filter
 from .linktype import LINKTYPE_NAMES, linktype_name
+from .ring import LinkNews, LiveRing, backlog_drops
 
 __all__ = [
     "LINKTYPE_NAMES",
@@ -11,6 +12,9 @@ __all__ = [
     "Blocks",
     "Filter",
     "Found",
+    "LinkNews",
+    "LiveRing",
+    "backlog_drops",
     "compile_filter",
     "discover",
     "linktype_name",

@@ -19,6 +19,7 @@ COMMANDS = {
     "gen": "Write captures with known floods in them.",
     "scan": "Look for floods in packet captures.",
     "sketch": "Look into saved sketches, merge them, ask them.",
+    "watch": "Look for floods on live interfaces.",
 }
 """Each is a function of a module of the same name; the texts are shown without importing it."""
 
@@ -31,6 +32,7 @@ EPILOG = (
 Examples:
   floodwatch scan capture.pcap      what floods are in this capture?
   floodwatch scan --help            its options, with more examples
+  sudo floodwatch watch -i eth0     what is happening right now?
 
 """
     + EXIT_CODES

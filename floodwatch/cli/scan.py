@@ -30,7 +30,8 @@ Examples:
 )
 
 
-def _seed(ctx: click.Context, option: click.Parameter, value: str | None) -> bytes | None:
+def read_seed(ctx: click.Context, option: click.Parameter, value: str | None) -> bytes | None:
+    """The bytes of a ``--seed``; the text itself appears in no message."""
     if value is not None and not re.fullmatch("[0-9a-fA-F]{32}", value):
         # The message leaves the value out: a seed is a key.
         raise click.BadParameter("give 32 hexadecimal digits")
@@ -64,7 +65,7 @@ WHEN = click.Choice(["auto", "always", "never"])
 @click.option("--recursive", is_flag=True, help="Enter the directories below a directory.")
 @click.option("--jobs", type=AT_LEAST_1, default=lambda: len(os.sched_getaffinity(0)), metavar="N",
               show_default="all usable cores", help="Workers; the answer stays the same.")  # fmt: skip
-@click.option("--seed", callback=_seed, metavar="HEX", help="Hash key, 32 hex digits [default: random].")
+@click.option("--seed", callback=read_seed, metavar="HEX", help="Hash key, 32 hex digits [default: random].")
 @click.option("--max-expand", type=AT_LEAST_1, default=100, metavar="N",
               help="Stop when a compressed capture grows to more than N times its size.")  # fmt: skip
 @click.option(

@@ -27,6 +27,11 @@ def dump(report: Report) -> bytes:
     except UnicodeEncodeError:
         # A file name that is not UTF-8: rare, so only then is the report walked.
         encoded = msgspec.json.encode(_without_surrogates(msgspec.to_builtins(report)))
+    return ascii_json(encoded)
+
+
+def ascii_json(encoded: bytes) -> bytes:
+    """One line of JSON in which nothing can move a terminal's cursor."""
     return _UNUSUAL.sub(_escape, encoded.decode()).encode() + b"\n"
 
 

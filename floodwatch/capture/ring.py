@@ -1,0 +1,234 @@
+"""A live interface as a capture: an AF_PACKET receive ring (packet(7)), what it lost, and its life.
+
+Only opening needs CAP_NET_RAW. Afterwards frames, statistics and even binding anew to an interface that was
+deleted and made again work without any capability, so the program drops them all once its rings are open.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import mmap
+import os
+import socket
+import struct
+import sys
+from pathlib import Path
+
+from .._native import Batch, Decoder, Ring
+from ..errors import EnvironmentFault
+from .filter import Filter
+
+BLOCK_BYTES = 1 << 20
+RETIRE_MS = 10
+"""A block is handed over when it is full or this old: the latency at low rates."""
+EVERY_PROTOCOL = 0x0003
+SOL_PACKET = 263
+ADD_MEMBERSHIP, RX_RING, STATISTICS, VERSION, VNET_HDR = 1, 5, 6, 10, 15
+TPACKET_V3 = 2
+MEMBER_PROMISCUOUS = 1
+ATTACH_FILTER = 26
+RETURN = 0x06
+"""Opcode of a classic BPF return: how many bytes of the frame are kept."""
+
+
+class LiveRing:
+    """The ring of one interface, or of all with ``any``.
+
+    Args:
+        interface: its name.
+        ring_mb: size of the ring in MiB.
+        snaplen: bytes of each frame that are kept.
+        promiscuous: ask the interface for frames that are not for this host; undone by closing.
+
+    Raises:
+        EnvironmentFault: no such interface, no permission, no memory; the message says what to do.
+    """
+
+    def __init__(self, interface: str, *, ring_mb: int, snaplen: int, promiscuous: bool) -> None:
+        self.interface = interface
+        self.lost = 0
+        self.up = True
+        self._promiscuous = promiscuous and interface != "any"
+        self._index = _index(interface)
+        self.socket = _open(interface)
+        try:
+            self.memory = _map(self.socket, ring_mb)
+            _cut(self.socket, snaplen)
+            self._bind()
+        except BaseException:
+            self.socket.close()
+            raise
+        self.ring = Ring(self.memory, BLOCK_BYTES)
+        self._host = _interface_drops(interface)
+
+    def fill(self, decoder: Decoder, batch: Batch, shift_ns: int) -> bool:
+        """Fill the batch from at most one block; False when none is ready."""
+        return self.ring.fill(decoder, batch, shift_ns)
+
+    def count_lost(self) -> int:
+        """Add up and return what the ring and the interface lost since it was opened, in packets."""
+        _, dropped, _ = struct.unpack("III", self.socket.getsockopt(SOL_PACKET, STATISTICS, 12))
+        now = _interface_drops(self.interface)
+        self.lost += dropped + max(now - self._host, 0)
+        self._host = now
+        return self.lost
+
+    def follow(self) -> str | None:
+        """Look after the interface: bind anew when it was made again, follow a new name.
+
+        Returns what changed, in words, or None.
+        """
+        self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # ENETDOWN is told once
+        if self.interface == "any":
+            return None
+        try:
+            index = socket.if_nametoindex(self.interface)
+        except OSError:
+            return self._follow_name()
+        if index == self._index and self.up:
+            return None
+        self._index = index
+        try:
+            self._bind()
+        except OSError:  # it went away again
+            self.up = False
+            return None
+        self.up = True
+        self._host = _interface_drops(self.interface)
+        return f"{self.interface} is back"
+
+    def _follow_name(self) -> str | None:
+        try:
+            name = socket.if_indextoname(self._index)
+        except OSError:
+            gone, self.up = self.up, False
+            return f"{self.interface} is gone; waiting for it" if gone else None
+        old, self.interface = self.interface, name
+        return f"{old} is now called {name}"
+
+    def _bind(self) -> None:
+        _bind(self.socket, self._index)
+        if self._promiscuous:
+            member = struct.pack("iHH8s", self._index, MEMBER_PROMISCUOUS, 0, b"")
+            self.socket.setsockopt(SOL_PACKET, ADD_MEMBERSHIP, member)
+
+    def filter_early(self, compiled: Filter, snaplen: int) -> None:
+        """Let the kernel drop what an Ethernet filter does not want; the decoder still has the last word.
+
+        The kernel takes VLAN tags off before its filter runs: expressions about them are left to the decoder.
+        """
+        program = compiled.kernel_program(snaplen)
+        if program is not None and self.interface != "any" and "vlan" not in compiled.expression:
+            self.socket.setsockopt(socket.SOL_SOCKET, ATTACH_FILTER, program)
+
+    def close(self) -> None:
+        """Leave the interface."""
+        self.ring.close()
+        self.memory.close()
+        self.socket.close()
+
+
+def _index(interface: str) -> int:
+    if interface == "any":
+        return 0
+    try:
+        return socket.if_nametoindex(interface)
+    except OSError:
+        names = ", ".join(name for _, name in socket.if_nameindex())
+        raise EnvironmentFault(
+            f"no such interface: {interface}; there are {names}, and any for all"
+        ) from None
+
+
+def _open(interface: str) -> socket.socket:
+    try:
+        return socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    except PermissionError:
+        program = os.path.realpath(sys.executable)
+        raise EnvironmentFault(
+            f"capturing on {interface} needs the right CAP_NET_RAW. For one run:\n"
+            f"  sudo {os.path.abspath(sys.argv[0])} watch -i {interface}\n"
+            f"for every run of this Python, by every user who may start it:\n"
+            f"  sudo setcap cap_net_raw+ep {program}"
+        ) from None
+    except OSError as error:
+        raise EnvironmentFault(f"cannot capture on {interface}: {error.strerror}") from error
+
+
+def _bind(ring: socket.socket, index: int) -> None:
+    """Bind to an interface by its number, which ``socket.bind`` cannot: 0 stands for all of them."""
+    address = struct.pack("=HHiHBB8s", socket.AF_PACKET, socket.htons(EVERY_PROTOCOL), index, 0, 0, 0, b"")
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.bind(ring.fileno(), address, len(address)) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def _map(ring: socket.socket, ring_mb: int) -> mmap.mmap:
+    blocks = max(2, ring_mb * (1 << 20) // BLOCK_BYTES)
+    frame = 2048  # TPACKET_V3 packs frames by their size; the kernel only checks this number
+    request = struct.pack("7I", BLOCK_BYTES, blocks, frame, BLOCK_BYTES // frame * blocks, RETIRE_MS, 0, 0)
+    try:
+        ring.setsockopt(SOL_PACKET, VERSION, TPACKET_V3)
+        ring.setsockopt(SOL_PACKET, VNET_HDR, 1)
+        ring.setsockopt(SOL_PACKET, RX_RING, request)
+        return mmap.mmap(ring.fileno(), BLOCK_BYTES * blocks)
+    except OSError as error:
+        if error.errno in (errno.ENOMEM, errno.EINVAL, errno.EAGAIN):
+            raise EnvironmentFault(
+                f"the kernel has no memory for a ring of {ring_mb} MiB ({error.strerror}); "
+                "try a smaller --ring-mb"
+            ) from error
+        raise EnvironmentFault(f"cannot set up a packet ring: {error.strerror}") from error
+
+
+def _cut(ring: socket.socket, snaplen: int) -> None:
+    """The kernel keeps as many bytes of a frame as its filter returns."""
+    instruction = struct.pack("HBBI", RETURN, 0, 0, snaplen)
+    memory = ctypes.create_string_buffer(instruction, len(instruction))
+    program = struct.pack("HL", 1, ctypes.addressof(memory))
+    ring.setsockopt(socket.SOL_SOCKET, ATTACH_FILTER, program)
+
+
+def _interface_drops(interface: str) -> int:
+    """Packets that the card or its driver had no room for; 0 where nobody counts them."""
+    folder = Path("/sys/class/net", interface, "statistics")
+    total = 0
+    for name in ("rx_missed_errors", "rx_fifo_errors"):
+        try:
+            total += int((folder / name).read_text())
+        except (OSError, ValueError):
+            continue
+    return total
+
+
+def backlog_drops() -> int:
+    """Packets that this host dropped before any tap saw them, over all interfaces (softnet_stat)."""
+    try:
+        rows = Path("/proc/net/softnet_stat").read_text().splitlines()
+        return sum(int(row.split()[1], 16) for row in rows)
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+class LinkNews:
+    """Wakes a wait when any interface changes (rtnetlink(7)); the messages themselves are not read."""
+
+    def __init__(self) -> None:
+        self.socket = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
+        )
+        self.socket.bind((0, 1))  # RTMGRP_LINK
+
+    def drain(self) -> bool:
+        """Forget what came; returns whether something did."""
+        came = False
+        while True:
+            try:
+                self.socket.recv(65536)
+            except BlockingIOError:
+                return came
+            except OSError:  # ENOBUFS: more news than room, which is news too
+                return True
+            came = True

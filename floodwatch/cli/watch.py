@@ -1,0 +1,149 @@
+"""``floodwatch watch``: look for floods on live interfaces."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from floodwatch.progress import stopping
+from floodwatch.report import encode
+
+from .filters import FILTER_WORDS, FilterCommand, one_filter
+from .output import EXIT_CODES, EXIT_FLOOD, say, write_stdout
+from .scan import AT_LEAST_1, WHEN, read_seed
+
+if TYPE_CHECKING:
+    from floodwatch.config import Counters
+    from floodwatch.live import Moment, Watch
+    from floodwatch.model import Report
+
+EXAMPLES = (
+    """\b
+Examples:
+  sudo floodwatch watch -i eth0
+  sudo floodwatch watch -i eth0 -i eth1 --format ndjson >> events.ndjson
+  sudo floodwatch watch -i any --duration 60 -- tcp port 443
+
+"""
+    + EXIT_CODES
+)
+
+
+@click.command(cls=FilterCommand, epilog=EXAMPLES, options_metavar="[OPTIONS]")
+@click.argument("words", nargs=-1, metavar="[-- FILTER WORDS]")
+@click.option("-i", "--interface", "interfaces", multiple=True, required=True, metavar="IF",
+              help="Interface to watch; repeatable. any is all of them.")  # fmt: skip
+@click.option("-f", "--filter", "bpf", metavar="BPF", help="Count only packets that match, as in tcpdump.")
+@click.option("-F", "--filter-file", metavar="FILE", help="Read the filter from FILE.")
+@click.option("--duration", type=click.FloatRange(min=0), metavar="SECONDS", help="Stop after so long.")
+@click.option("-c", "--count", type=AT_LEAST_1, metavar="N", help="Stop after N packets.")
+@click.option("--ring-mb", type=click.IntRange(min=2, max=4096), default=64, metavar="MIB",
+              help="Size of each interface's ring.")  # fmt: skip
+@click.option("--snaplen", type=click.IntRange(min=96, max=65_535), default=256, metavar="BYTES",
+              help="Bytes of each frame to look at.")  # fmt: skip
+@click.option("--promisc/--no-promisc", "promiscuous", default=True,
+              help="See frames that are not for this host.")  # fmt: skip
+@click.option("--seed", callback=read_seed, metavar="HEX", help="Hash key, 32 hex digits [default: random].")
+@click.option("--format", "style", type=click.Choice(["text", "ndjson"]), default="text",
+              help="Lines for people, or one JSON object a line.")  # fmt: skip
+@click.option("--top", type=click.IntRange(min=0), default=5, metavar="N",
+              help="Sources to list for each flood; 0 lists all.")  # fmt: skip
+@click.option("--exit-zero", is_flag=True, help="Exit 0 instead of 1 when a flood was found.")
+@click.option("--color", type=WHEN, default="auto", help="Colour in the report at the end.")
+@click.option("--picture", type=WHEN, default="auto", help="The live picture, on standard error.")
+@click.pass_context
+def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, ...], bpf: str | None,
+          filter_file: str | None, style: str, exit_zero: bool, color: str, picture: str,
+          **settings: Any) -> None:  # fmt: skip
+    """Look for floods on live interfaces; nothing is blocked.
+
+    Prints a line for every flood that begins or ends, and a report at the end (Ctrl-C). On a terminal a
+    picture shows rates, victims and floods once a second. SIGUSR1 prints the counters. Opening an interface
+    needs CAP_NET_RAW; every right is given up as soon as the rings are open.
+    """
+    from floodwatch.config import WatchOptions
+    from floodwatch.live import Watch
+    from floodwatch.privileges import drop
+
+    expression = one_filter(bpf, filter_file, words or ctx.meta[FILTER_WORDS])
+    options = WatchOptions(filter=expression, **settings)
+    with stopping() as stop:
+        watch = Watch(interfaces, options, stop.event)
+        try:
+            drop()
+            say(f"watching {watch.name}; Ctrl-C ends with the report")
+            with _counters_on_signal(watch), _drawn(picture) as draw:
+                for moment in watch.moments():
+                    _tell(moment, style)
+                    draw(moment)
+            report = watch.report()
+            _say_lost(watch.counters())
+        finally:
+            watch.close()
+    write_stdout(_final(report, style, options.top, color))
+    ctx.exit(stop.exit_code or (EXIT_FLOOD if report.floods and not exit_zero else 0))
+
+
+def _final(report: Report, style: str, top: int, color: str) -> bytes:
+    return encode(report, "text" if style == "text" else "json", top=top, color=color, to_file=False)
+
+
+def _tell(moment: Moment, style: str) -> None:
+    from floodwatch.report.events import line, ndjson
+
+    for note in moment.notes:
+        say(note)
+    lines = [ndjson(c.event) if style == "ndjson" else line(c.what, c.event) for c in moment.changes]
+    if lines:
+        write_stdout(b"".join(lines))
+
+
+def _say_lost(counters: Counters) -> None:
+    if counters.lost or counters.backlog:
+        say(
+            f"lost on the way: {counters.lost:,} packets ({100 * counters.unseen_share:.2f} %) by rings and "
+            f"cards; {counters.backlog:,} by this host's backlog, over all interfaces"
+        )
+
+
+@contextmanager
+def _counters_on_signal(watch: Watch) -> Iterator[None]:
+    """Let SIGUSR1 print one line of counters."""
+    asked = threading.Event()
+    previous = signal.signal(signal.SIGUSR1, lambda *_: asked.set())
+
+    def on_tick() -> None:
+        if asked.is_set():
+            asked.clear()
+            _say_counters(watch.counters())
+
+    watch.on_tick = on_tick
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+
+
+def _say_counters(counters: Counters) -> None:
+    say(
+        f"{counters.seconds:.0f} s: {counters.packets:,} packets, {counters.bytes:,} bytes, "
+        f"{counters.lost:,} lost, {counters.backlog:,} by the backlog, {counters.rejected:,} rejected, "
+        f"{counters.open_floods} floods open"
+    )
+
+
+@contextmanager
+def _drawn(mode: str) -> Iterator[Any]:
+    if mode == "never" or (mode == "auto" and not sys.stderr.isatty()):
+        yield lambda moment: None
+        return
+    from floodwatch.picture import Picture
+
+    with Picture() as picture:
+        yield picture.draw

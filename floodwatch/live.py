@@ -1,0 +1,210 @@
+"""THE loop of a watch: rings -> analysis -> changes, on the monotonic clock, until somebody says stop."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
+
+from . import __version__
+from ._native import Batch, Decoder
+from .analysis import Analysis, Change
+from .capture import LinkNews, LiveRing, backlog_drops, compile_filter, linktype_name
+from .config import Counters, WatchOptions
+from .events import address_text, estimate, rfc3339, sort_key
+from .model import EPOCH_NS, CaptureInfo, Event, Input, Report, Settings, Tool, Totals
+
+BATCH = 8192
+FOLLOW_S = 0.25
+"""How often an interface is looked after when nothing is heard of it."""
+TICK_MS = 50
+"""Longest wait for packets: an idle interface still closes its epochs."""
+BUSIEST = 3
+
+
+class Moment(Struct, frozen=True):
+    """What a watch yields: once for every epoch that closed, and whenever an interface changed."""
+
+    changes: list[Change]
+    counters: Counters
+    notes: list[str]
+
+
+class Watch:
+    """One watch over some interfaces. Opens its rings at once; ``moments`` runs it.
+
+    Args:
+        interfaces: names, or ``any``.
+        options: see WatchOptions.
+        stop: set it to end.
+
+    Raises:
+        ConfigError: the filter is wrong.
+        EnvironmentFault: an interface cannot be opened.
+    """
+
+    def __init__(self, interfaces: Sequence[str], options: WatchOptions, stop: threading.Event) -> None:
+        self.options = options
+        self._stop = stop
+        self._compiled = compile_filter(options.filter) if options.filter else None
+        self._decoder = Decoder(options.seed if options.seed is not None else os.urandom(16))
+        if self._compiled is not None:
+            self._decoder.set_filter(self._compiled.function, self._compiled.programs, self._compiled)
+        self.name = ",".join(interfaces)
+        self.analysis = Analysis(self.name, options.top)
+        self.rings: list[LiveRing] = []
+        self._news = LinkNews()
+        try:
+            for interface in dict.fromkeys(interfaces):
+                self._open(interface)
+        except BaseException:
+            self.close()
+            raise
+        self._batch = Batch(BATCH)
+        self._backlog = backlog_drops()
+        self._began = time.monotonic()
+        self._offset = _clock_offset()
+        self._next_follow = self._began
+        self.on_tick: Callable[[], object] = lambda: None
+        """Called some twenty times a second, between epochs too."""
+
+    def _open(self, interface: str) -> None:
+        options = self.options
+        ring = LiveRing(
+            interface, ring_mb=options.ring_mb, snaplen=options.snaplen, promiscuous=options.promiscuous
+        )
+        self.rings.append(ring)
+        if self._compiled is not None:
+            ring.filter_early(self._compiled, options.snaplen)
+
+    def moments(self) -> Iterator[Moment]:
+        """Run until the stop is set, the time is up or enough packets came; then judge what is left."""
+        poll = select.poll()
+        for watched in (*(ring.socket for ring in self.rings), self._news.socket):
+            poll.register(watched, select.POLLIN)
+        while not self._over():
+            poll.poll(TICK_MS)
+            closed = self._read()
+            closed |= self.analysis.advance(self._now_ns())
+            notes = self._follow()
+            self.on_tick()
+            if closed or notes:
+                yield self._moment(notes)
+        self.analysis.finish()
+        yield self._moment([])
+
+    def _over(self) -> bool:
+        options = self.options
+        late = options.duration is not None and time.monotonic() - self._began >= options.duration
+        full = options.count is not None and self._decoder.packets >= options.count
+        return self._stop.is_set() or late or full
+
+    def _read(self) -> bool:
+        """Take what the rings hold now; returns whether an epoch closed."""
+        closed, shift = False, _clock_offset() - self._offset
+        for ring in self.rings:
+            # no more than one ring full at a time, so that a flood on one interface cannot starve the others
+            for _ in range(self.options.ring_mb):
+                if not ring.fill(self._decoder, self._batch, shift):
+                    break
+                if len(self._batch):
+                    closed |= self.analysis.observe(self._batch)
+        return closed
+
+    def _now_ns(self) -> int:
+        """The clock of the packets: wall time of the beginning, driven by the monotonic clock."""
+        return time.monotonic_ns() + self._offset
+
+    def _follow(self) -> list[str]:
+        if not (self._news.drain() or time.monotonic() >= self._next_follow):
+            return []
+        self._next_follow = time.monotonic() + FOLLOW_S
+        return [note for ring in self.rings if (note := ring.follow()) is not None]
+
+    def _moment(self, notes: list[str]) -> Moment:
+        counters = self.counters()
+        changes = [Change(c.what, self._seen(c.event, counters)) for c in self.analysis.changes()]
+        return Moment(changes, counters, notes)
+
+    def _seen(self, event: Event, counters: Counters) -> Event:
+        return replace(event, capture=CaptureInfo(interface=self.name, unseen_share=counters.unseen_share))
+
+    def counters(self) -> Counters:
+        """Where the watch stands now."""
+        decoder = self._decoder
+        return Counters(
+            seconds=time.monotonic() - self._began,
+            packets=decoder.packets,
+            bytes=decoder.bytes,
+            lost=sum(ring.count_lost() for ring in self.rings),
+            backlog=backlog_drops() - self._backlog,
+            rejected=sum(decoder.rejected.values()),
+            victims=self._victims(),
+            open_floods=self.analysis.open_floods(),
+        )
+
+    def _victims(self) -> tuple[tuple[str, float], ...]:
+        summary = self.analysis.newest
+        if summary is None or not len(summary.victims):
+            return ()
+        packets = summary.victims["kinds"]["packets"].sum(axis=1)
+        order = np.argsort(packets)[::-1][:BUSIEST]
+        rows = [(summary.victims[i], int(packets[i])) for i in order]
+        per_second = 1e9 / EPOCH_NS
+        return tuple((address_text((int(row["hi"]), int(row["lo"]))), n * per_second) for row, n in rows)
+
+    def report(self) -> Report:
+        """The report of the whole watch, after ``moments`` ended."""
+        counters, decoder = self.counters(), self._decoder
+        floods, crowds = self.analysis.events()
+        read = Input(
+            path=self.name,
+            format="live",
+            linktypes=tuple(dict.fromkeys(linktype_name(number) for number in decoder.linktypes)),
+            packets=decoder.packets,
+            bytes=decoder.bytes,
+            first=None if decoder.first_ns is None else rfc3339(decoder.first_ns),
+            last=None if decoder.last_ns is None else rfc3339(decoder.last_ns),
+            rejected=decoder.rejected,
+            one_way=self.analysis.one_way,
+            error=None,
+            duration_s=round(counters.seconds, 6),
+            lost=counters.lost,
+        )
+        return Report(
+            tool=Tool(name="floodwatch", version=__version__),
+            complete=True,
+            inputs=(read,),
+            settings=Settings(
+                profile="default",
+                epoch_s=EPOCH_NS / 1e9,
+                seeded=self.options.seed is not None,
+                filter=self.options.filter,
+            ),
+            totals=Totals(
+                packets=decoder.packets,
+                bytes=decoder.bytes,
+                duration_s=round(counters.seconds, 6),
+                sources=estimate(self.analysis.engine.total_sources(), 12),
+                skipped=0,
+            ),
+            floods=tuple(sorted((self._seen(e, counters) for e in floods), key=sort_key)),
+            crowds=tuple(sorted((self._seen(e, counters) for e in crowds), key=sort_key)),
+        )
+
+    def close(self) -> None:
+        """Leave the interfaces."""
+        self._news.socket.close()
+        for ring in self.rings:
+            ring.close()
+
+
+def _clock_offset() -> int:
+    """Nanoseconds that wall time is ahead of the monotonic clock; a clock step changes it."""
+    return time.time_ns() - time.monotonic_ns()

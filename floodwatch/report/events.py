@@ -1,0 +1,34 @@
+"""One line for each change of an event: for people, or JSON for programs."""
+
+from __future__ import annotations
+
+import msgspec
+
+from floodwatch.model import Event
+from floodwatch.report import words
+from floodwatch.report.escape import printable
+from floodwatch.report.json import ascii_json
+
+
+def ndjson(event: Event) -> bytes:
+    """One event (contract: ``floodwatch.event/1``) as a line."""
+    return ascii_json(msgspec.json.encode(event))
+
+
+def line(what: str, event: Event) -> bytes:
+    """``time  opened  SYN flood, forged sources  198.51.100.7:443  peak 1300 packet/s  confidence 0.97``."""
+    victim, rate = event.victim, event.rate
+    where = f"[{victim.ip}]" if ":" in victim.ip and victim.port is not None else victim.ip
+    where += "" if victim.port is None else f":{victim.port}"
+    where += f" {victim.path}" if victim.path else ""
+    title = (
+        f"{words.CROWDS.get(event.vector, 'crowd')}"
+        if event.verdict == "crowd"
+        else words.title(event.vector)
+    )
+    origin = words.TITLE_ENDS.get(event.sources.origin, "")
+    lost = event.capture.unseen_share
+    unseen = f"  {100 * lost:.1f} % unseen" if lost >= 0.001 else ""
+    when = event.last if what == "ended" else event.detected
+    text = f"{when}  {what:8}{title}{origin}  {where}  peak {rate.peak:,.0f} {rate.unit}  "
+    return printable(f"{text}confidence {event.confidence}{unseen}").encode() + b"\n"

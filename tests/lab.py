@@ -1,0 +1,123 @@
+"""Two network namespaces and a veth pair between them: where live tests send and watch.
+
+    python tests/lab.py INTERFACE CAPTURE      send a capture at its own pace (inside a namespace)
+
+Everything is made through netlink by pyroute2 and taken down again, whatever happens in between.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pyroute2 import IPRoute, NetNS, netns
+
+sys.path.insert(0, str(Path(__file__).parent))
+from evaluate import records
+
+CLIENT, SERVER = "10.99.0.1", "10.99.0.2"
+CLIENT6, SERVER6 = "fd99::1", "fd99::2"
+
+
+class Lab:
+    """``client`` and ``server`` are namespaces; ``va`` lies in the one, ``vb`` in the other."""
+
+    def __init__(self) -> None:
+        self.client, self.server = f"fw-{os.getpid()}-client", f"fw-{os.getpid()}-server"
+        self.running: list[subprocess.Popen[bytes]] = []
+
+    def build(self) -> None:
+        """Make both namespaces and the pair between them."""
+        for name in (self.client, self.server):
+            netns.create(name)
+            with NetNS(name) as inside:
+                inside.link("set", index=1, state="up")
+        self.connect()
+
+    def connect(self) -> None:
+        """Make the veth pair, with addresses, both ends up."""
+        with IPRoute() as outside:
+            outside.link("add", ifname="va", kind="veth", peer={"ifname": "vb", "net_ns_fd": self.server},
+                         net_ns_fd=self.client)  # fmt: skip
+        ends = ((self.client, "va", CLIENT, CLIENT6), (self.server, "vb", SERVER, SERVER6))
+        for name, interface, address, address6 in ends:
+            with NetNS(name) as inside:
+                (index,) = inside.link_lookup(ifname=interface)
+                inside.addr("add", index=index, address=address, prefixlen=24)
+                inside.addr(
+                    "add", index=index, address=address6, prefixlen=64, flags=2
+                )  # no duplicate detection
+                inside.link("set", index=index, state="up")
+
+    def link(self, name: str, interface: str, *how: str, **change: Any) -> None:
+        """Change an interface: ``link("set", ..., state="down")``, ``link("del", ...)``."""
+        with NetNS(name) as inside:
+            (index,) = inside.link_lookup(ifname=interface)
+            inside.link(*(how or ("set",)), index=index, **change)
+
+    def start(self, name: str, *argv: str, **settings: Any) -> subprocess.Popen[bytes]:
+        """Start a program inside a namespace; it is killed with the lab if it still runs."""
+        process = subprocess.Popen(argv, preexec_fn=lambda: netns.setns(name), cwd="/", **settings)
+        self.running.append(process)
+        return process
+
+    def floodwatch(self, *argv: str) -> subprocess.Popen[bytes]:
+        """Start floodwatch beside the server, and wait until it watches if that is what it does."""
+        command = (sys.executable, "-P", "-m", "floodwatch", *argv)
+        process = self.start(self.server, *command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert process.stderr is not None
+        if argv[0] == "watch":
+            process.stderr.readline()
+        return process
+
+    def send(self, capture: Path) -> None:
+        """Send a capture from the client's end, at its own pace."""
+        sender = self.start(self.client, sys.executable, __file__, "va", str(capture))
+        assert sender.wait(60) == 0
+
+    def close(self) -> None:
+        """Kill what still runs and remove the namespaces."""
+        for process in self.running:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+        for name in (self.client, self.server):
+            if name in netns.listnetns():
+                netns.remove(name)
+
+
+@contextmanager
+def lab() -> Iterator[Lab]:
+    """A lab that is taken down at the end."""
+    made = Lab()
+    try:
+        made.build()
+        yield made
+    finally:
+        made.close()
+
+
+def send(interface: str, capture: Path) -> int:
+    """Put every frame of a capture on the wire when its time has come; returns how many."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
+        wire.bind((interface, 0))
+        begin, first, sent = time.monotonic_ns(), None, 0
+        for t, _, frame in records(capture):
+            first = t if first is None else first
+            wait = begin + t - first - time.monotonic_ns()
+            if wait > 1_000_000:
+                time.sleep(wait / 1e9)
+            wire.send(frame[:1514])
+            sent += 1
+    return sent
+
+
+if __name__ == "__main__":
+    send(sys.argv[1], Path(sys.argv[2]))

@@ -1,0 +1,226 @@
+"""Live watching through real interfaces, in network namespaces: what is seen, what is lost, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from floodwatch import synth
+
+sys.path.insert(0, str(Path(__file__).parent))
+from lab import SERVER, Lab, lab
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def wire(need: Any) -> Iterator[Lab]:
+    need(os.geteuid() == 0, "live tests make network namespaces, which takes root")
+    with lab() as made:
+        yield made
+
+
+def finish(process: subprocess.Popen[bytes], seconds: float = 20) -> tuple[list[dict[str, Any]], str]:
+    """The JSON lines of a watch, the report last, and what it said on standard error."""
+    out, err = process.communicate(timeout=seconds)
+    return [json.loads(line) for line in out.splitlines()], err.decode()
+
+
+def made(tmp_path: Path, scenario: str, **settings: Any) -> tuple[Path, Any]:
+    path = tmp_path / f"{scenario}.pcap"
+    return path, synth.make(scenario, path, synth.Params(**settings))
+
+
+def scan_of(capture: Path) -> dict[str, Any]:
+    """The one flood that ``scan`` finds in a capture."""
+    command = (sys.executable, "-P", "-m", "floodwatch", "scan", "--format", "json", str(capture))
+    done = subprocess.run(command, capture_output=True, check=False, cwd="/")
+    (flood,) = json.loads(done.stdout)["floods"]
+    return dict(flood)
+
+
+@pytest.mark.parametrize("victim", ["198.51.100.7", "2001:db8::7"])
+def test_a_flood_on_the_wire_is_the_flood_of_its_capture(wire: Lab, tmp_path: Path, victim: str) -> None:
+    capture, _ = made(tmp_path, "syn_flood", duration=2.0, victim=victim)
+    watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--seed", "0" * 32)
+    begin = time.time()
+    wire.send(capture)
+    time.sleep(0.5)
+    watch.send_signal(signal.SIGINT)
+    lines, _ = finish(watch)
+    report = lines[-1]
+    (opened,) = [line for line in lines[:-1] if line["state"] == "open"][:1]
+    assert opened["schema"] == "floodwatch.event/1"
+    assert opened["vector"] == "syn_flood"
+    assert opened["victim"]["ip"] == victim
+    assert opened["capture"] == {"interface": "vb", "unseen_share": 0.0}
+    (flood,) = report["floods"]
+    scanned = scan_of(capture)
+    for name in ("vector", "verdict", "pattern"):
+        assert flood[name] == scanned[name]
+    assert flood["sources"]["origin"] == scanned["sources"]["origin"]
+    assert flood["packets"] == pytest.approx(scanned["packets"], rel=0.1)
+    assert watch.returncode == 130
+    detected = time.mktime(time.strptime(opened["detected"][:19], "%Y-%m-%dT%H:%M:%S")) - time.timezone
+    assert detected - begin < 3.0 + 2.0  # the flood begins 3 s after the capture does
+
+
+def test_every_frame_is_seen_or_said_to_be_lost(wire: Lab, tmp_path: Path) -> None:
+    capture, truth = made(tmp_path, "udp_flood", duration=2.0)
+    watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--", "ip")
+    wire.send(capture)
+    time.sleep(0.3)
+    watch.send_signal(signal.SIGTERM)
+    lines, _ = finish(watch)
+    (read,) = lines[-1]["inputs"]
+    assert read["packets"] + read["lost"] == truth.packets
+    assert read["linktypes"] == ["EN10MB"]
+    assert watch.returncode == 143
+
+
+def test_a_stopped_watch_counts_what_its_ring_lost(wire: Lab, tmp_path: Path) -> None:
+    capture, truth = made(tmp_path, "udp_flood", duration=3.0, pps=6000.0)
+    watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--ring-mb", "2", "--", "ip")
+    watch.send_signal(signal.SIGSTOP)
+    wire.send(capture)
+    watch.send_signal(signal.SIGCONT)
+    time.sleep(0.7)
+    watch.send_signal(signal.SIGINT)
+    lines, err = finish(watch)
+    (read,) = lines[-1]["inputs"]
+    assert read["lost"] > 0
+    assert read["packets"] + read["lost"] == truth.packets
+    assert "lost on the way" in err
+
+
+def test_an_idle_interface_still_ends_its_floods(wire: Lab, tmp_path: Path) -> None:
+    capture, _ = made(tmp_path, "syn_flood_one_source", duration=1.0)
+    watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--duration", "11")
+    wire.send(capture)
+    lines, _ = finish(watch)
+    assert [line["state"] for line in lines[:-1]] == ["open", "ended"]
+    assert watch.returncode == 1
+
+
+def test_lines_for_people_and_counters_on_demand(wire: Lab, tmp_path: Path) -> None:
+    capture, _ = made(tmp_path, "ntp_amplification", duration=1.0)
+    watch = wire.floodwatch("watch", "-i", "vb", "--duration", "7")
+    wire.send(capture)
+    watch.send_signal(signal.SIGUSR1)
+    out, err = watch.communicate(timeout=20)
+    first = out.decode().splitlines()[0]
+    assert "opened  NTP amplification (reflection)  198.51.100.7:80  peak" in first
+    assert "1 FLOOD" in out.decode()
+    assert "packets," in err.decode()
+
+
+def test_no_right_is_kept_and_a_signal_ends_it_within_a_second(wire: Lab) -> None:
+    watch = wire.floodwatch("watch", "-i", "any", "--format", "ndjson")
+    status = Path(f"/proc/{watch.pid}/status").read_text()
+    sets = {
+        line.split(":")[0]: int(line.split()[1], 16) for line in status.splitlines() if line.startswith("Cap")
+    }
+    assert sets["CapEff"] == sets["CapPrm"] == sets["CapInh"] == 0
+    assert "NoNewPrivs:\t1" in status
+    begin = time.monotonic()
+    watch.send_signal(signal.SIGINT)
+    lines, _ = finish(watch)
+    assert time.monotonic() - begin < 1.0
+    assert lines[-1]["schema"] == "floodwatch.report/1"
+
+
+def test_an_interface_may_go_down_go_away_and_change_its_name(wire: Lab, tmp_path: Path) -> None:
+    capture, truth = made(tmp_path, "clean", duration=1.0)
+    watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson")
+    wire.link(wire.server, "vb", state="down")
+    wire.link(wire.server, "vb", state="up")
+    time.sleep(0.5)
+    wire.send(capture)
+    wire.link(wire.server, "vb", "del")
+    time.sleep(0.6)
+    wire.connect()
+    time.sleep(0.8)
+    wire.send(capture)
+    wire.link(wire.server, "vb", state="down")
+    wire.link(wire.server, "vb", ifname="renamed0")
+    wire.link(wire.server, "renamed0", state="up")
+    time.sleep(0.6)
+    wire.send(capture)
+    time.sleep(0.3)
+    watch.send_signal(signal.SIGINT)
+    lines, err = finish(watch)
+    assert "vb is gone; waiting for it" in err
+    assert "vb is back" in err
+    assert "vb is now called renamed0" in err
+    (report,) = lines  # no event: the life of an interface is no flood
+    assert report["inputs"][0]["packets"] >= 3 * truth.packets
+
+
+def test_merged_frames_count_as_the_segments_they_carry(wire: Lab) -> None:
+    """A real TCP transfer: offloading hands over frames of up to 64 KB."""
+    script = (
+        "import socket, sys\n"
+        "s = socket.create_server(('0.0.0.0', 5001)); print('ready', flush=True)\n"
+        "c, _ = s.accept()\n"
+        "while c.recv(1 << 20): pass"
+    )
+    server = wire.start(wire.server, sys.executable, "-c", script, stdout=subprocess.PIPE)
+    assert server.stdout is not None
+    server.stdout.readline()
+    watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--", "tcp", "dst", "port", "5001")
+    size = 8_000_000
+    sender = (
+        f"import socket; s = socket.create_connection(('{SERVER}', 5001))\n"
+        f"s.sendall(bytes({size})); s.close()"
+    )
+    assert wire.start(wire.client, sys.executable, "-c", sender).wait(20) == 0
+    time.sleep(0.3)
+    watch.send_signal(signal.SIGINT)
+    lines, _ = finish(watch)
+    (read,) = lines[-1]["inputs"]
+    segments = -(-size // 1448)
+    assert segments <= read["packets"] + read["lost"] <= 1.1 * segments + 20
+    assert read["lost"] == 0
+    assert read["bytes"] == pytest.approx(size + 66 * read["packets"], rel=0.01)
+    assert not lines[-1]["floods"]
+
+
+def test_tags_that_the_kernel_took_off_are_put_back(wire: Lab) -> None:
+    watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--", "vlan", "42")
+    ethernet = bytes.fromhex("ffffffffffff0200000000018100002a0800")
+    packet = bytes.fromhex("4500002000000000401100000102030405060708003500350 00c0000".replace(" ", ""))
+    frame = ethernet + packet + bytes(8)
+    script = (
+        "import socket, sys; s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(('va', 0))\n"
+        f"[s.send({frame!r}) for _ in range(50)]"
+    )
+    assert wire.start(wire.client, sys.executable, "-c", script).wait(10) == 0
+    time.sleep(0.3)
+    watch.send_signal(signal.SIGINT)
+    lines, _ = finish(watch)
+    assert lines[-1]["inputs"][0]["packets"] == 50
+
+
+def test_what_is_missing_is_said_in_one_line_with_the_way_out(wire: Lab) -> None:
+    done = wire.floodwatch("version")
+    assert done.wait(10) == 0
+    lost = wire.start(wire.server, sys.executable, "-P", "-m", "floodwatch", "watch", "-i", "nowhere0",
+                      stderr=subprocess.PIPE)  # fmt: skip
+    _, err = lost.communicate(timeout=10)
+    assert lost.returncode == 4
+    assert b"no such interface: nowhere0; there are lo, vb, and any for all" in err
+    command = (sys.executable, "-P", "-m", "floodwatch", "watch", "-i", "vb")
+    weak = wire.start(wire.server, "setpriv", "--bounding-set", "-net_raw", *command, stderr=subprocess.PIPE)
+    _, err = weak.communicate(timeout=10)
+    assert weak.returncode == 4
+    assert b"needs the right CAP_NET_RAW" in err
+    assert b"sudo setcap cap_net_raw+ep" in err
