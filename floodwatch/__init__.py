@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ._native import CountMin as CountMin
     from ._native import HyperLogLog as HyperLogLog
+    from .errors import BlockRefused as BlockRefused
     from .errors import ConfigError as ConfigError
+    from .errors import EnforceError as EnforceError
     from .errors import FloodwatchError as FloodwatchError
     from .errors import InputError as InputError
     from .errors import SketchMismatch as SketchMismatch
+    from .mitigate import Blocker as Blocker
     from .model import Event as Event
     from .model import Vector as Vector
     from .model import Verdict as Verdict
@@ -33,7 +36,15 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "_native": ("CountMin", "HyperLogLog"),
-    "errors": ("ConfigError", "FloodwatchError", "InputError", "SketchMismatch"),
+    "errors": (
+        "BlockRefused",
+        "ConfigError",
+        "EnforceError",
+        "FloodwatchError",
+        "InputError",
+        "SketchMismatch",
+    ),
+    "mitigate": ("Blocker",),
     "model": ("Event", "Vector", "Verdict", "Victim"),
     "packets": ("PacketBatch", "read"),
     "results": ("Report", "scan"),

@@ -100,6 +100,11 @@ class Analysis:
         """The floods and the crowds of the analysis, after ``finish``."""
         return build_events(list(self._decider.cases()), self._path, self.engine.epoch - 1, self._top)
 
+    def standing(self) -> list[Event]:
+        """The floods that are going on, as events with what is known of them now."""
+        cases = [c for c in self._decider.opened() if c.verdict != "crowd" and self._closed - c.epoch <= HOLD]
+        return self._so_far(cases)
+
     def open_floods(self) -> int:
         """How many floods are going on."""
         cases = self._decider.opened()
@@ -115,12 +120,15 @@ class Analysis:
         news = [(case, what) for case in cases if (what := self._news(case)) is not None]
         if not news:
             return []
+        events = self._so_far(cases)
+        by_case = {id(case): event for case, event in zip(cases, events, strict=True)}
+        return [Change(what, by_case[id(case)]) for case, what in news]
+
+    def _so_far(self, cases: list[Case]) -> list[Event]:
         copies = [replace(case, top=dict(case.top), settled=dict(case.settled)) for case in cases]
         for copy in copies:  # what the open window proved so far, without ending it
             copy.settle_window()
-        events = build_each(copies, self._path, self._closed, self._top, "open")
-        by_case = {id(case): event for case, event in zip(cases, events, strict=True)}
-        return [Change(what, by_case[id(case)]) for case, what in news]
+        return build_each(copies, self._path, self._closed, self._top, "open")
 
     def _news(self, case: Case) -> What | None:
         """What is new about a case; notes that it was told."""

@@ -59,3 +59,23 @@ class SketchMismatch(FloodwatchError, ValueError):  # noqa: N818 (the contract's
 
     def __str__(self) -> str:
         return str(self.args[1])
+
+
+class BlockRefused(FloodwatchError):  # noqa: N818 (the contract's name)
+    """A block that policy forbids: an unproven source, one never to be blocked, or too wide a prefix."""
+
+    exit_code = 2
+
+
+class EnforceError(FloodwatchError):
+    """The kernel did not do what was asked, or did not say.
+
+    Attributes:
+        errno: the kernel's error number, or None.
+    """
+
+    exit_code = 4
+
+    def __init__(self, message: str, errno: int | None = None) -> None:
+        super().__init__(message)
+        self.errno = errno

@@ -7,6 +7,7 @@ import select
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from msgspec import Struct
@@ -18,22 +19,35 @@ from .analysis import Analysis, Change
 from .capture import LinkNews, LiveRing, backlog_drops, compile_filter, linktype_name
 from .config import Counters, WatchOptions
 from .events import address_text, estimate, rfc3339, sort_key
-from .model import EPOCH_NS, CaptureInfo, Event, Input, Report, Settings, Tool, Totals
+from .model import EPOCH_NS, Action, Advice, CaptureInfo, Event, Input, Report, Settings, Tool, Totals
+
+if TYPE_CHECKING:
+    from .mitigate import Blocker, Step
 
 BATCH = 8192
 FOLLOW_S = 0.25
 """How often an interface is looked after when nothing is heard of it."""
+ACT_S = 0.5
+"""How often the kernel is brought in line; a flood that begins is acted on at once."""
 TICK_MS = 50
 """Longest wait for packets: an idle interface still closes its epochs."""
 BUSIEST = 3
 
 
 class Moment(Struct, frozen=True):
-    """What a watch yields: once for every epoch that closed, and whenever an interface changed."""
+    """What a watch yields: once for every epoch that closed, and whenever an interface changed.
+
+    Attributes:
+        changes: events that opened, lasted or ended.
+        counters: where the watch stands.
+        notes: what became of the interfaces, in words.
+        steps: what was done in the kernel, or would be in a dry run.
+    """
 
     changes: list[Change]
     counters: Counters
     notes: list[str]
+    steps: list[Step]
 
 
 class Watch:
@@ -43,21 +57,32 @@ class Watch:
         interfaces: names, or ``any``.
         options: see WatchOptions.
         stop: set it to end.
+        blocker: what acts on the floods that are found, or None to only watch.
 
     Raises:
         ConfigError: the filter is wrong.
         EnvironmentFault: an interface cannot be opened.
     """
 
-    def __init__(self, interfaces: Sequence[str], options: WatchOptions, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        interfaces: Sequence[str],
+        options: WatchOptions,
+        stop: threading.Event,
+        blocker: Blocker | None = None,
+    ) -> None:
         self.options = options
+        self._blocker = blocker
+        self._told: set[str] = set()
+        self._next_act = 0.0
         self._stop = stop
         self._compiled = compile_filter(options.filter) if options.filter else None
         self._decoder = Decoder(options.seed if options.seed is not None else os.urandom(16))
         if self._compiled is not None:
             self._decoder.set_filter(self._compiled.function, self._compiled.programs, self._compiled)
         self.name = ",".join(interfaces)
-        self.analysis = Analysis(self.name, options.top)
+        # whoever acts needs every source, not the largest few
+        self.analysis = Analysis(self.name, options.top if blocker is None else 0)
         self.rings: list[LiveRing] = []
         self._news = LinkNews()
         try:
@@ -129,11 +154,33 @@ class Watch:
 
     def _moment(self, notes: list[str]) -> Moment:
         counters = self.counters()
-        changes = [Change(c.what, self._seen(c.event, counters)) for c in self.analysis.changes()]
-        return Moment(changes, counters, notes)
+        news = self.analysis.changes()
+        steps = self._act(at_once=any(change.what == "opened" for change in news))
+        changes = [Change(change.what, self._seen(change.event, counters)) for change in news]
+        return Moment(changes, counters, notes, steps)
+
+    def _act(self, *, at_once: bool) -> list[Step]:
+        """Bring the kernel in line with the floods that are going on; a refusal is told once."""
+        now = time.monotonic()
+        if self._blocker is None or not (at_once or now >= self._next_act):
+            return []
+        self._next_act = now + ACT_S
+        steps = self._blocker.enforce(self.analysis.standing())
+        fresh = [step for step in steps if step.what != "refuse" or str(step) not in self._told]
+        self._told.update(str(step) for step in fresh if step.what == "refuse")
+        return fresh
 
     def _seen(self, event: Event, counters: Counters) -> Event:
-        return replace(event, capture=CaptureInfo(interface=self.name, unseen_share=counters.unseen_share))
+        capture = CaptureInfo(interface=self.name, unseen_share=counters.unseen_share)
+        return replace(event, capture=capture, action=self._taken(event))
+
+    def _taken(self, event: Event) -> Advice:
+        """What was done about an event: only what the kernel holds, read back, counts."""
+        if self._blocker is None or self._blocker.dry_run:
+            return event.action
+        standing = {block.why for block in self._blocker.active().values()}
+        taken: Action = "drop_sources" if f"fw:{event.id}" in standing else "none"
+        return replace(event.action, taken=taken)
 
     def counters(self) -> Counters:
         """Where the watch stands now."""

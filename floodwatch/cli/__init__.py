@@ -16,6 +16,8 @@ from .output import EXIT_CODES
 
 COMMANDS = {
     "config": "Show what floodwatch is set to and what it promises.",
+    "ctl": "Block, unblock and list networks in the kernel, or take all back.",
+    "explain": "Show one event of a report, and rules against it.",
     "gen": "Write captures with known floods in them.",
     "scan": "Look for floods in packet captures.",
     "sketch": "Look into saved sketches, merge them, ask them.",

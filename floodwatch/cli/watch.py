@@ -21,8 +21,14 @@ from .scan import AT_LEAST_1, WHEN, read_seed
 if TYPE_CHECKING:
     from floodwatch.config import Counters
     from floodwatch.live import Moment, Watch
+    from floodwatch.mitigate import Blocker
     from floodwatch.model import Report
 
+MODES = {
+    "observe": "blocking nothing",
+    "suggest": "blocking nothing, saying what could be blocked",
+    "enforce": "blocking sources that are proven real",
+}
 EXAMPLES = (
     """\b
 Examples:
@@ -49,6 +55,10 @@ Examples:
               help="Bytes of each frame to look at.")  # fmt: skip
 @click.option("--promisc/--no-promisc", "promiscuous", default=True,
               help="See frames that are not for this host.")  # fmt: skip
+@click.option("--mode", type=click.Choice(["observe", "suggest", "enforce"]), default="observe",
+              help="Only watch; say what would be blocked; or block it.")  # fmt: skip
+@click.option("--never", "never_block", multiple=True, metavar="CIDR",
+              help="Never block this, nor gateways, resolvers, time servers, SSH peers.")  # fmt: skip
 @click.option("--seed", callback=read_seed, metavar="HEX", help="Hash key, 32 hex digits [default: random].")
 @click.option("--format", "style", type=click.Choice(["text", "ndjson"]), default="text",
               help="Lines for people, or one JSON object a line.")  # fmt: skip
@@ -59,13 +69,15 @@ Examples:
 @click.option("--picture", type=WHEN, default="auto", help="The live picture, on standard error.")
 @click.pass_context
 def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, ...], bpf: str | None,
-          filter_file: str | None, style: str, exit_zero: bool, color: str, picture: str,
-          **settings: Any) -> None:  # fmt: skip
-    """Look for floods on live interfaces; nothing is blocked.
+          filter_file: str | None, mode: str, never_block: tuple[str, ...], style: str, exit_zero: bool,
+          color: str, picture: str, **settings: Any) -> None:  # fmt: skip
+    """Look for floods on live interfaces; nothing is blocked unless --mode enforce says so.
 
     Prints a line for every flood that begins or ends, and a report at the end (Ctrl-C). On a terminal a
     picture shows rates, victims and floods once a second. SIGUSR1 prints the counters. Opening an interface
-    needs CAP_NET_RAW; every right is given up as soon as the rings are open.
+    needs CAP_NET_RAW; every right is given up as soon as the rings are open (but CAP_NET_ADMIN, to enforce).
+
+    Only sources that are proven real are ever blocked, for a minute at a time while their flood lasts.
     """
     from floodwatch.config import WatchOptions
     from floodwatch.live import Watch
@@ -73,11 +85,11 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
 
     expression = one_filter(bpf, filter_file, words or ctx.meta[FILTER_WORDS])
     options = WatchOptions(filter=expression, **settings)
-    with stopping() as stop:
-        watch = Watch(interfaces, options, stop.event)
+    with stopping() as stop, _blocking(mode, never_block) as blocker:
+        watch = Watch(interfaces, options, stop.event, blocker)
         try:
-            drop()
-            say(f"watching {watch.name}; Ctrl-C ends with the report")
+            drop(keep_net_admin=mode == "enforce")
+            say(f"watching {watch.name}, {MODES[mode]}; Ctrl-C ends with the report")
             with _counters_on_signal(watch), _drawn(picture) as draw:
                 for moment in watch.moments():
                     _tell(moment, style)
@@ -90,6 +102,26 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
     ctx.exit(stop.exit_code or (EXIT_FLOOD if report.floods and not exit_zero else 0))
 
 
+@contextmanager
+def _blocking(mode: str, never_block: tuple[str, ...]) -> Iterator[Blocker | None]:
+    """What acts in this mode; enforcing takes the lock, so that there is one writer."""
+    if mode == "observe":
+        yield None
+        return
+    from floodwatch.mitigate import Blocker, Lock
+
+    lock = Lock()
+    if mode == "enforce":
+        lock.take()
+    try:
+        with Blocker(dry_run=mode == "suggest", never_block=never_block) as blocker:
+            yield blocker
+    except ValueError as error:
+        raise click.UsageError(f"--never: {error}") from None
+    finally:
+        lock.release()
+
+
 def _final(report: Report, style: str, top: int, color: str) -> bytes:
     return encode(report, "text" if style == "text" else "json", top=top, color=color, to_file=False)
 
@@ -97,7 +129,7 @@ def _final(report: Report, style: str, top: int, color: str) -> bytes:
 def _tell(moment: Moment, style: str) -> None:
     from floodwatch.report.events import line, ndjson
 
-    for note in moment.notes:
+    for note in (*moment.notes, *map(str, moment.steps)):
         say(note)
     lines = [ndjson(c.event) if style == "ndjson" else line(c.what, c.event) for c in moment.changes]
     if lines:

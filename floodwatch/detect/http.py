@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..findings import Finding, SourceCount, Summary
 from ..model import Vector
-from .sources import Machines, asking, machines
+from .sources import Machines, Paces, asking, machines
 from .track import CLASS_HTTP, DATA, EPOCHS_PER_SECOND, View, distinct_sources, source_registers
 
 FLOOR = 50
@@ -29,6 +29,10 @@ CROWD_RATIO = 2.5
 """How many times the usual rate a surge is."""
 CROWD_PERSIST = 4
 """Epochs that a surge (of a second's sum) lasts before it is a crowd."""
+TRIED = 12
+"""Epochs (3 s) that a pace has to stand before it is believed: no flood goes unnoticed for longer ..."""
+HELD = 40
+"""... and epochs (10 s) after one in which nothing is learnt about its victim."""
 ONE_PATH = 0.8
 FEW_ASSETS = 0.05
 LOUD = 3.0
@@ -42,6 +46,10 @@ class HttpDetector:
         self._second: deque[NDArray[np.void]] = deque(maxlen=EPOCHS_PER_SECOND)
         self._earlier: NDArray[np.void] | None = None
         self._now: NDArray[np.void] | None = None
+        self._paces = Paces()
+        self._pending: deque[tuple[int, NDArray[np.void], float]] = deque()
+        self._flooded: dict[int, int] = {}
+        self._age = 0
 
     def detect(self, view: View, summary: Summary) -> Iterator[Finding]:
         """Judge one victim's requests and connections of the epoch."""
@@ -56,32 +64,60 @@ class HttpDetector:
         found = self._machines(view, row, summary, _winner(row) if hammered else None)
         alone = len(found.rows) == 1
         if hammered and not alone:
+            self._flooded[int(row["reference"])] = view.epoch
             yield _flood(view, row, found, requests, over=True)
             return
         flood = min(found.requests, requests)
         floor = FLOOR_ALONE if alone else FLOOR
         if flood >= floor / 2:
+            self._flooded[int(row["reference"])] = view.epoch
             yield _flood(view, row, found, flood, over=flood >= floor)
         yield from _crowd(view, row, requests - flood, 0 if flood else int(row["finished"]), flood)
 
     def close_epoch(self, summary: Summary) -> None:
         """Keep this epoch's table for the rates of the next ones."""
+        self._learn(summary)
         if self._now is None:
             self._second.clear()
         else:
             self._second.append(self._now)
+        self._age += 1
         if summary.window_ends:
             self._earlier = self._now
             self._second.clear()
+            self._age = 0
         self._now = None
 
     def _machines(self, view: View, row: np.void, summary: Summary, only: int | None) -> Machines:
-        if self._now is None:
-            self._now = asking(summary.heavy())
         reference = int(row["reference"])
         before = self._second[0] if self._second else None
         newest = self._second[-1] if self._second else None
-        return machines(reference, self._now, newest, before, self._earlier, len(self._second) + 1, only)
+        return machines(
+            reference,
+            self._table(summary),
+            newest,
+            before,
+            self._earlier,
+            len(self._second) + 1,
+            only,
+            self._paces,
+        )
+
+    def _learn(self, summary: Summary) -> None:
+        """Once a second, remember how fast everybody asks; believe it when no flood was found since."""
+        if self._age % EPOCHS_PER_SECOND == EPOCHS_PER_SECOND - 1:
+            seconds = (self._age + 1) / EPOCHS_PER_SECOND
+            self._pending.append((summary.epoch, self._table(summary), seconds))
+        while self._pending and self._pending[0][0] <= summary.epoch - TRIED:
+            _, rows, seconds = self._pending.popleft()
+            recent = [victim for victim, epoch in self._flooded.items() if epoch > summary.epoch - HELD]
+            self._paces.learn(rows[~np.isin(rows["victim"], recent)], seconds)
+        self._flooded = {v: epoch for v, epoch in self._flooded.items() if epoch > summary.epoch - HELD}
+
+    def _table(self, summary: Summary) -> NDArray[np.void]:
+        if self._now is None:
+            self._now = asking(summary.heavy())
+        return self._now
 
 
 def _hammered(view: View, row: np.void) -> bool:

@@ -24,6 +24,11 @@ SAME = 0.8
 """Share of requests for the same path as the one before."""
 
 
+SLACK = 4.0
+"""Times of its pace before the flood that a source may ask and still be taken for what it was."""
+MAX_PACES = 65_536
+
+
 @dataclass(frozen=True, slots=True)
 class Machines:
     """Heavy-table rows of the sources that are machines, and their requests in the last epoch."""
@@ -40,6 +45,7 @@ def machines(
     earlier: NDArray[np.void] | None,
     epochs: int,
     only: int | None,
+    paces: Paces,
 ) -> Machines:
     """Pick the machines among one victim's sources.
 
@@ -51,6 +57,7 @@ def machines(
         earlier: the table at the end of the previous window.
         epochs: length of the stretch over which a rate is taken, in epochs.
         only: keyed hash of the one path that is flooded, where there is one.
+        paces: how fast the sources asked before.
     """
     rows = now[now["victim"] == victim]
     if not len(rows):
@@ -63,7 +70,37 @@ def machines(
     if only is not None:
         bit = np.uint64(1) << np.uint64(only >> 58)
         chosen |= (habit["requests"] >= DEVOTED) & (habit["paths"] == bit) & (habit["assets"] == 0)
+    chosen &= ~paces.kept(rows, second)
     return Machines(habit[chosen], int(last[chosen].sum()))
+
+
+class Paces:
+    """How fast each source asked while nothing was wrong: whoever keeps to it is no part of a flood.
+
+    A bot that was slow before and is fast now does not keep to it.
+    """
+
+    def __init__(self) -> None:
+        self._pairs = np.zeros(0, np.uint64)
+        self._rates = np.zeros(0)
+
+    def learn(self, rows: NDArray[np.void], seconds: float) -> None:
+        """Note the paces of pairs that are in no flood, ``seconds`` after the window of the table began."""
+        pairs, rates = rows["pair_hash"].astype(np.uint64), rows["requests"] / seconds
+        silent = ~np.isin(self._pairs, pairs)  # keeps what was learnt, the newest first where room is short
+        pairs = np.concatenate([pairs, self._pairs[silent]])[:MAX_PACES]
+        rates = np.concatenate([rates, self._rates[silent]])[:MAX_PACES]
+        order = np.argsort(pairs)
+        self._pairs, self._rates = pairs[order], rates[order]
+
+    def kept(self, rows: NDArray[np.void], rate: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which sources ask no more than ``SLACK`` times as fast as they did before."""
+        if not len(self._pairs):
+            return np.zeros(len(rows), bool)
+        at = np.minimum(np.searchsorted(self._pairs, rows["pair_hash"]), len(self._pairs) - 1)
+        known = self._pairs[at] == rows["pair_hash"]
+        kept: NDArray[np.bool_] = known & (rate <= SLACK * self._rates[at])
+        return kept
 
 
 def asking(heavy: NDArray[np.void]) -> NDArray[np.void]:

@@ -1,0 +1,56 @@
+"""``floodwatch explain``: one event of a report in full, and rules against it for several systems."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from floodwatch.errors import ConfigError, InputError
+
+from .output import write_stdout
+
+if TYPE_CHECKING:
+    from floodwatch.model import Event
+
+EXAMPLES = """\b
+Examples:
+  floodwatch scan --format json --top 0 -o report.json edge.pcap
+  floodwatch explain report.json 1
+  floodwatch explain report.json 1 --as nft | sudo nft -f -"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("report", metavar="REPORT")
+@click.argument("event", metavar="EVENT")
+@click.option("--as", "style", type=click.Choice(["text", "nft", "iptables", "flowspec"]), default="text",
+              help="What to print: everything about the event, or rules against it.")  # fmt: skip
+def explain(report: str, event: str, style: str) -> None:
+    """Show one event of a JSON report: EVENT is its number in the report (1 is the first flood), or its id.
+
+    The rules never name a source that is not proven real. Read them before you load them.
+    """
+    from floodwatch.report.rules import render
+
+    write_stdout(render(_find(report, event), style).encode())
+
+
+def _find(path: str, wanted: str) -> Event:
+    import msgspec
+
+    from floodwatch.model import Report
+
+    try:
+        report = msgspec.json.decode(Path(path).read_bytes(), type=Report)
+    except OSError as error:
+        raise InputError(path, "unreadable", f"cannot read {path}: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise InputError(path, "no_report", f"{path} is no JSON report of floodwatch: {error}") from error
+    events = [*report.floods, *report.crowds]
+    for number, event in enumerate(events, 1):
+        if wanted in (str(number), event.id):
+            return event
+    raise ConfigError(
+        f"{path} has no event {wanted}: it holds 1 to {len(events)}" if events else f"{path} has no event"
+    )

@@ -1,0 +1,21 @@
+"""From a verdict to a rule in the kernel: plan purely, apply last, read back what stands."""
+
+from .blocker import Blocker
+from .lock import Lock
+from .never import NeverBlock
+from .nftables import Table
+from .plan import Block, Ordered, Policy, Proven, Step, plan, prove
+
+__all__ = [
+    "Block",
+    "Blocker",
+    "Lock",
+    "NeverBlock",
+    "Ordered",
+    "Policy",
+    "Proven",
+    "Step",
+    "Table",
+    "plan",
+    "prove",
+]

@@ -1,0 +1,252 @@
+"""Our one table in the kernel: hash sets of blocked networks with timeouts, looked up before anything else.
+
+    table inet floodwatch
+        set never4, never6             looked up first: these pass
+        set block4, block6             hosts
+        set block4_p24, block6_p64 ... masked, one per prefix length
+        chain prerouting               hook prerouting, priority raw
+
+Every element has a timeout, so a block ends even if nobody is left to end it, a counter, and a comment that
+tells why. Other tables are never read or touched.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ..errors import EnforceError
+from . import codec
+from .codec import Message, Netfilter, attribute, nested, text, u32, u64
+from .plan import Block, Network, Step
+
+TABLE = "floodwatch"
+CHAIN = "prerouting"
+SET_SIZE = 65_536
+PREROUTING, RAW = 0, -300
+ACCEPT, DROP = 1, 0
+IPV4, IPV6 = 2, 10
+KEY_TYPE = {4: 7, 6: 8}
+KEY_BYTES = {4: 4, 6: 16}
+SOURCE_AT = {4: 12, 6: 8}
+FLAG_INTERVAL, FLAG_TIMEOUT = 4, 16
+REGISTER = 1
+ELEMENT_LIST, INTERVAL_END = 1, 1
+
+
+def set_name(network: Network) -> str:
+    """The set that holds networks of this version and prefix length."""
+    whole = network.prefixlen == network.max_prefixlen
+    return f"block{network.version}" if whole else f"block{network.version}_p{network.prefixlen}"
+
+
+class Table:
+    """The table ``inet floodwatch`` of the current network namespace."""
+
+    def __init__(self) -> None:
+        self._kernel = Netfilter()
+        self._sets: set[str] = set()
+
+    def exists(self) -> bool:
+        """Is there such a table now?"""
+        try:
+            self._sets = set(self._set_names())
+        except EnforceError as error:
+            if error.errno == errno.ENOENT:
+                return False
+            raise
+        return bool(self._sets)
+
+    def ensure(self, never: Iterable[Network] = ()) -> None:
+        """Make the table if it is missing, and bring its never-block sets up to date.
+
+        Raises:
+            EnforceError: no right, or no nf_tables.
+        """
+        made = [] if self.exists() else _skeleton()
+        self._kernel.commit([*made, *_never_messages(never, fresh=bool(made))])
+        self._sets = set(self._set_names())
+
+    def _set_names(self) -> Iterator[str]:
+        for body in self._kernel.dump(codec.GET_SET, text(1, TABLE)):
+            found = dict(codec.attributes(body))
+            if 1 in found and 2 in found and bytes(found[1]).rstrip(b"\0") == TABLE.encode():
+                yield bytes(found[2]).rstrip(b"\0").decode()
+
+    def blocks(self) -> dict[Network, Block]:
+        """What the kernel holds now, read back: networks with the seconds that are left and why."""
+        return {network: block for network, (block, _) in self.counted().items()}
+
+    def counted(self) -> dict[Network, tuple[Block, int]]:
+        """The same, with the packets that each one dropped."""
+        if not self.exists():
+            return {}
+        found: dict[Network, tuple[Block, int]] = {}
+        for name in sorted(self._sets):
+            if name.startswith("block"):
+                for network, block, packets in self._elements(name):
+                    found[network] = (block, packets)
+        return found
+
+    def _elements(self, name: str) -> Iterator[tuple[Network, Block, int]]:
+        host, _, suffix = name.partition("_p")
+        length = int(suffix) if suffix else (32 if host == "block4" else 128)
+        for body in self._kernel.dump(codec.GET_ELEMENT, text(1, TABLE) + text(2, name)):
+            for number, value in codec.attributes(body):
+                if number == 3:
+                    for _, element in codec.attributes(value):
+                        yield _element(dict(codec.attributes(element)), length)
+
+    def apply(self, steps: Sequence[Step]) -> None:
+        """Carry out the steps of a plan in one transaction: all of it, or nothing.
+
+        Raises:
+            EnforceError: the kernel refused; nothing was changed.
+        """
+        new = [step.block for step in steps if step.what in ("add", "extend")]
+        old = [step.block for step in steps if step.what in ("remove", "extend")]
+        messages = list(self._missing_sets(new))
+        messages += _element_messages(old, codec.DESTROY_ELEMENT)
+        messages += _element_messages(new, codec.NEW_ELEMENT)
+        if messages:
+            self._kernel.commit(messages)
+
+    def _missing_sets(self, blocks: Iterable[Block]) -> Iterator[Message]:
+        for network in {set_name(b.network): b.network for b in blocks}.values():
+            if set_name(network) not in self._sets:
+                yield _block_set(network)
+                yield _block_rule(network)
+                self._sets.add(set_name(network))
+
+    def remove(self) -> bool:
+        """Take the whole table away; returns whether there was one."""
+        try:
+            self._kernel.commit([Message(codec.DEL_TABLE, text(1, TABLE))])
+        except EnforceError as error:
+            if error.errno == errno.ENOENT:
+                return False
+            raise
+        self._sets.clear()
+        return True
+
+    def close(self) -> None:
+        """Close the socket; what stands keeps standing until its timeout."""
+        self._kernel.close()
+
+
+def _element(found: Mapping[int, memoryview], length: int) -> tuple[Network, Block, int]:
+    key = next(value for number, value in codec.attributes(found[1]) if number == 1)
+    network: Network = ipaddress.ip_network((bytes(key), length))
+    left = struct.unpack("!Q", found[5])[0] / 1000 if 5 in found else 0.0
+    why = codec.comment_of(bytes(found[6])) if 6 in found else ""
+    return network, Block(network, left, why), _counter(found[7]) if 7 in found else 0
+
+
+def _counter(expression: memoryview) -> int:
+    """Packets that an element's counter saw."""
+    for number, value in codec.attributes(expression):
+        if number == 2:
+            return next((struct.unpack("!Q", v)[0] for n, v in codec.attributes(value) if n == 2), 0)
+    return 0
+
+
+def _element_messages(blocks: Sequence[Block], kind: int) -> Iterator[Message]:
+    by_set: dict[str, list[Block]] = {}
+    for block in blocks:
+        by_set.setdefault(set_name(block.network), []).append(block)
+    for name, members in by_set.items():
+        for at in range(0, len(members), codec.CHUNK):
+            new = kind == codec.NEW_ELEMENT
+            packed = [_pack(block, full=new) for block in members[at : at + codec.CHUNK]]
+            body = text(1, TABLE) + text(2, name) + nested(3, *packed)
+            yield Message(kind, body, codec.CREATE if new else 0)
+
+
+def _pack(block: Block, *, full: bool) -> bytes:
+    parts = [nested(1, attribute(1, block.network.network_address.packed))]
+    if full:
+        parts += [u64(4, max(int(block.seconds * 1000), 1)), codec.comment(6, block.why)]
+    return nested(ELEMENT_LIST, *parts)
+
+
+def _skeleton() -> list[Message]:
+    hook = nested(4, u32(1, PREROUTING), attribute(2, struct.pack("!i", RAW)))
+    chain = text(1, TABLE) + text(3, CHAIN) + hook + u32(5, ACCEPT) + text(7, "filter")
+    messages = [
+        Message(codec.NEW_TABLE, text(1, TABLE) + u32(2, 0), codec.CREATE),
+        Message(codec.NEW_CHAIN, chain, codec.CREATE),
+    ]
+    for version in (4, 6):
+        name = f"never{version}"
+        messages.append(_set(name, version, FLAG_INTERVAL, ""))
+        messages.append(_rule(_source_in(version, name, None), ACCEPT, "fw: never blocked by address"))
+    for network in (ipaddress.ip_network("0.0.0.0/32"), ipaddress.ip_network("::/128")):
+        messages += [_block_set(network), _block_rule(network)]
+    return messages
+
+
+def _block_set(network: Network) -> Message:
+    counter = nested(17, text(1, "counter"))
+    return _set(set_name(network), network.version, FLAG_TIMEOUT, "", nested(9, u32(1, SET_SIZE)), counter)
+
+
+def _set(name: str, version: int, flags: int, words: str, *more: bytes) -> Message:
+    body = text(1, TABLE) + text(2, name) + u32(3, flags) + u32(4, KEY_TYPE[version])
+    body += u32(5, KEY_BYTES[version]) + u32(10, abs(hash(name)) % 2**31 + 1)
+    return Message(codec.NEW_SET, body + b"".join(more), codec.CREATE)
+
+
+def _block_rule(network: Network) -> Message:
+    mask = None if network.prefixlen == network.max_prefixlen else network.netmask.packed
+    return _rule(_source_in(network.version, set_name(network), mask), DROP, f"fw: {set_name(network)}")
+
+
+def _rule(match: list[bytes], verdict: int, words: str) -> Message:
+    decision = nested(2, nested(2, u32(1, verdict)))
+    end = [_expression("counter"), _expression("immediate", u32(1, 0), decision)]
+    body = text(1, TABLE) + text(2, CHAIN) + nested(4, *match, *end) + codec.comment(7, words)
+    return Message(codec.NEW_RULE, body, codec.CREATE | codec.APPEND)
+
+
+def _expression(name: str, *parts: bytes) -> bytes:
+    return nested(1, text(1, name), nested(2, *parts))
+
+
+def _source_in(version: int, name: str, mask: bytes | None) -> list[bytes]:
+    """Match packets of one IP version whose (masked) source address is in a set."""
+    family = bytes((IPV4 if version == 4 else IPV6,))
+    size = KEY_BYTES[version]
+    match = [
+        _expression("meta", u32(1, REGISTER), u32(2, 15)),  # nfproto
+        _expression("cmp", u32(1, REGISTER), u32(2, 0), nested(3, attribute(1, family))),
+        _expression("payload", u32(1, REGISTER), u32(2, 1), u32(3, SOURCE_AT[version]), u32(4, size)),
+    ]
+    if mask is not None:
+        values = nested(4, attribute(1, mask)), nested(5, attribute(1, bytes(size)))
+        match.append(_expression("bitwise", u32(1, REGISTER), u32(2, REGISTER), u32(3, size), *values))
+    return [*match, _expression("lookup", text(1, name), u32(2, REGISTER))]
+
+
+def _never_messages(never: Iterable[Network], *, fresh: bool) -> Iterator[Message]:
+    """Replace the never-block sets: flush, then the networks as intervals that do not overlap."""
+    networks = list(never)
+    for version in (4, 6):
+        name = f"never{version}"
+        if not fresh:
+            yield Message(codec.DEL_ELEMENT, text(1, TABLE) + text(2, name))
+        mine: list[Any] = [network for network in networks if network.version == version]
+        packed = [part for network in ipaddress.collapse_addresses(mine) for part in _interval(network)]
+        if packed:
+            body = text(1, TABLE) + text(2, name) + nested(3, *packed)
+            yield Message(codec.NEW_ELEMENT, body, codec.CREATE)
+
+
+def _interval(network: Network) -> Iterator[bytes]:
+    yield nested(ELEMENT_LIST, nested(1, attribute(1, network.network_address.packed)))
+    behind = int(network.broadcast_address) + 1
+    if behind < 1 << network.max_prefixlen:
+        end = behind.to_bytes(KEY_BYTES[network.version], "big")
+        yield nested(ELEMENT_LIST, nested(1, attribute(1, end)), u32(3, INTERVAL_END))

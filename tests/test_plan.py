@@ -1,0 +1,106 @@
+"""The plan of blocks, without a kernel: limits, proof, lifetimes, and who is never touched."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from floodwatch import scan, synth
+from floodwatch.errors import BlockRefused
+from floodwatch.mitigate.plan import Block, Ordered, Policy, Proven, plan, prove
+from floodwatch.model import Event
+
+NETWORKS = st.builds(
+    lambda address, length: ipaddress.ip_network((address, length), strict=False),
+    st.integers(0x01000000, 0xDFFFFFFF),
+    st.sampled_from([24, 28, 32]),
+)
+NEVER = ipaddress.ip_network("198.51.100.0/25")
+
+
+def avoid(network: Any) -> str | None:
+    return "the list" if network.version == 4 and network.overlaps(NEVER) else None
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Event:
+    """An HTTP flood of real sources, as a scan finds it."""
+    path = tmp_path_factory.mktemp("plan") / "http.pcap"
+    synth.make("http_flood", path)
+    (flood,) = scan([str(path)], top=0).floods
+    return flood
+
+
+def test_only_an_event_with_proof_makes_a_blockable_source(real: Event) -> None:
+    assert len(prove(real)) == 40
+    assert prove(replace(real, sources=replace(real.sources, origin="unknown"))) == []
+    assert prove(replace(real, sources=replace(real.sources, origin="forged"))) == []
+    assert prove(replace(real, verdict="crowd")) == []
+    with pytest.raises(BlockRefused, match="not proven real"):
+        Proven(ipaddress.ip_network("203.0.113.9"), "an event")
+
+
+@given(st.lists(NETWORKS, max_size=30), st.integers(1, 20))
+def test_p04_no_plan_touches_the_never_block_list(networks: list[Any], room: int) -> None:
+    policy = Policy(max_blocks=room, never=avoid)
+    steps = plan([Ordered(network, "test") for network in networks], policy, {})
+    added = [step.block.network for step in steps if step.what == "add"]
+    assert not [network for network in added if network.overlaps(NEVER)]
+    assert len(added) == len(set(added)) <= room
+    allowed = list(dict.fromkeys(n for n in networks if not n.overlaps(NEVER)))
+    assert added == allowed[:room]  # a limit keeps the first, which are the heaviest
+
+
+@pytest.mark.parametrize(
+    ("network", "why"),
+    [
+        ("10.0.0.0/23", "wider than the /24"),
+        ("2001:db8::/32", "wider than the /48"),
+        ("::ffff:203.0.113.9/128", "means 203.0.113.9"),
+        ("224.0.0.1/32", "no source"),
+        ("0.0.0.0/32", "no source"),
+        ("198.51.100.9/32", "never be blocked: the list"),
+    ],
+)
+def test_what_is_refused_is_refused_with_the_reason(network: str, why: str) -> None:
+    ordered = Ordered(ipaddress.ip_network(network), "test")
+    (step,) = plan([ordered], Policy(never=avoid), {})
+    assert step.what == "refuse"
+    assert why in step.why
+
+
+def test_p14_p15_blocks_are_renewed_in_time_doubled_for_repeaters_and_end_with_the_flood() -> None:
+    network = ipaddress.ip_network("203.0.113.9")
+    wanted = [Ordered(network, "test")]
+    (step,) = plan(wanted, Policy(), {}, {network: 3})
+    assert (step.what, step.block.seconds) == ("add", 480)
+    (step,) = plan(wanted, Policy(), {}, {network: 99})
+    assert step.block.seconds == 3600
+    fresh, stale = Block(network, 45, "fw:e1"), Block(network, 20, "fw:e1")
+    assert plan(wanted, Policy(), {network: fresh}) == []
+    (step,) = plan(wanted, Policy(), {network: stale})
+    assert step.what == "extend"
+    (step,) = plan([], Policy(), {network: fresh}, quiet=[network])
+    assert step.what == "remove"
+
+
+def test_p16_a_hundred_thousand_wanted_keep_the_heaviest(real: Event) -> None:
+    wanted = [Ordered(ipaddress.ip_network(0x01000000 + i), "test") for i in range(100_000)]
+    steps = plan(wanted, Policy(max_blocks=4096), {})
+    added = [step.block.network for step in steps if step.what == "add"]
+    assert added == [item.network for item in wanted[:4096]]
+    assert sum(step.what == "refuse" for step in steps) == 100_000 - 4096
+
+
+def test_reports_of_real_scans_plan_nothing_against_forged_sources(tmp_path: Path) -> None:
+    for scenario in ("syn_flood", "udp_flood", "framed_clients", "framed_gateway", "dns_amplification"):
+        path = tmp_path / f"{scenario}.pcap"
+        synth.make(scenario, path)
+        for flood in scan([str(path)], top=0).floods:
+            assert prove(flood) == [], scenario
