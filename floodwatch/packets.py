@@ -174,7 +174,7 @@ def read(
     Frames that hold no whole IP packet are left out. Memory: 200 bytes for each packet of a batch.
 
     Args:
-        capture: one path or several; pcap or pcapng, plain or gzip; ``-`` is standard input.
+        capture: one path or several; pcap or pcapng, plain or compressed; ``-`` is standard input.
         filter: a BPF expression as of tcpdump.
         batch: packets in a batch at most.
         strict: raise where a capture is damaged. Else its packets up to there count, and a warning tells.

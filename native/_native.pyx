@@ -105,7 +105,7 @@ cdef class Decoder:
 
     def set_filter(self, uintptr_t function, programs, owner):
         self.raw.filter.count = 0
-        for linktype, program in programs[:FW_LINKTYPES_SEEN]:
+        for linktype, program in programs[:FW_FILTER_LINKTYPES]:
             self.raw.filter.linktypes[self.raw.filter.count] = linktype
             self.raw.filter.programs[self.raw.filter.count] = <const void *><uintptr_t>program
             self.raw.filter.count += 1

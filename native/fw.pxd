@@ -2,7 +2,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "fw_decode.h" nogil:
     enum: FW_NEED_MORE, FW_BAD_MAGIC, FW_BAD_RECORD, FW_BAD_BLOCK, FW_BAD_INTERFACE, FW_BAD_SECTION, FW_LIMIT
-    enum: FW_REJECTS, FW_LINKTYPES_SEEN, FW_SLOTS, FW_TOPK_SETS, FW_TOPK_WAYS, FW_TOTAL_HLL_P
+    enum: FW_REJECTS, FW_LINKTYPES_SEEN, FW_FILTER_LINKTYPES, FW_SLOTS, FW_TOPK_SETS, FW_TOPK_WAYS, FW_TOTAL_HLL_P
     enum: FW_FORMAT_PCAP, FW_FORMAT_PCAPNG
 
     struct fw_key:
@@ -21,8 +21,8 @@ cdef extern from "fw_decode.h" nogil:
     ctypedef unsigned (*fw_filter_fn)(const void *, const unsigned char *, unsigned, unsigned)
     struct fw_filter:
         fw_filter_fn run
-        const void *programs[8]
-        uint16_t linktypes[8]
+        const void *programs[32]
+        uint16_t linktypes[32]
         uint32_t count
     struct fw_decoder:
         fw_walker walker

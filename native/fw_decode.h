@@ -4,15 +4,16 @@
 
 #include "fw_epoch.h"
 
-#define FW_LINKTYPES_SEEN 8u
+#define FW_LINKTYPES_SEEN 8u    /* link types of one capture that are remembered by name */
+#define FW_FILTER_LINKTYPES 32u /* link types that a filter may be compiled for */
 
 /* libpcap's filter function: (program, bytes, wire length, captured length) -> 0 drops the frame. */
 typedef unsigned (*fw_filter_fn)(const void *program, const unsigned char *data, unsigned len, unsigned caplen);
 
 struct fw_filter {
     fw_filter_fn run; /* NULL: no filter */
-    const void *programs[FW_LINKTYPES_SEEN];
-    uint16_t linktypes[FW_LINKTYPES_SEEN];
+    const void *programs[FW_FILTER_LINKTYPES];
+    uint16_t linktypes[FW_FILTER_LINKTYPES];
     uint32_t count;
 };
 

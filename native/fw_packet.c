@@ -1,38 +1,6 @@
-#include "fw_packet.h"
+#include "fw_link.h"
 
-#define LINK_NULL_RAW 12u /* DLT_RAW as some systems write it */
-#define LINK_OPENBSD_RAW 14u
-#define LINK_ETHERNET 1u
-#define LINK_RAW 101u
-#define LINK_SLL 113u
-#define LINK_IPV4 228u
-#define LINK_IPV6 229u
-#define LINK_SLL2 276u
-#define VLAN_MAX 4u
 #define EXTENSIONS_MAX 10u
-#define REJECT(x) (1 + FW_REJECT_##x)
-
-/* What is left to read: captured bytes, and how many the wire carried. */
-struct cursor {
-    const uint8_t *p;
-    uint32_t captured, wire;
-};
-
-static inline void advance(struct cursor *c, uint32_t n)
-{
-    c->p += n;
-    c->captured -= n;
-    c->wire -= n;
-}
-
-/* 1 when n bytes can be read; otherwise sets *reject by whether the wire or the snap length is short. */
-static inline int has(const struct cursor *c, uint32_t n, int short_on_wire, int *reject)
-{
-    if (FW_LIKELY(c->captured >= n))
-        return 1;
-    *reject = c->wire >= n ? REJECT(TRUNCATED) : short_on_wire;
-    return 0;
-}
 
 /* Reserved IPv4 space (RFC 6890 and multicast as a source): 1 whole /8, 2 in part. */
 static const uint8_t BOGON8[256] = {
@@ -62,7 +30,7 @@ static inline int is_bogon(uint32_t ip)
     return class == 1 || (class == 2 && in_part_bogon(ip));
 }
 
-static int fragment(struct cursor c, struct fw_packet *out, const uint8_t **payload)
+static int fragment(struct fw_cursor c, struct fw_packet *out, const uint8_t **payload)
 {
     out->kind = FW_FRAGMENT;
     out->payload = c.wire;
@@ -71,7 +39,7 @@ static int fragment(struct cursor c, struct fw_packet *out, const uint8_t **payl
     return 0;
 }
 
-static int decode_tcp(struct cursor c, struct fw_packet *out, const uint8_t **payload)
+static int decode_tcp(struct fw_cursor c, struct fw_packet *out, const uint8_t **payload)
 {
     int reject;
     /* A header split over fragments is a way round filters, so it must count: by its flags if the first
@@ -79,7 +47,7 @@ static int decode_tcp(struct cursor c, struct fw_packet *out, const uint8_t **pa
     uint32_t split = out->bits & FW_MORE_FRAGMENTS;
     if (FW_UNLIKELY(split && c.wire < 14))
         return fragment(c, out, payload);
-    if (FW_UNLIKELY(!has(&c, 14, REJECT(BAD_L4), &reject)))
+    if (FW_UNLIKELY(!fw_has(&c, 14, REJECT(BAD_L4), &reject)))
         return reject;
     out->sport = fw_be16(c.p);
     out->dport = fw_be16(c.p + 2);
@@ -108,10 +76,10 @@ static int decode_tcp(struct cursor c, struct fw_packet *out, const uint8_t **pa
     return 0;
 }
 
-static int decode_udp(struct cursor c, struct fw_packet *out, const uint8_t **payload)
+static int decode_udp(struct fw_cursor c, struct fw_packet *out, const uint8_t **payload)
 {
     int reject;
-    if (!has(&c, 8, REJECT(BAD_L4), &reject))
+    if (!fw_has(&c, 8, REJECT(BAD_L4), &reject))
         return reject;
     out->sport = fw_be16(c.p);
     out->dport = fw_be16(c.p + 2);
@@ -119,7 +87,7 @@ static int decode_udp(struct cursor c, struct fw_packet *out, const uint8_t **pa
     /* 0 is a jumbogram (RFC 2675); in a first fragment the length speaks of the whole datagram. */
     if (length != 0 && length < 8)
         return REJECT(BAD_L4);
-    advance(&c, 8);
+    fw_advance(&c, 8);
     out->payload = length >= 8 ? fw_min32(length - 8, c.wire) : c.wire;
     out->captured = fw_min32(c.captured, out->payload);
     out->kind = FW_UDP;
@@ -127,10 +95,10 @@ static int decode_udp(struct cursor c, struct fw_packet *out, const uint8_t **pa
     return 0;
 }
 
-static int decode_icmp(struct cursor c, struct fw_packet *out, const uint8_t **payload)
+static int decode_icmp(struct fw_cursor c, struct fw_packet *out, const uint8_t **payload)
 {
     int reject;
-    if (!has(&c, 4, REJECT(BAD_L4), &reject))
+    if (!fw_has(&c, 4, REJECT(BAD_L4), &reject))
         return reject;
     out->dport = c.p[0];
     out->payload = c.wire - 4;
@@ -140,7 +108,7 @@ static int decode_icmp(struct cursor c, struct fw_packet *out, const uint8_t **p
     return 0;
 }
 
-static int decode_l4(struct cursor c, struct fw_packet *out, const uint8_t **payload)
+static int decode_l4(struct fw_cursor c, struct fw_packet *out, const uint8_t **payload)
 {
     if (FW_LIKELY(out->proto == 6))
         return decode_tcp(c, out, payload);
@@ -155,11 +123,11 @@ static int decode_l4(struct cursor c, struct fw_packet *out, const uint8_t **pay
     return 0;
 }
 
-static int decode_ip4(struct fw_hasher *h, struct cursor c, struct fw_packet *out,
+static int decode_ip4(struct fw_hasher *h, struct fw_cursor c, struct fw_packet *out,
                       const uint8_t **payload)
 {
     int reject;
-    if (FW_UNLIKELY(!has(&c, 20, REJECT(BAD_IP), &reject)))
+    if (FW_UNLIKELY(!fw_has(&c, 20, REJECT(BAD_IP), &reject)))
         return reject;
     uint32_t header = (uint32_t)(c.p[0] & 15) * 4, total = fw_be16(c.p + 2);
     uint32_t src = fw_be32(c.p + 12), dst = fw_be32(c.p + 16);
@@ -176,39 +144,39 @@ static int decode_ip4(struct fw_hasher *h, struct cursor c, struct fw_packet *ou
     out->bits = (uint8_t)((is_bogon(src) ? FW_BOGON : 0) | (fragment_field & 0x2000u ? FW_MORE_FRAGMENTS : 0));
     c.wire = fw_min32(c.wire, total); /* drops Ethernet padding */
     c.captured = fw_min32(c.captured, c.wire);
-    if (FW_UNLIKELY(!has(&c, header, REJECT(BAD_IP), &reject)))
+    if (FW_UNLIKELY(!fw_has(&c, header, REJECT(BAD_IP), &reject)))
         return reject;
-    advance(&c, header);
+    fw_advance(&c, header);
     if (FW_UNLIKELY(fragment_field & 0x1fffu))
         return fragment(c, out, payload);
     return decode_l4(c, out, payload);
 }
 
 /* Walk IPv6 extension headers up to the transport. *next is the protocol number of what c points at. */
-static int skip_extensions(struct cursor *c, struct fw_packet *out, int *is_fragment)
+static int skip_extensions(struct fw_cursor *c, struct fw_packet *out, int *is_fragment)
 {
     int reject;
     for (unsigned i = 0; i < EXTENSIONS_MAX; i++) {
         uint8_t proto = out->proto;
         if (proto == 44) {
-            if (!has(c, 8, REJECT(BAD_IP), &reject))
+            if (!fw_has(c, 8, REJECT(BAD_IP), &reject))
                 return reject;
             uint16_t field = fw_be16(c->p + 2);
             out->proto = c->p[0];
             out->bits |= field & 1u ? FW_MORE_FRAGMENTS : 0;
-            advance(c, 8);
+            fw_advance(c, 8);
             if (field & 0xfff8u) {
                 *is_fragment = 1;
                 return 0;
             }
         } else if (proto == 0 || proto == 43 || proto == 60 || proto == 51 || proto == 135) {
-            if (!has(c, 8, REJECT(BAD_IP), &reject))
+            if (!fw_has(c, 8, REJECT(BAD_IP), &reject))
                 return reject;
             uint32_t size = proto == 51 ? ((uint32_t)c->p[1] + 2) * 4 : ((uint32_t)c->p[1] + 1) * 8;
-            if (!has(c, size, REJECT(BAD_IP), &reject))
+            if (!fw_has(c, size, REJECT(BAD_IP), &reject))
                 return reject;
             out->proto = c->p[0];
-            advance(c, size);
+            fw_advance(c, size);
         } else {
             return 0;
         }
@@ -216,11 +184,11 @@ static int skip_extensions(struct cursor *c, struct fw_packet *out, int *is_frag
     return REJECT(NESTED);
 }
 
-static int decode_ip6(struct fw_hasher *h, struct cursor c, struct fw_packet *out,
+static int decode_ip6(struct fw_hasher *h, struct fw_cursor c, struct fw_packet *out,
                       const uint8_t **payload)
 {
     int reject, is_fragment = 0;
-    if (!has(&c, 40, REJECT(BAD_IP), &reject))
+    if (!fw_has(&c, 40, REJECT(BAD_IP), &reject))
         return reject;
     if (c.p[0] >> 4 != 6)
         return REJECT(BAD_IP);
@@ -232,7 +200,7 @@ static int decode_ip6(struct fw_hasher *h, struct cursor c, struct fw_packet *ou
     out->src_hash = fw_siphash13(&h->key, &out->src.hi, 1);
     out->sender_hash = fw_siphash13(&h->key, &out->src.hi, 2);
     out->dst_hash = fw_siphash13(&h->key, &out->dst.hi, 2);
-    advance(&c, 40);
+    fw_advance(&c, 40);
     if (length) { /* 0: a jumbogram or segmentation offload */
         c.wire = fw_min32(c.wire, length);
         c.captured = fw_min32(c.captured, c.wire);
@@ -243,74 +211,14 @@ static int decode_ip6(struct fw_hasher *h, struct cursor c, struct fw_packet *ou
     return is_fragment ? fragment(c, out, payload) : decode_l4(c, out, payload);
 }
 
-/* Network layer by EtherType, behind any VLAN tags. */
-static int decode_ethertype(struct fw_hasher *h, struct cursor c, uint16_t type, struct fw_packet *out,
-                            const uint8_t **payload)
-{
-    int reject;
-    for (unsigned i = 0; FW_UNLIKELY(type == 0x8100 || type == 0x88a8 || type == 0x9100); i++) {
-        if (i == VLAN_MAX)
-            return REJECT(NESTED);
-        if (!has(&c, 4, REJECT(NOT_IP), &reject))
-            return reject;
-        type = fw_be16(c.p + 2);
-        advance(&c, 4);
-    }
-    if (FW_LIKELY(type == 0x0800))
-        return decode_ip4(h, c, out, payload);
-    if (type == 0x86dd)
-        return decode_ip6(h, c, out, payload);
-    if (type <= 1500 && c.captured >= 8 && fw_be32(c.p) == 0xaaaa0300u && fw_be16(c.p + 4) == 0) {
-        type = fw_be16(c.p + 6); /* 802.2 SNAP (RFC 1042) */
-        advance(&c, 8);
-        if (type == 0x0800)
-            return decode_ip4(h, c, out, payload);
-        if (type == 0x86dd)
-            return decode_ip6(h, c, out, payload);
-    }
-    return REJECT(NOT_IP);
-}
-
-/* A link header of fixed size with the EtherType at a fixed place. */
-static int decode_link(struct fw_hasher *h, struct cursor c, uint32_t header, uint32_t type_at,
-                       struct fw_packet *out, const uint8_t **payload)
-{
-    int reject;
-    if (FW_UNLIKELY(!has(&c, header, REJECT(NOT_IP), &reject)))
-        return reject;
-    uint16_t type = fw_be16(c.p + type_at);
-    advance(&c, header);
-    return decode_ethertype(h, c, type, out, payload);
-}
-
-static int decode_raw(struct fw_hasher *h, struct cursor c, struct fw_packet *out,
-                      const uint8_t **payload)
-{
-    int reject;
-    if (!has(&c, 1, REJECT(BAD_IP), &reject))
-        return reject;
-    return c.p[0] >> 4 == 6 ? decode_ip6(h, c, out, payload) : decode_ip4(h, c, out, payload);
-}
-
 int fw_packet_decode(struct fw_hasher *h, const struct fw_frame *f, struct fw_packet *out,
                      const uint8_t **payload)
 {
-    struct cursor c = {f->data, f->caplen, f->len};
+    struct fw_cursor c = {f->data, f->caplen, f->len, 0};
+    uint16_t type = 0;
     memset(&out->seq, 0, sizeof *out - offsetof(struct fw_packet, seq));
-    switch (f->linktype) {
-    case LINK_ETHERNET:
-        return decode_link(h, c, 14, 12, out, payload);
-    case LINK_SLL:
-        return decode_link(h, c, 16, 14, out, payload);
-    case LINK_SLL2:
-        return decode_link(h, c, 20, 0, out, payload);
-    case LINK_RAW:
-    case LINK_NULL_RAW:
-    case LINK_OPENBSD_RAW:
-    case LINK_IPV4:
-    case LINK_IPV6:
-        return decode_raw(h, c, out, payload);
-    default:
-        return REJECT(LINKTYPE);
-    }
+    int reject = fw_link_strip(f->linktype, &c, &type);
+    if (FW_UNLIKELY(reject))
+        return reject;
+    return FW_LIKELY(type == FW_TYPE_IPV4) ? decode_ip4(h, c, out, payload) : decode_ip6(h, c, out, payload);
 }

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import importlib
 import io
+import lzma
 import os
 import shutil
 import signal
@@ -216,6 +219,33 @@ def test_records_is_a_copy_that_cannot_be_written() -> None:
     ]
     with pytest.raises(ValueError, match="read-only"):
         rows["sport"] = 1
+
+
+def zstd(data: bytes) -> bytes:
+    return bytes(importlib.import_module("zstandard").ZstdCompressor(write_checksum=True).compress(data))
+
+
+PACKERS = {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress, "zstd": zstd}
+
+
+@pytest.mark.parametrize("name", PACKERS)
+@pytest.mark.usefixtures("small_pieces")
+def test_every_compression_gives_the_same_records_and_says_where_it_ends(name: str, tmp_path: Path) -> None:
+    made = pcap(frames())
+    packed = PACKERS[name](made.data)
+    reading = read(written(tmp_path / "whole", packed))
+    assert (reading.error, reading.packets, reading.offset) == (None, len(made.ends), len(made.data))
+    cut = read(written(tmp_path / "cut", packed[: len(packed) // 2]))
+    assert cut.error is not None
+    assert cut.error.code == f"truncated_{name}"
+    assert cut.packets == made.whole(cut.error.offset or 0)
+    damaged = bytearray(packed)
+    damaged[len(packed) // 2] ^= 0xFF
+    hurt = read(written(tmp_path / "hurt", bytes(damaged)))
+    # damaged data, or a capture that makes no sense any more
+    assert hurt.error is not None or hurt.code != _native.NEED_MORE
+    two = read(written(tmp_path / "two", PACKERS[name](made.data[:999]) + PACKERS[name](made.data[999:])))
+    assert (two.error, two.packets) == (None, len(made.ends))
 
 
 @pytest.mark.parametrize("padding", [0, 1, 512, 3000])

@@ -26,7 +26,10 @@ pytestmark = pytest.mark.captures
 
 KEY = bytes(16)
 BATCH = 8192
-LINKTYPES = {"EN10MB", "RAW", "RAW(12)", "IPV4", "IPV6", "LINUX_SLL", "LINUX_SLL2"}
+LINKTYPES = {
+    "EN10MB", "RAW", "RAW(12)", "IPV4", "IPV6", "LINUX_SLL", "LINUX_SLL2", "NULL", "PPP", "PPP_HDLC",
+    "C_HDLC", "FRELAY", "IEEE802_5", "FDDI", "IEEE802_11", "RADIOTAP", "PPI", "NFLOG",
+}  # fmt: skip
 MAGICS = (
     b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d", b"\x0a\x0d\x0d\x0a",
 )  # fmt: skip
@@ -239,8 +242,6 @@ def tcp_header_lies(case: Case) -> bool:
 
 
 REASONS: dict[str, Callable[[Case], bool]] = {
-    "MPLS is not read": unread_layer("mpls"),
-    "PPPoE is not read": unread_layer("pppoes"),
     "VN-Tag is not read": unread_layer("vntag"),
     "FabricPath is not read": unread_layer("cfp"),
     "first fragment, length of the whole datagram": only_first_fragment,

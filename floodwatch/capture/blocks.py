@@ -1,7 +1,7 @@
 """A capture as a sequence of blocks of bytes, each starting where the last one was left.
 
 Regular files are mapped in windows, so memory stays flat whatever the size; streams (standard input, pipes,
-gzip) are read in pieces with the unread rest carried over. Magic bytes tell gzip, names do not.
+what is compressed) are read in pieces with the unread rest carried over. Magic bytes tell, names do not.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import mmap
 import os
 import stat
 import sys
-import zlib
 from typing import BinaryIO, Protocol
 
 from msgspec import Struct
 
 from ..errors import InputError
+from .compression import Compression, compression_of
 
 WINDOW = 16 << 20
 """Bytes of a file that are mapped at once."""
@@ -124,24 +124,27 @@ class _Stream:
         self._file.close()
 
 
-class _Gzip(_Stream):
-    """One or more gzip members (RFC 1952), never expanded beyond ``max_expand`` times what was read."""
+class _Compressed(_Stream):
+    """One or more compressed members, never expanded beyond ``max_expand`` times what was read."""
 
-    def __init__(self, file: BinaryIO, head: bytes, path: str, total: int | None, max_expand: int) -> None:
+    def __init__(
+        self, file: BinaryIO, head: bytes, path: str, total: int | None, how: Compression, max_expand: int
+    ) -> None:
         super().__init__(file, head, path, total)
+        self._how = how
         self._max_expand = max_expand
-        self._inflate = zlib.decompressobj(wbits=31)
+        self._member = how.open()
         self._input = b""
         self._made = 0
         self._ended = False
 
     def _read(self) -> bytes:
         while True:
-            if not self._input:
+            if not self._input and (self._member.needs_input or self._member.eof):
                 self._input = self._raw()
                 if not self._input:
                     return self._at_end()
-            if self._inflate.eof and not self._next_member():
+            if self._member.eof and not self._next_member():
                 continue
             out = self._decompress()
             if out:
@@ -150,15 +153,13 @@ class _Gzip(_Stream):
                 return out
 
     def _decompress(self) -> bytes:
-        self._ended = False
         try:
-            out = self._inflate.decompress(self._input, PIECE)
-        except zlib.error as error:
-            raise InputError(
-                self._path, "bad_gzip", f"the gzip data is damaged ({error})", offset=self._made
-            ) from error
-        self._input = self._inflate.unconsumed_tail or self._inflate.unused_data
-        self._ended = self._inflate.eof
+            out = self._member.decompress(self._input, PIECE)
+        except self._how.errors as error:
+            text = f"the {self._how.name} data is damaged ({error})"
+            raise InputError(self._path, f"bad_{self._how.name}", text, offset=self._made) from error
+        self._input = self._member.unused_data if self._member.eof else b""
+        self._ended = self._member.eof
         return out
 
     def _next_member(self) -> bool:
@@ -166,14 +167,13 @@ class _Gzip(_Stream):
         self._input = self._input.lstrip(b"\0")
         if not self._input:
             return False
-        self._inflate = zlib.decompressobj(wbits=31)
+        self._member = self._how.open()
         return True
 
     def _at_end(self) -> bytes:
         if not self._ended:
-            raise InputError(
-                self._path, "truncated_gzip", "the gzip data ends before its end mark", offset=self._made
-            )
+            text = f"the {self._how.name} data ends before its end mark"
+            raise InputError(self._path, f"truncated_{self._how.name}", text, offset=self._made)
         return b""
 
     def _check_ratio(self) -> None:
@@ -201,8 +201,9 @@ def open_blocks(path: str, *, max_expand: int) -> Blocks:
         if not head:
             raise InputError(path, "empty_file", "the file is empty", offset=0)
         total = status.st_size if regular else None
-        if head.startswith(b"\x1f\x8b"):
-            return _Gzip(file, head, path, total, max_expand)
+        how = compression_of(head, path)
+        if how is not None:
+            return _Compressed(file, head, path, total, how, max_expand)
         if regular and path != "-":
             return _Mapped(file, status.st_size)
         return _Stream(file, head, path, total)

@@ -15,6 +15,9 @@ _MAGICS = (
     b"\xa1\xb2\x3c\x4d",
     b"\x0a\x0d\x0d\x0a",
     b"\x1f\x8b",
+    b"BZh",
+    b"\xfd7zX",
+    b"\x28\xb5\x2f\xfd",
 )
 
 

@@ -26,7 +26,28 @@ LINKTYPE_NAMES: dict[int, str] = {
     276: "LINUX_SLL2",
 }
 
-DECODED: tuple[int, ...] = (1, 12, 14, 101, 113, 228, 229, 276)
+DECODED: tuple[int, ...] = (
+    1,
+    0,
+    6,
+    9,
+    10,
+    12,
+    14,
+    50,
+    101,
+    104,
+    105,
+    107,
+    108,
+    113,
+    127,
+    192,
+    228,
+    229,
+    239,
+    276,
+)
 """Link types that the native decoder reads."""
 
 

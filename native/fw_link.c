@@ -1,0 +1,304 @@
+#include "fw_link.h"
+
+enum {
+    LINK_NULL = 0, LINK_ETHERNET = 1, LINK_TOKEN_RING = 6, LINK_PPP = 9, LINK_FDDI = 10, LINK_BSD_RAW = 12,
+    LINK_OPENBSD_RAW = 14, LINK_PPP_HDLC = 50, LINK_RAW = 101, LINK_C_HDLC = 104, LINK_80211 = 105, LINK_FRELAY = 107,
+    LINK_LOOP = 108, LINK_SLL = 113, LINK_RADIOTAP = 127, LINK_PPI = 192, LINK_IPV4 = 228, LINK_IPV6 = 229,
+    LINK_NFLOG = 239, LINK_SLL2 = 276
+};
+#define TAGS_MAX 4u
+#define LABELS_MAX 8u
+#define LAYERS_MAX 6u
+#define NESTED_LINKS 2u /* a header that names the link type of what it holds */
+
+static int decode_type(struct fw_cursor *c, uint16_t *type);
+static int fixed(struct fw_cursor *c, uint32_t header, uint32_t type_at, uint16_t *type);
+
+/* The version nibble tells what a header is where nothing before it does. */
+static int by_version(struct fw_cursor *c, uint16_t *type)
+{
+    int reject;
+    if (!fw_has(c, 1, REJECT(BAD_IP), &reject))
+        return reject;
+    *type = c->p[0] >> 4 == 6 ? FW_TYPE_IPV6 : FW_TYPE_IPV4;
+    return 0;
+}
+
+/* RFC 1661 and 1662: an address and a control byte that may be left out, then a number of one or two bytes. */
+static int decode_ppp(struct fw_cursor *c, uint16_t *type)
+{
+    int reject;
+    if (!fw_has(c, 2, REJECT(NOT_IP), &reject))
+        return reject;
+    if (fw_be16(c->p) == 0xff03u || fw_be16(c->p) == 0x0f00u) { /* HDLC, or Cisco's, before the number */
+        uint16_t cisco = fw_be16(c->p) == 0x0f00u;
+        fw_advance(c, 2);
+        if (!fw_has(c, 2, REJECT(NOT_IP), &reject))
+            return reject;
+        if (cisco) {
+            *type = fw_be16(c->p);
+            fw_advance(c, 2);
+            return decode_type(c, type);
+        }
+    }
+    uint16_t number = c->p[0] & 1u ? c->p[0] : fw_be16(c->p);
+    fw_advance(c, c->p[0] & 1u ? 1 : 2);
+    if (number != 0x0021u && number != 0x0057u && number != 0x0281u)
+        return REJECT(NOT_IP);
+    *type = number == 0x0021u ? FW_TYPE_IPV4 : number == 0x0057u ? FW_TYPE_IPV6 : 0x8847u;
+    return number == 0x0281u ? decode_type(c, type) : 0;
+}
+
+/* RFC 3032: labels down to the bottom of the stack; what follows tells itself by its first nibble. */
+static int decode_mpls(struct fw_cursor *c, uint16_t *type)
+{
+    int reject;
+    for (unsigned i = 0; i < LABELS_MAX; i++) {
+        if (!fw_has(c, 4, REJECT(NOT_IP), &reject))
+            return reject;
+        int bottom = c->p[2] & 1;
+        fw_advance(c, 4);
+        if (!bottom)
+            continue;
+        if (!fw_has(c, 1, REJECT(NOT_IP), &reject))
+            return reject;
+        unsigned version = c->p[0] >> 4;
+        if (version == 0) { /* RFC 4385: the control word of a pseudo-wire, then Ethernet */
+            if (!fw_has(c, 4, REJECT(NOT_IP), &reject))
+                return reject;
+            fw_advance(c, 4);
+            return fixed(c, 14, 12, type);
+        }
+        if (version != 4 && version != 6)
+            return REJECT(NOT_IP);
+        return by_version(c, type);
+    }
+    return REJECT(NESTED);
+}
+
+/* RFC 2516: six bytes of session, then PPP. */
+static int decode_pppoe(struct fw_cursor *c, uint16_t *type)
+{
+    int reject;
+    if (!fw_has(c, 8, REJECT(NOT_IP), &reject))
+        return reject;
+    if (c->p[0] != 0x11 || c->p[1] != 0)
+        return REJECT(NOT_IP);
+    c->wire = fw_min32(c->wire, fw_be16(c->p + 4) + 6u); /* drops Ethernet padding */
+    c->captured = fw_min32(c->captured, c->wire);
+    if (!fw_has(c, 8, REJECT(NOT_IP), &reject))
+        return reject;
+    fw_advance(c, 6);
+    return decode_ppp(c, type);
+}
+
+/* IEEE 802.2 with SNAP (RFC 1042), where a length or nothing stood in place of the EtherType. */
+static int decode_llc(struct fw_cursor *c, uint16_t *type)
+{
+    int reject;
+    if (!fw_has(c, 8, REJECT(NOT_IP), &reject))
+        return reject;
+    if (fw_be32(c->p) != 0xaaaa0300u || fw_be16(c->p + 4) != 0)
+        return REJECT(NOT_IP);
+    *type = fw_be16(c->p + 6);
+    fw_advance(c, 8);
+    return *type <= 1500 ? REJECT(NOT_IP) : decode_type(c, type);
+}
+
+/* Network layer by EtherType, behind VLAN tags, PPPoE and MPLS. */
+static int decode_type(struct fw_cursor *c, uint16_t *type)
+{
+    int reject;
+    if (FW_UNLIKELY(++c->layers > LAYERS_MAX))
+        return REJECT(NESTED);
+    for (unsigned i = 0; FW_UNLIKELY(*type == 0x8100 || *type == 0x88a8 || *type == 0x9100); i++) {
+        if (i == TAGS_MAX)
+            return REJECT(NESTED);
+        if (!fw_has(c, 4, REJECT(NOT_IP), &reject))
+            return reject;
+        *type = fw_be16(c->p + 2);
+        fw_advance(c, 4);
+    }
+    if (FW_LIKELY(*type == FW_TYPE_IPV4 || *type == FW_TYPE_IPV6))
+        return 0;
+    if (*type == 0x8864)
+        return decode_pppoe(c, type);
+    if (*type == 0x8847 || *type == 0x8848)
+        return decode_mpls(c, type);
+    return *type <= 1500 ? decode_llc(c, type) : REJECT(NOT_IP);
+}
+
+/* A link header of fixed size with the EtherType at a fixed place. */
+static int fixed(struct fw_cursor *c, uint32_t header, uint32_t type_at, uint16_t *type)
+{
+    int reject;
+    if (FW_UNLIKELY(!fw_has(c, header, REJECT(NOT_IP), &reject)))
+        return reject;
+    *type = fw_be16(c->p + type_at);
+    fw_advance(c, header);
+    return decode_type(c, type);
+}
+
+/* BSD loopback: an address family of four bytes, in the order of the host that captured (LOOP: network order). */
+static int decode_null(struct fw_cursor *c, uint16_t *type)
+{
+    int reject;
+    if (!fw_has(c, 4, REJECT(NOT_IP), &reject))
+        return reject;
+    uint32_t family = fw_be32(c->p);
+    if (family > 0xffffu)
+        family = family >> 24 | (family >> 8 & 0xff00u);
+    fw_advance(c, 4);
+    *type = family == 2 ? FW_TYPE_IPV4 : FW_TYPE_IPV6;
+    return family == 2 || family == 10 || family == 24 || family == 28 || family == 30 ? 0 : REJECT(NOT_IP);
+}
+
+/* RFC 2427: two bytes of address, control, then a network layer number, or SNAP behind a pad byte. */
+static int decode_frame_relay(struct fw_cursor *c, uint16_t *type)
+{
+    int reject;
+    if (!fw_has(c, 4, REJECT(NOT_IP), &reject))
+        return reject;
+    if (!(c->p[1] & 1u))
+        return REJECT(NOT_IP); /* addresses of three and four bytes */
+    if (c->p[2] != 0x03) { /* Cisco's: an EtherType follows the address */
+        *type = fw_be16(c->p + 2);
+        fw_advance(c, 4);
+        return decode_type(c, type);
+    }
+    uint8_t number = c->p[3] ? c->p[3] : c->captured > 4 ? c->p[4] : 0;
+    uint32_t header = c->p[3] ? 4 : 5;
+    if (!fw_has(c, header + 5, REJECT(NOT_IP), &reject))
+        return reject;
+    fw_advance(c, header);
+    if (number == 0x80) { /* SNAP: an organisation, of which 0 means EtherTypes */
+        *type = fw_be16(c->p + 3);
+        int plain = fw_be16(c->p) == 0 && c->p[2] == 0;
+        fw_advance(c, 5);
+        return plain ? decode_type(c, type) : REJECT(NOT_IP);
+    }
+    *type = number == 0xcc ? FW_TYPE_IPV4 : FW_TYPE_IPV6;
+    return number == 0xcc || number == 0x8e ? 0 : REJECT(NOT_IP);
+}
+
+/* IEEE 802.11 data frames: three or four addresses, perhaps QoS and HT control, then LLC. */
+static int decode_80211(struct fw_cursor *c, uint16_t *type)
+{
+    int reject;
+    if (!fw_has(c, 24, REJECT(NOT_IP), &reject))
+        return reject;
+    unsigned kind = c->p[0] >> 2 & 3u, subtype = c->p[0] >> 4, flags = c->p[1];
+    if (kind != 2 || subtype & 4u || flags & 0x40u)
+        return REJECT(NOT_IP); /* no data, or encrypted */
+    uint32_t header = 24;
+    header += (flags & 3u) == 3u ? 6 : 0;
+    header += subtype & 8u ? (flags & 0x80u ? 6 : 2) : 0;
+    if (!fw_has(c, header, REJECT(NOT_IP), &reject))
+        return reject;
+    fw_advance(c, header);
+    return decode_llc(c, type);
+}
+
+/* The radiotap header states its own length; a check sequence behind the frame lies beyond the IP length. */
+static int decode_radiotap(struct fw_cursor *c, uint16_t *type)
+{
+    int reject;
+    if (!fw_has(c, 8, REJECT(NOT_IP), &reject))
+        return reject;
+    uint32_t size = fw_load16(c->p + 2);
+    if (size < 8 || !fw_has(c, size, REJECT(NOT_IP), &reject))
+        return size < 8 ? REJECT(NOT_IP) : reject;
+    fw_advance(c, size);
+    return decode_80211(c, type);
+}
+
+/* Netfilter log: attributes in host order; number 9 is the packet, the family stands in the first byte. */
+static int decode_nflog(struct fw_cursor *c, uint16_t *type)
+{
+    int reject;
+    if (!fw_has(c, 4, REJECT(NOT_IP), &reject))
+        return reject;
+    fw_advance(c, 4);
+    while (fw_has(c, 4, REJECT(NOT_IP), &reject)) {
+        uint32_t size = fw_load16(c->p), number = fw_load16(c->p + 2);
+        if (size > 4096 && fw_be16(c->p) <= 4096) {
+            size = fw_be16(c->p);
+            number = fw_be16(c->p + 2);
+        }
+        if (size < 4)
+            return REJECT(NOT_IP);
+        if (number == 9) {
+            fw_advance(c, 4);
+            c->wire = fw_min32(c->wire, size - 4);
+            c->captured = fw_min32(c->captured, c->wire);
+            return by_version(c, type);
+        }
+        size = (size + 3) & ~3u;
+        if (!fw_has(c, size, REJECT(NOT_IP), &reject))
+            return reject;
+        fw_advance(c, size);
+    }
+    return reject;
+}
+
+static int strip(uint16_t linktype, struct fw_cursor *c, uint16_t *type, unsigned depth)
+{
+    int reject;
+    switch (linktype) {
+    case LINK_ETHERNET:
+        return fixed(c, 14, 12, type);
+    case LINK_SLL:
+        return fixed(c, 16, 14, type);
+    case LINK_SLL2:
+        return fixed(c, 20, 0, type);
+    case LINK_C_HDLC:
+        return fixed(c, 4, 2, type);
+    case LINK_NULL:
+    case LINK_LOOP:
+        return decode_null(c, type);
+    case LINK_PPP:
+    case LINK_PPP_HDLC:
+        return decode_ppp(c, type);
+    case LINK_FRELAY:
+        return decode_frame_relay(c, type);
+    case LINK_TOKEN_RING: {
+        if (!fw_has(c, 14, REJECT(NOT_IP), &reject))
+            return reject;
+        uint32_t routing = c->p[8] & 0x80u && c->captured > 14 ? c->p[14] & 31u : 0;
+        if (!fw_has(c, 14 + routing, REJECT(NOT_IP), &reject))
+            return reject;
+        fw_advance(c, 14 + routing);
+        return decode_llc(c, type);
+    }
+    case LINK_FDDI:
+        if (!fw_has(c, 13, REJECT(NOT_IP), &reject))
+            return reject;
+        fw_advance(c, 13);
+        return decode_llc(c, type);
+    case LINK_80211:
+        return decode_80211(c, type);
+    case LINK_RADIOTAP:
+        return decode_radiotap(c, type);
+    case LINK_PPI: {
+        if (!fw_has(c, 8, REJECT(NOT_IP), &reject))
+            return reject;
+        uint32_t size = fw_load16(c->p + 2), inner = fw_load32(c->p + 4);
+        if (size < 8 || depth == NESTED_LINKS || inner > UINT16_MAX || !fw_has(c, size, REJECT(NOT_IP), &reject))
+            return REJECT(NOT_IP);
+        fw_advance(c, size);
+        return strip((uint16_t)inner, c, type, depth + 1);
+    }
+    case LINK_NFLOG:
+        return decode_nflog(c, type);
+    case LINK_RAW:
+    case LINK_BSD_RAW:
+    case LINK_OPENBSD_RAW:
+    case LINK_IPV4:
+    case LINK_IPV6:
+        return by_version(c, type);
+    default:
+        return REJECT(LINKTYPE);
+    }
+}
+
+int fw_link_strip(uint16_t linktype, struct fw_cursor *c, uint16_t *type) { return strip(linktype, c, type, 0); }

@@ -1,0 +1,40 @@
+/* Link layers: from the first byte of a frame to the IP header, or a counted reject reason.
+ *
+ * Numbers are the LINKTYPE_ values of capture files. What lies between link and IP without an address of its own is
+ * stripped as well: VLAN tags, PPPoE sessions, MPLS labels. */
+#ifndef FW_LINK_H
+#define FW_LINK_H
+
+#include "fw_packet.h"
+
+#define REJECT(x) (1 + FW_REJECT_##x)
+#define FW_TYPE_IPV4 0x0800u
+#define FW_TYPE_IPV6 0x86ddu
+
+/* What is left to read: captured bytes, and how many the wire carried. */
+struct fw_cursor {
+    const uint8_t *p;
+    uint32_t captured, wire;
+    uint32_t layers; /* link layers inside each other so far */
+};
+
+static inline void fw_advance(struct fw_cursor *c, uint32_t n)
+{
+    c->p += n;
+    c->captured -= n;
+    c->wire -= n;
+}
+
+/* 1 when n bytes can be read; otherwise sets *reject by whether the wire or the snap length is short. */
+static inline int fw_has(const struct fw_cursor *c, uint32_t n, int short_on_wire, int *reject)
+{
+    if (FW_LIKELY(c->captured >= n))
+        return 1;
+    *reject = c->wire >= n ? REJECT(TRUNCATED) : short_on_wire;
+    return 0;
+}
+
+/* Move the cursor to the IP header; *type is FW_TYPE_IPV4 or FW_TYPE_IPV6. Returns 0 or a reject. */
+int fw_link_strip(uint16_t linktype, struct fw_cursor *c, uint16_t *type);
+
+#endif
