@@ -46,6 +46,8 @@ class Vector(StrEnum):
     FRAGMENT_FLOOD = "fragment_flood"
     IP_PROTOCOL_FLOOD = "ip_protocol_flood"
     HTTP_FLOOD = "http_flood"
+    API_PROBING = "api_probing"
+    LOGIN_BRUTEFORCE = "login_bruteforce"
     TLS_FLOOD = "tls_flood"
     QUIC_FLOOD = "quic_flood"
     DNS_QUERY_FLOOD = "dns_query_flood"

@@ -45,10 +45,19 @@ static void count_heavy(struct fw_engine *e, const struct fw_packet *p, const st
     if (!h || h->what != FW_HTTP_REQUEST)
         return;
     s->requests++;
-    s->assets += h->asset;
-    s->repeats += s->requests > 1 && s->last_path == (uint16_t)h->path_hash;
+    fw_count16(&s->assets, h->asset);
+    fw_count16(&s->posts, h->posts);
+    fw_count16(&s->repeats, s->requests > 1 && s->last_path == (uint16_t)h->path_hash);
     s->last_path = (uint16_t)h->path_hash;
     s->paths |= 1ULL << (h->path_hash >> 58);
+}
+
+/* An answer that says no, to a client whose requests are counted. An IPv4 address has one hash in both directions. */
+static void count_error(struct fw_engine *e, const struct fw_packet *p)
+{
+    struct fw_heavy *s = fw_topk_find(&e->heavy, fw_pair_hash(p->dst_hash, p->src_hash));
+    if (s)
+        fw_count16(&s->errors, 1);
 }
 
 /* Tell victim and source what the handshake table saw of the packet. */
@@ -103,6 +112,8 @@ static void observe_one(struct fw_engine *e, const struct fw_batch *b, const str
     }
     if (from)
         fw_victim_out(&e->victims, from, p, h);
+    if (FW_UNLIKELY(h != NULL) && h->what == FW_HTTP_RESPONSE && h->status >= 400 && !(p->bits & FW_V6))
+        count_error(e, p);
 }
 
 uint32_t fw_engine_observe(struct fw_engine *e, const struct fw_batch *b, uint32_t start)

@@ -86,8 +86,9 @@ static const struct fw_field FW_HEAVY_LAYOUT[] = {
     FW_SCALAR(fw_heavy, pair_hash, "<u8"), FW_SCALAR(fw_heavy, source, "<u8"),  FW_SCALAR(fw_heavy, bytes, "<u8"),
     FW_SCALAR(fw_heavy, paths, "<u8"),   FW_SCALAR(fw_heavy, victim, "<u4"),
     FW_SCALAR(fw_heavy, packets, "<u4"), FW_SCALAR(fw_heavy, requests, "<u4"),
-    FW_SCALAR(fw_heavy, udp, "<u4"),   FW_SCALAR(fw_heavy, assets, "<u4"),
-    FW_SCALAR(fw_heavy, repeats, "<u4"), FW_SCALAR(fw_heavy, missed, "<u4"),
+    FW_SCALAR(fw_heavy, udp, "<u4"),   FW_SCALAR(fw_heavy, assets, "<u2"),
+    FW_SCALAR(fw_heavy, repeats, "<u2"), FW_SCALAR(fw_heavy, missed, "<u4"),
+    FW_SCALAR(fw_heavy, posts, "<u2"), FW_SCALAR(fw_heavy, errors, "<u2"),
     FW_SCALAR(fw_heavy, v6, "u1"),       FW_SCALAR(fw_heavy, proven, "u1"),
 };
 

@@ -24,9 +24,10 @@ struct fw_heavy { /* one cache line */
     uint64_t bytes;
     uint64_t paths;      /* bit hash(path) & 63 of every request: linear counting of distinct paths */
     uint32_t victim;     /* slot reference */
-    uint32_t packets, udp, requests, assets;
-    uint32_t repeats;    /* requests for the same path as the one before */
+    uint32_t packets, udp, requests;
     uint32_t missed;     /* upper bound of the packets before admission */
+    uint16_t assets, repeats; /* of the requests: parts of pages; for the same path as the one before. These saturate, */
+    uint16_t posts, errors;   /* as do: with a body; answered by a status of 400 or more (IPv4 only) */
     uint16_t last_path;
     uint8_t v6;
     uint8_t proven;      /* handshakes that it is known to have finished, at most 255: above 0 its address is real */
@@ -37,6 +38,8 @@ struct fw_topk {
     struct fw_heavy sets[FW_TOPK_SETS][FW_TOPK_WAYS];
     uint64_t evicted; /* entries replaced since the last clear */
 };
+
+static inline void fw_count16(uint16_t *counter, int one) { *counter = (uint16_t)(*counter + (one && *counter < UINT16_MAX)); }
 
 static inline uint32_t fw_topk_set(uint64_t pair_hash) { return (uint32_t)(pair_hash >> 40) & (FW_TOPK_SETS - 1); }
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from floodwatch.model import Event, Report
-from floodwatch.synth.truth import CrowdTruth, FloodTruth, Truth
+from floodwatch.synth.truth import CrowdTruth, FloodTruth, SideTruth, Truth
 
 BLOCKING = ("drop_sources", "limit_per_source")
 ASKED_S = {
@@ -18,6 +18,7 @@ ASKED_S = {
     "tls_flood": 3.0,
     "http2_flood": 3.0,
     "slow_http": 30.0,
+    "api_probing": 30.0,
     "login_bruteforce": 30.0,
 }
 """Seconds of packet time from onset to ``detected``; the others get one."""
@@ -68,6 +69,15 @@ def _ns(text: str) -> int:
     )
 
 
+def _probing(walk: SideTruth) -> FloodTruth:
+    """A walk over end points is no flood, but it is named all the same."""
+    return FloodTruth(
+        vector=walk.kind, victim_ip=walk.victim_ip, victim_port=None, path=None, first="", last="",
+        first_ns=walk.first_ns, last_ns=walk.last_ns, packets=walk.packets, requests=None, unit="req/s",
+        peak_per_second=0, pattern="steady", origin="real", source_count=1, sources=[walk.source],
+    )  # fmt: skip
+
+
 class Judge:
     """Compares one report with the truth of its capture.
 
@@ -83,7 +93,7 @@ class Judge:
     ) -> None:
         self._name, self._report, self._truths = name, report, truths
         self._slack, self._asked, self._whole = slack_ns, asked, whole
-        self._true = [flood for truth in truths for flood in truth.floods]
+        self._true = [flood for truth in truths for flood in (*truth.floods, *map(_probing, truth.probing))]
         self._matched: set[str] = set()
         self.score = Score(cases=1, seconds=report.totals.duration_s)
 

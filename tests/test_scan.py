@@ -70,10 +70,13 @@ def test_http_flood_lists_the_bots_and_no_client() -> None:
     assert flood["victim"]["path"] == truth["floods"][0]["path"]
 
 
-def test_launch_day_separates_the_four_floods_from_the_clients() -> None:
+def test_launch_day_separates_floods_and_probing_from_the_clients() -> None:
     _, answer = report(str(PCAPS / "launch-day.pcap.gz"), "--top", "0")
     truth = truth_of("launch-day")
-    assert {f["vector"] for f in answer["floods"]} == {f["vector"] for f in truth["floods"]}
+    found = {f["vector"]: f for f in answer["floods"]}
+    assert set(found) == {f["vector"] for f in truth["floods"]} | {"api_probing"}
+    (prober,) = found["api_probing"]["sources"]["top"]
+    assert prober["cidr"] == truth["probing"][0]["source"]
     http = next(f for f in answer["floods"] if f["vector"] == "http_flood")
     assert http["victim"]["path"] == "/api/v1/signup"
     named = {source["cidr"] for source in http["sources"]["top"]}

@@ -9,6 +9,7 @@ from .connect import detect_connections, detect_tls
 from .http import HttpDetector
 from .names import detect_queries
 from .reflection import detect_reflection
+from .scripts import ScriptDetector
 from .state import detect_state
 from .syn import detect_syn
 from .track import Tracker
@@ -36,6 +37,7 @@ class Detection:
     def __init__(self) -> None:
         self.tracker = Tracker()
         self._http = HttpDetector()
+        self._scripts = ScriptDetector()
 
     def update(self, summary: Summary) -> Iterator[Finding]:
         """Yield the findings of one epoch; epochs come in order."""
@@ -43,5 +45,6 @@ class Detection:
             for detector in DETECTORS:
                 yield from detector(view)
             yield from self._http.detect(view, summary)
+        yield from self._scripts.detect(summary)
         self._http.close_epoch(summary)
         self.tracker.close_epoch(summary)

@@ -63,9 +63,9 @@ def machines(
     if not len(rows):
         return Machines(rows, 0)
     total = rows["requests"].astype(np.int64)
-    last = total - _requests_in(newest, rows)
-    second = (total - _requests_in(before, rows)) * (4.0 / epochs)
-    habit = _add_earlier(rows, earlier)
+    last = total - requests_in(newest, rows)
+    second = (total - requests_in(before, rows)) * (4.0 / epochs)
+    habit = with_earlier(rows, earlier)
     chosen = _behaves_like_machine(habit, second)
     if only is not None:
         bit = np.uint64(1) << np.uint64(only >> 58)
@@ -111,7 +111,7 @@ def asking(heavy: NDArray[np.void]) -> NDArray[np.void]:
 
 def _behaves_like_machine(rows: NDArray[np.void], rate: NDArray[np.float64]) -> NDArray[np.bool_]:
     requests = rows["requests"].astype(np.float64)
-    variety = _distinct_paths(rows["paths"]) / np.maximum(requests, 1)
+    variety = distinct_paths(rows["paths"]) / np.maximum(requests, 1)
     assets = rows["assets"] / np.maximum(requests, 1)
     same = rows["repeats"] / np.maximum(requests - 1, 1)
     monotonous = (rate >= FAST) & (variety <= VARIETY) & (assets <= ASSETS)
@@ -121,7 +121,7 @@ def _behaves_like_machine(rows: NDArray[np.void], rate: NDArray[np.float64]) -> 
     return chosen
 
 
-def _distinct_paths(bits: NDArray[np.uint64]) -> NDArray[np.float64]:
+def distinct_paths(bits: NDArray[np.uint64]) -> NDArray[np.float64]:
     """Linear counting (Whang et al. 1990) on 64 bits; beyond about 250 paths it saturates."""
     zeros = 64.0 - np.bitwise_count(bits).astype(np.float64)
     return 64.0 * np.log(64.0 / np.maximum(zeros, 1.0))
@@ -134,21 +134,23 @@ def _positions(table: NDArray[np.void], rows: NDArray[np.void]) -> tuple[NDArray
     return at, ordered[at] == wanted
 
 
-def _requests_in(table: NDArray[np.void] | None, rows: NDArray[np.void]) -> NDArray[np.int64]:
+def requests_in(table: NDArray[np.void] | None, rows: NDArray[np.void]) -> NDArray[np.int64]:
+    """What another table says of the requests of the same pairs; 0 for those it does not hold."""
     if table is None or not len(table):
         return np.zeros(len(rows), np.int64)
     at, found = _positions(table, rows)
     return np.where(found, table["requests"][at].astype(np.int64), 0)
 
 
-def _add_earlier(rows: NDArray[np.void], earlier: NDArray[np.void] | None) -> NDArray[np.void]:
+def with_earlier(rows: NDArray[np.void], earlier: NDArray[np.void] | None) -> NDArray[np.void]:
     """Add the previous window's habits to this one's, so that a window that just began is not blind."""
     if earlier is None or not len(earlier):
         return rows
     at, found = _positions(earlier, rows)
     out = rows.copy()
-    for name in ("requests", "assets", "repeats", "packets", "missed"):
-        out[name] += np.where(found, earlier[name][at], 0).astype(out[name].dtype)
+    for name in ("requests", "assets", "repeats", "posts", "errors", "packets", "missed"):
+        both = out[name].astype(np.int64) + np.where(found, earlier[name][at], 0)
+        out[name] = np.minimum(both, np.iinfo(out[name].dtype).max)
     out["paths"] |= np.where(found, earlier["paths"][at], 0).astype(np.uint64)
     out["proven"] = np.maximum(out["proven"], np.where(found, earlier["proven"][at], 0).astype(np.uint8))
     return out

@@ -21,6 +21,8 @@ FAMILIES: dict[Vector, Family] = {
     Vector.TLS_FLOOD: tcp.TLS,
     Vector.TCP_REFLECTION: reflection.TCP,
     Vector.HTTP_FLOOD: http.HTTP,
+    Vector.API_PROBING: http.PROBING,
+    Vector.LOGIN_BRUTEFORCE: http.GUESSING,
     Vector.UDP_FLOOD: volume.VOLUME,
     Vector.ICMP_FLOOD: volume.VOLUME,
     Vector.IP_PROTOCOL_FLOOD: volume.VOLUME,

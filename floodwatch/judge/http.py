@@ -38,4 +38,30 @@ def _action(origin: Origin, known_path: bool) -> tuple[Action, str]:
     return "cap_unknown", f"no source is proven real: cap {where} for unknown clients, keep the known ones"
 
 
+def _refused(facts: Facts) -> Evidence:
+    says = "of the requests were refused (a status of 400 or more)"
+    return share("refused", facts["errors"], facts["requests"], 0.05, says)
+
+
+def _probing_evidence(facts: Facts) -> list[Evidence]:
+    paths = facts["paths"] / max(facts["epochs"], 1)
+    says = f"about {paths:.0f} different paths were tried, and no parts of pages"
+    return [_refused(facts), Evidence(name="distinct_paths", value=round(paths, 1), usual=None, says=says)]
+
+
+def _guessing_evidence(facts: Facts) -> list[Evidence]:
+    says = "of the requests post something, nearly always to one path"
+    return [_refused(facts), share("posts", facts["posts"], facts["requests"], None, says)]
+
+
+def _limit_each(origin: Origin, known_path: bool) -> tuple[Action, str]:
+    if origin == "real":
+        return "limit_per_source", (
+            "the sources finished their handshakes: limit how fast each may ask, and see what they asked for"
+        )
+    return "observe", "no source is proven real: look at what was asked for"
+
+
 HTTP = Family(_evidence, _action, floor=200.0, origin=_origin)
+PROBING = Family(_probing_evidence, _limit_each, floor=200.0, origin=_origin)
+GUESSING = Family(_guessing_evidence, _limit_each, floor=200.0, origin=_origin)

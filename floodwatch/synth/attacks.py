@@ -55,6 +55,11 @@ def http_flood_low_rate(trace: Trace, params: Params) -> None:
     bots.low_rate_flood(trace, staged_flood(trace, params, 1200, 8, 600, 80), script)
 
 
+def login_bruteforce(trace: Trace, params: Params) -> None:
+    """Five sources guess passwords, twenty a second together; all are refused."""
+    bots.guessing(trace, staged_flood(trace, params, 20, 12, 5, 80))
+
+
 def udp_flood(trace: Trace, params: Params) -> None:
     """Random UDP payloads from forged sources to random ports."""
     floods.udp_flood(trace, staged_flood(trace, params, 4000, 5, None, None))

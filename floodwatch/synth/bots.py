@@ -111,3 +111,28 @@ def probing(trace: Trace, flood: Flood, endpoints: int = 60) -> Array:
     reqs["reply_length"], reqs["service"] = 220, 2_000_000
     reqs["gap"] = np.maximum(rng.gamma(6, 1 / 6, count) / flood.pps * SECOND - 42_000_000, 1_000_000)
     return converse(trace, conns, schedule(conns, reqs))
+
+
+def guessing(trace: Trace, flood: Flood) -> Array:
+    """Each source posts a password to the login page again and again; every one of them is refused."""
+    rng = trace.rng
+    bots = public4(rng, flood.sources or 5)
+    count = max(2, round(flood.seconds * flood.pps / len(bots)))
+    body = b'{"user": "admin", "password": "%06d"}'
+    pays = trace.pool.add_all(
+        [http_request("POST", "/login", "chat.example", "curl/8.5.0", body % n) for n in range(64)]
+    )
+    conns = dial(trace, np.full(len(bots), flood.start), bots, parse(flood.victim)[1], flood.port or 80)
+    reqs = np.zeros(count * len(bots), REQUEST)
+    reqs["conn"] = np.repeat(np.arange(len(bots)), count)
+    reqs["pay"] = rng.choice(pays, len(reqs))
+    reqs["length"] = trace.pool.lengths()[reqs["pay"]]
+    reqs["reply"] = trace.pool.add(http_reply("401 Unauthorized", "application/json"))
+    reqs["reply_length"], reqs["service"] = 180, 20_000_000
+    each = SECOND * len(bots) / flood.pps
+    reqs["gap"] = np.maximum(rng.gamma(6, 1 / 6, len(reqs)) * each - 60_000_000, 1_000_000)
+    reqs = schedule(conns, reqs, until=flood.start + int(flood.seconds * SECOND))
+    sent = converse(trace, conns, reqs)
+    record(trace, flood, "login_bruteforce", sent, origin="real", unit="req/s", path="/login",
+           requests=len(reqs), peak_per_second=peak(reqs["t"]), sources=texts(conns["client"]))  # fmt: skip
+    return sent

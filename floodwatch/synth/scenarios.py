@@ -22,6 +22,7 @@ SCENARIOS: dict[str, Scenario] = {
         attacks.pulse,
         attacks.http_flood,
         attacks.http_flood_low_rate,
+        attacks.login_bruteforce,
         attacks.udp_flood,
         attacks.icmp_flood,
         attacks.dns_amplification,

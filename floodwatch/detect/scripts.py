@@ -1,0 +1,131 @@
+"""Scripts that stay below a flood's rate: API probing, and guessing of logins.
+
+Both ask a server for what it refuses. A prober walks paths that nobody links to and parameters that do not
+exist; a guesser posts to one path again and again. People meet a refusal now and then; for these it is the
+rule, so a source is judged by the share of its requests that was refused, over the window of the heavy-hitter
+table. Left out: guessing by many sources that try once or twice each, and answers that nobody saw (one
+direction, IPv6 clients).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..findings import Address, Finding, SourceCount, Summary
+from ..model import Unit, Vector
+from .sources import asking, distinct_paths, requests_in, with_earlier
+from .track import EPOCHS_PER_SECOND
+
+LEAST = 16
+"""Requests in the window from which a script shows."""
+REFUSED = 0.6
+"""Share of them that was answered by a status of 400 or more."""
+WALK = 10
+"""Different paths of a prober ..."""
+FRESH = 0.2
+"""... and their share of its requests."""
+POSTED = 0.8
+"""Share of a guesser's requests that carry a body ..."""
+SAME = 0.8
+"""... and that go to the same path as the one before."""
+PARTS = 0.1
+"""Share of parts of pages from which a browser is at work."""
+MAX_ADDRESSES = 4096
+
+
+class ScriptDetector:
+    """Judges the heavy-hitter table once a second; remembers a second and the window before."""
+
+    def __init__(self) -> None:
+        self._age = 0
+        self._before: NDArray[np.void] | None = None
+        self._earlier: NDArray[np.void] | None = None
+        self._addresses: dict[int, tuple[Address, int]] = {}
+
+    def detect(self, summary: Summary) -> Iterator[Finding]:
+        """The findings of the second that ends with this epoch, if one does."""
+        self._age += 1
+        ends = self._age % EPOCHS_PER_SECOND == 0 or summary.window_ends or summary.final
+        if not ends:
+            return
+        rows = asking(summary.heavy())
+        self._name(summary)
+        if len(rows):
+            lately = rows["requests"].astype(np.int64) - requests_in(self._before, rows)
+            whole = with_earlier(rows, self._earlier)
+            yield from self._judge(summary, whole, lately)
+        self._before = None if summary.window_ends else rows
+        if summary.window_ends:
+            self._earlier, self._age = rows, 0
+
+    def _name(self, summary: Summary) -> None:
+        for row in summary.victims[summary.victims["requests"] > 0]:
+            address = int(row["hi"]), int(row["lo"])
+            self._addresses[int(row["reference"])] = address, int(row["http_port"])
+        while len(self._addresses) > MAX_ADDRESSES:
+            del self._addresses[next(iter(self._addresses))]
+
+    def _judge(
+        self, summary: Summary, whole: NDArray[np.void], lately: NDArray[np.int64]
+    ) -> Iterator[Finding]:
+        requests = whole["requests"].astype(np.float64)
+        refused = (whole["errors"] >= REFUSED * requests) & (whole["assets"] <= PARTS * requests)
+        active = (requests >= LEAST) & refused & (lately > 0)
+        if not active.any():
+            return
+        walked = distinct_paths(whole["paths"])
+        guessing = (whole["posts"] >= POSTED * requests) & (whole["repeats"] >= SAME * (requests - 1))
+        probing = (walked >= WALK) & (walked >= FRESH * requests)
+        for vector, chosen in (
+            (Vector.API_PROBING, probing & ~guessing),
+            (Vector.LOGIN_BRUTEFORCE, guessing),
+        ):
+            picked = active & chosen
+            for victim in np.unique(whole["victim"][picked]):
+                mine = picked & (whole["victim"] == victim)
+                known = self._addresses.get(int(victim))
+                if known is not None:
+                    yield _finding(summary, vector, known, whole[mine], int(lately[mine].sum()), walked[mine])
+
+
+def _finding(
+    summary: Summary,
+    vector: Vector,
+    victim: tuple[Address, int],
+    rows: NDArray[np.void],
+    lately: int,
+    walked: NDArray[np.float64],
+) -> Finding:
+    unit: Unit = "req/s"
+    total = float(rows["requests"].sum())
+    return Finding(
+        vector=vector,
+        victim=victim[0],
+        protocol="tcp",
+        epoch=summary.epoch,
+        over=True,
+        persist=1,
+        count=lately,
+        bytes=int(rows["bytes"].sum() * lately / max(total, 1)),
+        first_ns=summary.first_ns,
+        last_ns=summary.last_ns,
+        unit=unit,
+        keys=[(victim[1], lately)],
+        facts={
+            "requests": total,
+            "errors": float(rows["errors"].sum()),
+            "posts": float(rows["posts"].sum()),
+            "paths": float(walked.sum()),
+            "asked": total,
+            "proven_requests": float(rows["requests"][rows["proven"] > 0].sum()),
+        },
+        top=[
+            SourceCount(
+                int(r["source"]), bool(r["v6"]), int(r["requests"]), int(r["requests"]) + int(r["missed"])
+            )
+            for r in rows[rows["proven"] > 0]
+        ],
+    )
