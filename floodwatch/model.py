@@ -46,6 +46,7 @@ class Vector(StrEnum):
     FRAGMENT_FLOOD = "fragment_flood"
     IP_PROTOCOL_FLOOD = "ip_protocol_flood"
     HTTP_FLOOD = "http_flood"
+    SLOW_HTTP = "slow_http"
     API_PROBING = "api_probing"
     LOGIN_BRUTEFORCE = "login_bruteforce"
     TLS_FLOOD = "tls_flood"

@@ -36,6 +36,7 @@ static const struct fw_field FW_VICTIM_LAYOUT[] = {
     FW_SCALAR(fw_victim, assets, "<u4"),
     FW_SCALAR(fw_victim, responses, "<u4"),
     FW_SCALAR(fw_victim, errors, "<u4"),
+    FW_SCALAR(fw_victim, unfinished, "<u4"),
     FW_SCALAR(fw_victim, http_port, "<u4"),
     FW_SCALAR(fw_victim, udp_payload_max, "<u4"),
     FW_SCALAR(fw_victim, fragment_heads, "<u4"),

@@ -28,6 +28,7 @@ struct fw_message {
     uint8_t posts;       /* the method carries a body (POST, PUT, PATCH) */
     uint8_t asset;       /* the path ends like a static file that a page pulls in */
     uint8_t partial;     /* the capture ends inside the target */
+    uint8_t unfinished;  /* HTTP: a whole packet without the empty line that ends a header */
 };
 
 /* Each looks at payload[0..size) and returns out->what; FW_SAID_NOTHING when it is none of theirs. They never fail. */

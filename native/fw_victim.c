@@ -147,6 +147,7 @@ static void count_request(struct fw_slot *s, const struct fw_packet *p, const st
     v->requests++;
     v->posts += h->posts;
     v->assets += h->asset;
+    v->unfinished += h->unfinished;
     if (v->http_port_vote == 0)
         v->http_port = p->dport;
     v->http_port_vote += v->http_port == p->dport ? 1 : -1;

@@ -72,6 +72,7 @@ struct fw_victim {
     uint32_t syn_bogons, udp_bogons;
     uint32_t icmp_errors, icmp_replies; /* towards it: unreachable and the like; echo replies */
     uint32_t requests, posts, assets, responses, errors; /* errors: responses with status 400 or more */
+    uint32_t unfinished; /* requests whose header does not end in their packet */
     uint32_t http_port, udp_payload_max;
     int32_t http_port_vote;
     uint32_t fragment_heads; /* first fragments towards it */

@@ -29,6 +29,7 @@ from scoring import Judge, Score, show
 
 from floodwatch import synth
 from floodwatch.config import ScanOptions
+from floodwatch.model import Vector
 from floodwatch.pipeline import scan
 from floodwatch.synth.truth import Truth
 
@@ -59,9 +60,11 @@ class Case:
         return 3_602_000_000_000 if self.degrade in ("clock_back", "clock_forward") else 2_000_000_000
 
     @property
-    def asked(self) -> bool:
-        """One packet in a hundred is a known limit: floors count packets that were seen."""
-        return self.degrade != "sampled"
+    def beyond(self) -> frozenset[str]:
+        """Vectors that a known limit hides: floors count what was seen, and refusals must be seen."""
+        if self.degrade == "sampled":
+            return frozenset(Vector)
+        return frozenset({"api_probing", "login_bruteforce"} if self.degrade == "inbound_only" else ())
 
 
 def _all(names: Iterable[str], seed: int, faster: float, benign: str | None = None) -> list[Case]:
@@ -147,7 +150,7 @@ def run(case: Case) -> Score:
             report,
             truths,
             slack_ns=case.slack_ns,
-            asked=case.asked,
+            beyond=case.beyond,
             whole=case.degrade not in LOSSY,
         )
         return judge.judge()

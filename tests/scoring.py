@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Container
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -84,15 +85,22 @@ class Judge:
     Args:
         name: what texts call the capture.
         slack_ns: an event may begin or end this far from the true flood.
-        asked: whether to find these floods is asked for; false where a documented limit hides them.
+        beyond: vectors that a documented limit hides in this capture.
         whole: nothing is missing from the capture, so that every real source can be proven.
     """
 
     def __init__(
-        self, name: str, report: Report, truths: list[Truth], *, slack_ns: int, asked: bool, whole: bool
+        self,
+        name: str,
+        report: Report,
+        truths: list[Truth],
+        *,
+        slack_ns: int,
+        beyond: Container[str],
+        whole: bool,
     ) -> None:
         self._name, self._report, self._truths = name, report, truths
-        self._slack, self._asked, self._whole = slack_ns, asked, whole
+        self._slack, self._beyond, self._whole = slack_ns, beyond, whole
         self._true = [flood for truth in truths for flood in (*truth.floods, *map(_probing, truth.probing))]
         self._matched: set[str] = set()
         self.score = Score(cases=1, seconds=report.totals.duration_s)
@@ -118,7 +126,7 @@ class Judge:
     def _judge_flood(self, flood: FloodTruth) -> None:
         right = [e for e in self._report.floods if e.vector == flood.vector and self._near(e, flood)]
         self._matched.update(event.id for event in right)
-        if not self._asked:
+        if flood.vector in self._beyond:
             self.score.beyond += 1
             return
         self.score.floods += 1
@@ -151,7 +159,7 @@ class Judge:
 
     def _judge_crowd(self, crowd: CrowdTruth) -> None:
         score = self.score
-        if self._asked:
+        if "http_flood" not in self._beyond:
             score.crowds += 1
             if not any(self._near(event, crowd) for event in self._report.crowds):
                 score.crowds_missed.append(f"{self._name}: at {crowd.victim_ip}")

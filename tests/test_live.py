@@ -102,6 +102,7 @@ def test_a_stopped_watch_counts_what_its_ring_lost(wire: Lab, tmp_path: Path) ->
     assert "lost on the way" in err
 
 
+@pytest.mark.slow
 def test_an_idle_interface_still_ends_its_floods(wire: Lab, tmp_path: Path) -> None:
     capture, _ = made(tmp_path, "syn_flood_one_source", duration=1.0)
     watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--duration", "11")
@@ -138,6 +139,7 @@ def test_no_right_is_kept_and_a_signal_ends_it_within_a_second(wire: Lab) -> Non
     assert lines[-1]["schema"] == "floodwatch.report/1"
 
 
+@pytest.mark.slow
 def test_an_interface_may_go_down_go_away_and_change_its_name(wire: Lab, tmp_path: Path) -> None:
     capture, truth = made(tmp_path, "clean", duration=1.0)
     watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson")

@@ -201,6 +201,7 @@ def give_addresses(wire: Lab, first: int, count: int) -> None:
             inside.addr("add", index=index, address=f"10.99.0.{number}", prefixlen=24)
 
 
+@pytest.mark.slow
 def test_p10_p11_real_flooders_are_blocked_and_others_served(wire: Lab) -> None:
     give_addresses(wire, 100, 31)
     serve(wire)

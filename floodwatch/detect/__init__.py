@@ -10,6 +10,7 @@ from .http import HttpDetector
 from .names import detect_queries
 from .reflection import detect_reflection
 from .scripts import ScriptDetector
+from .slow import SlowDetector
 from .state import detect_state
 from .syn import detect_syn
 from .track import Tracker
@@ -38,6 +39,7 @@ class Detection:
         self.tracker = Tracker()
         self._http = HttpDetector()
         self._scripts = ScriptDetector()
+        self._slow = SlowDetector()
 
     def update(self, summary: Summary) -> Iterator[Finding]:
         """Yield the findings of one epoch; epochs come in order."""
@@ -46,5 +48,6 @@ class Detection:
                 yield from detector(view)
             yield from self._http.detect(view, summary)
         yield from self._scripts.detect(summary)
+        yield from self._slow.detect(summary)
         self._http.close_epoch(summary)
         self.tracker.close_epoch(summary)

@@ -33,6 +33,7 @@ TRIED = 12
 """Epochs (3 s) that a pace has to stand before it is believed: no flood goes unnoticed for longer ..."""
 HELD = 40
 """... and epochs (10 s) after one in which nothing is learnt about its victim."""
+UNFINISHED = 0.5
 ONE_PATH = 0.8
 FEW_ASSETS = 0.05
 LOUD = 3.0
@@ -60,6 +61,8 @@ class HttpDetector:
         if requests < FLOOR // 2:
             yield from _crowd(view, row, requests, int(row["finished"]), 0)
             return
+        if int(row["unfinished"]) >= UNFINISHED * requests:
+            return  # requests that never end ask for nothing: they hold places, which is another vector
         hammered = _hammered(view, row)
         found = self._machines(view, row, summary, _winner(row) if hammered else None)
         alone = len(found.rows) == 1

@@ -21,6 +21,7 @@ FAMILIES: dict[Vector, Family] = {
     Vector.TLS_FLOOD: tcp.TLS,
     Vector.TCP_REFLECTION: reflection.TCP,
     Vector.HTTP_FLOOD: http.HTTP,
+    Vector.SLOW_HTTP: http.SLOW,
     Vector.API_PROBING: http.PROBING,
     Vector.LOGIN_BRUTEFORCE: http.GUESSING,
     Vector.UDP_FLOOD: volume.VOLUME,

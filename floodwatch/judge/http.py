@@ -54,6 +54,14 @@ def _guessing_evidence(facts: Facts) -> list[Evidence]:
     return [_refused(facts), share("posts", facts["posts"], facts["requests"], None, says)]
 
 
+def _slow_evidence(facts: Facts) -> list[Evidence]:
+    requests = facts["requests"]
+    return [
+        share("unfinished", facts["unfinished"], requests, 0.02, "of the requests never came to their end"),
+        share("answered", facts["responses"], requests, 0.99, "of the requests were answered"),
+    ]
+
+
 def _limit_each(origin: Origin, known_path: bool) -> tuple[Action, str]:
     if origin == "real":
         return "limit_per_source", (
@@ -63,5 +71,6 @@ def _limit_each(origin: Origin, known_path: bool) -> tuple[Action, str]:
 
 
 HTTP = Family(_evidence, _action, floor=200.0, origin=_origin)
+SLOW = Family(_slow_evidence, _limit_each, floor=50.0, origin=_origin)
 PROBING = Family(_probing_evidence, _limit_each, floor=200.0, origin=_origin)
 GUESSING = Family(_guessing_evidence, _limit_each, floor=200.0, origin=_origin)

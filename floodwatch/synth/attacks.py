@@ -55,6 +55,11 @@ def http_flood_low_rate(trace: Trace, params: Params) -> None:
     bots.low_rate_flood(trace, staged_flood(trace, params, 1200, 8, 600, 80), script)
 
 
+def slow_http(trace: Trace, params: Params) -> None:
+    """Ten sources hold 400 connections with requests that they never finish."""
+    bots.slow_requests(trace, staged_flood(trace, params, 100, 14, 10, 80))
+
+
 def login_bruteforce(trace: Trace, params: Params) -> None:
     """Five sources guess passwords, twenty a second together; all are refused."""
     bots.guessing(trace, staged_flood(trace, params, 20, 12, 5, 80))

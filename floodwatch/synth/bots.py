@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from floodwatch.synth.addresses import parse, public4, texts
 from floodwatch.synth.floods import Flood, record
-from floodwatch.synth.packets import SECOND, Trace
+from floodwatch.synth.packets import ACK, PSH, SECOND, Trace, hops
 from floodwatch.synth.people import AGENTS, http_reply, http_request
 from floodwatch.synth.tcp import REQUEST, converse, dial, schedule
 from floodwatch.synth.truth import peak
@@ -136,3 +136,30 @@ def guessing(trace: Trace, flood: Flood) -> Array:
     record(trace, flood, "login_bruteforce", sent, origin="real", unit="req/s", path="/login",
            requests=len(reqs), peak_per_second=peak(reqs["t"]), sources=texts(conns["client"]))  # fmt: skip
     return sent
+
+
+def slow_requests(trace: Trace, flood: Flood) -> Array:
+    """Each source opens connections, begins a request on each, and then sends a header line now and then."""
+    rng = trace.rng
+    bots = public4(rng, flood.sources or 10)
+    opening = min(flood.seconds, 4.0)
+    start = flood.start + np.sort(rng.integers(0, int(opening * SECOND), round(flood.pps * opening)))
+    conns = dial(trace, start, rng.choice(bots, len(start)), parse(flood.victim)[1], flood.port or 80)
+    isn = trace.rng.integers(0, 1 << 32, len(conns), dtype=np.uint32)
+    begun = trace.pool.add(b"GET / HTTP/1.1\r\nHost: chat.example\r\nUser-Agent: Mozilla/5.0\r\n")
+    more = trace.pool.add(b"X-a: 4711\r\n")
+    sent = [converse(trace, conns, np.zeros(0, REQUEST), close=False)]
+    at, seq = conns["start"] + conns["rtt"] + 1_000_000, isn
+    for number in range(1 + int(flood.seconds // 4)):
+        kept = at <= flood.start + int(flood.seconds * SECOND)
+        row = begun if number == 0 else more
+        part = trace.add(at[kept], src=conns["client"][kept], dst=conns["server"][kept], flags=PSH | ACK)
+        part["sport"], part["dport"], part["pay"] = conns["cport"][kept], conns["sport"][kept], row
+        part["plen"], part["seq"], part["ttl"] = trace.pool.lengths()[row], seq[kept], hops(part["src"])
+        seq = seq + np.uint32(part["plen"][0] if len(part) else 0)
+        at = at + 4 * SECOND + rng.integers(0, SECOND, len(conns))
+        sent.append(part)
+    every = np.concatenate(sent)
+    record(trace, flood, "slow_http", every, origin="real", unit="conn/s", sources=texts(conns["client"]),
+           peak_per_second=peak(conns["start"]))  # fmt: skip
+    return every

@@ -23,6 +23,7 @@ SCENARIOS: dict[str, Scenario] = {
         attacks.http_flood,
         attacks.http_flood_low_rate,
         attacks.login_bruteforce,
+        attacks.slow_http,
         attacks.udp_flood,
         attacks.icmp_flood,
         attacks.dns_amplification,
