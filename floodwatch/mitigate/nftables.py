@@ -15,7 +15,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ..errors import EnforceError
@@ -93,12 +93,15 @@ class Table:
 
     def _elements(self, name: str) -> Iterator[tuple[Network, Block, int]]:
         host, _, suffix = name.partition("_p")
-        length = int(suffix) if suffix else (32 if host == "block4" else 128)
+        version = int(host.removeprefix("block"))
+        length = int(suffix) if suffix else 8 * KEY_BYTES[version]
+        make = ipaddress.IPv4Network if version == 4 else ipaddress.IPv6Network
         for body in self._kernel.dump(codec.GET_ELEMENT, text(1, TABLE) + text(2, name)):
             for number, value in codec.attributes(body):
                 if number == 3:
-                    for _, element in codec.attributes(value):
-                        yield _element(dict(codec.attributes(element)), length)
+                    for key, left_ms, why, packets in _parse(value, KEY_BYTES[version]):
+                        network = make((key, length))
+                        yield network, Block(network, left_ms / 1000, why), packets
 
     def apply(self, steps: Sequence[Step]) -> None:
         """Carry out the steps of a plan in one transaction: all of it, or nothing.
@@ -115,7 +118,7 @@ class Table:
             self._kernel.commit(messages)
 
     def _missing_sets(self, blocks: Iterable[Block]) -> Iterator[Message]:
-        for network in {set_name(b.network): b.network for b in blocks}.values():
+        for network in {(b.network.version, b.network.prefixlen): b.network for b in blocks}.values():
             if set_name(network) not in self._sets:
                 yield _block_set(network)
                 yield _block_rule(network)
@@ -137,39 +140,72 @@ class Table:
         self._kernel.close()
 
 
-def _element(found: Mapping[int, memoryview], length: int) -> tuple[Network, Block, int]:
-    key = next(value for number, value in codec.attributes(found[1]) if number == 1)
-    network: Network = ipaddress.ip_network((bytes(key), length))
-    left = struct.unpack("!Q", found[5])[0] / 1000 if 5 in found else 0.0
-    why = codec.comment_of(bytes(found[6])) if 6 in found else ""
-    return network, Block(network, left, why), _counter(found[7]) if 7 in found else 0
+def _parse(elements: memoryview, key_bytes: int) -> Iterator[tuple[int, int, str, int]]:
+    """(key, milliseconds left, comment, packets) of a list of elements; flat, for there may be 100,000."""
+    raw, at, end = bytes(elements), 0, len(elements)
+    reasons: dict[bytes, str] = {}
+    while at + 4 <= end:
+        size = HALF(raw, at)[0]
+        inner, stop = at + 4, at + size
+        key = left = packets = 0
+        why = ""
+        while inner + 4 <= stop:
+            length, number = PAIR(raw, inner)
+            number &= 0x3FFF
+            if number == 1:  # key: nested, its value behind one more header
+                key = int.from_bytes(raw[inner + 8 : inner + 8 + key_bytes], "big")
+            elif number == 5:  # expiration
+                left = LONG(raw, inner + 4)[0]
+            elif number == 6:  # user data
+                data = raw[inner + 4 : inner + length]
+                why = reasons.get(data) or reasons.setdefault(data, codec.comment_of(data))
+            elif number == 7:  # the counter: name, then data
+                packets = _counter(memoryview(raw)[inner + 4 : inner + length])
+            inner += max((length + 3) & ~3, 4)
+        yield key, left, why, packets
+        at += max((size + 3) & ~3, 4)
+
+
+HALF, PAIR, LONG = (struct.Struct(form).unpack_from for form in ("=H", "=HH", "!Q"))
 
 
 def _counter(expression: memoryview) -> int:
     """Packets that an element's counter saw."""
     for number, value in codec.attributes(expression):
         if number == 2:
-            return next((struct.unpack("!Q", v)[0] for n, v in codec.attributes(value) if n == 2), 0)
+            return next((LONG(v)[0] for n, v in codec.attributes(value) if n == 2), 0)
     return 0
 
 
 def _element_messages(blocks: Sequence[Block], kind: int) -> Iterator[Message]:
-    by_set: dict[str, list[Block]] = {}
+    """Elements by set, packed flat: what follows the key is the same for all blocks of one event."""
+    new = kind == codec.NEW_ELEMENT
+    by_set: dict[tuple[int, int], list[bytes]] = {}
+    tails: dict[tuple[float, str], bytes] = {}
     for block in blocks:
-        by_set.setdefault(set_name(block.network), []).append(block)
-    for name, members in by_set.items():
+        network = block.network
+        tail = b""
+        if new:
+            end = (block.seconds, block.why)
+            tail = tails.get(end) or tails.setdefault(end, _tail(block))
+        key = network.network_address.packed
+        size = len(key)
+        head = HEAD(12 + size + len(tail), ELEMENT_LIST | NESTED, 8 + size, 1 | NESTED, 4 + size, 1)
+        by_set.setdefault((network.version, network.prefixlen), []).append(head + key + tail)
+    for (version, length), members in by_set.items():
+        name = f"block{version}" if length == 8 * KEY_BYTES[version] else f"block{version}_p{length}"
         for at in range(0, len(members), codec.CHUNK):
-            new = kind == codec.NEW_ELEMENT
-            packed = [_pack(block, full=new) for block in members[at : at + codec.CHUNK]]
-            body = text(1, TABLE) + text(2, name) + nested(3, *packed)
+            body = text(1, TABLE) + text(2, name) + nested(3, *members[at : at + codec.CHUNK])
             yield Message(kind, body, codec.CREATE if new else 0)
 
 
-def _pack(block: Block, *, full: bool) -> bytes:
-    parts = [nested(1, attribute(1, block.network.network_address.packed))]
-    if full:
-        parts += [u64(4, max(int(block.seconds * 1000), 1)), codec.comment(6, block.why)]
-    return nested(ELEMENT_LIST, *parts)
+HEAD = struct.Struct("=HHHHHH").pack
+"""Headers of an element, its key and the key's value."""
+NESTED = codec.NESTED
+
+
+def _tail(block: Block) -> bytes:
+    return u64(4, max(int(block.seconds * 1000), 1)) + codec.comment(6, block.why)
 
 
 def _skeleton() -> list[Message]:

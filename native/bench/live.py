@@ -1,0 +1,96 @@
+"""A live flood from a compiled sender: what the watch sees, loses, costs, and when it says so.
+
+    sudo python native/bench/live.py [--runs 5] [--seconds 4]
+
+Two network namespaces and a veth pair; the sender runs on one core, the watch on the other. For each rate:
+packets sent, seen and lost, processor time and memory of the watch, and the time from the sender's start
+to the event line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve()
+sys.path.insert(0, str(HERE.parents[2] / "tests"))
+from lab import Lab, lab  # noqa: E402 (the folder of the tests)
+
+RATES = (30_000, 200_000, 0)
+
+
+def spent(pid: int) -> tuple[float, float]:
+    """Processor seconds and resident MiB of a process (proc(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    ticks = os.sysconf("SC_CLK_TCK")
+    status = Path(f"/proc/{pid}/status").read_text()
+    return (int(fields[11]) + int(fields[12])) / ticks, int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+def measure(made: Lab, sender: str, rate: int, seconds: float) -> dict[str, float]:
+    """One flood of one rate."""
+    watch = made.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--", "ip")
+    os.sched_setaffinity(watch.pid, {max(os.sched_getaffinity(0))})
+    time.sleep(0.6)
+    before, _ = spent(watch.pid)
+    packets = str(int((rate or 1_200_000) * seconds))
+    begin = time.monotonic()
+    flood = made.start(
+        made.client, "taskset", "-c", "0", sender, "va", packets, str(rate), stdout=subprocess.PIPE
+    )
+    assert watch.stdout is not None
+    watch.stdout.readline()
+    told = time.monotonic() - begin
+    sent, took = flood.communicate(timeout=90)[0].split()
+    after, memory = spent(watch.pid)
+    time.sleep(0.3)
+    watch.send_signal(signal.SIGINT)
+    (read,) = json.loads(watch.communicate(timeout=20)[0].splitlines()[-1])["inputs"]
+    return {
+        "sent": int(sent),
+        "rate": int(sent) / float(took),
+        "seen": read["packets"],
+        "lost": read["lost"],
+        "core": 100 * (after - before) / float(took),
+        "ns": 1e9 * (after - before) / max(read["packets"], 1),
+        "memory": memory,
+        "told": told,
+    }
+
+
+def main() -> None:
+    """Print one line for each rate: medians over the runs, and the slowest event line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        sender = f"{folder}/flood"
+        subprocess.run(
+            ["cc", "-O2", "-D_GNU_SOURCE", str(HERE.with_name("flood.c")), "-o", sender], check=True
+        )
+        for rate in RATES:
+            with lab() as made:
+                runs = [measure(made, sender, rate, options.seconds) for _ in range(options.runs)]
+            mid = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+            missing = sum(run["sent"] - run["seen"] - run["lost"] for run in runs)
+            print(
+                f"{mid['rate']:>11,.0f} packets/s   seen {mid['seen']:,.0f} of {mid['sent']:,.0f}, "
+                f"lost {mid['lost']:,.0f}, unaccounted {missing:,.0f} in all   "
+                f"{mid['core']:.1f} % of a core, {mid['ns']:.0f} ns a packet, {mid['memory']:.0f} MiB   event after {mid['told']:.2f} s "
+                f"(slowest {max(run['told'] for run in runs):.2f})"
+            )
+
+
+if __name__ == "__main__":
+    main()
