@@ -84,12 +84,13 @@ def main() -> None:
                 runs = [measure(made, sender, rate, options.seconds) for _ in range(options.runs)]
             mid = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
             missing = sum(run["sent"] - run["seen"] - run["lost"] for run in runs)
+            slowest = max(run["told"] for run in runs)
+            print(f"{mid['rate']:,.0f} packets/s")
             print(
-                f"{mid['rate']:>11,.0f} packets/s   seen {mid['seen']:,.0f} of {mid['sent']:,.0f}, "
-                f"lost {mid['lost']:,.0f}, unaccounted {missing:,.0f} in all   "
-                f"{mid['core']:.1f} % of a core, {mid['ns']:.0f} ns a packet, {mid['memory']:.0f} MiB   event after {mid['told']:.2f} s "
-                f"(slowest {max(run['told'] for run in runs):.2f})"
+                f"  seen {mid['seen']:,.0f} of {mid['sent']:,.0f}, lost {mid['lost']:,.0f}, unaccounted {missing:,.0f}"
             )
+            print(f"  {mid['core']:.1f} % of a core, {mid['ns']:.0f} ns a packet, {mid['memory']:.0f} MiB")
+            print(f"  event line after {mid['told']:.2f} s, slowest of {len(runs)}: {slowest:.2f} s")
 
 
 if __name__ == "__main__":
