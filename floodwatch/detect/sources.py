@@ -147,10 +147,15 @@ def with_earlier(rows: NDArray[np.void], earlier: NDArray[np.void] | None) -> ND
     if earlier is None or not len(earlier):
         return rows
     at, found = _positions(earlier, rows)
-    out = rows.copy()
-    for name in ("requests", "assets", "repeats", "posts", "errors", "packets", "missed"):
-        both = out[name].astype(np.int64) + np.where(found, earlier[name][at], 0)
-        out[name] = np.minimum(both, np.iinfo(out[name].dtype).max)
-    out["paths"] |= np.where(found, earlier["paths"][at], 0).astype(np.uint64)
-    out["proven"] = np.maximum(out["proven"], np.where(found, earlier["proven"][at], 0).astype(np.uint8))
+    mine = np.flatnonzero(found)
+    if not len(mine):
+        return rows
+    out, theirs = rows.copy(), earlier[at[mine]]
+    for name in ("requests", "packets", "missed"):
+        out[name][mine] += theirs[name]
+    for name in ("assets", "repeats", "posts", "errors"):  # these saturate in the engine as well
+        both = out[name][mine].astype(np.uint32) + theirs[name]
+        out[name][mine] = np.minimum(both, 0xFFFF)
+    out["paths"][mine] |= theirs["paths"]
+    out["proven"][mine] = np.maximum(out["proven"][mine], theirs["proven"])
     return out

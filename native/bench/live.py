@@ -86,9 +86,8 @@ def main() -> None:
             missing = sum(run["sent"] - run["seen"] - run["lost"] for run in runs)
             slowest = max(run["told"] for run in runs)
             print(f"{mid['rate']:,.0f} packets/s")
-            print(
-                f"  seen {mid['seen']:,.0f} of {mid['sent']:,.0f}, lost {mid['lost']:,.0f}, unaccounted {missing:,.0f}"
-            )
+            seen = f"seen {mid['seen']:,.0f} of {mid['sent']:,.0f}, lost {mid['lost']:,.0f}"
+            print(f"  {seen}, unaccounted in all runs {missing:,.0f}")
             print(f"  {mid['core']:.1f} % of a core, {mid['ns']:.0f} ns a packet, {mid['memory']:.0f} MiB")
             print(f"  event line after {mid['told']:.2f} s, slowest of {len(runs)}: {slowest:.2f} s")
 
