@@ -21,6 +21,7 @@ ERRORS: Final[dict[int, str]]
 NEED_MORE: Final[int]
 REJECTS: Final[tuple[str, ...]]
 VICTIM_DTYPE: Final[np.dtype[np.void]]
+HOST_DTYPE: Final[np.dtype[np.void]]
 HEAVY_DTYPE: Final[np.dtype[np.void]]
 PACKET_DTYPE: Final[np.dtype[np.void]]
 
@@ -132,6 +133,16 @@ class Engine:
 
     def victims(self, least: int) -> NDArray[np.void]:
         """The open epoch's slots with at least ``least`` packets towards them (VICTIM_DTYPE), by address."""
+
+    def hosts(self) -> NDArray[np.void]:
+        """Every address that got packets in the open epoch, in short (HOST_DTYPE), in no order."""
+
+    def sources_of(self, references: NDArray[np.uint32], which: int) -> NDArray[np.uint8]:
+        """The union of one source set (HyperLogLog registers, p = 10) over slots given by reference.
+
+        Raises:
+            ValueError: there is no source set of that number.
+        """
 
     def heavy(self) -> NDArray[np.void]:
         """The heavy (source, victim) pairs of the open window (HEAVY_DTYPE).

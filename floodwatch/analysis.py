@@ -155,6 +155,8 @@ class Analysis:
             last_ns=engine.last_ns,
             victims=engine.victims(LEAST),
             heavy=cache(engine.heavy),
+            hosts=cache(engine.hosts),
+            sources_of=engine.sources_of,
             window_ends=engine.window_ends(batch, following),
             final=final,
         )

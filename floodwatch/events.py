@@ -116,7 +116,7 @@ def _event(case: Case, path: str, last_epoch: int, top: int, unfinished: State) 
     peak = float(case.peak)
     state: State = "ended" if last_epoch - case.epoch > HOLD else unfinished
     seconds = max((case.last_ns - case.first_ns) / 1e9, 1.0)
-    ip = address_text(case.victim)
+    ip = address_text(case.victim) + ("" if case.prefix is None else f"/{case.prefix}")
     return Event(
         id=f"{datetime.fromtimestamp(min(case.first_ns // 10**9, 253402300799), UTC):%Y%m%dT%H%M%SZ}"
         f"-{case.vector}-{ip}-{'any' if port is None else port}",
@@ -172,6 +172,11 @@ def _winner(table: Counter[Any], count: int) -> Any:
 
 
 def _pattern(case: Case) -> tuple[Pattern, ...]:
+    carpet: tuple[Pattern, ...] = () if case.prefix is None else ("carpet",)
+    return (*carpet, *_course(case))
+
+
+def _course(case: Case) -> tuple[Pattern, ...]:
     if case.pulses > 1:
         return ("pulse",)
     rates = case.timeline(10)

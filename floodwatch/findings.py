@@ -24,6 +24,8 @@ class Summary:
         last_ns: time of its last packet.
         victims: one row per loaded address, ``_native.VICTIM_DTYPE``.
         heavy: returns the heavy (source, victim) pairs of the open window, ``_native.HEAVY_DTYPE``.
+        hosts: returns every address that got packets, in short, ``_native.HOST_DTYPE``.
+        sources_of: returns the union of a source set over addresses given by reference.
         window_ends: the heavy-hitter window is cleared after this epoch.
         final: the capture ends with it.
     """
@@ -34,6 +36,8 @@ class Summary:
     last_ns: int
     victims: NDArray[np.void]
     heavy: Callable[[], NDArray[np.void]]
+    hosts: Callable[[], NDArray[np.void]]
+    sources_of: Callable[[NDArray[np.uint32], int], NDArray[np.uint8]]
     window_ends: bool
     final: bool
 
@@ -63,6 +67,7 @@ class Finding:
         facts: additive numbers behind the evidence; summed over the event.
         keys: candidates for the victim's port, with how much of the count each holds.
         paths: the same for its HTTP path.
+        prefix: length of the prefix that ``victim`` stands for, or None for one address.
         sources: HyperLogLog registers (p = 10) of the sources in this epoch.
         top: bounds per source, for origins that may be named.
     """
@@ -83,5 +88,6 @@ class Finding:
     facts: dict[str, float] = field(default_factory=dict)
     keys: list[tuple[int, int]] = field(default_factory=list)
     paths: list[tuple[str, int]] = field(default_factory=list)
+    prefix: int | None = None
     sources: NDArray[np.uint8] | None = None
     top: list[SourceCount] = field(default_factory=list)

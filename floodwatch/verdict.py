@@ -34,6 +34,7 @@ class Case:
     first_ns: int
     last_ns: int
     epoch: int
+    prefix: int | None = None
     streak: int = 0
     opened: bool = False
     detected_ns: int = 0
@@ -115,7 +116,7 @@ class Decider:
     """Keeps one case per victim, vector and side (flood or crowd)."""
 
     def __init__(self) -> None:
-        self._cases: dict[tuple[Address, Vector, bool], Case] = {}
+        self._cases: dict[tuple[Address, int | None, Vector, bool], Case] = {}
         self._closed: list[Case] = []
 
     def update(self, findings: Iterable[Finding], epoch: int, now_ns: int, *, window_ends: bool) -> None:
@@ -144,7 +145,7 @@ class Decider:
         yield from sorted(opened, key=lambda case: (case.first_ns, case.vector, case.victim))
 
     def _take(self, finding: Finding, now_ns: int) -> None:
-        key = (finding.victim, finding.vector, finding.verdict == "crowd")
+        key = (finding.victim, finding.prefix, finding.vector, finding.verdict == "crowd")
         case = self._cases.get(key)
         if case is None:
             if not finding.over:
@@ -174,4 +175,5 @@ def _new_case(finding: Finding) -> Case:
         first_ns=finding.first_ns,
         last_ns=finding.last_ns,
         epoch=finding.epoch,
+        prefix=finding.prefix,
     )

@@ -46,6 +46,7 @@ cdef object _dtype(const fw_field *fields, size_t count, size_t itemsize):
 
 
 VICTIM_DTYPE = _dtype(FW_VICTIM_LAYOUT, FW_VICTIM_FIELDS, sizeof(fw_victim))
+HOST_DTYPE = _dtype(FW_HOST_LAYOUT, FW_HOST_FIELDS, sizeof(fw_host))
 HEAVY_DTYPE = _dtype(FW_HEAVY_LAYOUT, FW_HEAVY_FIELDS, sizeof(fw_heavy))
 PACKET_DTYPE = _dtype(FW_PACKET_LAYOUT, FW_PACKET_FIELDS, sizeof(fw_packet))
 
@@ -202,6 +203,23 @@ cdef class Engine:
         for i in range(n):
             memcpy(to + i * sizeof(fw_victim), &chosen[i].v, sizeof(fw_victim))
         return np.frombuffer(out, dtype=VICTIM_DTYPE, count=n)
+
+    def hosts(self):
+        """Every address that got packets in this epoch, in short (HOST_DTYPE), in no order."""
+        cdef fw_victims *t = &self.raw.victims
+        cdef bytearray out = bytearray(max(t.touched_count, 1) * sizeof(fw_host))
+        cdef uint32_t n = fw_victim_hosts(t, <fw_host *><char *>out)
+        return np.frombuffer(out, dtype=HOST_DTYPE, count=n)
+
+    def sources_of(self, references, unsigned which):
+        """The union of one source set (HyperLogLog registers, p = 10) over slots given by reference."""
+        cdef const uint32_t[::1] view = np.ascontiguousarray(references, np.uint32)
+        cdef bytearray out = bytearray(1 << FW_HLL_P)
+        if which >= FW_CLASSES:
+            raise ValueError("no such source set")
+        fw_victim_sources(&self.raw.victims, &view[0] if view.shape[0] else NULL, <uint32_t>view.shape[0], which,
+                          <uint8_t *><char *>out)
+        return np.frombuffer(out, np.uint8)
 
     def heavy(self):
         """The heavy-hitter table of the open window, free entries left out, in table order."""

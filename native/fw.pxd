@@ -2,7 +2,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "fw_decode.h" nogil:
     enum: FW_NEED_MORE, FW_BAD_MAGIC, FW_BAD_RECORD, FW_BAD_BLOCK, FW_BAD_INTERFACE, FW_BAD_SECTION, FW_LIMIT
-    enum: FW_REJECTS, FW_LINKTYPES_SEEN, FW_FILTER_LINKTYPES, FW_SLOTS, FW_TOPK_SETS, FW_TOPK_WAYS, FW_TOTAL_HLL_P
+    enum: FW_REJECTS, FW_LINKTYPES_SEEN, FW_FILTER_LINKTYPES, FW_SLOTS, FW_CLASSES, FW_HLL_P, FW_TOPK_SETS, FW_TOPK_WAYS, FW_TOTAL_HLL_P
     enum: FW_FORMAT_PCAP, FW_FORMAT_PCAPNG
 
     struct fw_key:
@@ -55,6 +55,10 @@ cdef extern from "fw_decode.h" nogil:
     uint32_t fw_engine_observe(fw_engine *, const fw_batch *, uint32_t)
     void fw_engine_close_epoch(fw_engine *, const fw_packet *)
     int fw_engine_window_ends(const fw_engine *, const fw_packet *)
+    struct fw_host:
+        uint32_t reference
+    uint32_t fw_victim_hosts(const fw_victims *, fw_host *)
+    void fw_victim_sources(const fw_victims *, const uint32_t *, uint32_t, unsigned, uint8_t *)
     uint32_t fw_victim_select(fw_victims *, uint32_t, fw_slot **)
 
 cdef extern from "fw_keys.h" nogil:
@@ -106,9 +110,10 @@ cdef extern from "fw_layout.h" nogil:
         size_t offset, count, stride
         const char *parent
     const fw_field FW_VICTIM_LAYOUT[]
+    const fw_field FW_HOST_LAYOUT[]
     const fw_field FW_HEAVY_LAYOUT[]
     const fw_field FW_PACKET_LAYOUT[]
-    const size_t FW_VICTIM_FIELDS, FW_HEAVY_FIELDS, FW_PACKET_FIELDS
+    const size_t FW_VICTIM_FIELDS, FW_HOST_FIELDS, FW_HEAVY_FIELDS, FW_PACKET_FIELDS
 
 cdef extern from "fw_ring.h" nogil:
     struct fw_ring:

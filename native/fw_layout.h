@@ -83,6 +83,18 @@ static const struct fw_field FW_VICTIM_LAYOUT[] = {
     FW_INNER(fw_victim, paths, fw_path_count, text, "u1", FW_PATH_TEXT),
 };
 
+static const struct fw_field FW_HOST_LAYOUT[] = {
+    {"hi", "<u8", offsetof(struct fw_host, address) + offsetof(struct fw_addr, hi), 0, "", 0},
+    {"lo", "<u8", offsetof(struct fw_host, address) + offsetof(struct fw_addr, lo), 0, "", 0},
+    FW_SCALAR(fw_host, reference, "<u4"),
+    FW_SCALAR(fw_host, finished, "<u4"),
+    FW_ARRAY(fw_host, packets, "<u4", FW_KINDS),
+    FW_ARRAY(fw_host, out, "<u4", FW_KINDS),
+    FW_ARRAY(fw_host, bytes, "<u8", FW_KINDS),
+    FW_SCALAR(fw_host, udp_from, "<u4"),
+    FW_SCALAR(fw_host, udp_vote, "<i4"),
+};
+
 static const struct fw_field FW_HEAVY_LAYOUT[] = {
     FW_SCALAR(fw_heavy, pair_hash, "<u8"), FW_SCALAR(fw_heavy, source, "<u8"),  FW_SCALAR(fw_heavy, bytes, "<u8"),
     FW_SCALAR(fw_heavy, paths, "<u8"),   FW_SCALAR(fw_heavy, victim, "<u4"),
@@ -112,6 +124,7 @@ _Static_assert(sizeof(struct fw_addr) == 16 && offsetof(struct fw_addr, lo) == 8
 
 #define FW_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 static const size_t FW_VICTIM_FIELDS = FW_COUNT(FW_VICTIM_LAYOUT);
+static const size_t FW_HOST_FIELDS = FW_COUNT(FW_HOST_LAYOUT);
 static const size_t FW_HEAVY_FIELDS = FW_COUNT(FW_HEAVY_LAYOUT);
 static const size_t FW_PACKET_FIELDS = FW_COUNT(FW_PACKET_LAYOUT);
 

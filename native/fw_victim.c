@@ -202,6 +202,13 @@ static void count_message(struct fw_slot *s, const struct fw_packet *p, const st
     }
 }
 
+static void vote_port(struct fw_kind_count *k, uint32_t port)
+{
+    if (k->port_vote == 0)
+        k->port = port;
+    k->port_vote += k->port == port ? 1 : -1;
+}
+
 static void count_udp(struct fw_slot *s, const struct fw_packet *p)
 {
     struct fw_victim *v = &s->v;
@@ -211,6 +218,7 @@ static void count_udp(struct fw_slot *s, const struct fw_packet *p)
     fw_hll_add(v->udp_ports, FW_SMALL_HLL_P, port_hash(s, p->dport));
     vote(s, v->opened, port_key(17, p->dport), p->bytes);
     vote(s, v->service, port_key(17, p->sport), p->bytes);
+    vote_port(&v->kinds[FW_UDP], p->sport);
     v->udp_payload_max = v->udp_payload_max > p->payload ? v->udp_payload_max : p->payload;
 }
 
@@ -222,13 +230,6 @@ static void count_syn(struct fw_slot *s, const struct fw_packet *p)
     fw_hll_add(v->sources[FW_CLASS_SYN], FW_HLL_P, p->src_hash);
     fw_hll_add(v->syn_ports, FW_SMALL_HLL_P, port_hash(s, p->dport));
     vote(s, v->opened, port_key(6, p->dport), p->bytes);
-}
-
-static void vote_port(struct fw_kind_count *k, uint32_t port)
-{
-    if (k->port_vote == 0)
-        k->port = port;
-    k->port_vote += k->port == port ? 1 : -1;
 }
 
 void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packet *p, const struct fw_message *said)
@@ -316,6 +317,37 @@ uint32_t fw_victim_select(struct fw_victims *t, uint32_t least, struct fw_slot *
     }
     qsort(out, n, sizeof *out, by_address);
     return n;
+}
+
+uint32_t fw_victim_hosts(const struct fw_victims *t, struct fw_host *out)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < t->touched_count; i++) {
+        const struct fw_slot *s = &t->slots[t->touched[i]];
+        struct fw_host *h = &out[n++];
+        h->address = s->v.address;
+        h->reference = fw_slot_reference(t, s);
+        h->finished = s->v.finished;
+        for (unsigned k = 0; k < FW_KINDS; k++) {
+            h->packets[k] = s->v.kinds[k].packets;
+            h->out[k] = s->v.kinds[k].out;
+            h->bytes[k] = s->v.kinds[k].bytes;
+        }
+        h->udp_from = s->v.kinds[FW_UDP].port;
+        h->udp_vote = s->v.kinds[FW_UDP].port_vote;
+    }
+    return n;
+}
+
+void fw_victim_sources(const struct fw_victims *t, const uint32_t *references, uint32_t count, unsigned class,
+                       uint8_t *out)
+{
+    memset(out, 0, 1u << FW_HLL_P);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint8_t *from = t->slots[(references[i] & 0xffffu) % FW_SLOTS].v.sources[class];
+        for (uint32_t k = 0; k < 1u << FW_HLL_P; k++)
+            out[k] = from[k] > out[k] ? from[k] : out[k];
+    }
 }
 
 void fw_victim_close_epoch(struct fw_victims *t, int forget)

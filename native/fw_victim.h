@@ -30,7 +30,7 @@ struct fw_kind_count {
     uint32_t packets, out; /* towards the address, and from it */
     uint64_t bytes;        /* towards it */
     uint64_t first_ns, last_ns;
-    /* Majority vote on the destination port (the protocol number for FW_OTHER); not for SYN and UDP, which have tables. */
+    /* Majority vote on the destination port; the source port for UDP, the protocol number for FW_OTHER. SYN has a table. */
     uint32_t port;
     int32_t port_vote;
     uint32_t strange;       /* weight of the packets of flows whose other side was never heard, without a handshake */
@@ -123,6 +123,22 @@ void fw_victim_out(struct fw_victims *t, struct fw_slot *s, const struct fw_pack
 /* The slots that got at least `least` packets in this epoch, by address, with their reference set. `out` has room
  * for touched_count; returns how many there are. */
 uint32_t fw_victim_select(struct fw_victims *t, uint32_t least, struct fw_slot **out);
+
+/* What an address got and sent in this epoch, in short: for looks over whole networks. */
+struct fw_host {
+    struct fw_addr address;
+    uint32_t reference, finished;
+    uint32_t packets[FW_KINDS], out[FW_KINDS];
+    uint64_t bytes[FW_KINDS];
+    uint32_t udp_from; /* majority source port of its UDP packets, and the vote */
+    int32_t udp_vote;
+};
+
+/* All addresses that got packets in this epoch. `out` has room for touched_count; returns how many there are. */
+uint32_t fw_victim_hosts(const struct fw_victims *t, struct fw_host *out);
+/* The union of the source sets (2^FW_HLL_P registers) of `count` slots, given by reference. */
+void fw_victim_sources(const struct fw_victims *t, const uint32_t *references, uint32_t count, unsigned class,
+                       uint8_t *out);
 
 /* End of an epoch: zero the counters of touched slots; `forget` also halves every slot's worth. */
 void fw_victim_close_epoch(struct fw_victims *t, int forget);

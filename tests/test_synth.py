@@ -89,7 +89,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def flood_packets(flood: dict[str, Any], packets: list[Seen], clients: list[str]) -> list[Seen]:
     """The packets of one flood, chosen by what the wire shows (and by address where that tells them)."""
+    victim = ipaddress.ip_network(flood["victim_ip"])
     to_victim = [p for p in packets if p.dst == flood["victim_ip"]]
+    if victim.num_addresses > 1 and ":" not in str(victim):
+        people = set(clients)
+        inside = [p for p in packets if ipaddress.ip_address(p.dst) in victim and p.src not in people]
+        to_victim = [p for p in inside if b"\x07example" not in bytes(p.ip.data)]  # no lookups
     vector = flood["vector"]
     if flood["sources"]:
         return [p for p in to_victim if p.src in set(flood["sources"])]

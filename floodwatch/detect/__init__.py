@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..findings import Finding, Summary
+from .carpet import detect_carpet
 from .connect import detect_connections, detect_tls
 from .http import HttpDetector
 from .names import detect_queries
@@ -47,6 +48,7 @@ class Detection:
             for detector in DETECTORS:
                 yield from detector(view)
             yield from self._http.detect(view, summary)
+        yield from detect_carpet(summary)
         yield from self._scripts.detect(summary)
         yield from self._slow.detect(summary)
         self._http.close_epoch(summary)

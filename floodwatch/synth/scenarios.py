@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from floodwatch.synth import adversaries, attacks, calm, sessions, story, strays
+from floodwatch.synth import adversaries, attacks, calm, carpets, sessions, story, strays
 from floodwatch.synth.stage import Scenario
 
 SCENARIOS: dict[str, Scenario] = {
@@ -45,6 +45,9 @@ SCENARIOS: dict[str, Scenario] = {
         sessions.connection_flood,
         sessions.tls_flood,
         sessions.quic_flood,
+        carpets.carpet_udp,
+        carpets.carpet_ntp,
+        carpets.carpet_syn,
         adversaries.framed_clients,
         adversaries.framed_gateway,
         adversaries.framed_networks,
