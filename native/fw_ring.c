@@ -7,6 +7,7 @@
 #define VNET_HEADER 10u /* struct virtio_net_hdr: flags, gso_type, hdr_len, gso_size, csum_start, csum_offset */
 #define VNET_GSO_SIZE 4u
 #define TAG 4u
+#define MOST_SEGMENTS 1024u /* the largest merged frames hold 512 KiB (BIG TCP); what claims more is one packet */
 #define LINKTYPE_EN10MB 1u
 #define LINKTYPE_RAW 101u
 #define LINKTYPE_NONE UINT16_MAX /* the decoder rejects it by name */
@@ -66,7 +67,7 @@ int fw_ring_next(struct fw_ring *r, struct fw_frame *out, uint32_t *segment_size
     uint8_t *block = r->blocks + r->current * r->block_size;
     if (r->left == 0)
         return 0;
-    if (r->at > r->block_size || r->block_size - r->at < FRAME_HEADER)
+    if (r->at < sizeof(struct tpacket_block_desc) || r->at > r->block_size || r->block_size - r->at < FRAME_HEADER)
         return FW_BAD_BLOCK;
     memcpy(&h, block + r->at, sizeof h);
     size_t room = r->block_size - r->at;
@@ -124,7 +125,7 @@ static void put_segments(struct fw_ring *r, struct fw_decoder *d, struct fw_batc
 static void split(struct fw_ring *r, struct fw_decoder *d, struct fw_batch *b, uint32_t segment_size)
 {
     struct fw_packet *p = &b->packets[b->count - 1];
-    if (segment_size == 0 || p->payload <= segment_size)
+    if (segment_size == 0 || p->payload <= segment_size || p->payload / segment_size >= MOST_SEGMENTS)
         return;
     r->segment_headers = p->bytes > p->payload ? p->bytes - p->payload : 0;
     r->rest = p->payload - segment_size;

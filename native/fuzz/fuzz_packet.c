@@ -22,13 +22,13 @@ static void one(uint16_t linktype, const uint8_t *data, uint32_t size, uint32_t 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const uint16_t known[8] = {1, 113, 276, 101, 12, 14, 228, 229};
+    static const uint16_t known[16] = {1, 113, 276, 101, 12, 0, 108, 9, 104, 107, 6, 10, 105, 127, 192, 239};
     if (size < 2 || size > FW_MAX_CAPLEN)
         return 0;
     uint16_t chosen = fw_load16(data);
     uint32_t n = (uint32_t)size - 2;
     one(chosen, data + 2, n, n);
-    one(known[chosen & 7], data + 2, n, n);
-    one(known[chosen & 7], data + 2, n, n + (chosen >> 8) * 8u);
+    one(known[chosen & 15], data + 2, n, n);
+    one(known[chosen & 15], data + 2, n, n + (chosen >> 8) * 8u);
     return 0;
 }
