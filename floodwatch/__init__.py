@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .packets import read as read
     from .results import Report as Report
     from .results import scan as scan
+    from .watching import live as live
 
 __version__ = "0.1.0"
 
@@ -48,6 +49,7 @@ _PLACES = {
     "model": ("Event", "Vector", "Verdict", "Victim"),
     "packets": ("PacketBatch", "read"),
     "results": ("Report", "scan"),
+    "watching": ("live",),
 }
 _HOME = {name: module for module, names in _PLACES.items() for name in names}
 

@@ -223,6 +223,7 @@ class Watch:
             error=None,
             duration_s=round(counters.seconds, 6),
             lost=counters.lost,
+            unslotted=self.analysis.engine.unslotted,
         )
         return Report(
             tool=Tool(name="floodwatch", version=__version__),

@@ -250,6 +250,8 @@ class Input(Record, frozen=True, kw_only=True):
     duration_s: float
     one_way: bool
     """True when for most loaded hosts only one direction was seen, so that no source can be proven real."""
+    unslotted: Count = 0
+    """Packets to addresses that found no room in the victim table, because busier ones held it."""
     lost: Count = 0
     """Packets that the capture itself lost: a live ring or its interface, or what the file says about it."""
     error: InputFault | None

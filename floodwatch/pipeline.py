@@ -140,11 +140,13 @@ def _analyse(
     if compiled is not None:
         decoder.set_filter(compiled.function, compiled.programs, compiled)
     reading = Reading(path, decoder, options, stop)
+    # a pipe may say nothing for long, and a signal can end a wait for a thread, but not one inside read()
+    threaded = options.jobs > 1 or not os.path.isfile(path)
     free: SimpleQueue[Batch] = SimpleQueue()
-    for _ in range(AHEAD if options.jobs > 1 else 1):
+    for _ in range(AHEAD if threaded else 1):
         free.put(Batch(BATCH))
     batches = reading.batches(free)
-    for batch in _in_thread(batches, stop) if options.jobs > 1 else batches:
+    for batch in _in_thread(batches, stop) if threaded else batches:
         analysis.observe(batch)
         free.put(batch)
         _tell(on_progress, reading, finished=False)
@@ -152,7 +154,7 @@ def _analyse(
     _tell(on_progress, reading, finished=True)
     floods, crowds = analysis.events()
     sources = analysis.engine.total_sources()
-    return _Answer(_input(reading, analysis.one_way), floods, crowds, sources, not stop.is_set())
+    return _Answer(_input(reading, analysis), floods, crowds, sources, not stop.is_set())
 
 
 def _in_thread(batches: Iterator[Batch], stop: threading.Event) -> Iterator[Batch]:
@@ -190,7 +192,7 @@ def _tell(on_progress: OnProgress | None, reading: Reading, *, finished: bool) -
         on_progress(Progress(reading.path, blocks.done, blocks.total, reading.decoder.packets, finished))
 
 
-def _input(reading: Reading, one_way: bool) -> Input:
+def _input(reading: Reading, analysis: Analysis) -> Input:
     decoder, error = reading.decoder, reading.error
     fault = None
     if error is not None:
@@ -205,7 +207,8 @@ def _input(reading: Reading, one_way: bool) -> Input:
         first=None if decoder.first_ns is None else rfc3339(decoder.first_ns),
         last=None if decoder.last_ns is None else rfc3339(decoder.last_ns),
         rejected=decoder.rejected,
-        one_way=one_way,
+        one_way=analysis.one_way,
+        unslotted=analysis.engine.unslotted,
         error=fault,
         duration_s=((decoder.last_ns or 0) - (decoder.first_ns or 0)) / 1e9,
     )

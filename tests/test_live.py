@@ -124,6 +124,23 @@ def test_lines_for_people_and_counters_on_demand(wire: Lab, tmp_path: Path) -> N
     assert "packets," in err.decode()
 
 
+def test_programs_iterate_over_the_events_of_an_interface(wire: Lab, tmp_path: Path) -> None:
+    capture, truth = made(tmp_path, "ntp_amplification", duration=1.0)
+    script = (
+        "import floodwatch as fw\n"
+        "with fw.live('vb', duration=10, filter='ip') as watch:\n"
+        "    print('ready', flush=True)\n"
+        "    for event in watch: print(event.vector.value, event.state, flush=True)\n"
+        "    print(watch.stats().packets + watch.stats().lost, len(watch.report().floods))\n"
+    )
+    program = wire.start(wire.server, sys.executable, "-P", "-c", script, stdout=subprocess.PIPE)
+    assert program.stdout is not None
+    program.stdout.readline()
+    wire.send(capture)
+    lines = program.communicate(timeout=20)[0].decode().splitlines()
+    assert lines == ["ntp_amplification open", "ntp_amplification ended", f"{truth.packets} 1"]
+
+
 def test_no_right_is_kept_and_a_signal_ends_it_within_a_second(wire: Lab) -> None:
     watch = wire.floodwatch("watch", "-i", "any", "--format", "ndjson")
     status = Path(f"/proc/{watch.pid}/status").read_text()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import signal
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -300,6 +302,23 @@ def test_corrupt_and_odd_captures_end_in_a_known_way(captures: Path, schema: Any
     done = run("--format", "json", "--recursive", str(captures / "corrupt"), str(captures / "formats"))
     assert done.returncode in (0, 1, 3), done.stderr.decode()
     jsonschema.validate(json.loads(done.stdout), schema)
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_one_signal_ends_the_wait_for_a_silent_pipe(jobs: str) -> None:
+    command = [sys.executable, "-m", "floodwatch", "scan", "--format", "json", "--jobs", jobs, "-"]
+    header = (PCAPS / "clean.pcap.gz").read_bytes()
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/")
+    assert process.stdin is not None
+    process.stdin.write(gzip.decompress(header)[:10_000])
+    process.stdin.flush()
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    assert process.stdout is not None
+    answer = json.loads(process.stdout.read())
+    assert process.wait(10) == 130
+    assert answer["complete"] is False
+    assert answer["inputs"][0]["packets"] > 10
 
 
 @pytest.mark.slow
