@@ -282,3 +282,32 @@ def test_explained_rules_load_with_nft(wire: Lab, tmp_path: Path) -> None:
         tables = run(wire, "nft", "list", "tables").splitlines()
         assert len(tables) == number + 1
         assert scenario.split("_")[0] in run(wire, *floodwatch, "explain", str(report), "1").lower()
+
+
+BATCH = """
+import ipaddress, sys
+from floodwatch.mitigate import Block, Step, Table
+table = Table()
+table.ensure()
+steps = [Step("add", Block(ipaddress.ip_network(0x0B000000 + i), 600, "fw:e"), "") for i in range(3000)]
+print("ready", flush=True)
+table.apply(steps)
+print("done", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_p25_a_batch_is_all_or_nothing_whenever_it_is_killed(wire: Lab) -> None:
+    outcomes: set[int] = set()
+    for moment in range(40):
+        child = wire.start(wire.server, sys.executable, "-P", "-c", BATCH, stdout=subprocess.PIPE)
+        assert child.stdout is not None
+        child.stdout.readline()
+        time.sleep(0.0007 * moment)  # the batch takes about 15 ms here
+        child.kill()
+        child.wait()
+        held = len(rules(wire)["block4"])
+        assert held in (0, 3000), moment
+        outcomes.add(held)
+        ctl(wire, "panic", "--yes")  # and the next start finds nothing in its way
+    assert outcomes == {0, 3000}
