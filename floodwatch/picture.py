@@ -28,9 +28,8 @@ class Picture:
     """A context that redraws itself at most once a second."""
 
     def __init__(self) -> None:
-        self._live = Live(
-            console=Console(stderr=True), auto_refresh=False, transient=True, redirect_stdout=False
-        )
+        console = Console(stderr=True, force_terminal=True)
+        self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
         self._rates: deque[float] = deque(maxlen=HISTORY_S)
         self._open: dict[tuple[str, str], Event] = {}
         self._drawn = 0.0

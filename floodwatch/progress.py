@@ -61,7 +61,7 @@ def bar(mode: str) -> Iterator[Callback | None]:
     Args:
         mode: ``always``, ``never``, or ``auto`` for "if standard error is a terminal".
     """
-    if mode == "never" or (mode == "auto" and not _is_terminal()):
+    if mode == "never" or (mode == "auto" and not is_terminal()):
         yield None
         return
     display = _display(force=mode == "always")
@@ -69,7 +69,8 @@ def bar(mode: str) -> Iterator[Callback | None]:
         yield _Follower(display)
 
 
-def _is_terminal() -> bool:
+def is_terminal() -> bool:
+    """Is standard error a terminal on which a picture can be redrawn?"""
     return sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 

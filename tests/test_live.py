@@ -141,6 +141,19 @@ def test_programs_iterate_over_the_events_of_an_interface(wire: Lab, tmp_path: P
     assert lines == ["ntp_amplification open", "ntp_amplification ended", f"{truth.packets} 1"]
 
 
+def test_the_picture_shows_floods_and_leaves_the_answer_alone(wire: Lab, tmp_path: Path) -> None:
+    capture, _ = made(tmp_path, "udp_flood", duration=1.5)
+    watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--picture", "always")
+    wire.send(capture)
+    time.sleep(0.5)
+    watch.send_signal(signal.SIGINT)
+    lines, err = finish(watch)
+    assert lines[-1]["schema"] == "floodwatch.report/1"
+    assert "UDP flood" in err
+    assert "198.51.100.7" in err
+    assert "lost (0.00 %)" in err
+
+
 def test_no_right_is_kept_and_a_signal_ends_it_within_a_second(wire: Lab) -> None:
     watch = wire.floodwatch("watch", "-i", "any", "--format", "ndjson")
     status = Path(f"/proc/{watch.pid}/status").read_text()

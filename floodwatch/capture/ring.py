@@ -147,10 +147,8 @@ def _open(interface: str) -> socket.socket:
     except PermissionError:
         program = os.path.realpath(sys.executable)
         raise EnvironmentFault(
-            f"capturing on {interface} needs the right CAP_NET_RAW. For one run:\n"
-            f"  sudo {os.path.abspath(sys.argv[0])} watch -i {interface}\n"
-            f"for every run of this Python, by every user who may start it:\n"
-            f"  sudo setcap cap_net_raw+ep {program}"
+            f"capturing on {interface} needs the right CAP_NET_RAW: run 'sudo {os.path.abspath(sys.argv[0])} "
+            f"watch -i {interface}', or give it to Python once: 'sudo setcap cap_net_raw+ep {program}'"
         ) from None
     except OSError as error:
         raise EnvironmentFault(f"cannot capture on {interface}: {error.strerror}") from error

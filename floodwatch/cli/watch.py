@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from floodwatch.progress import stopping
+from floodwatch.progress import is_terminal, stopping
 from floodwatch.report import encode
 
 from .filters import FILTER_WORDS, FilterCommand, one_filter
@@ -172,7 +171,7 @@ def _say_counters(counters: Counters) -> None:
 
 @contextmanager
 def _drawn(mode: str) -> Iterator[Any]:
-    if mode == "never" or (mode == "auto" and not sys.stderr.isatty()):
+    if mode == "never" or (mode == "auto" and not is_terminal()):
         yield lambda moment: None
         return
     from floodwatch.picture import Picture
