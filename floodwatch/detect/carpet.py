@@ -51,10 +51,10 @@ def detect_carpet(summary: Summary) -> Iterator[Finding]:
     hosts, four, network = hosts[order], four[order], network[order]
     starts = np.flatnonzero(np.r_[True, (network[1:] != network[:-1]) | (four[1:] != four[:-1])])
     ends = np.r_[starts[1:], len(hosts)]
-    for start, end in zip(starts, ends, strict=True):
-        if end - start >= HOSTS:
-            for kind in FLOOR:
-                yield from _judge(summary, hosts[start:end], kind, bool(four[start]))
+    for index in np.flatnonzero(ends - starts >= HOSTS):
+        start, end = starts[index], ends[index]
+        for kind in FLOOR:
+            yield from _judge(summary, hosts[start:end], kind, bool(four[start]))
 
 
 def _judge(summary: Summary, hosts: NDArray[np.void], kind: int, four: bool) -> Iterator[Finding]:
