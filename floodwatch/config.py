@@ -55,6 +55,9 @@ class WatchOptions(Struct, frozen=True, kw_only=True):
         count: packets after which to stop, or None.
         seed: 16 bytes for the hash key, or None for a random one.
         top: length of the ``sources.top`` lists; 0 is all.
+        workers: rings of each interface, read and decoded at the same time.
+        write: a file for the flight recorder, or None.
+        write_max: frames that it holds at most.
     """
 
     filter: str | None = None
@@ -65,6 +68,9 @@ class WatchOptions(Struct, frozen=True, kw_only=True):
     count: int | None = None
     seed: bytes | None = None
     top: int = 5
+    workers: int = 1
+    write: str | None = None
+    write_max: int = 100_000
 
 
 class Counters(Struct, frozen=True):

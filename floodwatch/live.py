@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import select
 import threading
 import time
@@ -14,17 +13,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from . import __version__
-from ._native import Batch, Decoder
 from .analysis import Analysis, Change
-from .capture import LinkNews, LiveRing, backlog_drops, compile_filter, linktype_name
+from .capture import LinkNews, backlog_drops, linktype_name
 from .config import Counters, WatchOptions
 from .events import address_text, estimate, rfc3339, sort_key
 from .model import EPOCH_NS, Action, Advice, CaptureInfo, Event, Input, Report, Settings, Tool, Totals
+from .recorder import Recorder
+from .taps import Taps
 
 if TYPE_CHECKING:
     from .mitigate import Blocker, Step
 
-BATCH = 8192
 FOLLOW_S = 0.25
 """How often an interface is looked after when nothing is heard of it."""
 ACT_S = 0.5
@@ -76,22 +75,14 @@ class Watch:
         self._told: set[str] = set()
         self._next_act = 0.0
         self._stop = stop
-        self._compiled = compile_filter(options.filter) if options.filter else None
-        self._decoder = Decoder(options.seed if options.seed is not None else os.urandom(16))
-        if self._compiled is not None:
-            self._decoder.set_filter(self._compiled.function, self._compiled.programs, self._compiled)
         self.name = ",".join(interfaces)
         # whoever acts needs every source, not the largest few
         self.analysis = Analysis(self.name, options.top if blocker is None else 0)
-        self.rings: list[LiveRing] = []
+        self._recorder = Recorder(options.write, options.write_max) if options.write else None
+        self.taps = Taps(interfaces, options)
+        if self._recorder is not None:
+            self.taps.attach(self._recorder)
         self._news = LinkNews()
-        try:
-            for interface in dict.fromkeys(interfaces):
-                self._open(interface)
-        except BaseException:
-            self.close()
-            raise
-        self._batch = Batch(BATCH)
         self._backlog = backlog_drops()
         self._began = time.monotonic()
         self._offset = _clock_offset()
@@ -99,19 +90,10 @@ class Watch:
         self.on_tick: Callable[[], object] = lambda: None
         """Called some twenty times a second, between epochs too."""
 
-    def _open(self, interface: str) -> None:
-        options = self.options
-        ring = LiveRing(
-            interface, ring_mb=options.ring_mb, snaplen=options.snaplen, promiscuous=options.promiscuous
-        )
-        self.rings.append(ring)
-        if self._compiled is not None:
-            ring.filter_early(self._compiled, options.snaplen)
-
     def moments(self) -> Iterator[Moment]:
         """Run until the stop is set, the time is up or enough packets came; then judge what is left."""
         poll = select.poll()
-        for watched in (*(ring.socket for ring in self.rings), self._news.socket):
+        for watched in (*self.taps.sockets, self._news.socket):
             poll.register(watched, select.POLLIN)
         while not self._over():
             poll.poll(TICK_MS)
@@ -127,19 +109,15 @@ class Watch:
     def _over(self) -> bool:
         options = self.options
         late = options.duration is not None and time.monotonic() - self._began >= options.duration
-        full = options.count is not None and self._decoder.packets >= options.count
+        full = options.count is not None and self.taps.packets >= options.count
         return self._stop.is_set() or late or full
 
     def _read(self) -> bool:
         """Take what the rings hold now; returns whether an epoch closed."""
-        closed, shift = False, _clock_offset() - self._offset
-        for ring in self.rings:
-            # no more than one ring full at a time, so that a flood on one interface cannot starve the others
-            for _ in range(self.options.ring_mb):
-                if not ring.fill(self._decoder, self._batch, shift):
-                    break
-                if len(self._batch):
-                    closed |= self.analysis.observe(self._batch)
+        closed = False
+        for batch in self.taps.batches(_clock_offset() - self._offset):
+            if len(batch):
+                closed |= self.analysis.observe(batch)
         return closed
 
     def _now_ns(self) -> int:
@@ -150,13 +128,16 @@ class Watch:
         if not (self._news.drain() or time.monotonic() >= self._next_follow):
             return []
         self._next_follow = time.monotonic() + FOLLOW_S
-        return [note for ring in self.rings if (note := ring.follow()) is not None]
+        return self.taps.follow()
 
     def _moment(self, notes: list[str]) -> Moment:
         counters = self.counters()
         news = self.analysis.changes()
         steps = self._act(at_once=any(change.what == "opened" for change in news))
         changes = [Change(change.what, self._seen(change.event, counters)) for change in news]
+        if self._recorder is not None:
+            said = self._recorder.follow(changes, counters.open_floods, time.monotonic())
+            notes = notes if said is None else [*notes, said]
         return Moment(changes, counters, notes, steps)
 
     def _act(self, *, at_once: bool) -> list[Step]:
@@ -184,14 +165,14 @@ class Watch:
 
     def counters(self) -> Counters:
         """Where the watch stands now."""
-        decoder = self._decoder
+        taps = self.taps
         return Counters(
             seconds=time.monotonic() - self._began,
-            packets=decoder.packets,
-            bytes=decoder.bytes,
-            lost=sum(ring.count_lost() for ring in self.rings),
+            packets=taps.packets,
+            bytes=taps.bytes,
+            lost=taps.count_lost(),
             backlog=backlog_drops() - self._backlog,
-            rejected=sum(decoder.rejected.values()),
+            rejected=sum(taps.rejected.values()),
             victims=self._victims(),
             open_floods=self.analysis.open_floods(),
         )
@@ -208,17 +189,17 @@ class Watch:
 
     def report(self) -> Report:
         """The report of the whole watch, after ``moments`` ended."""
-        counters, decoder = self.counters(), self._decoder
+        counters, taps = self.counters(), self.taps
         floods, crowds = self.analysis.events()
         read = Input(
             path=self.name,
             format="live",
-            linktypes=tuple(dict.fromkeys(linktype_name(number) for number in decoder.linktypes)),
-            packets=decoder.packets,
-            bytes=decoder.bytes,
-            first=None if decoder.first_ns is None else rfc3339(decoder.first_ns),
-            last=None if decoder.last_ns is None else rfc3339(decoder.last_ns),
-            rejected=decoder.rejected,
+            linktypes=tuple(dict.fromkeys(linktype_name(number) for number in taps.linktypes)),
+            packets=taps.packets,
+            bytes=taps.bytes,
+            first=None if taps.first_ns is None else rfc3339(taps.first_ns),
+            last=None if taps.last_ns is None else rfc3339(taps.last_ns),
+            rejected=taps.rejected,
             one_way=self.analysis.one_way,
             error=None,
             duration_s=round(counters.seconds, 6),
@@ -236,8 +217,8 @@ class Watch:
                 filter=self.options.filter,
             ),
             totals=Totals(
-                packets=decoder.packets,
-                bytes=decoder.bytes,
+                packets=taps.packets,
+                bytes=taps.bytes,
                 duration_s=round(counters.seconds, 6),
                 sources=estimate(self.analysis.engine.total_sources(), 12),
                 skipped=0,
@@ -249,8 +230,9 @@ class Watch:
     def close(self) -> None:
         """Leave the interfaces."""
         self._news.socket.close()
-        for ring in self.rings:
-            ring.close()
+        self.taps.close()
+        if self._recorder is not None:
+            self._recorder.close()
 
 
 def _clock_offset() -> int:

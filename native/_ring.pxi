@@ -1,6 +1,7 @@
 @cython.final
 cdef class Ring:
     cdef fw_ring raw
+    cdef fw_tail tail
     cdef Py_buffer view
     cdef bint held
 
@@ -15,6 +16,8 @@ cdef class Ring:
 
     def __dealloc__(self):
         self.close()
+        free(self.tail.halves[0])
+        free(self.tail.halves[1])
 
     def close(self):
         """Let go of the memory; nothing can be read afterwards."""
@@ -30,6 +33,24 @@ cdef class Ring:
             code = fw_ring_fill(&self.raw, decoder.raw, shift_ns, &batch.raw)
         batch.owner = self
         return bool(code)
+
+    def record(self, uint32_t room, uint32_t budget, uint32_t interface):
+        if self.raw.tail != NULL:
+            raise ValueError("the ring records already")
+        self.tail.halves[0] = <uint8_t *>calloc(room, 1)
+        self.tail.halves[1] = <uint8_t *>calloc(room, 1)
+        if self.tail.halves[0] == NULL or self.tail.halves[1] == NULL:
+            raise MemoryError
+        self.tail.room, self.tail.budget = room, budget
+        self.raw.tail_interface = interface
+        self.raw.tail = &self.tail
+
+    def recorded(self):
+        cdef unsigned new = self.tail.current, old = 1 - new
+        cdef bytes out = (<char *>self.tail.halves[old])[:self.tail.used[old]] + \
+            (<char *>self.tail.halves[new])[:self.tail.used[new]]
+        fw_tail_clear(&self.tail)
+        return out
 
     @property
     def frames(self):

@@ -115,10 +115,20 @@ cdef extern from "fw_layout.h" nogil:
     const fw_field FW_PACKET_LAYOUT[]
     const size_t FW_VICTIM_FIELDS, FW_HOST_FIELDS, FW_HEAVY_FIELDS, FW_PACKET_FIELDS
 
+cdef extern from "fw_tail.h" nogil:
+    struct fw_tail:
+        uint8_t *halves[2]
+        uint32_t room, budget
+        uint32_t used[2]
+        uint8_t current
+    void fw_tail_clear(fw_tail *)
+
 cdef extern from "fw_ring.h" nogil:
     struct fw_ring:
         uint8_t *blocks
         size_t block_size
         uint32_t block_count
         uint64_t frames, damaged
+        fw_tail *tail
+        uint32_t tail_interface
     int fw_ring_fill(fw_ring *, fw_decoder *, int64_t, fw_batch *)

@@ -154,8 +154,11 @@ int fw_ring_fill(struct fw_ring *r, struct fw_decoder *d, int64_t shift_ns, stru
             continue;
         frame.ts_ns -= (uint64_t)shift_ns;
         fw_decoder_take(d, &frame, b);
-        if (b->count > before)
-            split(r, d, b, segment_size);
+        if (b->count == before)
+            continue;
+        if (r->tail)
+            fw_tail_keep(r->tail, &frame, r->tail_interface + (frame.linktype == LINKTYPE_RAW));
+        split(r, d, b, segment_size);
     }
     if (rc == FW_BAD_BLOCK) {
         r->damaged++;

@@ -8,6 +8,7 @@
 #define FW_RING_H
 
 #include "fw_decode.h"
+#include "fw_tail.h"
 
 struct fw_ring {
     uint8_t *blocks;          /* block_count blocks of block_size bytes, shared with the kernel */
@@ -19,6 +20,8 @@ struct fw_ring {
     size_t at;                /* offset of the next frame's header in the block */
     uint64_t frames;          /* seen, before any filter; a merged frame is one */
     uint64_t damaged;         /* blocks given back because they contradict themselves */
+    struct fw_tail *tail;     /* keeps a sample of the frames that were counted, or NULL */
+    uint32_t tail_interface;  /* ... as those of this interface, or the next for frames without a link layer */
     struct fw_packet segment; /* of a merged frame ... */
     uint32_t segment_headers; /* ... its bytes before the payload ... */
     uint32_t rest;            /* ... and the payload that still has to go into batches */

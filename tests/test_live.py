@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scapy.utils import PcapNgReader
 
+import floodwatch as fw
 from floodwatch import synth
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -102,6 +104,26 @@ def test_a_stopped_watch_counts_what_its_ring_lost(wire: Lab, tmp_path: Path) ->
     assert "lost on the way" in err
 
 
+def test_several_workers_give_the_verdicts_of_one(wire: Lab, tmp_path: Path) -> None:
+    capture, truth = made(tmp_path, "http_flood", duration=3.0, seed=5)
+    watch = wire.floodwatch(
+        "watch", "-i", "vb", "--format", "ndjson", "--workers", "2", "--top", "0", "--", "ip"
+    )
+    wire.send(capture)
+    time.sleep(0.3)
+    watch.send_signal(signal.SIGINT)
+    lines, _ = finish(watch)
+    (read,) = lines[-1]["inputs"]
+    assert read["packets"] + read["lost"] == truth.packets
+    (flood,) = lines[-1]["floods"]
+    (scanned,) = fw.scan(str(capture), top=0).floods
+    assert flood["vector"] == "http_flood"
+    assert flood["sources"]["origin"] == "real"  # both directions of a connection meet in one worker
+    named = {source["cidr"] for source in flood["sources"]["top"]}
+    assert named == {source.cidr for source in scanned.sources.top}
+    assert len(named) > 20
+
+
 @pytest.mark.slow
 def test_an_idle_interface_still_ends_its_floods(wire: Lab, tmp_path: Path) -> None:
     capture, _ = made(tmp_path, "syn_flood_one_source", duration=1.0)
@@ -170,9 +192,12 @@ def test_no_right_is_kept_and_a_signal_ends_it_within_a_second(wire: Lab) -> Non
 
 
 @pytest.mark.slow
-def test_an_interface_may_go_down_go_away_and_change_its_name(wire: Lab, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_interface_may_go_down_go_away_and_change_its_name(
+    wire: Lab, tmp_path: Path, workers: str
+) -> None:
     capture, truth = made(tmp_path, "clean", duration=1.0)
-    watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson")
+    watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--workers", workers)
     wire.link(wire.server, "vb", state="down")
     wire.link(wire.server, "vb", state="up")
     time.sleep(0.5)
@@ -224,6 +249,46 @@ def test_merged_frames_count_as_the_segments_they_carry(wire: Lab) -> None:
     assert read["lost"] == 0
     assert read["bytes"] == pytest.approx(size + 66 * read["packets"], rel=0.01)
     assert not lines[-1]["floods"]
+
+
+def test_the_flight_recorder_keeps_frames_from_before_and_during_a_flood(wire: Lab, tmp_path: Path) -> None:
+    capture, truth = made(tmp_path, "ntp_amplification", duration=2.0)
+    recorded = tmp_path / "flight.pcapng"
+    watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "-w", str(recorded))
+    wire.send(capture)
+    time.sleep(0.5)
+    watch.send_signal(signal.SIGINT)
+    lines, _ = finish(watch)
+    opened, flood = lines[0], lines[-1]["floods"][0]
+    (read,) = fw.scan(str(recorded)).inputs
+    assert read.format == "pcapng"
+    assert read.error is None
+    assert 200 < read.packets <= truth.packets
+    assert read.first is not None
+    assert read.last is not None
+    assert read.first < flood["first"] < opened["detected"] < read.last  # before the flood, and during it
+    (again,) = fw.scan(str(recorded)).floods
+    assert (again.vector.value, again.victim.ip) == (flood["vector"], flood["victim"]["ip"])
+    comments = [p.comment for p in PcapNgReader(str(recorded)) if p.comment]
+    assert len(comments) == 1
+    assert b"NTP amplification" in comments[0]
+
+
+def test_the_flight_recorder_ends_at_its_limit(wire: Lab, tmp_path: Path) -> None:
+    capture, _ = made(tmp_path, "ntp_amplification", duration=2.0)
+    recorded = tmp_path / "flight.pcapng"
+    watch = wire.floodwatch("watch", "-i", "vb", "-w", str(recorded), "--write-max", "50")
+    wire.send(capture)
+    time.sleep(0.3)
+    watch.send_signal(signal.SIGINT)
+    _, err = watch.communicate(timeout=20)
+    assert fw.scan(str(recorded)).inputs[0].packets == 50
+    assert f"recorded 50 frames to {recorded}, as many as --write-max allows" in err.decode()
+    nowhere = wire.start(wire.server, sys.executable, "-P", "-m", "floodwatch", "watch", "-i", "vb", "-w",
+                         f"{tmp_path}/none/x.pcapng", stderr=subprocess.PIPE)  # fmt: skip
+    _, err = nowhere.communicate(timeout=10)
+    assert nowhere.returncode == 4
+    assert b"No such file or directory" in err
 
 
 def test_tags_that_the_kernel_took_off_are_put_back(wire: Lab) -> None:

@@ -24,7 +24,7 @@ RETIRE_MS = 10
 """A block is handed over when it is full or this old: the latency at low rates."""
 EVERY_PROTOCOL = 0x0003
 SOL_PACKET = 263
-ADD_MEMBERSHIP, RX_RING, STATISTICS, VERSION, VNET_HDR = 1, 5, 6, 10, 15
+ADD_MEMBERSHIP, RX_RING, STATISTICS, VERSION, VNET_HDR, FANOUT = 1, 5, 6, 10, 15, 18
 TPACKET_V3 = 2
 MEMBER_PROMISCUOUS = 1
 ATTACH_FILTER = 26
@@ -40,27 +40,55 @@ class LiveRing:
         ring_mb: size of the ring in MiB.
         snaplen: bytes of each frame that are kept.
         promiscuous: ask the interface for frames that are not for this host; undone by closing.
+        compiled: lets the kernel drop early what an Ethernet filter does not want.
+        group: shares the interface's frames with the other rings of this group, by connection.
+        leads: also counts what the interface lost; of a group only one does.
 
     Raises:
         EnvironmentFault: no such interface, no permission, no memory; the message says what to do.
     """
 
-    def __init__(self, interface: str, *, ring_mb: int, snaplen: int, promiscuous: bool) -> None:
+    def __init__(
+        self,
+        interface: str,
+        *,
+        ring_mb: int,
+        snaplen: int,
+        promiscuous: bool,
+        compiled: Filter | None = None,
+        group: int | None = None,
+        leads: bool = True,
+    ) -> None:
         self.interface = interface
         self.lost = 0
         self.up = True
+        self._ring_mb, self._snaplen, self._compiled, self._group = ring_mb, snaplen, compiled, group
         self._promiscuous = promiscuous and interface != "any"
         self._index = _index(interface)
+        self._recording: tuple[int, int, int] | None = None
         self.socket = _open(interface)
         try:
-            self.memory = _map(self.socket, ring_mb)
-            _cut(self.socket, snaplen)
-            self._bind()
+            self._set_up(self.socket)
         except BaseException:
             self.socket.close()
             raise
-        self.ring = Ring(self.memory, BLOCK_BYTES)
+        self._leads = leads
         self._host = _interface_drops(interface)
+
+    def _set_up(self, fresh: socket.socket) -> None:
+        """Make a ring on a socket, and bind it."""
+        self.memory = _map(fresh, self._ring_mb)
+        self.ring = Ring(self.memory, BLOCK_BYTES)
+        if self._recording is not None:
+            self.ring.record(*self._recording)
+        _cut(fresh, self._snaplen)
+        self._filter_early(fresh)
+        self._bind(fresh)
+
+    def record(self, room: int, budget: int, interface: int) -> None:
+        """Keep a sample of the frames; see ``Ring.record``."""
+        self._recording = (room, budget, interface)
+        self.ring.record(room, budget, interface)
 
     def fill(self, decoder: Decoder, batch: Batch, shift_ns: int) -> bool:
         """Fill the batch from at most one block; False when none is ready."""
@@ -70,7 +98,7 @@ class LiveRing:
         """Add up and return what the ring and the interface lost since it was opened, in packets."""
         _, dropped, _ = struct.unpack("III", self.socket.getsockopt(SOL_PACKET, STATISTICS, 12))
         now = _interface_drops(self.interface)
-        self.lost += dropped + max(now - self._host, 0)
+        self.lost += dropped + (max(now - self._host, 0) if self._leads else 0)
         self._host = now
         return self.lost
 
@@ -90,7 +118,7 @@ class LiveRing:
             return None
         self._index = index
         try:
-            self._bind()
+            self._bind_again()
         except OSError:  # it went away again
             self.up = False
             return None
@@ -107,20 +135,36 @@ class LiveRing:
         old, self.interface = self.interface, name
         return f"{old} is now called {name}"
 
-    def _bind(self) -> None:
-        _bind(self.socket, self._index)
+    def _bind(self, to: socket.socket) -> None:
+        _bind(to, self._index)
         if self._promiscuous:
             member = struct.pack("iHH8s", self._index, MEMBER_PROMISCUOUS, 0, b"")
-            self.socket.setsockopt(SOL_PACKET, ADD_MEMBERSHIP, member)
+            to.setsockopt(SOL_PACKET, ADD_MEMBERSHIP, member)
+        if self._group is not None:  # type 0: by a hash that both directions share
+            to.setsockopt(SOL_PACKET, FANOUT, struct.pack("=I", self._group))
 
-    def filter_early(self, compiled: Filter, snaplen: int) -> None:
+    def _bind_again(self) -> None:
+        """Bind to what came in place of the old interface. A member of a group cannot: it begins anew."""
+        if self._group is None:
+            self._bind(self.socket)
+            return
+        self.count_lost()
+        with _open(self.interface) as fresh:
+            self.ring.close()
+            self.memory.close()
+            os.dup2(fresh.fileno(), self.socket.fileno(), inheritable=False)  # whoever waits on it goes on
+        self._set_up(self.socket)
+
+    def _filter_early(self, fresh: socket.socket) -> None:
         """Let the kernel drop what an Ethernet filter does not want; the decoder still has the last word.
 
         The kernel takes VLAN tags off before its filter runs: expressions about them are left to the decoder.
         """
-        program = compiled.kernel_program(snaplen)
-        if program is not None and self.interface != "any" and "vlan" not in compiled.expression:
-            self.socket.setsockopt(socket.SOL_SOCKET, ATTACH_FILTER, program)
+        if self._compiled is None or self.interface == "any" or "vlan" in self._compiled.expression:
+            return
+        program = self._compiled.kernel_program(self._snaplen)
+        if program is not None:
+            fresh.setsockopt(socket.SOL_SOCKET, ATTACH_FILTER, program)
 
     def close(self) -> None:
         """Leave the interface."""

@@ -49,11 +49,16 @@ Examples:
 @click.option("--duration", type=click.FloatRange(min=0), metavar="SECONDS", help="Stop after so long.")
 @click.option("-c", "--count", type=AT_LEAST_1, metavar="N", help="Stop after N packets.")
 @click.option("--ring-mb", type=click.IntRange(min=2, max=4096), default=64, metavar="MIB",
-              help="Size of each interface's ring.")  # fmt: skip
+              help="Memory for each interface's rings.")  # fmt: skip
+@click.option("--workers", type=click.IntRange(min=1, max=64), default=1, metavar="N",
+              help="Rings of each interface, read together. More than one keep CAP_NET_RAW.")  # fmt: skip
 @click.option("--snaplen", type=click.IntRange(min=96, max=65_535), default=256, metavar="BYTES",
               help="Bytes of each frame to look at.")  # fmt: skip
 @click.option("--promisc/--no-promisc", "promiscuous", default=True,
               help="See frames that are not for this host.")  # fmt: skip
+@click.option("-w", "--write", metavar="FILE",
+              help="Flight recorder: frames before and during each flood, sampled, as pcapng.")  # fmt: skip
+@click.option("--write-max", type=AT_LEAST_1, default=100_000, metavar="N", help="Frames to record at most.")
 @click.option("--mode", type=click.Choice(["observe", "suggest", "enforce"]), default="observe",
               help="Only watch; say what would be blocked; or block it.")  # fmt: skip
 @click.option("--never", "never_block", multiple=True, metavar="CIDR",
@@ -87,7 +92,7 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
     with stopping() as stop, _blocking(mode, never_block) as blocker:
         watch = Watch(interfaces, options, stop.event, blocker)
         try:
-            drop(keep_net_admin=mode == "enforce")
+            drop(keep_net_admin=mode == "enforce", keep_net_raw=options.workers > 1)
             say(f"watching {watch.name}, {MODES[mode]}; Ctrl-C ends with the report")
             with _counters_on_signal(watch), _drawn(picture) as draw:
                 for moment in watch.moments():

@@ -9,6 +9,7 @@
 
 #define BLOCK 8192u
 #define BATCH 32u
+#define HALF 512u
 #define CHECK(x) do { if (!(x)) __builtin_trap(); } while (0)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -33,7 +34,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         block->hdr.bh1.offset_to_first_pkt = fw_load16(data + 1);
     }
     fw_decoder_init(&decoder, &key);
-    struct fw_ring ring = {.blocks = memory, .block_size = BLOCK, .block_count = 2};
+    struct fw_tail tail = {.halves = {malloc(HALF), malloc(HALF)}, .room = HALF, .budget = 4};
+    CHECK(tail.halves[0] && tail.halves[1]);
+    struct fw_ring ring = {.blocks = memory, .block_size = BLOCK, .block_count = 2, .tail = &tail};
     unsigned calls = 0;
     while (fw_ring_fill(&ring, &decoder, 0, &b)) {
         CHECK(b.count <= b.capacity && b.message_count <= b.count);
@@ -41,6 +44,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     for (unsigned i = 0; i < 2; i++)
         CHECK(((struct tpacket_block_desc *)(void *)(memory + i * BLOCK))->hdr.bh1.block_status == TP_STATUS_KERNEL);
+    free(tail.halves[0]);
+    free(tail.halves[1]);
     free(memory);
     return 0;
 }

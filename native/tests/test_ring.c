@@ -144,11 +144,48 @@ static void test_hostile(void)
         }
 }
 
+/* A tail of two halves of 8 frames: what it holds is whole blocks, the newest frames, oldest first. */
+static void test_tail(void)
+{
+    enum { ROOM = 8 * (60 + 32) };
+    struct fw_tail t = {.halves = {calloc(1, ROOM), calloc(1, ROOM)}, .room = ROOM, .budget = 100};
+    uint8_t frame[60] = {0};
+    CHECK(t.halves[0] && t.halves[1]);
+    for (uint32_t i = 0; i < 20; i++)
+        fw_tail_keep(&t, &(struct fw_frame){frame, 1000000000u + i, sizeof frame, 1500, 1, 0}, 7);
+    CHECK_EQUAL(t.used[t.current], 4 * (60 + 32)); /* 16..19 */
+    CHECK_EQUAL(t.used[!t.current], ROOM);         /* 8..15 */
+    uint32_t word[7];
+    memcpy(word, t.halves[!t.current], sizeof word);
+    CHECK_EQUAL(word[0], 6);
+    CHECK_EQUAL(word[1], 60 + 32);
+    CHECK_EQUAL(word[2], 7);
+    CHECK_EQUAL(word[4], 1000000008u);
+    CHECK_EQUAL(word[5], 60);
+    CHECK_EQUAL(word[6], 1500);
+    fw_tail_clear(&t);
+    t.budget = 2; /* a slot keeps four times as many at most, the next one every n-th */
+    for (uint32_t i = 0; i < 100; i++)
+        fw_tail_keep(&t, &(struct fw_frame){frame, 2000000000u + i, 4, 4, 1, 0}, 0);
+    CHECK_EQUAL(t.used[t.current], 8 * (4 + 32));
+    for (uint32_t i = 0; i < 100; i++)
+        fw_tail_keep(&t, &(struct fw_frame){frame, 2250000000u + i, 4, 4, 1, 0}, 0);
+    CHECK_EQUAL(t.every, 51);
+    CHECK_EQUAL(t.used[t.current], 10 * (4 + 32));
+    fw_tail_keep(&t, &(struct fw_frame){frame, 9000000000u, 4, 4, 1, 0}, 0); /* what is old makes room */
+    CHECK_EQUAL(t.used[t.current], 4 + 32);
+    fw_tail_keep(&t, &(struct fw_frame){frame, 9000000000u, ROOM, ROOM, 1, 0}, 0); /* too large to keep */
+    CHECK_EQUAL(t.used[t.current], 4 + 32);
+    free(t.halves[0]);
+    free(t.halves[1]);
+}
+
 int main(void)
 {
     map();
     test_frames();
     test_uneven_segments_across_batches();
     test_hostile();
+    test_tail();
     return finish("ring");
 }
