@@ -21,7 +21,7 @@ from .verdict import HOLD, Case, Decider
 
 LEAST = 16
 """Packets in an epoch below which an address is not looked at."""
-GRACE_NS = 50_000_000
+GRACE_NS = 90_000_000
 """How long after the end of an epoch packets of it may still be on their way out of a ring."""
 CATCH_UP = 60
 """Most epochs that one ``advance`` closes: a host that slept does not wake to hours of empty epochs."""

@@ -20,7 +20,7 @@ from ..errors import EnvironmentFault
 from .filter import Filter
 
 BLOCK_BYTES = 1 << 20
-RETIRE_MS = 10
+RETIRE_MS = 40
 """A block is handed over when it is full or this old: the latency at low rates."""
 EVERY_PROTOCOL = 0x0003
 SOL_PACKET = 263

@@ -35,17 +35,32 @@ def spent(pid: int) -> tuple[float, float]:
     return (int(fields[11]) + int(fields[12])) / ticks, int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
-def measure(made: Lab, sender: str, rate: int, seconds: float) -> dict[str, float]:
+def compiled(folder: str, *names: str) -> None:
+    """Compile programs of this directory into a folder."""
+    for name in names:
+        source = str(HERE.with_name(f"{name}.c"))
+        subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", source, "-o", f"{folder}/{name}"], check=True)
+
+
+def start_flood(
+    made: Lab, folder: str, rate: int, seconds: float, kind: str = "syn"
+) -> subprocess.Popen[bytes]:
+    """Let the sender flood for some seconds; it prints what it sent and how long that took."""
+    packets = str(int((rate or 1_200_000) * seconds))
+    return made.start(
+        made.client, "taskset", "-c", "0", f"{folder}/flood", "va", packets, str(rate), kind,
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def measure(made: Lab, folder: str, rate: int, seconds: float) -> dict[str, float]:
     """One flood of one rate."""
     watch = made.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--", "ip")
     os.sched_setaffinity(watch.pid, {max(os.sched_getaffinity(0))})
     time.sleep(0.6)
     before, _ = spent(watch.pid)
-    packets = str(int((rate or 1_200_000) * seconds))
     begin = time.monotonic()
-    flood = made.start(
-        made.client, "taskset", "-c", "0", sender, "va", packets, str(rate), stdout=subprocess.PIPE
-    )
+    flood = start_flood(made, folder, rate, seconds)
     assert watch.stdout is not None
     watch.stdout.readline()
     told = time.monotonic() - begin
@@ -56,6 +71,7 @@ def measure(made: Lab, sender: str, rate: int, seconds: float) -> dict[str, floa
     (read,) = json.loads(watch.communicate(timeout=20)[0].splitlines()[-1])["inputs"]
     return {
         "sent": int(sent),
+        "took": float(took),
         "rate": int(sent) / float(took),
         "seen": read["packets"],
         "lost": read["lost"],
@@ -75,13 +91,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        sender = f"{folder}/flood"
-        subprocess.run(
-            ["cc", "-O2", "-D_GNU_SOURCE", str(HERE.with_name("flood.c")), "-o", sender], check=True
-        )
+        compiled(folder, "flood")
         for rate in RATES:
             with lab() as made:
-                runs = [measure(made, sender, rate, options.seconds) for _ in range(options.runs)]
+                runs = [measure(made, folder, rate, options.seconds) for _ in range(options.runs)]
             mid = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
             missing = sum(run["sent"] - run["seen"] - run["lost"] for run in runs)
             slowest = max(run["told"] for run in runs)
