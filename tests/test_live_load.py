@@ -80,7 +80,7 @@ def test_kinds_of_traffic_on_kinds_of_interfaces(
     wire: Lab, tmp_path: Path, scenario: str, interfaces: tuple[str, ...]
 ) -> None:
     capture = tmp_path / "x.pcap"
-    truth = synth.make(scenario, capture, synth.Params(duration=4.0))
+    truth = synth.make(scenario, capture, synth.Params(duration=14.0 if scenario == "crowd" else 4.0))
     flags = [part for name in interfaces for part in ("-i", name)]
     watch = wire.floodwatch("watch", *flags, "--format", "ndjson", "--", "ip")
     wire.send(capture)

@@ -283,6 +283,14 @@ def test_checksum_of_a_fragmented_datagram(made: Any) -> None:
     assert total % 0xFFFF == 0
 
 
+@pytest.mark.parametrize("scenario", ["crowd", "launch_day"])
+def test_a_story_that_is_too_short_is_refused(tmp_path: Path, scenario: str) -> None:
+    least = synth.LEAST_SECONDS[scenario]
+    with pytest.raises(ValueError, match=f"{scenario} takes at least {least:.0f} s, not 3"):
+        synth.make(scenario, tmp_path / "x.pcap", synth.Params(duration=3.0))
+    assert synth.make(scenario, tmp_path / "x.pcap", synth.Params(duration=least)).packets > 1000
+
+
 def test_an_ipv6_flood(tmp_path: Path) -> None:
     path = tmp_path / "v6.pcap"
     params = synth.Params(victim="2001:db8::7", pps=500, duration=1)

@@ -34,6 +34,8 @@ __all__ = [
 
 V6_SCENARIOS = ("syn_flood", "syn_flood_random_ports", "syn_flood_one_source", "pulse")
 """Scenarios that take an IPv6 victim, flooded from many /64s."""
+LEAST_SECONDS = {"crowd": 6.0, "launch_day": 20.0}
+"""Scenarios that tell a story take their time."""
 
 
 def describe() -> dict[str, str]:
@@ -46,6 +48,9 @@ def generate(scenario: str, params: Params | None = None) -> Trace:
     params = params or Params()
     if is_v6(params.victim) and scenario not in V6_SCENARIOS:
         raise ValueError(f"{scenario} is IPv4 only; an IPv6 victim works with {', '.join(V6_SCENARIOS)}")
+    least = LEAST_SECONDS.get(scenario, 0.0)
+    if params.duration is not None and params.duration < least:
+        raise ValueError(f"{scenario} takes at least {least:.0f} s, not {params.duration:g}")
     # the name is part of the seed, so that no two scenarios share their forged addresses
     rng = np.random.default_rng([params.seed, *scenario.encode()])
     trace = Trace(scenario, params.seed, rng)

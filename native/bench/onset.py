@@ -19,8 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 HERE = Path(__file__).resolve()
-sys.path.insert(0, str(HERE.parent))
-from lab import SERVER, Lab, lab  # noqa: E402 (the folder of the tests, which live adds)
+sys.path[:0] = [str(HERE.parent), str(HERE.parents[2] / "tests")]
+from lab import SERVER, Lab, lab  # noqa: E402 (the folder of the tests)
 from live import compiled, start_flood  # noqa: E402
 
 SERVE = f"""
