@@ -27,16 +27,22 @@ PACKET_DTYPE: Final[np.dtype[np.void]]
 
 @final
 class Batch:
-    """Up to ``capacity`` decoded packets, 96 bytes each, and the HTTP lines among them."""
+    """Up to ``capacity`` decoded packets, 96 bytes each, and what applications said in them.
+
+    Its length counts the carriers of tunnelled packets too; the last packet may come with one more.
+    """
 
     def __new__(cls, capacity: int) -> Batch: ...
     def __len__(self) -> int: ...
     def records(self) -> NDArray[np.void]:
-        """A read-only copy of the decoded packets (PACKET_DTYPE), in stream order.
+        """A read-only copy of the packets (PACKET_DTYPE), in stream order; of tunnels what they carry.
 
         ``src`` and ``dst`` are (hi, lo) of the 128-bit address; IPv4 is ``::ffff:a.b.c.d``. ``bytes`` is the
         frame and ``payload`` the transport payload, both as on the wire; ICMP has its type in ``dport``.
         """
+
+    def outermost(self) -> NDArray[np.void]:
+        """For each of ``records()`` the packet that carried it through a tunnel, or itself."""
 
 @final
 class Decoder:
@@ -73,6 +79,10 @@ class Decoder:
     def linktypes(self) -> tuple[int, ...]: ...
     @property
     def rejected(self) -> dict[str, int]: ...
+    @property
+    def tunnelled(self) -> dict[str, int]:
+        """Frames that carried another packet, by the kind of their outermost tunnel."""
+
     @property
     def offset(self) -> int:
         """Bytes of the capture that were consumed."""

@@ -19,6 +19,7 @@ ERRORS = {
     FW_LIMIT: "limit",
 }
 NEED_MORE = FW_NEED_MORE
+TUNNELS = ("none", "ipip", "ipv6", "gre", "erspan", "vxlan", "geneve", "gtpu", "teredo")
 REJECTS = ("unknown_linktype", "not_ip", "truncated", "bad_ip", "bad_transport", "nested")
 
 
@@ -69,7 +70,7 @@ cdef class Batch:
         if capacity == 0:
             raise ValueError("a batch holds at least one packet")
         self.raw.capacity = capacity
-        self.raw.packets = <fw_packet *>calloc(capacity, sizeof(fw_packet))
+        self.raw.packets = <fw_packet *>calloc(<size_t>capacity + 1, sizeof(fw_packet))
         self.raw.messages = <fw_message *>calloc(capacity, sizeof(fw_message))
         if self.raw.packets == NULL or self.raw.messages == NULL:
             raise MemoryError
@@ -81,12 +82,23 @@ cdef class Batch:
     def __len__(self):
         return self.raw.count
 
-    def records(self):
-        """The packets as a read-only copy (PACKET_DTYPE), in stream order."""
+    cdef _all(self):
         if self.raw.count == 0:
             return np.frombuffer(bytes(sizeof(fw_packet)), dtype=PACKET_DTYPE)[:0]
         return np.frombuffer((<const char *>self.raw.packets)[:self.raw.count * sizeof(fw_packet)],
                              dtype=PACKET_DTYPE)
+
+    def records(self):
+        """The packets as a read-only copy (PACKET_DTYPE), in stream order; of tunnels what they carry."""
+        everything = self._all()
+        return everything if self.raw.carriers == 0 else everything[everything["kind"] != FW_CARRIER]
+
+    def outermost(self):
+        """For each of the records the packet that carried it, or itself."""
+        everything = self._all()
+        carries = everything["kind"] == FW_CARRIER
+        at = np.flatnonzero(~carries)
+        return everything[at - np.where(at > 0, carries[at - 1], False)]
 
 
 @cython.final
@@ -143,6 +155,10 @@ cdef class Decoder:
     @property
     def rejected(self):
         return {name: self.raw.rejected[i] for i, name in enumerate(REJECTS) if self.raw.rejected[i]}
+
+    @property
+    def tunnelled(self):
+        return {name: self.raw.tunnelled[i] for i, name in enumerate(TUNNELS) if self.raw.tunnelled[i]}
 
     @property
     def offset(self):

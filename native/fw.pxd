@@ -3,7 +3,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 cdef extern from "fw_decode.h" nogil:
     enum: FW_NEED_MORE, FW_BAD_MAGIC, FW_BAD_RECORD, FW_BAD_BLOCK, FW_BAD_INTERFACE, FW_BAD_SECTION, FW_LIMIT
     enum: FW_REJECTS, FW_LINKTYPES_SEEN, FW_FILTER_LINKTYPES, FW_SLOTS, FW_CLASSES, FW_HLL_P, FW_TOPK_SETS, FW_TOPK_WAYS, FW_TOTAL_HLL_P
-    enum: FW_FORMAT_PCAP, FW_FORMAT_PCAPNG
+    enum: FW_FORMAT_PCAP, FW_FORMAT_PCAPNG, FW_CARRIER, FW_TUNNELS
 
     struct fw_key:
         uint64_t k0, k1
@@ -12,7 +12,7 @@ cdef extern from "fw_decode.h" nogil:
     struct fw_message:
         uint8_t what
     struct fw_batch:
-        uint32_t count, capacity, message_count
+        uint32_t count, capacity, message_count, carriers
         fw_packet *packets
         fw_message *messages
     struct fw_walker:
@@ -29,6 +29,7 @@ cdef extern from "fw_decode.h" nogil:
         fw_filter filter
         uint64_t offset, frames, bytes, filtered, first_ns, last_ns, need
         uint64_t rejected[6]
+        uint64_t tunnelled[9]
         uint32_t linktype_count
         uint16_t linktypes[8]
     void fw_decoder_init(fw_decoder *, const fw_key *)

@@ -64,6 +64,21 @@ static int listen(const struct fw_key *key, const struct fw_packet *p, const uin
     return p->dport == 443 ? fw_quic_parse(payload, p->captured, out) : FW_SAID_NOTHING;
 }
 
+/* Put the packet that another one carries behind it; 0 when it carries none. */
+static int decode_inner(struct fw_decoder *d, struct fw_batch *b, struct fw_packet *outer, const uint8_t **payload)
+{
+    unsigned tunnel = fw_packet_inner(&d->hasher, outer, outer + 1, payload);
+    if (!tunnel)
+        return 0;
+    outer->kind = FW_CARRIER;
+    outer[1].ts_ns = outer->ts_ns;
+    outer[1].bytes = outer->bytes;
+    d->tunnelled[tunnel]++;
+    b->carriers++;
+    b->count++;
+    return 1;
+}
+
 static void decode(struct fw_decoder *d, const struct fw_frame *f, struct fw_batch *b)
 {
     struct fw_packet *p = &b->packets[b->count];
@@ -75,6 +90,8 @@ static void decode(struct fw_decoder *d, const struct fw_frame *f, struct fw_bat
     }
     p->ts_ns = f->ts_ns;
     p->bytes = f->len;
+    if (FW_UNLIKELY(p->kind >= FW_UDP) && FW_UNLIKELY(decode_inner(d, b, p, &payload)))
+        p++;
     if (p->captured >= 8 && listen(&d->hasher.key, p, payload, &b->messages[b->message_count]) != FW_SAID_NOTHING)
         p->message = ++b->message_count;
     b->count++;
@@ -94,7 +111,7 @@ int fw_decoder_fill(struct fw_decoder *d, const uint8_t *block, size_t size, siz
 {
     struct fw_frame frame;
     size_t need = 0;
-    b->count = b->message_count = 0;
+    b->count = b->message_count = b->carriers = 0;
     while (b->count < b->capacity) {
         size_t before = *pos;
         int rc = fw_walker_next(&d->walker, block, size, pos, &need, &frame);

@@ -3,6 +3,7 @@
 #define FW_DECODE_H
 
 #include "fw_epoch.h"
+#include "fw_tunnel.h"
 
 #define FW_LINKTYPES_SEEN 8u    /* link types of one capture that are remembered by name */
 #define FW_FILTER_LINKTYPES 32u /* link types that a filter may be compiled for */
@@ -27,6 +28,7 @@ struct fw_decoder {
     uint64_t first_ns, last_ns;   /* earliest and latest time stamp */
     uint64_t previous_ns;
     uint64_t rejected[FW_REJECTS];
+    uint64_t tunnelled[FW_TUNNELS]; /* frames whose outermost tunnel was of a kind */
     uint64_t need;                /* bytes the next record takes, when the block ended inside it */
     uint32_t linktype_count;
     uint16_t linktypes[FW_LINKTYPES_SEEN];
@@ -34,7 +36,8 @@ struct fw_decoder {
 
 void fw_decoder_init(struct fw_decoder *d, const struct fw_key *key);
 
-/* Filter, account and decode one frame into a batch that has room for a packet. */
+/* Filter, account and decode one frame into a batch with count < capacity. What a tunnel carries comes behind its
+ * carrier. */
 void fw_decoder_take(struct fw_decoder *d, struct fw_frame *frame, struct fw_batch *batch);
 
 /* Fill the batch from block[*pos..size). Returns 0 when the batch is full, FW_NEED_MORE when the block is

@@ -89,12 +89,14 @@ static void observe_one(struct fw_engine *e, const struct fw_batch *b, const str
 {
     const struct fw_message *h = p->message ? &b->messages[p->message - 1] : NULL;
     enum fw_flow_news news = FW_FLOW_NOTHING;
-    e->epoch_packets++;
-    e->epoch_bytes += p->bytes;
-    if (e->epoch_packets == 1)
+    if (FW_LIKELY(p->kind != FW_CARRIER)) { /* counted for where it goes, but the frame counts once */
+        e->epoch_packets++;
+        e->epoch_bytes += p->bytes;
+        fw_hll_add(e->total_sources, FW_TOTAL_HLL_P, p->src_hash);
+    }
+    if (e->epoch_packets <= 1)
         e->first_ns = p->ts_ns;
     e->last_ns = p->ts_ns;
-    fw_hll_add(e->total_sources, FW_TOTAL_HLL_P, p->src_hash);
     struct fw_slot *to = fw_victim_admit(&e->victims, p->dst_hash, &p->dst);
     struct fw_slot *from = fw_victim_find(&e->victims, p->sender_hash, &p->src);
     if (p->kind <= FW_ACK)

@@ -23,7 +23,8 @@
 
 struct fw_batch {
     uint32_t count, capacity, message_count;
-    struct fw_packet *packets; /* capacity entries */
+    uint32_t carriers;         /* of the packets: each stands before the one that it carries */
+    struct fw_packet *packets; /* capacity + 1 entries: what fills the last one may be carried */
     struct fw_message *messages; /* capacity entries; texts point into the block that was decoded */
 };
 

@@ -11,7 +11,6 @@ enum {
 #define LAYERS_MAX 6u
 #define NESTED_LINKS 2u /* a header that names the link type of what it holds */
 
-static int decode_type(struct fw_cursor *c, uint16_t *type);
 static int fixed(struct fw_cursor *c, uint32_t header, uint32_t type_at, uint16_t *type);
 
 /* The version nibble tells what a header is where nothing before it does. */
@@ -38,7 +37,7 @@ static int decode_ppp(struct fw_cursor *c, uint16_t *type)
         if (cisco) {
             *type = fw_be16(c->p);
             fw_advance(c, 2);
-            return decode_type(c, type);
+            return fw_link_type(c, type);
         }
     }
     uint16_t number = c->p[0] & 1u ? c->p[0] : fw_be16(c->p);
@@ -46,7 +45,7 @@ static int decode_ppp(struct fw_cursor *c, uint16_t *type)
     if (number != 0x0021u && number != 0x0057u && number != 0x0281u)
         return REJECT(NOT_IP);
     *type = number == 0x0021u ? FW_TYPE_IPV4 : number == 0x0057u ? FW_TYPE_IPV6 : 0x8847u;
-    return number == 0x0281u ? decode_type(c, type) : 0;
+    return number == 0x0281u ? fw_link_type(c, type) : 0;
 }
 
 /* RFC 3032: labels down to the bottom of the stack; what follows tells itself by its first nibble. */
@@ -102,11 +101,11 @@ static int decode_llc(struct fw_cursor *c, uint16_t *type)
         return REJECT(NOT_IP);
     *type = fw_be16(c->p + 6);
     fw_advance(c, 8);
-    return *type <= 1500 ? REJECT(NOT_IP) : decode_type(c, type);
+    return *type <= 1500 ? REJECT(NOT_IP) : fw_link_type(c, type);
 }
 
 /* Network layer by EtherType, behind VLAN tags, PPPoE and MPLS. */
-static int decode_type(struct fw_cursor *c, uint16_t *type)
+int fw_link_type(struct fw_cursor *c, uint16_t *type)
 {
     int reject;
     if (FW_UNLIKELY(++c->layers > LAYERS_MAX))
@@ -121,6 +120,10 @@ static int decode_type(struct fw_cursor *c, uint16_t *type)
     }
     if (FW_LIKELY(*type == FW_TYPE_IPV4 || *type == FW_TYPE_IPV6))
         return 0;
+    if (*type == 0x8926) /* VN-Tag: four bytes between two EtherTypes */
+        return fixed(c, 6, 4, type);
+    if (*type == 0x8903) /* FabricPath: a tag of two bytes, then the frame that it carries */
+        return fixed(c, 16, 14, type);
     if (*type == 0x8864)
         return decode_pppoe(c, type);
     if (*type == 0x8847 || *type == 0x8848)
@@ -136,7 +139,7 @@ static int fixed(struct fw_cursor *c, uint32_t header, uint32_t type_at, uint16_
         return reject;
     *type = fw_be16(c->p + type_at);
     fw_advance(c, header);
-    return decode_type(c, type);
+    return fw_link_type(c, type);
 }
 
 /* BSD loopback: an address family of four bytes, in the order of the host that captured (LOOP: network order). */
@@ -164,7 +167,7 @@ static int decode_frame_relay(struct fw_cursor *c, uint16_t *type)
     if (c->p[2] != 0x03) { /* Cisco's: an EtherType follows the address */
         *type = fw_be16(c->p + 2);
         fw_advance(c, 4);
-        return decode_type(c, type);
+        return fw_link_type(c, type);
     }
     uint8_t number = c->p[3] ? c->p[3] : c->captured > 4 ? c->p[4] : 0;
     uint32_t header = c->p[3] ? 4 : 5;
@@ -175,7 +178,7 @@ static int decode_frame_relay(struct fw_cursor *c, uint16_t *type)
         *type = fw_be16(c->p + 3);
         int plain = fw_be16(c->p) == 0 && c->p[2] == 0;
         fw_advance(c, 5);
-        return plain ? decode_type(c, type) : REJECT(NOT_IP);
+        return plain ? fw_link_type(c, type) : REJECT(NOT_IP);
     }
     *type = number == 0xcc ? FW_TYPE_IPV4 : FW_TYPE_IPV6;
     return number == 0xcc || number == 0x8e ? 0 : REJECT(NOT_IP);

@@ -37,4 +37,7 @@ static inline int fw_has(const struct fw_cursor *c, uint32_t n, int short_on_wir
 /* Move the cursor to the IP header; *type is FW_TYPE_IPV4 or FW_TYPE_IPV6. Returns 0 or a reject. */
 int fw_link_strip(uint16_t linktype, struct fw_cursor *c, uint16_t *type);
 
+/* The same from behind an EtherType, which *type holds. */
+int fw_link_type(struct fw_cursor *c, uint16_t *type);
+
 #endif

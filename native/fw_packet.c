@@ -1,4 +1,4 @@
-#include "fw_link.h"
+#include "fw_tunnel.h"
 
 #define EXTENSIONS_MAX 10u
 
@@ -221,4 +221,27 @@ int fw_packet_decode(struct fw_hasher *h, const struct fw_frame *f, struct fw_pa
     if (FW_UNLIKELY(reject))
         return reject;
     return FW_LIKELY(type == FW_TYPE_IPV4) ? decode_ip4(h, c, out, payload) : decode_ip6(h, c, out, payload);
+}
+
+unsigned fw_packet_inner(struct fw_hasher *h, const struct fw_packet *outer, struct fw_packet *inner,
+                         const uint8_t **payload)
+{
+    unsigned outermost = FW_TUNNEL_NONE;
+    struct fw_packet next;
+    for (unsigned depth = 0; depth < FW_TUNNELS_DEEP; depth++) {
+        const struct fw_packet *holder = outermost ? inner : outer;
+        struct fw_cursor c = {*payload, holder->captured, holder->payload, 0};
+        const uint8_t *within = NULL;
+        uint16_t type = 0;
+        unsigned tunnel = fw_tunnel_open(holder, &c, &type);
+        if (!tunnel)
+            break;
+        memset(&next, 0, sizeof next);
+        if (type == FW_TYPE_IPV4 ? decode_ip4(h, c, &next, &within) : decode_ip6(h, c, &next, &within))
+            break;
+        outermost = outermost ? outermost : tunnel;
+        *inner = next;
+        *payload = within;
+    }
+    return outermost;
 }

@@ -20,6 +20,7 @@ enum fw_kind {
     FW_ICMP,
     FW_FRAGMENT,  /* non-first fragment: no ports */
     FW_OTHER,
+    FW_CARRIER,   /* holds another packet, which follows it in the batch and is counted for itself */
     FW_KINDS
 };
 
@@ -40,6 +41,8 @@ enum fw_reject {
 struct fw_addr {
     uint64_t hi, lo; /* host order; IPv4 is 0 and 0x0000ffff_a.b.c.d, as in ::ffff:a.b.c.d */
 };
+
+#define FW_TUNNELS_DEEP 4u
 
 #define FW_V4_TAG 0x0000ffff00000000ULL
 
@@ -70,5 +73,11 @@ _Static_assert(sizeof(struct fw_packet) == 96, "fw_packet grew: check the cost o
  * transport payload; or 1 + enum fw_reject. */
 int fw_packet_decode(struct fw_hasher *hasher, const struct fw_frame *frame, struct fw_packet *out,
                      const uint8_t **payload);
+
+/* Decode the innermost packet that a decoded one carries through at most FW_TUNNELS_DEEP tunnels, with *payload at the
+ * payload of each. Returns the outermost tunnel (enum fw_tunnel) and fills *inner, or 0: it carries none that
+ * can be read. */
+unsigned fw_packet_inner(struct fw_hasher *hasher, const struct fw_packet *outer, struct fw_packet *inner,
+                         const uint8_t **payload);
 
 #endif

@@ -30,7 +30,8 @@ struct fw_kind_count {
     uint32_t packets, out; /* towards the address, and from it */
     uint64_t bytes;        /* towards it */
     uint64_t first_ns, last_ns;
-    /* Majority vote on the destination port; the source port for UDP, the protocol number for FW_OTHER. SYN has a table. */
+    /* Majority vote on the destination port; the source port for UDP, the protocol number
+     * for FW_OTHER and FW_CARRIER. SYN has a table. */
     uint32_t port;
     int32_t port_vote;
     uint32_t strange;       /* weight of the packets of flows whose other side was never heard, without a handshake */

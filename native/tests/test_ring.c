@@ -15,7 +15,7 @@
 #define CAPACITY 64u
 
 static uint8_t *memory;
-static struct fw_packet packets[CAPACITY];
+static struct fw_packet packets[CAPACITY + 1];
 static struct fw_message messages[CAPACITY];
 static struct fw_batch batch = {.capacity = CAPACITY, .packets = packets, .messages = messages};
 static struct fw_decoder decoder;

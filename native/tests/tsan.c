@@ -94,7 +94,7 @@ int main(void)
     make_capture();
     fw_decoder_init(&decoder, &key);
     for (unsigned i = 0; i < AHEAD; i++) {
-        batches[i] = (struct fw_batch){.capacity = CAPACITY, .packets = calloc(CAPACITY, sizeof(struct fw_packet)),
+        batches[i] = (struct fw_batch){.capacity = CAPACITY, .packets = calloc(CAPACITY + 1, sizeof(struct fw_packet)),
                                        .messages = calloc(CAPACITY, sizeof(struct fw_message))};
         push(&empty, &batches[i]);
     }
