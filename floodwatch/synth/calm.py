@@ -9,10 +9,10 @@ import numpy as np
 from floodwatch.synth import bots
 from floodwatch.synth.addresses import parse, public4
 from floodwatch.synth.floods import Flood
-from floodwatch.synth.packets import ACK, RST, SECOND, SYN, Array, Trace, arrivals
+from floodwatch.synth.packets import ACK, RST, SECOND, SYN, Array, Trace, arrivals, hops
 from floodwatch.synth.people import Habits, Site, browse, build_site, download, lookups, shells
 from floodwatch.synth.stage import DNS_SERVER, LEAD, Params, background, side_note
-from floodwatch.synth.templates import Head
+from floodwatch.synth.templates import Head, gre_packet
 from floodwatch.synth.truth import CrowdTruth, span
 
 SHELL_HOST = "198.51.100.22"
@@ -124,6 +124,21 @@ def bulk_download(trace: Trace, params: Params) -> None:
     download(trace, site, trace.at(0.5), clients, 12_000_000)
     background(trace, params.victim, params.duration or 4.0)
     trace.truth.add_clients(clients, known=True)
+
+
+def tunnel_hub(trace: Trace, params: Params) -> None:
+    """40 branch offices reach one server through GRE tunnels to one hub, both ways. Not a flood."""
+    rng, hub, seconds = trace.rng, parse(params.victim)[1], params.duration or 6.0
+    offices = public4(rng, params.sources or 40)
+    inside = [(0x0A000100 + i, 40_000 + i) for i in range(len(offices))]
+    asks = trace.pool.add_all([gre_packet(ip, 0x0A630001, port, 8443, tcp=True) for ip, port in inside])
+    answers = trace.pool.add_all([gre_packet(0x0A630001, ip, 8443, port, tcp=True) for ip, port in inside])
+    t = arrivals(rng, trace.start, seconds, params.pps or 3000.0)
+    who = rng.integers(0, len(offices), len(t))
+    common = {"head": Head.GRE, "plen": 44, "frag": 0}
+    trace.add(t, src=offices[who], dst=hub, pay=asks[who], ttl=hops(offices[who]), **common)
+    trace.add(t + 400_000, src=hub, dst=offices[who], pay=answers[who], out=True, **common)
+    trace.truth.add_clients(offices, known=True)
 
 
 def office_nat(trace: Trace, params: Params) -> None:

@@ -14,6 +14,7 @@ SCENARIOS: dict[str, Scenario] = {
         calm.port_scan,
         calm.busy_dns,
         calm.bulk_download,
+        calm.tunnel_hub,
         calm.office_nat,
         calm.one_client_loop,
         attacks.syn_flood,

@@ -11,7 +11,7 @@ from floodwatch.synth.addresses import parse, public4
 from floodwatch.synth.floods import Flood, forge, record
 from floodwatch.synth.packets import ACK, FIN, PSH, RST, SYN, Array, Trace, arrivals, hops
 from floodwatch.synth.stage import Params, staged_flood
-from floodwatch.synth.templates import Head, gre_keepalive
+from floodwatch.synth.templates import Head, gre_packet
 
 
 def _stray(trace: Trace, flood: Flood, flags: Array | int, head: Head = Head.TCP_PADDED) -> Array:
@@ -96,12 +96,15 @@ def fragment_flood(trace: Trace, params: Params) -> None:
 
 
 def gre_flood(trace: Trace, params: Params) -> None:
-    """GRE packets at a host that has no tunnel, from 900 sources."""
+    """GRE packets at a host that has no tunnel, from 900 sources, with random packets inside."""
     flood = staged_flood(trace, params, 4000, 5, 900, None)
     t = arrivals(trace.rng, flood.start, flood.seconds, flood.pps)
-    row = trace.pool.add(gre_keepalive())
+    within = trace.rng.integers(1 << 24, 1 << 31, (400, 2)), trace.rng.integers(1024, 1 << 16, (400, 2))
+    rows = trace.pool.add_all([gre_packet(*map(int, (*a, *p))) for a, p in zip(*within, strict=True)])
     sources = trace.rng.choice(public4(trace.rng, flood.sources or 900), len(t))
-    sent = trace.add(t, head=Head.GRE, pay=row, plen=44, src=sources, dst=parse(flood.victim)[1])
+    sent = trace.add(
+        t, head=Head.GRE, pay=trace.rng.choice(rows, len(t)), plen=44, src=sources, dst=parse(flood.victim)[1]
+    )
     sent["ttl"], sent["frag"] = hops(sources), 0
     record(trace, flood, "ip_protocol_flood", sent, origin="unknown")
 

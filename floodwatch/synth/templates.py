@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
+from ipaddress import IPv4Address
 from typing import Any
 
 GATEWAY_MAC = "02:00:5e:00:53:01"
@@ -115,11 +116,12 @@ def dns_failure(name: str) -> bytes:
     return bytes(s.DNS(id=0, qr=1, aa=1, rd=1, rcode=3, qd=s.DNSQR(qname=name, qtype="A")))
 
 
-def gre_keepalive() -> bytes:
-    """A GRE header for IPv4, and the 40 bytes of an empty TCP packet inside."""
+def gre_packet(src: int, dst: int, sport: int, dport: int, *, tcp: bool = False) -> bytes:
+    """A GRE header for IPv4 (RFC 2784), and a UDP packet or a TCP segment inside, with 12 bytes at most."""
     s = _scapy()
-    inner = s.IP(src="10.9.8.7", dst="10.7.8.9") / s.TCP(sport=4000, dport=80, flags="A")
-    return b"\0\0\x08\0" + bytes(inner)
+    ports = {"sport": sport, "dport": dport}
+    inside = s.TCP(**ports, flags="PA") if tcp else s.UDP(**ports) / bytes(12)
+    return b"\0\0\x08\0" + bytes(s.IP(src=str(IPv4Address(src)), dst=str(IPv4Address(dst))) / inside)
 
 
 def tls_client_hello(host: str) -> bytes:
