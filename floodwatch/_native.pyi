@@ -78,6 +78,14 @@ class Decoder:
     @property
     def linktypes(self) -> tuple[int, ...]: ...
     @property
+    def interfaces(self) -> tuple[tuple[str, int, int], ...]:
+        """(name, link type, snap length) of each interface of the capture's newest section; 0 is no limit."""
+
+    @property
+    def lost(self) -> int:
+        """Packets that the capture itself says were lost."""
+
+    @property
     def rejected(self) -> dict[str, int]: ...
     @property
     def tunnelled(self) -> dict[str, int]:

@@ -146,11 +146,23 @@ cdef class Decoder:
 
     @property
     def format(self):
-        return {FW_FORMAT_PCAP: "pcap", FW_FORMAT_PCAPNG: "pcapng"}.get(self.raw.walker.format)
+        return {FW_FORMAT_PCAP: "pcap", FW_FORMAT_PCAPNG: "pcapng",
+                FW_FORMAT_SNOOP: "snoop"}.get(self.raw.walker.format)
 
     @property
     def linktypes(self):
         return tuple(self.raw.linktypes[i] for i in range(self.raw.linktype_count))
+
+    @property
+    def interfaces(self):
+        """(name, link type, snap length) of each interface that the capture describes."""
+        cdef fw_walker *w = &self.raw.walker
+        return tuple((w.interfaces[i].name[:w.interfaces[i].name_length].decode("utf-8", "replace"),
+                      w.interfaces[i].linktype, w.interfaces[i].snaplen) for i in range(w.interface_count))
+
+    @property
+    def lost(self):
+        return fw_walker_lost(&self.raw.walker)
 
     @property
     def rejected(self):

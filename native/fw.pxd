@@ -3,7 +3,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 cdef extern from "fw_decode.h" nogil:
     enum: FW_NEED_MORE, FW_BAD_MAGIC, FW_BAD_RECORD, FW_BAD_BLOCK, FW_BAD_INTERFACE, FW_BAD_SECTION, FW_LIMIT
     enum: FW_REJECTS, FW_LINKTYPES_SEEN, FW_FILTER_LINKTYPES, FW_SLOTS, FW_CLASSES, FW_HLL_P, FW_TOPK_SETS, FW_TOPK_WAYS, FW_TOTAL_HLL_P
-    enum: FW_FORMAT_PCAP, FW_FORMAT_PCAPNG, FW_CARRIER, FW_TUNNELS
+    enum: FW_FORMAT_PCAP, FW_FORMAT_PCAPNG, FW_FORMAT_SNOOP, FW_CARRIER, FW_TUNNELS
 
     struct fw_key:
         uint64_t k0, k1
@@ -15,9 +15,17 @@ cdef extern from "fw_decode.h" nogil:
         uint32_t count, capacity, message_count, carriers
         fw_packet *packets
         fw_message *messages
+    struct fw_interface:
+        uint32_t snaplen
+        uint16_t linktype
+        uint8_t name_length
+        char name[24]
     struct fw_walker:
         int format
+        uint32_t interface_count
         const char *why
+        fw_interface interfaces[1024]
+    uint64_t fw_walker_lost(const fw_walker *)
     ctypedef unsigned (*fw_filter_fn)(const void *, const unsigned char *, unsigned, unsigned)
     struct fw_filter:
         fw_filter_fn run

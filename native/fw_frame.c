@@ -6,7 +6,12 @@
 #define NG_IDB 1u
 #define NG_PB 2u
 #define NG_SPB 3u
+#define NG_ISB 5u
 #define NG_EPB 6u
+#define SNOOP_HEADER 16u
+#define SNOOP_RECORD 24u
+#define TRIED_RECORDS 8u
+#define YEARS 315360000u /* ten of them: so far apart are no two packets of a capture */
 #define NG_MAGIC 0x1a2b3c4du
 
 static uint32_t get32(const struct fw_walker *w, const uint8_t *p)
@@ -33,6 +38,46 @@ void fw_walker_init(struct fw_walker *w)
     w->why = "";
 }
 
+/* RFC 1761: everything in network order; the data link types of its time. */
+static int start_snoop(struct fw_walker *w, const uint8_t *p, size_t avail, size_t *pos, size_t *need)
+{
+    *need = SNOOP_HEADER;
+    if (avail < SNOOP_HEADER)
+        return FW_NEED_MORE;
+    if (memcmp(p, "snoop\0\0", 8) != 0 || fw_be32(p + 8) != 2)
+        return fail(w, FW_BAD_MAGIC, "the file begins like snoop but is not version 2 of it");
+    uint32_t link = fw_be32(p + 12);
+    w->interfaces[0].linktype = link == 4 ? 1 : link == 2 ? 6 : link == 8 ? 10 : UINT16_MAX;
+    w->interface_count = 1;
+    w->format = FW_FORMAT_SNOOP;
+    w->started = 1;
+    *pos += SNOOP_HEADER;
+    return 0;
+}
+
+static int next_snoop(struct fw_walker *w, const uint8_t *p, size_t avail, size_t *pos, size_t *need,
+                      struct fw_frame *out)
+{
+    *need = SNOOP_RECORD;
+    if (avail < SNOOP_RECORD)
+        return FW_NEED_MORE;
+    uint32_t len = fw_be32(p), caplen = fw_be32(p + 4), size = fw_be32(p + 8);
+    if (caplen > FW_MAX_CAPLEN || size > FW_MAX_BLOCK || size < SNOOP_RECORD || caplen > size - SNOOP_RECORD)
+        return fail(w, FW_BAD_RECORD, "a record is shorter than the packet that it claims to hold");
+    *need = size;
+    if (avail < size)
+        return FW_NEED_MORE;
+    w->lost = fw_be32(p + 12);
+    out->data = p + SNOOP_RECORD;
+    out->ts_ns = (uint64_t)fw_be32(p + 16) * 1000000000u + (uint64_t)fw_be32(p + 20) * 1000u;
+    out->caplen = caplen;
+    out->len = len < caplen ? caplen : len;
+    out->linktype = w->interfaces[0].linktype;
+    out->interface_id = 0;
+    *pos += size;
+    return 1;
+}
+
 /* The file header tells format, byte order and, for pcap, the one interface. */
 static int start(struct fw_walker *w, const uint8_t *p, size_t avail, size_t *pos, size_t *need)
 {
@@ -45,12 +90,15 @@ static int start(struct fw_walker *w, const uint8_t *p, size_t avail, size_t *po
         w->started = 1;
         return 0;
     }
+    if (magic == 0x6f6f6e73u)
+        return start_snoop(w, p, avail, pos, need);
     uint32_t native = magic;
-    w->swapped = magic == 0xd4c3b2a1u || magic == 0x4d3cb2a1u;
+    w->swapped = magic == 0xd4c3b2a1u || magic == 0x4d3cb2a1u || magic == 0x34cdb2a1u;
     if (w->swapped)
         native = __builtin_bswap32(magic);
-    if (native != 0xa1b2c3d4u && native != 0xa1b23c4du)
-        return fail(w, FW_BAD_MAGIC, "the first four bytes are those of neither pcap nor pcapng");
+    if (native != 0xa1b2c3d4u && native != 0xa1b23c4du && native != 0xa1b2cd34u)
+        return fail(w, FW_BAD_MAGIC, "the first four bytes are those of neither pcap, pcapng nor snoop");
+    w->modified = native == 0xa1b2cd34u;
     if (avail < PCAP_HEADER)
         return FW_NEED_MORE;
     struct fw_interface *itf = &w->interfaces[0];
@@ -67,12 +115,46 @@ static int start(struct fw_walker *w, const uint8_t *p, size_t avail, size_t *po
     return 0;
 }
 
+/* Do the bytes look like records with headers of this size, as far as they go? */
+static int plausible(const struct fw_walker *w, const uint8_t *p, size_t avail, uint32_t header)
+{
+    uint32_t fractions = w->interfaces[0].ts_scale == 1 ? 1000000000u : 1000000u, first = get32(w, p);
+    for (unsigned i = 0; i < TRIED_RECORDS && avail >= PCAP_RECORD; i++) {
+        uint32_t sec = get32(w, p), caplen = get32(w, p + 8), len = get32(w, p + 12);
+        if (get32(w, p + 4) >= fractions || caplen > FW_MAX_CAPLEN || len > FW_MAX_BLOCK || len < caplen ||
+            (sec > first ? sec - first : first - sec) > YEARS)
+            return 0;
+        if (avail - PCAP_RECORD < (size_t)caplen + header - PCAP_RECORD)
+            return 1;
+        p += header + caplen;
+        avail -= header + caplen;
+    }
+    return 1;
+}
+
+/* Vendors put more into each record header; with the usual magic only the records themselves tell. What fits nothing is
+ * read as the standard has it, so that its error names the standard's offset. */
+static uint32_t record_size(const struct fw_walker *w, const uint8_t *p, size_t avail)
+{
+    static const uint32_t USUAL[] = {PCAP_RECORD, 20, 24}, MODIFIED[] = {24, 28};
+    const uint32_t *sizes = w->modified ? MODIFIED : USUAL;
+    for (unsigned i = 0; i < (w->modified ? 2u : 3u); i++)
+        if (plausible(w, p, avail, sizes[i]))
+            return sizes[i];
+    return sizes[0];
+}
+
 static int next_pcap(struct fw_walker *w, const uint8_t *p, size_t avail, size_t *pos, size_t *need,
                      struct fw_frame *out)
 {
-    *need = PCAP_RECORD;
-    if (FW_UNLIKELY(avail < PCAP_RECORD))
+    *need = w->record ? w->record : PCAP_RECORD;
+    if (FW_UNLIKELY(avail < *need))
         return FW_NEED_MORE;
+    if (FW_UNLIKELY(w->record == 0)) {
+        *need = w->record = record_size(w, p, avail);
+        if (avail < *need)
+            return FW_NEED_MORE;
+    }
     uint32_t sec = fw_load32(p), frac = fw_load32(p + 4), caplen = fw_load32(p + 8), len = fw_load32(p + 12);
     if (FW_UNLIKELY(w->swapped)) {
         sec = __builtin_bswap32(sec);
@@ -82,10 +164,10 @@ static int next_pcap(struct fw_walker *w, const uint8_t *p, size_t avail, size_t
     }
     if (FW_UNLIKELY(caplen > FW_MAX_CAPLEN))
         return fail(w, FW_BAD_RECORD, "a record claims more captured bytes than any link can carry");
-    *need = PCAP_RECORD + (size_t)caplen;
+    *need = w->record + (size_t)caplen;
     if (FW_UNLIKELY(avail < *need))
         return FW_NEED_MORE;
-    out->data = p + PCAP_RECORD;
+    out->data = p + w->record;
     out->ts_ns = (uint64_t)sec * 1000000000u + (uint64_t)frac * w->interfaces[0].ts_scale;
     out->caplen = caplen;
     out->len = len < caplen ? caplen : len;
@@ -150,12 +232,18 @@ static int describe(struct fw_walker *w, const uint8_t *body, uint32_t size)
     itf->linktype = get16(w, body);
     itf->snaplen = get32(w, body + 4);
     itf->ts_offset_s = 0;
+    itf->lost = 0;
+    itf->name_length = 0;
     set_resolution(itf, 6);
     for (uint32_t at = 8; size - at >= 4;) {
         uint16_t code = get16(w, body + at), length = get16(w, body + at + 2);
         if (code == 0 || length > size - at - 4)
             break;
         const uint8_t *value = body + at + 4;
+        if (code == 2) {
+            itf->name_length = (uint8_t)fw_min32(length, FW_INTERFACE_NAME);
+            memcpy(itf->name, value, itf->name_length);
+        }
         if (code == 9 && length == 1)
             set_resolution(itf, value[0]);
         if (code == 14 && length == 8) {
@@ -166,6 +254,58 @@ static int describe(struct fw_walker *w, const uint8_t *body, uint32_t size)
         at += fw_min32(4 + padded, size - at);
     }
     return 0;
+}
+
+/* Interface statistics: what the interface and the operating system dropped since the capture began. */
+static void statistics(struct fw_walker *w, const uint8_t *body, uint32_t size)
+{
+    if (size < 12 || get32(w, body) >= w->interface_count)
+        return;
+    uint64_t lost = 0;
+    for (uint32_t at = 12; size - at >= 12;) {
+        uint16_t code = get16(w, body + at), length = get16(w, body + at + 2);
+        if (code == 0 || length > size - at - 4)
+            break;
+        uint64_t value = fw_load64(body + at + 4);
+        if ((code == 5 || code == 7) && length == 8)
+            lost += w->swapped ? __builtin_bswap64(value) : value;
+        at += fw_min32(4 + (((uint32_t)length + 3u) & ~3u), size - at);
+    }
+    w->interfaces[get32(w, body)].lost = lost;
+}
+
+static uint64_t section_lost(const struct fw_walker *w)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; w->format == FW_FORMAT_PCAPNG && i < w->interface_count; i++)
+        sum += w->interfaces[i].lost;
+    return sum;
+}
+
+uint64_t fw_walker_lost(const struct fw_walker *w)
+{
+    uint64_t counted = w->lost + section_lost(w);
+    return counted ? counted : w->lost_between;
+}
+
+/* Packets lost since the one before: an option of enhanced packet blocks, a field of obsolete ones. */
+static void note_lost(struct fw_walker *w, uint32_t type, const uint8_t *body, uint32_t size, uint32_t options)
+{
+    if (type == NG_PB) {
+        uint16_t drops = get16(w, body + 2);
+        w->lost_between += drops == UINT16_MAX ? 0 : drops;
+        return;
+    }
+    while (size - options >= 12) {
+        uint16_t code = get16(w, body + options), length = get16(w, body + options + 2);
+        if (code == 0 || length > size - options - 4)
+            return;
+        if (code == 4 && length == 8) {
+            uint64_t value = fw_load64(body + options + 4);
+            w->lost_between += w->swapped ? __builtin_bswap64(value) : value;
+        }
+        options += fw_min32(4 + (((uint32_t)length + 3u) & ~3u), size - options);
+    }
 }
 
 /* Enhanced, simple and obsolete packet blocks: body[0..size) -> frame. */
@@ -194,6 +334,9 @@ static int packet_block(struct fw_walker *w, uint32_t type, const uint8_t *body,
     }
     if (out->caplen > room || out->caplen > FW_MAX_CAPLEN)
         return fail(w, FW_BAD_RECORD, "a packet claims more captured bytes than its block holds");
+    uint32_t behind = header + fw_min32((out->caplen + 3u) & ~3u, room);
+    if (FW_UNLIKELY(type == NG_PB || (type == NG_EPB && size > behind)))
+        note_lost(w, type, body, size, behind);
     out->data = body + header;
     out->len = out->len < out->caplen ? out->caplen : out->len;
     out->linktype = itf->linktype;
@@ -228,8 +371,11 @@ static int next_pcapng(struct fw_walker *w, const uint8_t *p, size_t avail, size
     int rc = 0;
     if (type == NG_EPB || type == NG_SPB || type == NG_PB)
         rc = packet_block(w, type, p + 8, length - 12, out);
-    else if (type == NG_SHB)
+    else if (type == NG_SHB) {
+        w->lost += section_lost(w);
         w->interface_count = 0; /* interfaces belong to their section */
+    } else if (type == NG_ISB)
+        statistics(w, p + 8, length - 12);
     else if (type == NG_IDB)
         rc = describe(w, p + 8, length - 12);
     if (rc >= 0)
@@ -246,5 +392,7 @@ int fw_walker_next(struct fw_walker *w, const uint8_t *block, size_t size, size_
         return next_pcap(w, p, avail, pos, need, out);
     if (!w->started)
         return start(w, p, avail, pos, need);
+    if (w->format == FW_FORMAT_SNOOP)
+        return next_snoop(w, p, avail, pos, need, out);
     return next_pcapng(w, p, avail, pos, need, out);
 }

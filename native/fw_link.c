@@ -4,7 +4,8 @@ enum {
     LINK_NULL = 0, LINK_ETHERNET = 1, LINK_TOKEN_RING = 6, LINK_PPP = 9, LINK_FDDI = 10, LINK_BSD_RAW = 12,
     LINK_OPENBSD_RAW = 14, LINK_PPP_HDLC = 50, LINK_RAW = 101, LINK_C_HDLC = 104, LINK_80211 = 105, LINK_FRELAY = 107,
     LINK_LOOP = 108, LINK_SLL = 113, LINK_RADIOTAP = 127, LINK_PPI = 192, LINK_IPV4 = 228, LINK_IPV6 = 229,
-    LINK_NFLOG = 239, LINK_SLL2 = 276
+    LINK_NFLOG = 239, LINK_IPOIB = 242, LINK_PKTAP = 258, LINK_SLL2 = 276, LINK_BROADCOM = 281, LINK_DSA = 284,
+    LINK_EDSA = 285
 };
 #define TAGS_MAX 4u
 #define LABELS_MAX 8u
@@ -254,6 +255,13 @@ static int strip(uint16_t linktype, struct fw_cursor *c, uint16_t *type, unsigne
         return fixed(c, 16, 14, type);
     case LINK_SLL2:
         return fixed(c, 20, 0, type);
+    case LINK_IPOIB:
+        return fixed(c, 44, 40, type);
+    case LINK_BROADCOM: /* a switch's tag of four or eight bytes between the addresses and the EtherType */
+    case LINK_DSA:
+        return fixed(c, 18, 16, type);
+    case LINK_EDSA:
+        return fixed(c, 22, 20, type);
     case LINK_C_HDLC:
         return fixed(c, 4, 2, type);
     case LINK_NULL:
@@ -287,6 +295,15 @@ static int strip(uint16_t linktype, struct fw_cursor *c, uint16_t *type, unsigne
             return reject;
         uint32_t size = fw_load16(c->p + 2), inner = fw_load32(c->p + 4);
         if (size < 8 || depth == NESTED_LINKS || inner > UINT16_MAX || !fw_has(c, size, REJECT(NOT_IP), &reject))
+            return REJECT(NOT_IP);
+        fw_advance(c, size);
+        return strip((uint16_t)inner, c, type, depth + 1);
+    }
+    case LINK_PKTAP: {
+        if (!fw_has(c, 12, REJECT(NOT_IP), &reject))
+            return reject;
+        uint32_t size = fw_load32(c->p), inner = fw_load32(c->p + 8);
+        if (size < 12 || depth == NESTED_LINKS || inner > UINT16_MAX || !fw_has(c, size, REJECT(NOT_IP), &reject))
             return REJECT(NOT_IP);
         fw_advance(c, size);
         return strip((uint16_t)inner, c, type, depth + 1);

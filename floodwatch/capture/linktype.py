@@ -23,7 +23,15 @@ LINKTYPE_NAMES: dict[int, str] = {
     228: "IPV4",
     229: "IPV6",
     239: "NFLOG",
+    242: "IPOIB",
+    258: "PKTAP",
     276: "LINUX_SLL2",
+    281: "DSA_TAG_BRCM",
+    284: "DSA_TAG_DSA",
+    285: "DSA_TAG_EDSA",
+    129: "ARCNET_LINUX",
+    195: "IEEE802_15_4",
+    231: "DBUS",
 }
 
 DECODED: tuple[int, ...] = (
@@ -46,7 +54,12 @@ DECODED: tuple[int, ...] = (
     228,
     229,
     239,
+    242,
+    258,
     276,
+    281,
+    284,
+    285,
 )
 """Link types that the native decoder reads."""
 

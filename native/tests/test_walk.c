@@ -271,11 +271,122 @@ static void test_many_interfaces(void)
     CHECK_EQUAL(rc, FW_LIMIT);
 }
 
+/* Vendors' record headers of any length are told by the records, with the usual magic and with their own. */
+static void test_vendors(void)
+{
+    static const struct { uint32_t magic, more; } VENDORS[] = {
+        {0xa1b2c3d4u, 0}, {0xa1b2c3d4u, 4}, {0xa1b2c3d4u, 8}, {0xa1b2cd34u, 8}, {0xa1b2cd34u, 12},
+    };
+    for (unsigned i = 0; i < 10; i++) {
+        struct bytes b = {.big = i % 2 != 0};
+        struct fw_frame frames[8];
+        int rc;
+        pcap_header(&b, VENDORS[i / 2].magic);
+        for (uint32_t k = 0; k < 6; k++) {
+            put32(&b, 1700000000u + k);
+            put32(&b, 999999u);
+            put32(&b, 60);
+            put32(&b, 1514);
+            zeros(&b, VENDORS[i / 2].more);
+            for (unsigned n = 0; n < 60; n++)
+                put8(&b, 0xee); /* no header of any length begins in the packet */
+        }
+        CHECK_EQUAL(walk(&b, b.size, frames, &rc), 6);
+        CHECK_EQUAL(rc, FW_NEED_MORE);
+        CHECK_EQUAL(frames[5].ts_ns, 1700000005999999000ULL);
+        CHECK_EQUAL(frames[5].data[0], 0xee);
+    }
+}
+
+static void snoop_record(struct bytes *b, uint32_t drops, uint32_t caplen)
+{
+    put32(b, 1514);
+    put32(b, caplen);
+    put32(b, 24 + caplen + 2);
+    put32(b, drops);
+    put32(b, 1700000000u);
+    put32(b, 7);
+    zeros(b, caplen + 2);
+}
+
+static void test_snoop(void)
+{
+    struct bytes b = {.big = 1};
+    struct fw_frame frames[8];
+    int rc;
+    put(&b, "snoop\0\0", 8);
+    put32(&b, 2);
+    put32(&b, 4);
+    snoop_record(&b, 0, 60);
+    snoop_record(&b, 9, 42);
+    CHECK_EQUAL(walk(&b, b.size, frames, &rc), 2);
+    CHECK_EQUAL(frames[1].caplen, 42);
+    CHECK_EQUAL(frames[1].len, 1514);
+    CHECK_EQUAL(frames[1].linktype, 1);
+    CHECK_EQUAL(frames[1].ts_ns, 1700000000000007000ULL);
+    CHECK_EQUAL(fw_walker_lost(&walker), 9);
+    for (size_t cut = 0; cut < b.size; cut++)
+        CHECK(walk(&b, cut, frames, &rc) <= 2 && rc == FW_NEED_MORE);
+    b.at[11] = 3;
+    CHECK_EQUAL(walk(&b, b.size, frames, &rc), 0);
+    CHECK_EQUAL(rc, FW_BAD_MAGIC);
+    b.at[11] = 2;
+    b.at[16 + 11] = 20; /* a record shorter than its packet */
+    CHECK_EQUAL(walk(&b, b.size, frames, &rc), 0);
+    CHECK_EQUAL(rc, FW_BAD_RECORD);
+}
+
+/* Statistics are totals of their interface, the newest counts; packet blocks count where there are none. */
+static void test_recorded_loss(void)
+{
+    for (int big = 0; big < 2; big++) {
+        struct bytes b = {.big = big}, epb = {.big = big}, isb = {.big = big};
+        struct fw_frame frames[8];
+        int rc;
+        section(&b);
+        describe(&b, 0, 0, 0);
+        put32(&epb, 0);
+        zeros(&epb, 8);
+        put32(&epb, 2);
+        put32(&epb, 2);
+        zeros(&epb, 4);
+        put16(&epb, 4);
+        put16(&epb, 8);
+        put32(&epb, big ? 0 : 5);
+        put32(&epb, big ? 5 : 0);
+        zeros(&epb, 4);
+        block(&b, 6, &epb);
+        block(&b, 6, &epb);
+        CHECK_EQUAL(walk(&b, b.size, frames, &rc), 2);
+        CHECK_EQUAL(fw_walker_lost(&walker), 10);
+        zeros(&isb, 12);
+        put16(&isb, 5);
+        put16(&isb, 8);
+        put32(&isb, big ? 0 : 30);
+        put32(&isb, big ? 30 : 0);
+        put16(&isb, 7);
+        put16(&isb, 8);
+        put32(&isb, big ? 0 : 3);
+        put32(&isb, big ? 3 : 0);
+        zeros(&isb, 4);
+        block(&b, 5, &isb);
+        block(&b, 5, &isb);
+        CHECK_EQUAL(walk(&b, b.size, frames, &rc), 2);
+        CHECK_EQUAL(fw_walker_lost(&walker), 33);
+        section(&b);
+        CHECK_EQUAL(walk(&b, b.size, frames, &rc), 2);
+        CHECK_EQUAL(fw_walker_lost(&walker), 33);
+    }
+}
+
 int main(void)
 {
     test_pcap();
     test_pcapng();
     test_limits();
     test_many_interfaces();
+    test_vendors();
+    test_snoop();
+    test_recorded_loss();
     return finish("walk");
 }
