@@ -19,6 +19,7 @@ _Keys: TypeAlias = NDArray[Any] | list[Any] | tuple[Any, ...]
 
 ERRORS: Final[dict[int, str]]
 NEED_MORE: Final[int]
+MERGED: Final[int]
 REJECTS: Final[tuple[str, ...]]
 VICTIM_DTYPE: Final[np.dtype[np.void]]
 HOST_DTYPE: Final[np.dtype[np.void]]
@@ -34,6 +35,10 @@ class Batch:
 
     def __new__(cls, capacity: int) -> Batch: ...
     def __len__(self) -> int: ...
+    @property
+    def last_ns(self) -> int:
+        """Time of the last packet, 0 without one."""
+
     def records(self) -> NDArray[np.void]:
         """A read-only copy of the packets (PACKET_DTYPE), in stream order; of tunnels what they carry.
 
@@ -61,6 +66,12 @@ class Decoder:
             programs: (link type, address of its instructions; 0 matches nothing), at most 8.
             owner: kept alive as long as the decoder uses the addresses.
         """
+
+    def set_span(self, since_ns: int, until_ns: int) -> None:
+        """Count only frames from ``since_ns`` on and before ``until_ns``, in nanoseconds since 1970."""
+
+    def drop_twins(self) -> None:
+        """From now on count the second copy of a frame, within 50 ms of the first, as ``duplicates`` only."""
 
     def fill(self, block: object, start: int, batch: Batch) -> tuple[int, int]:
         """Decode from ``block[start:]`` until the batch is full or the block used up.
@@ -105,6 +116,10 @@ class Decoder:
     def bytes(self) -> int: ...
     @property
     def filtered(self) -> int: ...
+    @property
+    def duplicates(self) -> int:
+        """Second copies of frames that ``drop_twins`` left out."""
+
     @property
     def first_ns(self) -> int | None: ...
     @property
@@ -211,6 +226,22 @@ class Engine:
     def late(self) -> int: ...
     @property
     def unslotted(self) -> int: ...
+
+def merge(out: Batch, batches: list[Batch], at: NDArray[np.uint32]) -> int:
+    """Merge batches by packet time into ``out``, from the positions ``at``, which move on.
+
+    Returns the number of a batch that is used up, or how many there are when ``out`` is full.
+
+    Raises:
+        ValueError: more than ``MERGED`` batches, as many positions as batches are not there, or ``out``
+            is one of them.
+    """
+
+def frame_hashes(block: object, start: int, most: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Hash, under a fixed key, and time in ns of the first ``most`` frames of a capture.
+
+    Equal hashes are copies of a frame: all but its Ethernet addresses counts, up to 128 bytes.
+    """
 
 def hll_estimate(registers: object) -> float:
     """Distinct count of 2^p one-byte HyperLogLog registers, p from 4 to 18 (Ertl 2017).

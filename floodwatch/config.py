@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+ALL_TIME = (1 << 64) - 1
+"""After every packet."""
+
 
 class ScanOptions(Struct, frozen=True, kw_only=True):
     """What a user may choose about one scan.
@@ -15,6 +18,10 @@ class ScanOptions(Struct, frozen=True, kw_only=True):
         seed: 16 bytes for the hash key, or None for a random one.
         max_expand: how many times larger than its file a decompressed capture may grow.
         top: length of the ``sources.top`` lists; 0 is all.
+        since_ns: packets before this time, in nanoseconds since 1970, are not counted ...
+        until_ns: ... nor are those at this time or later.
+        merge: put all captures on one clock, as one capture.
+        follow: wait for a file to grow, until told to stop.
     """
 
     filter: str | None = None
@@ -23,6 +30,10 @@ class ScanOptions(Struct, frozen=True, kw_only=True):
     seed: bytes | None = None
     max_expand: int = 100
     top: int = 5
+    since_ns: int = 0
+    until_ns: int = ALL_TIME
+    merge: bool = False
+    follow: bool = False
 
 
 class Progress(Struct, frozen=True):

@@ -17,7 +17,6 @@ EPOCH_NS = 250_000_000
 SCHEMA_REPORT = "floodwatch.report/1"
 SCHEMA_EVENT = "floodwatch.event/1"
 
-
 AMPLIFIERS: tuple[tuple[int, str], ...] = (
     (17, "qotd"), (19, "chargen"), (53, "dns"), (69, "tftp"), (111, "portmap"), (123, "ntp"),
     (137, "netbios"), (161, "snmp"), (177, "xdmcp"), (389, "cldap"), (427, "slp"), (443, "dtls"),
@@ -236,6 +235,14 @@ class InputFault(Record, frozen=True, kw_only=True):
     message: str
 
 
+class Interface(Record, frozen=True, kw_only=True):
+    """An interface as a capture describes it; ``name`` may be empty, and ``snaplen`` 0 is no limit."""
+
+    name: str
+    linktype: str
+    snaplen: Count
+
+
 class Input(Record, frozen=True, kw_only=True):
     """One capture: what was read from it, what could not be decoded, and where reading stopped."""
 
@@ -254,6 +261,14 @@ class Input(Record, frozen=True, kw_only=True):
     """Packets to addresses that found no room in the victim table, because busier ones held it."""
     lost: Count = 0
     """Packets that the capture itself lost: a live ring or its interface, or what the file says about it."""
+    duplicates: Count = 0
+    """Second copies of frames, left out because every frame of the capture stands there twice."""
+    doubled: Share = 0.0
+    """Share of the first frames that stand there exactly twice; from 0.9 on the copies are left out."""
+    tunnels: dict[str, Count] = {}
+    """Frames that carried another packet, by the kind of the outermost tunnel."""
+    interfaces: tuple[Interface, ...] = ()
+    """Interfaces that the capture describes."""
     error: InputFault | None
 
 
@@ -281,6 +296,15 @@ class Totals(Record, frozen=True, kw_only=True):
     duration_s: float
     sources: Estimate
     skipped: Count
+
+
+class Info(Record, frozen=True, kw_only=True):
+    """What is in some captures (``floodwatch.info/1``)."""
+
+    schema: Literal["floodwatch.info/1"] = "floodwatch.info/1"
+    tool: Tool
+    complete: bool
+    inputs: tuple[Input, ...]
 
 
 class Report(Record, frozen=True, kw_only=True):

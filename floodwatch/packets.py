@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ._native import Batch, Decoder
 from .capture import compile_filter
 from .config import ScanOptions
-from .pipeline import Reading
+from .reading import Reading
 
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped, import-not-found, unused-ignore]

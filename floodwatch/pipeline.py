@@ -13,15 +13,17 @@ import numpy as np
 from msgspec import Struct
 
 from . import __version__
-from ._native import ERRORS, NEED_MORE, Batch, Decoder
-from .analysis import Analysis
-from .capture import Blocks, Filter, compile_filter, discover, linktype_name, open_blocks
+from ._native import Batch
+from .analysis import Analysis, Change
+from .capture import compile_filter, discover, linktype_name
 from .config import Progress, ScanOptions
-from .errors import InputError
 from .events import estimate, rfc3339, sort_key
-from .model import EPOCH_NS, Event, Input, InputFault, Report, Settings, Tool, Totals
+from .merging import merged
+from .model import EPOCH_NS, Event, Input, InputFault, Interface, Report, Settings, Tool, Totals
+from .reading import Reading, open_reading
 
 OnProgress = Callable[[Progress], None]
+OnChange = Callable[[Change], None]
 
 BATCH = 8192
 """Packets decoded at a time: 1 MiB. With smaller ones the hand-overs between threads cost more."""
@@ -32,65 +34,13 @@ POLL_S = 0.2
 
 
 class _Answer(Struct, frozen=True):
-    """The answer about one capture."""
+    """The answer about one capture, or about several on one clock."""
 
-    input: Input
+    inputs: list[Input]
     floods: list[Event]
     crowds: list[Event]
     sources: bytes
     complete: bool
-
-
-class Reading:
-    """One capture being read: batches out, counters and the reason of an early end kept."""
-
-    def __init__(self, path: str, decoder: Decoder, options: ScanOptions, stop: threading.Event) -> None:
-        self.path = path
-        self.decoder = decoder
-        self.error: InputError | None = None
-        self.blocks: Blocks | None = None
-        self._options = options
-        self._stop = stop
-
-    def batches(self, free: SimpleQueue[Batch]) -> Iterator[Batch]:
-        """Yield filled batches; the consumer gives each back to ``free``."""
-        try:
-            self.blocks = open_blocks(self.path, max_expand=self._options.max_expand)
-            yield from self._decode(self.blocks, free)
-        except InputError as error:
-            self.error = error
-        except MemoryError:
-            self.error = InputError(self.path, "memory", "out of memory while reading")
-        finally:
-            if self.blocks is not None:
-                self.blocks.close()
-
-    def _decode(self, blocks: Blocks, free: SimpleQueue[Batch]) -> Iterator[Batch]:
-        position, need = 0, 0
-        block = blocks.following(0, 0)
-        while block is not None and not self._stop.is_set():
-            position = block.start
-            code = 0
-            while code == 0 and not self._stop.is_set():
-                batch = free.get()
-                code, position = self.decoder.fill(block.data, position, batch)
-                yield batch
-            if code not in (0, NEED_MORE):
-                raise InputError(self.path, ERRORS[code], self.decoder.why, offset=self.decoder.offset)
-            need = self.decoder.need
-            rest = len(block.data) - position
-            block = blocks.following(position, need)
-            if block is None and rest and not self._stop.is_set():
-                raise self._truncated(rest, need)
-
-    def _truncated(self, rest: int, need: int) -> InputError:
-        what = "record" if self.decoder.format else "file header"
-        return InputError(
-            self.path,
-            f"truncated_{what.replace(' ', '_')}",
-            f"the capture ends inside a {what}: {rest} of {need} bytes are there",
-            offset=self.decoder.offset,
-        )
 
 
 def scan(
@@ -98,14 +48,16 @@ def scan(
     options: ScanOptions,
     *,
     on_progress: OnProgress | None = None,
+    on_change: OnChange | None = None,
     stop: threading.Event | None = None,
 ) -> Report:
-    """Analyse captures, each on its own, and put the answers in one report.
+    """Analyse captures, each on its own or all on one clock, and put the answers in one report.
 
     Args:
         paths: files, directories or ``-`` for standard input.
         options: see ScanOptions; ``jobs`` never changes the answer.
         on_progress: called now and then, possibly from another thread.
+        on_change: called for every event that opens, lasts or ends, while the reading goes on.
         stop: set it to end early with ``complete`` false.
 
     Raises:
@@ -118,43 +70,50 @@ def scan(
     found = list(discover(paths, recursive=options.recursive))
     captures = [item.path for item in found if item.capture]
     together = min(options.jobs, len(captures))
-    run = partial(_analyse, options=options, key=key, compiled=compiled, on_progress=on_progress, stop=halt)
-    if together > 1:
+    opened = partial(open_reading, options=options, key=key, compiled=compiled, stop=halt)
+    run = partial(_analyse, options=options, on_progress=on_progress, on_change=on_change, stop=halt)
+    if options.merge:
+        analyses = [run("merged", [opened(path) for path in captures])]
+    elif together > 1:
         with ThreadPoolExecutor(together) as pool:
-            analyses = list(pool.map(run, captures))
+            analyses = list(pool.map(lambda path: run(path, [opened(path)]), captures))
     else:
-        analyses = [run(path) for path in captures]
+        analyses = [run(path, [opened(path)]) for path in captures]
     return _report(analyses, options, len(found) - len(captures))
 
 
 def _analyse(
-    path: str,
+    name: str,
+    readings: list[Reading],
     options: ScanOptions,
-    key: bytes,
-    compiled: Filter | None,
     on_progress: OnProgress | None,
+    on_change: OnChange | None,
     stop: threading.Event,
 ) -> _Answer:
-    """Read one capture to its end, or to where it stops making sense."""
-    decoder, analysis = Decoder(key), Analysis(path, options.top)
-    if compiled is not None:
-        decoder.set_filter(compiled.function, compiled.programs, compiled)
-    reading = Reading(path, decoder, options, stop)
+    """Read one capture, or several by time, to the end or to where it stops making sense."""
+    analysis = Analysis(name, options.top)
     # a pipe may say nothing for long, and a signal can end a wait for a thread, but not one inside read()
-    threaded = options.jobs > 1 or not os.path.isfile(path)
+    patient = options.follow or not all(os.path.isfile(reading.path) for reading in readings)
+    threaded = options.jobs > 1 or patient
     free: SimpleQueue[Batch] = SimpleQueue()
     for _ in range(AHEAD if threaded else 1):
         free.put(Batch(BATCH))
-    batches = reading.batches(free)
+    batches = merged(readings, free) if options.merge else readings[0].batches(free)
     for batch in _in_thread(batches, stop) if threaded else batches:
-        analysis.observe(batch)
+        closed = analysis.observe(batch)
         free.put(batch)
-        _tell(on_progress, reading, finished=False)
+        if closed and on_change is not None:
+            for change in analysis.changes():
+                on_change(change)
+        for reading in readings:
+            _tell(on_progress, reading, finished=False)
     analysis.finish()
-    _tell(on_progress, reading, finished=True)
+    for reading in readings:
+        _tell(on_progress, reading, finished=True)
     floods, crowds = analysis.events()
     sources = analysis.engine.total_sources()
-    return _Answer(_input(reading, analysis), floods, crowds, sources, not stop.is_set())
+    inputs = [_input(reading, analysis) for reading in readings]
+    return _Answer(inputs, floods, crowds, sources, not stop.is_set())
 
 
 def _in_thread(batches: Iterator[Batch], stop: threading.Event) -> Iterator[Batch]:
@@ -209,6 +168,14 @@ def _input(reading: Reading, analysis: Analysis) -> Input:
         rejected=decoder.rejected,
         one_way=analysis.one_way,
         unslotted=analysis.engine.unslotted,
+        lost=decoder.lost,
+        duplicates=decoder.duplicates,
+        doubled=round(reading.twins, 4),
+        tunnels=decoder.tunnelled,
+        interfaces=tuple(
+            Interface(name=name, linktype=linktype_name(number), snaplen=snaplen)
+            for name, number, snaplen in decoder.interfaces
+        ),
         error=fault,
         duration_s=((decoder.last_ns or 0) - (decoder.first_ns or 0)) / 1e9,
     )
@@ -216,19 +183,20 @@ def _input(reading: Reading, analysis: Analysis) -> Input:
 
 def _report(analyses: list[_Answer], options: ScanOptions, skipped: int) -> Report:
     registers = np.zeros(4096, np.uint8)
+    inputs = [item for analysis in analyses for item in analysis.inputs]
     for analysis in analyses:
         registers = np.maximum(registers, np.frombuffer(analysis.sources, np.uint8))
     return Report(
         tool=Tool(name="floodwatch", version=__version__),
         complete=all(analysis.complete for analysis in analyses),
-        inputs=tuple(analysis.input for analysis in analyses),
+        inputs=tuple(inputs),
         settings=Settings(
             profile="default", epoch_s=EPOCH_NS / 1e9, seeded=options.seed is not None, filter=options.filter
         ),
         totals=Totals(
-            packets=sum(a.input.packets for a in analyses),
-            bytes=sum(a.input.bytes for a in analyses),
-            duration_s=round(sum(a.input.duration_s for a in analyses), 6),
+            packets=sum(item.packets for item in inputs),
+            bytes=sum(item.bytes for item in inputs),
+            duration_s=round(sum(item.duration_s for item in inputs), 6),
             sources=estimate(registers, 12),
             skipped=skipped,
         ),

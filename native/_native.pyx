@@ -19,6 +19,7 @@ ERRORS = {
     FW_LIMIT: "limit",
 }
 NEED_MORE = FW_NEED_MORE
+MERGED = FW_MERGED
 TUNNELS = ("none", "ipip", "ipv6", "gre", "erspan", "vxlan", "geneve", "gtpu", "teredo")
 REJECTS = ("unknown_linktype", "not_ip", "truncated", "bad_ip", "bad_transport", "nested")
 
@@ -82,6 +83,10 @@ cdef class Batch:
     def __len__(self):
         return self.raw.count
 
+    @property
+    def last_ns(self):
+        return self.raw.packets[self.raw.count - 1].ts_ns if self.raw.count else 0
+
     cdef _all(self):
         if self.raw.count == 0:
             return np.frombuffer(bytes(sizeof(fw_packet)), dtype=PACKET_DTYPE)[:0]
@@ -114,6 +119,8 @@ cdef class Decoder:
         fw_decoder_init(self.raw, &k)
 
     def __dealloc__(self):
+        if self.raw != NULL:
+            free(self.raw.twins)
         free(self.raw)
 
     def set_filter(self, uintptr_t function, programs, owner):
@@ -124,6 +131,15 @@ cdef class Decoder:
             self.raw.filter.count += 1
         self.raw.filter.run = <fw_filter_fn>function
         self.filter_owner = owner
+
+    def set_span(self, uint64_t since_ns, uint64_t until_ns):
+        self.raw.since_ns, self.raw.until_ns = since_ns, until_ns
+
+    def drop_twins(self):
+        if self.raw.twins == NULL:
+            self.raw.twins = <fw_twins *>calloc(1, sizeof(fw_twins))
+            if self.raw.twins == NULL:
+                raise MemoryError
 
     def fill(self, block, size_t start, Batch batch):
         cdef Py_buffer view
@@ -191,6 +207,10 @@ cdef class Decoder:
     @property
     def filtered(self):
         return self.raw.filtered
+
+    @property
+    def duplicates(self):
+        return self.raw.duplicates
 
     @property
     def first_ns(self):
@@ -302,6 +322,53 @@ cdef class Engine:
 
     def total_sources(self):
         return bytes(self.raw.total_sources[:1 << FW_TOTAL_HLL_P])
+
+
+def merge(Batch out, list batches, uint32_t[::1] at):
+    """Packets of several batches by time into one; see fw_batch_merge."""
+    cdef fw_batch *parts[FW_MERGED]
+    cdef Batch part
+    cdef uint32_t i, n = <uint32_t>len(batches), used
+    if n > FW_MERGED or at.shape[0] != n:
+        raise ValueError(f"at most {FW_MERGED} batches, each with its position")
+    for i in range(n):
+        part = batches[i]
+        if part is out:
+            raise ValueError("a batch cannot be merged into itself")
+        parts[i] = &part.raw
+    if n == 0:
+        out.raw.count = 0
+        return 0
+    with nogil:
+        used = fw_batch_merge(&out.raw, parts, &at[0], n)
+    out.owner = [(<Batch>one).owner for one in batches]
+    return used
+
+
+def frame_hashes(block, size_t start, uint32_t most):
+    """Hash (under a fixed key) and time of the first frames of a capture: two uint64 arrays."""
+    cdef Py_buffer view
+    cdef size_t pos = start, need = 0
+    cdef uint32_t n = 0
+    cdef int code = 0
+    cdef fw_frame frame
+    cdef fw_key key = _key(bytes(16))
+    cdef uint64_t[::1] hashes = np.empty(most, np.uint64), times = np.empty(most, np.uint64)
+    cdef fw_walker *walker = <fw_walker *>calloc(1, sizeof(fw_walker))
+    if walker == NULL:
+        raise MemoryError
+    fw_walker_init(walker)
+    PyObject_GetBuffer(block, &view, PyBUF_SIMPLE)
+    try:
+        while n < most and code >= 0:
+            code = fw_walker_next(walker, <const uint8_t *>view.buf, view.len, &pos, &need, &frame)
+            if code == 1:
+                hashes[n], times[n] = fw_frame_hash(&key, &frame), frame.ts_ns
+                n += 1
+    finally:
+        PyBuffer_Release(&view)
+        free(walker)
+    return np.asarray(hashes[:n]), np.asarray(times[:n])
 
 
 cdef const fw_packet *_next(Batch batch, uint32_t following):

@@ -3,7 +3,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 cdef extern from "fw_decode.h" nogil:
     enum: FW_NEED_MORE, FW_BAD_MAGIC, FW_BAD_RECORD, FW_BAD_BLOCK, FW_BAD_INTERFACE, FW_BAD_SECTION, FW_LIMIT
     enum: FW_REJECTS, FW_LINKTYPES_SEEN, FW_FILTER_LINKTYPES, FW_SLOTS, FW_CLASSES, FW_HLL_P, FW_TOPK_SETS, FW_TOPK_WAYS, FW_TOTAL_HLL_P
-    enum: FW_FORMAT_PCAP, FW_FORMAT_PCAPNG, FW_FORMAT_SNOOP, FW_CARRIER, FW_TUNNELS
+    enum: FW_FORMAT_PCAP, FW_FORMAT_PCAPNG, FW_FORMAT_SNOOP, FW_CARRIER, FW_TUNNELS, FW_MERGED
 
     struct fw_key:
         uint64_t k0, k1
@@ -32,10 +32,19 @@ cdef extern from "fw_decode.h" nogil:
         const void *programs[32]
         uint16_t linktypes[32]
         uint32_t count
+    struct fw_twins:
+        uint64_t *hashes
+    struct fw_frame:
+        uint64_t ts_ns
+    int fw_walker_next(fw_walker *, const uint8_t *, size_t, size_t *, size_t *, fw_frame *)
+    void fw_walker_init(fw_walker *)
+    uint64_t fw_frame_hash(const fw_key *, const fw_frame *)
+    uint32_t fw_batch_merge(fw_batch *, fw_batch **, uint32_t *, uint32_t)
     struct fw_decoder:
         fw_walker walker
         fw_filter filter
-        uint64_t offset, frames, bytes, filtered, first_ns, last_ns, need
+        uint64_t offset, frames, bytes, filtered, first_ns, last_ns, need, since_ns, until_ns, duplicates
+        fw_twins *twins
         uint64_t rejected[6]
         uint64_t tunnelled[9]
         uint32_t linktype_count

@@ -4,7 +4,7 @@ void fw_decoder_init(struct fw_decoder *d, const struct fw_key *key)
 {
     memset(d, 0, sizeof *d);
     d->hasher.key = *key;
-    d->first_ns = UINT64_MAX;
+    d->first_ns = d->until_ns = UINT64_MAX;
     fw_walker_init(&d->walker);
 }
 
@@ -29,9 +29,6 @@ static int wanted(const struct fw_filter *f, const struct fw_frame *frame)
 
 static void account(struct fw_decoder *d, struct fw_frame *f)
 {
-    if (f->ts_ns == 0) /* a simple packet block has no time of its own */
-        f->ts_ns = d->previous_ns;
-    d->previous_ns = f->ts_ns;
     d->frames++;
     d->bytes += f->len;
     d->first_ns = f->ts_ns < d->first_ns ? f->ts_ns : d->first_ns;
@@ -99,8 +96,16 @@ static void decode(struct fw_decoder *d, const struct fw_frame *f, struct fw_bat
 
 void fw_decoder_take(struct fw_decoder *d, struct fw_frame *frame, struct fw_batch *b)
 {
-    if (FW_UNLIKELY(d->filter.run != NULL) && !wanted(&d->filter, frame)) {
+    if (FW_UNLIKELY(frame->ts_ns == 0)) /* a simple packet block has no time of its own */
+        frame->ts_ns = d->previous_ns;
+    d->previous_ns = frame->ts_ns;
+    if (FW_UNLIKELY(frame->ts_ns < d->since_ns || frame->ts_ns >= d->until_ns) ||
+        (FW_UNLIKELY(d->filter.run != NULL) && !wanted(&d->filter, frame))) {
         d->filtered++;
+        return;
+    }
+    if (FW_UNLIKELY(d->twins != NULL) && fw_twins_seen(d->twins, &d->hasher.key, frame)) {
+        d->duplicates++;
         return;
     }
     account(d, frame);

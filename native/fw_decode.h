@@ -4,6 +4,7 @@
 
 #include "fw_epoch.h"
 #include "fw_tunnel.h"
+#include "fw_twins.h"
 
 #define FW_LINKTYPES_SEEN 8u    /* link types of one capture that are remembered by name */
 #define FW_FILTER_LINKTYPES 32u /* link types that a filter may be compiled for */
@@ -22,9 +23,12 @@ struct fw_decoder {
     struct fw_hasher hasher;
     struct fw_walker walker;
     struct fw_filter filter;
+    uint64_t since_ns, until_ns;  /* frames outside of this time are not counted */
+    struct fw_twins *twins;       /* drops second copies of frames; NULL: none */
+    uint64_t duplicates;          /* copies dropped */
     uint64_t offset;              /* bytes consumed of the capture */
     uint64_t frames, bytes;       /* walked (after the filter): records, and their wire bytes */
-    uint64_t filtered;            /* frames that the filter did not want */
+    uint64_t filtered;            /* frames that the filter, or the time, did not want */
     uint64_t first_ns, last_ns;   /* earliest and latest time stamp */
     uint64_t previous_ns;
     uint64_t rejected[FW_REJECTS];
@@ -37,7 +41,7 @@ struct fw_decoder {
 void fw_decoder_init(struct fw_decoder *d, const struct fw_key *key);
 
 /* Filter, account and decode one frame into a batch with count < capacity. What a tunnel carries comes behind its
- * carrier. */
+ * carrier. A frame without a time of its own gets that of the one before. */
 void fw_decoder_take(struct fw_decoder *d, struct fw_frame *frame, struct fw_batch *batch);
 
 /* Fill the batch from block[*pos..size). Returns 0 when the batch is full, FW_NEED_MORE when the block is

@@ -19,6 +19,7 @@
 #define FW_WINDOW_PACKETS (1u << 20)
 #define FW_TOTAL_HLL_P 12u    /* distinct sources of the whole capture: 1.6 % */
 #define FW_BEHIND_NS 1000000000ULL /* older than this is another clock, not reordering ... */
+#define FW_MERGED 64u         /* batches that are merged at once */
 #define FW_BEHIND_RUN 64u     /* ... once so many packets in a row say so */
 
 struct fw_batch {
@@ -42,6 +43,10 @@ struct fw_engine {
     struct fw_flows flows;
     struct fw_victims victims;
 };
+
+/* Merge batches by packet time into `out`, whose messages point where theirs do: in[i] from at[i] on, equal times in the
+ * order of the batches. Returns the number of a batch that is used up, or `count` when `out` is full. */
+uint32_t fw_batch_merge(struct fw_batch *out, struct fw_batch *const *in, uint32_t *at, uint32_t count);
 
 /* Count batch->packets[start..] up to the end of the open epoch. Returns how many were taken; fewer than
  * there are means: close the epoch, then go on. */

@@ -5,8 +5,10 @@ from .discover import Found, discover
 from .filter import Filter, compile_filter
 from .linktype import LINKTYPE_NAMES, linktype_name
 from .ring import LinkNews, LiveRing, backlog_drops
+from .twins import CERTAIN, share_of_twins
 
 __all__ = [
+    "CERTAIN",
     "LINKTYPE_NAMES",
     "Block",
     "Blocks",
@@ -19,4 +21,5 @@ __all__ = [
     "discover",
     "linktype_name",
     "open_blocks",
+    "share_of_twins",
 ]

@@ -10,6 +10,7 @@ import mmap
 import os
 import stat
 import sys
+import threading
 from typing import BinaryIO, Protocol
 
 from msgspec import Struct
@@ -21,6 +22,10 @@ WINDOW = 16 << 20
 """Bytes of a file that are mapped at once."""
 PIECE = 1 << 20
 """Bytes that a stream is read by."""
+GROWTH_S = 0.1
+"""How often a file that is followed is asked for more."""
+HEAD = 4
+"""Bytes that tell what a file is."""
 EXPAND_FREE = 1 << 20
 """Decompressed bytes below which no ratio is a bomb."""
 
@@ -124,6 +129,20 @@ class _Stream:
         self._file.close()
 
 
+class _Growing(_Stream):
+    """A file that somebody still writes: its end is only where it stands now."""
+
+    def __init__(self, file: BinaryIO, head: bytes, path: str, stop: threading.Event) -> None:
+        super().__init__(file, head, path, None)
+        self._stop = stop
+
+    def _read(self) -> bytes:
+        while not (piece := self._raw()):
+            if self._stop.wait(GROWTH_S):
+                break
+        return piece
+
+
 class _Compressed(_Stream):
     """One or more compressed members, never expanded beyond ``max_expand`` times what was read."""
 
@@ -187,21 +206,32 @@ class _Compressed(_Stream):
             )
 
 
-def open_blocks(path: str, *, max_expand: int) -> Blocks:
+def open_blocks(path: str, *, max_expand: int, follow: threading.Event | None = None) -> Blocks:
     """Open a capture for reading; ``-`` is standard input.
 
+    Args:
+        path: its name.
+        max_expand: how many times larger than its file a decompressed capture may grow.
+        follow: wait for a file to grow until this is set; None reads to where it ends now.
+
     Raises:
-        InputError: missing, unreadable or empty file, a directory.
+        InputError: missing, unreadable or empty file, a directory; a compressed file to follow.
     """
     file = _open(path)
     try:
         status = os.fstat(file.fileno())
         regular = stat.S_ISREG(status.st_mode)
         head = _peek(file, path)
+        while follow is not None and len(head) < HEAD and not follow.wait(GROWTH_S):
+            head += _peek(file, path)
         if not head:
             raise InputError(path, "empty_file", "the file is empty", offset=0)
         total = status.st_size if regular else None
         how = compression_of(head, path)
+        if follow is not None and how is not None:
+            raise InputError(path, "compressed", f"a {how.name} file cannot be followed as it grows")
+        if follow is not None and regular:
+            return _Growing(file, head, path, follow)
         if how is not None:
             return _Compressed(file, head, path, total, how, max_expand)
         if regular and path != "-":
@@ -224,9 +254,9 @@ def _open(path: str) -> BinaryIO:
 def _peek(file: BinaryIO, path: str) -> bytes:
     """The first bytes, at least 4 if the capture has them: pipes may hand them over one by one."""
     head = b""
-    while len(head) < 4:
+    while len(head) < HEAD:
         try:
-            piece = file.read(PIECE if not head else 4 - len(head))
+            piece = file.read(PIECE if not head else HEAD - len(head))
         except OSError as error:
             raise InputError(path, "unreadable", f"cannot be read: {error.strerror}") from error
         if not piece:

@@ -19,6 +19,7 @@ COMMANDS = {
     "ctl": "Block, unblock and list networks in the kernel, or take all back.",
     "explain": "Show one event of a report, and rules against it.",
     "gen": "Write captures with known floods in them.",
+    "info": "Tell what is in a capture, before any question of floods.",
     "scan": "Look for floods in packet captures.",
     "sketch": "Look into saved sketches, merge them, ask them.",
     "watch": "Look for floods on live interfaces.",

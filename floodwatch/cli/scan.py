@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +17,7 @@ from .filters import FILTER_WORDS, FilterCommand, one_filter, split_words
 from .output import EXIT_CODES, EXIT_FLOOD, EXIT_INPUT, check_output, say, write
 
 if TYPE_CHECKING:
+    from floodwatch.analysis import Change
     from floodwatch.model import Report
 
 EXAMPLES = (
@@ -23,6 +26,8 @@ Examples:
   floodwatch scan capture.pcap
   floodwatch scan --format json -o report.json edge.pcap.gz
   floodwatch scan -r edge.pcap -- tcp port 443
+  floodwatch scan --merge inbound.pcap outbound.pcap
+  floodwatch scan --since 2025-01-27T02:13:00Z edge.pcap
   tcpdump -w - -c 100000 | floodwatch scan -
 
 """
@@ -46,11 +51,35 @@ def exit_code(report: Report, *, strict: bool, exit_zero: bool) -> int:
     return EXIT_FLOOD if report.floods and not exit_zero else 0
 
 
+def _tell(change: Change) -> None:
+    from floodwatch.report.events import line
+
+    click.echo(line(change.what, change.event).decode(), err=True, nl=False)
+
+
 def _complain(report: Report) -> None:
     for item in report.inputs:
         if item.error:
             where = "" if item.error.offset is None else f"byte {item.error.offset}: "
             say(f"{item.path}: {where}{item.error.message} ({item.error.code})")
+
+
+def read_time(ctx: click.Context, option: click.Parameter, value: str | None) -> int:
+    """Nanoseconds since 1970 of a ``--since`` or ``--until``; without a zone the time is UTC."""
+    from floodwatch.config import ALL_TIME
+
+    if value is None:
+        return 0 if option.name == "since_ns" else ALL_TIME
+    try:
+        if re.fullmatch(r"\d+\.\d+|\d{9,}", value):
+            return int(Decimal(value) * 1_000_000_000)
+        when = datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter("give a time as 2025-01-27T02:13:07Z, or seconds since 1970") from None
+    when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    since = when - datetime(1970, 1, 1, tzinfo=UTC)
+    nanoseconds = (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000
+    return min(max(nanoseconds, 0), ALL_TIME)
 
 
 AT_LEAST_1 = click.IntRange(min=1)
@@ -63,6 +92,12 @@ WHEN = click.Choice(["auto", "always", "never"])
 @click.option("-f", "--filter", "bpf", metavar="BPF", help="Count only packets that match, as in tcpdump.")
 @click.option("-F", "--filter-file", metavar="FILE", help="Read the filter from FILE.")
 @click.option("--recursive", is_flag=True, help="Enter the directories below a directory.")
+@click.option("--since", "since_ns", callback=read_time, metavar="T",
+              help="Count packets from T on: 2025-01-27T02:13:07Z, or seconds since 1970.")  # fmt: skip
+@click.option("--until", "until_ns", callback=read_time, metavar="T", help="Count packets before T.")
+@click.option("--merge", is_flag=True, help="Put all captures on one clock, as if one had seen all packets.")
+@click.option("--follow", is_flag=True,
+              help="Wait for the file to grow and tell events as they come, until Ctrl-C.")  # fmt: skip
 @click.option("--jobs", type=AT_LEAST_1, default=lambda: len(os.sched_getaffinity(0)), metavar="N",
               show_default="all usable cores", help="Workers; the answer stays the same.")  # fmt: skip
 @click.option("--seed", callback=read_seed, metavar="HEX", help="Hash key, 32 hex digits [default: random].")
@@ -102,8 +137,16 @@ def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], 
     output = None if output == "-" else output
     if output:
         check_output(output, paths)
-    with stopping() as stop, bar("never" if quiet else progress) as on_progress:
-        report = run_pipeline(paths, options, on_progress=on_progress, stop=stop.event)
+    if options.follow and (len(paths) > 1 or os.path.isdir(paths[0])):
+        raise click.UsageError("--follow takes one file")
+    if options.since_ns >= options.until_ns:
+        raise click.UsageError("--since lies at or behind --until")
+    progress = "never" if quiet or options.follow else progress
+    with stopping() as stop, bar(progress) as on_progress:
+        report = run_pipeline(
+            paths, options, on_progress=on_progress, on_change=_tell if options.follow else None,
+            stop=stop.event,
+        )  # fmt: skip
     _complain(report)
     write(output, encode(report, style, top=options.top, color=color, to_file=output is not None))
     ctx.exit(stop.exit_code or exit_code(report, strict=strict, exit_zero=exit_zero))

@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import pairwise
 
 from floodwatch.model import Event, Input, Report, Sources, Vector, Victim
 from floodwatch.report import words
 from floodwatch.report.escape import clip, flow, printable
+from floodwatch.report.units import compact, percent, plural, span
 
 MIN_WIDTH = 40
 LABEL_END = 14
@@ -77,9 +77,9 @@ def render(
 
 def _input(item: Input, view: _View) -> list[str]:
     name = "(standard input)" if item.path == "-" else view.safe(item.path)
-    pieces = [name, f"{_compact(item.bytes, ' ')}B", _plural(item.packets, "packet")]
+    pieces = [name, f"{compact(item.bytes, ' ')}B", plural(item.packets, "packet")]
     if item.first and item.last:
-        pieces.append(f"{item.first[:10]} {_span(item.first, item.last, item.first[:10], ' UTC')}")
+        pieces.append(f"{item.first[:10]} {span(item.first, item.last, item.first[:10], ' UTC')}")
     lines = flow(pieces, view.width, rest="  ", gap="   ")
     if item.packets:
         rejected = sorted(item.rejected.items(), key=lambda pair: (-pair[1], pair[0]))
@@ -92,9 +92,27 @@ def _input(item: Input, view: _View) -> list[str]:
         where = "" if item.error.offset is None else f" at byte {item.error.offset:,}"
         fault = view.safe(f"error{where}: {item.error.message} ({item.error.code})").split(" ")
         lines += flow(fault, view.width, rest="  ")
+    for note in _input_notes(item):
+        lines += flow(note.split(" "), view.width, rest="  ")
     if item.one_way:
         lines += flow(words.ONE_WAY.split(" "), view.width, rest="  ")
     return lines
+
+
+def _input_notes(item: Input) -> list[str]:
+    """What an analyst must know about a capture before believing its numbers."""
+    notes = []
+    if item.lost:
+        share = 100 * item.lost / (item.lost + item.packets)
+        notes.append(f"the capture itself lost {plural(item.lost, 'packet')} ({share:.2g} %)")
+    if item.duplicates:
+        copies = plural(item.duplicates, "copy", "copies")
+        notes.append(f"every frame stands there twice, as mirror ports do it: {copies} left out")
+    if item.tunnels:
+        kinds = sorted(item.tunnels.items(), key=lambda pair: (-pair[1], pair[0]))
+        told = ", ".join(f"{kind} {count:,}" for kind, count in kinds)
+        notes.append(f"looked into tunnels: {told}")
+    return notes
 
 
 def _notes(report: Report, view: _View) -> list[str]:
@@ -104,7 +122,7 @@ def _notes(report: Report, view: _View) -> list[str]:
     if report.settings.filter:
         notes.append(f"only packets that match: {view.safe(report.settings.filter)}")
     if report.totals.skipped:
-        notes.append(f"skipped {_plural(report.totals.skipped, 'file')} that are not captures")
+        notes.append(f"skipped {plural(report.totals.skipped, 'file')} that are not captures")
     return [line for note in notes for line in flow(note.split(" "), view.width, rest="  ")]
 
 
@@ -147,10 +165,10 @@ def _crowd_title(event: Event) -> str:
 
 def _event(event: Event, day: str, view: _View) -> list[str]:
     ending = {"open": ", still going", "cut": ", the capture ends first", "ended": ""}[event.state]
-    where = [*_victim(event.victim, view), _span(event.first, event.last, day, ending)]
+    where = [*_victim(event.victim, view), span(event.first, event.last, day, ending)]
     lines = view.row("victim", where) + view.row("rate", _rate(event, view)) + _sources(event.sources, view)
     if event.capture.unseen_share >= 0.001:
-        lines += view.prose("unseen", f"up to {_percent(event.capture.unseen_share)} of the packets")
+        lines += view.prose("unseen", f"up to {percent(event.capture.unseen_share)} of the packets")
     for index, fact in enumerate(event.evidence[:EVIDENCE_LINES]):
         lines += view.prose("because" if index == 0 else "", fact.says)
     why = event.action.why.rstrip(". ")
@@ -175,10 +193,10 @@ def _victim(victim: Victim, view: _View) -> list[str]:
 def _rate(event: Event, view: _View) -> list[str]:
     rate = event.rate
     unit = "SYN/s" if event.vector is Vector.SYN_FLOOD else rate.unit
-    text = f"peak {_compact(rate.peak)} {unit}"
+    text = f"peak {compact(rate.peak)} {unit}"
     if rate.baseline is not None:
-        text += f", usual {_compact(rate.baseline)}"
-        text += f" (x{_compact(rate.peak / rate.baseline)})" if rate.baseline > 0 else ""
+        text += f", usual {compact(rate.baseline)}"
+        text += f" (x{compact(rate.peak / rate.baseline)})" if rate.baseline > 0 else ""
     return [text, *(words.PATTERNS[word] for word in event.pattern if word in words.PATTERNS),
             *_sparkline(event.timeline, BARS_UNICODE if view.unicode else BARS_ASCII)]  # fmt: skip
 
@@ -197,19 +215,19 @@ def _sparkline(timeline: tuple[float, ...], bars: str) -> list[str]:
 def _sources(sources: Sources, view: _View) -> list[str]:
     count = sources.distinct
     error = max(count.hi - count.est, count.est - count.lo)
-    around = f"about {_compact(count.est)} (+-{_percent(error / max(count.est, 1))})"
+    around = f"about {compact(count.est)} (+-{percent(error / max(count.est, 1))})"
     if count.lo == count.est < count.hi:  # counted one by one, so there may be more
-        around = f"{_compact(count.est)} named"
+        around = f"{compact(count.est)} named"
     phrases = [around if error else f"{count.est:,}", words.ORIGINS[sources.origin]]
     if sources.forged_share is not None:
-        phrases.append(f"{_percent(sources.forged_share.est)} of the flood forged")
+        phrases.append(f"{percent(sources.forged_share.est)} of the flood forged")
     if sources.top:
-        phrases.append(f"the largest sends {_percent(sources.top[0].share)}")
+        phrases.append(f"the largest sends {percent(sources.top[0].share)}")
     lines = view.row("sources", [f"{phrase}," for phrase in phrases[:-1]] + phrases[-1:], gap=" ")
     shown = sources.top[: view.top] if view.top else sources.top
     if not shown:
         return lines
-    listed = [f"{view.safe(source.cidr)} {_percent(source.share)}" for source in shown]
+    listed = [f"{view.safe(source.cidr)} {percent(source.share)}" for source in shown]
     more = view.top and (len(sources.top) > view.top or count.lo > len(shown) >= view.top)
     return lines + view.row("", [*listed, "(--top 0 lists all)"] if more else listed)
 
@@ -219,56 +237,3 @@ def _closing(report: Report) -> str:
         return "Full detail: --format json"
     partial = not report.complete or any(item.error for item in report.inputs)
     return "No flood found in what could be read." if partial else "No flood found."
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def _compact(value: float, gap: str = "") -> str:
-    """Two or three digits and a decimal prefix: 412k, 1.1k, 140."""
-    prefix = ""
-    for larger in "kMGT":
-        if value < 999.5:
-            break
-        value, prefix = value / 1000, larger
-    digits = f"{value:.1f}".removesuffix(".0") if value < 9.95 else f"{value:.0f}"
-    return f"{digits}{gap}{prefix}"
-
-
-def _percent(share: float) -> str:
-    value = share * 100
-    if 0 < value < 0.01:
-        return "<0.01 %"
-    if value < 9.95:
-        return f"{value:.2g} %"
-    return f"{value:.0f} %"
-
-
-def _span(first: str, last: str, day: str, ending: str) -> str:
-    """Two RFC 3339 times as clock times; the date only where it is not ``day``."""
-    seconds = max(0.0, (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds())
-    shown = [_clock(stamp, with_ms=seconds < 10) for stamp in (first, last)]
-    if first[:10] != day:
-        shown[0] = f"{first[:10]} {shown[0]}"
-    if last[:10] != first[:10]:
-        shown[1] = f"{last[:10]} {shown[1]}"
-    if ending == " UTC":
-        return f"{shown[0]} to {shown[1]} UTC ({_duration(seconds)})"
-    return f"{shown[0]} to {shown[1]} ({_duration(seconds)}{ending})"
-
-
-def _clock(stamp: str, *, with_ms: bool) -> str:
-    return stamp[11:19] + ((stamp[19:-1] or ".")[:4].ljust(4, "0") if with_ms else "")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 10:
-        return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    if hours >= 24:
-        return f"{hours // 24}d{hours % 24:02d}h"
-    if hours:
-        return f"{hours}h{minute:02d}m"
-    return f"{minute}m{second:02d}s" if minute else f"{second}s"

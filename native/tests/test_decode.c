@@ -81,6 +81,28 @@ static void run(struct fw_engine *e, size_t step)
     CHECK_EQUAL(decoder.offset, capture_size);
 }
 
+/* The second copy of a frame is left out: near in time, whatever its Ethernet addresses; a third one counts again. */
+static void test_twins(void)
+{
+    static struct fw_twins twins;
+    uint8_t frame[60] = {1}, other[60] = {2};
+    frame[30] = 7;
+    other[30] = 8;
+    struct fw_frame one = {frame, 1000000000, 60, 60, 1, 0}, two = {other, 1000003000, 60, 60, 1, 0};
+    CHECK_EQUAL(fw_twins_seen(&twins, &KEY, &one), 0);
+    CHECK_EQUAL(fw_twins_seen(&twins, &KEY, &two), 0);
+    frame[0] = 9;
+    one.ts_ns += 3000;
+    CHECK_EQUAL(fw_twins_seen(&twins, &KEY, &one), 1);
+    CHECK_EQUAL(fw_twins_seen(&twins, &KEY, &one), 0);
+    two.ts_ns += FW_TWINS_NS + 1;
+    CHECK_EQUAL(fw_twins_seen(&twins, &KEY, &two), 0);
+    two.ts_ns -= FW_TWINS_NS;
+    CHECK_EQUAL(fw_twins_seen(&twins, &KEY, &two), 1);
+    two.len++;
+    CHECK_EQUAL(fw_twins_seen(&twins, &KEY, &two), 0);
+}
+
 int main(void)
 {
     static const size_t STEPS[] = {1, 16, 61, 100, 997, 4096};
@@ -100,5 +122,6 @@ int main(void)
     }
     free(whole);
     free(cut);
+    test_twins();
     return finish("decode");
 }

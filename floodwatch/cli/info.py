@@ -1,0 +1,54 @@
+"""``floodwatch info``: what is in a capture, before anybody asks about floods."""
+
+from __future__ import annotations
+
+import click
+
+from floodwatch.progress import bar, stopping
+
+from .output import EXIT_CODES, EXIT_INPUT, write_stdout
+from .scan import WHEN
+
+EXAMPLES = (
+    """\b
+Examples:
+  floodwatch info capture.pcap
+  floodwatch info --format json captures/ | jq .inputs[].rejected
+
+"""
+    + EXIT_CODES
+)
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("captures", nargs=-1, required=True, metavar="FILE|DIR|-...")
+@click.option("--recursive", is_flag=True, help="Enter the directories below a directory.")
+@click.option(
+    "--format", "style", type=click.Choice(["text", "json"]), default="text", help="Kind of answer."
+)
+@click.option("--progress", type=WHEN, default="auto", help="Progress bar on stderr.")
+@click.pass_context
+def info(ctx: click.Context, captures: tuple[str, ...], recursive: bool, style: str, progress: str) -> None:
+    """Tell what is in captures: format, interfaces, times, packets, what could not be read and why,
+    tunnels, one direction or both, duplicated frames, and what the capture itself lost.
+
+    Every packet is read. Exits with 3 when a capture is missing or broken, else with 0.
+    """
+    import msgspec
+
+    from floodwatch.config import ScanOptions
+    from floodwatch.model import Info
+    from floodwatch.pipeline import scan
+    from floodwatch.report.escape import look
+    from floodwatch.report.info import render_info
+    from floodwatch.report.json import ascii_json
+
+    with stopping() as stop, bar(progress) as on_progress:
+        report = scan(captures, ScanOptions(recursive=recursive), on_progress=on_progress, stop=stop.event)
+    told = Info(tool=report.tool, complete=report.complete, inputs=report.inputs)
+    if style == "json":
+        write_stdout(ascii_json(msgspec.json.encode(told)))
+    else:
+        screen = look("never", to_file=False)
+        write_stdout(render_info(told, unicode=screen.unicode, width=screen.width).encode())
+    ctx.exit(stop.exit_code or (EXIT_INPUT if any(item.error for item in told.inputs) else 0))

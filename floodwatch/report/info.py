@@ -1,0 +1,76 @@
+"""What is in a capture, for people: the page that ``floodwatch info`` prints."""
+
+from __future__ import annotations
+
+from floodwatch.model import Info, Input
+from floodwatch.report import words
+from floodwatch.report.escape import flow, printable
+from floodwatch.report.units import compact, percent, plural, span
+
+LABEL_END = 14
+REJECTS = {
+    "unknown_linktype": "of a link type that floodwatch does not read",
+    "not_ip": "not IP (ARP, LLDP, spanning tree ...)",
+    "truncated": "cut by the snap length inside their headers",
+    "bad_ip": "with an IP header that contradicts itself",
+    "bad_transport": "too short for their transport header",
+    "nested": "with more headers inside each other than any stack sends",
+}
+
+
+def render_info(info: Info, *, unicode: bool, width: int) -> str:
+    """Describe each capture in lines of at most ``width`` columns."""
+    pages = ["\n".join(_page(item, unicode, width)) for item in info.inputs]
+    return "\n\n".join(pages) + "\n"
+
+
+def _page(item: Input, unicode: bool, width: int) -> list[str]:
+    def row(label: str, text: str) -> list[str]:
+        safe = printable(text, unicode=unicode)
+        return flow(
+            safe.split(" "), width, first=f"  {label:<{LABEL_END - 2}}", rest=" " * LABEL_END, gap=" "
+        )
+
+    lines = ["(standard input)" if item.path == "-" else printable(item.path, unicode=unicode)]
+    lines += row("format", item.format or "unknown")
+    for interface in item.interfaces:
+        named = f"{interface.name}: " if interface.name else ""
+        limit = f"snap length {interface.snaplen:,}" if interface.snaplen else "no snap length"
+        lines += row("interface", f"{named}{interface.linktype}, {limit}")
+    if item.first and item.last:
+        lines += row("time", f"{item.first[:10]} {span(item.first, item.last, item.first[:10], ' UTC')}")
+    if item.packets:
+        rate = f", {compact(item.packets / item.duration_s)} packets/s" if item.duration_s else ""
+        mean = f"{item.bytes / item.packets:.0f} bytes on average"
+        lines += row("packets", f"{item.packets:,}, {compact(item.bytes, ' ')}B{rate}, {mean}")
+        lines += row("decoded", f"{percent(1 - sum(item.rejected.values()) / item.packets)} of them")
+    for why, count in sorted(item.rejected.items(), key=lambda pair: (-pair[1], pair[0])):
+        lines += row("rejected", f"{count:,} {REJECTS.get(why, why)}")
+    for kind, count in sorted(item.tunnels.items(), key=lambda pair: (-pair[1], pair[0])):
+        lines += row("tunnel", f"{plural(count, 'packet')} inside of {kind}")
+    if item.packets:
+        lines += row(
+            "direction", words.ONE_WAY if item.one_way else "both, as far as the hosts under load tell"
+        )
+        lines += row("lost", _lost(item))
+        lines += row("duplicates", _doubled(item))
+    if item.error:
+        where = "" if item.error.offset is None else f" at byte {item.error.offset:,}"
+        lines += row("error", f"{item.error.message} ({item.error.code}{where})")
+    return lines
+
+
+def _lost(item: Input) -> str:
+    if not item.lost:
+        return "none recorded in the file"
+    share = percent(item.lost / (item.lost + item.packets))
+    return f"{plural(item.lost, 'packet')} ({share}), as the capture itself says"
+
+
+def _doubled(item: Input) -> str:
+    if item.duplicates:
+        copies = plural(item.duplicates, "copy", "copies")
+        return f"every frame stands there twice, as mirror ports do it: {copies} left out"
+    if item.doubled >= 0.01:
+        return f"{percent(item.doubled)} of the first frames stand there twice; all of them count"
+    return "none"
