@@ -16,7 +16,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ._native import CountMin as CountMin
     from ._native import HyperLogLog as HyperLogLog
+    from ._native import TopK as TopK
+    from .detector import Detector as Detector
+    from .detector import detect as detect
     from .errors import BlockRefused as BlockRefused
+    from .errors import CaptureError as CaptureError
     from .errors import ConfigError as ConfigError
     from .errors import EnforceError as EnforceError
     from .errors import FloodwatchError as FloodwatchError
@@ -32,13 +36,16 @@ if TYPE_CHECKING:
     from .results import Report as Report
     from .results import scan as scan
     from .watching import live as live
+    from .window import Window as Window
 
 __version__ = "0.1.0"
 
 _PLACES = {
-    "_native": ("CountMin", "HyperLogLog"),
+    "_native": ("CountMin", "HyperLogLog", "TopK"),
+    "detector": ("Detector", "detect"),
     "errors": (
         "BlockRefused",
+        "CaptureError",
         "ConfigError",
         "EnforceError",
         "FloodwatchError",
@@ -50,6 +57,7 @@ _PLACES = {
     "packets": ("PacketBatch", "read"),
     "results": ("Report", "scan"),
     "watching": ("live",),
+    "window": ("Window",),
 }
 _HOME = {name: module for module, names in _PLACES.items() for name in names}
 

@@ -46,6 +46,18 @@ class Batch:
         frame and ``payload`` the transport payload, both as on the wire; ICMP has its type in ``dport``.
         """
 
+    def messages(self) -> tuple[bytes, bytes]:
+        """What applications said in the packets: records, to which ``message`` of a packet points (1 is the
+        first, 0 none), and the texts that they point into."""
+
+    @staticmethod
+    def load(records: NDArray[np.void], messages: bytes, texts: bytes, key: bytes) -> Batch:
+        """A batch of packets that were decoded before, hashed anew under a key of 16 bytes.
+
+        Raises:
+            ValueError: they are not from ``records`` and ``messages`` of this version.
+        """
+
     def outermost(self) -> NDArray[np.void]:
         """For each of ``records()`` the packet that carried it through a tunnel, or itself."""
 
@@ -68,7 +80,7 @@ class Decoder:
         """
 
     def set_span(self, since_ns: int, until_ns: int) -> None:
-        """Count only frames from ``since_ns`` on and before ``until_ns``, in nanoseconds since 1970."""
+        """Count only frames from ``since_ns`` on and before ``until_ns``, in ns since 1970."""
 
     def drop_twins(self) -> None:
         """From now on count the second copy of a frame, within 50 ms of the first, as ``duplicates`` only."""
@@ -78,6 +90,12 @@ class Decoder:
 
         Returns:
             (code, position): 0, ``NEED_MORE``, or a key of ``ERRORS``; and where to go on.
+        """
+
+    def frame(self) -> tuple[bytes, int, int]:
+        """(bytes, link type, length on the wire) of the last frame that ``fill`` took into a full batch.
+
+        Good until the block that it was filled from is given back.
         """
 
     @property
@@ -243,6 +261,9 @@ def frame_hashes(block: object, start: int, most: int) -> tuple[NDArray[np.uint6
     Equal hashes are copies of a frame: all but its Ethernet addresses counts, up to 128 bytes.
     """
 
+def hll_blob(registers: bytes, key: bytes) -> bytes:
+    """The registers of an engine (2^p of them) as a saved HyperLogLog, under its key of 16 bytes."""
+
 def hll_estimate(registers: object) -> float:
     """Distinct count of 2^p one-byte HyperLogLog registers, p from 4 to 18 (Ertl 2017).
 
@@ -315,6 +336,49 @@ class CountMin:
     @property
     def nbytes(self) -> int:
         """Bytes of the cells."""
+
+@final
+class TopK:
+    """The most frequent keys of a stream, with bounds that always hold. See ``help(TopK)``."""
+
+    def __new__(cls, *, k: int = 1024) -> TopK: ...
+    def update(self, keys: _Key | _Keys, counts: int | _Keys = 1) -> TopK:
+        """Add ``counts`` (one for all, or one each) to the keys; returns the sketch."""
+
+    def bounds(self, key: _Key) -> tuple[int, int]:
+        """(lower, upper) of one key's count; they always hold."""
+
+    def items(self, top: int | None = None) -> list[tuple[_Key, int, int]]:
+        """(key, lower, upper) of the keys held, the most frequent first; ``top`` of them, or all."""
+
+    def merge(self, other: TopK) -> TopK:
+        """Add the counts of ``other``; returns the sketch."""
+
+    def __or__(self, value: TopK, /) -> TopK: ...
+    def __ror__(self, value: TopK, /) -> TopK: ...
+    def __ior__(self, value: TopK, /) -> TopK: ...
+    def copy(self) -> TopK: ...
+    def clear(self) -> TopK: ...
+    def to_bytes(self) -> bytes: ...
+    @staticmethod
+    def from_bytes(blob: bytes | bytearray | memoryview) -> TopK: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    __hash__: None  # type: ignore[assignment]
+    def __len__(self) -> int: ...
+    @property
+    def k(self) -> int: ...
+    @property
+    def total(self) -> int:
+        """The sum of all counts."""
+
+    @property
+    def offset(self) -> int:
+        """What a count held falls short of the truth by at most; never over 2 * total / k."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the tables."""
 
 @final
 class HyperLogLog:

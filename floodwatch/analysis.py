@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from ._native import Batch, Engine
-from .detect import Detection
+from .detectors import Detection
 from .events import build_each, build_events
 from .findings import Summary
 from .model import EPOCH_NS, Event
@@ -99,6 +99,11 @@ class Analysis:
     def events(self) -> tuple[list[Event], list[Event]]:
         """The floods and the crowds of the analysis, after ``finish``."""
         return build_events(list(self._decider.cases()), self._path, self.engine.epoch - 1, self._top)
+
+    def forget_events(self) -> None:
+        """Begin to judge anew, with what is known of the hosts so far."""
+        self._decider = Decider()
+        self._told = {}
 
     def standing(self) -> list[Event]:
         """The floods that are going on, as events with what is known of them now."""

@@ -22,6 +22,7 @@ class ScanOptions(Struct, frozen=True, kw_only=True):
         until_ns: ... nor are those at this time or later.
         merge: put all captures on one clock, as one capture.
         follow: wait for a file to grow, until told to stop.
+        describe: name the captures' interfaces too, which differ between containers of the same packets.
     """
 
     filter: str | None = None
@@ -34,6 +35,7 @@ class ScanOptions(Struct, frozen=True, kw_only=True):
     until_ns: int = ALL_TIME
     merge: bool = False
     follow: bool = False
+    describe: bool = False
 
 
 class Progress(Struct, frozen=True):

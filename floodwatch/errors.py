@@ -21,6 +21,10 @@ class EnvironmentFault(FloodwatchError):  # noqa: N818 (EnvironmentError is take
     exit_code = 4
 
 
+class CaptureError(EnvironmentFault):
+    """A live interface cannot be opened: it is not there, or a right or memory is missing."""
+
+
 class InputError(FloodwatchError):
     """A capture could not be read to its end.
 

@@ -268,7 +268,7 @@ class Input(Record, frozen=True, kw_only=True):
     tunnels: dict[str, Count] = {}
     """Frames that carried another packet, by the kind of the outermost tunnel."""
     interfaces: tuple[Interface, ...] = ()
-    """Interfaces that the capture describes."""
+    """Interfaces that the capture describes; only ``info`` tells them."""
     error: InputFault | None
 
 

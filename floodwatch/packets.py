@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address
 from queue import SimpleQueue
@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from ._native import Batch, Decoder
-from .capture import compile_filter
+from ._native import PACKET_DTYPE, Batch, Decoder
+from .capture import Filter, compile_filter
 from .config import ScanOptions
-from .reading import Reading
+from .interop import from_frames, to_capture
+from .reading import Reading, open_reading
 
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped, import-not-found, unused-ignore]
+    from scapy.packet import Packet  # type: ignore[import-not-found, unused-ignore]
 
 Capture = str | os.PathLike[str]
 MAPPED = 0xFFFF
@@ -44,9 +46,47 @@ class PacketBatch:
     True
     """
 
-    def __init__(self, records: NDArray[np.void]) -> None:
-        """Wrap records of ``floodwatch._native.PACKET_DTYPE``; ``read`` does it for you."""
+    def __init__(
+        self,
+        records: NDArray[np.void],
+        messages: tuple[bytes, bytes] = (b"", b""),
+        frames: NDArray[np.object_] | None = None,
+    ) -> None:
+        """Wrap what ``floodwatch._native.Batch`` holds; ``read`` and ``from_scapy`` do it for you."""
         self._records = records
+        self._messages = messages
+        self._frames = frames
+
+    @classmethod
+    def from_scapy(cls, packets: Iterable[Packet]) -> PacketBatch:
+        """Packets of scapy (one, a list, a PacketList, any iterable) as a batch, decoded as ``read`` does it.
+
+        Frames that hold no whole IP packet are left out.
+
+        Raises:
+            ValueError: a packet that begins with neither Ethernet nor IP.
+        """
+        several: list[Any] = [packets] if hasattr(packets, "payload") else list(packets)
+        batch = Batch(max(len(several), 1))
+        Decoder(os.urandom(16)).fill(to_capture(several), 0, batch)
+        return cls(batch.records(), batch.messages())
+
+    def to_scapy(self, index: int | slice | None = None) -> list[Packet]:
+        """The frames as packets of scapy: all of them, a slice or one.
+
+        Raises:
+            ValueError: the batch was read without ``keep_raw=True``.
+        """
+        if self._frames is None:
+            raise ValueError("the frames themselves were not kept: read(..., keep_raw=True)")
+        chosen = self._frames[
+            slice(index, index + 1 or None) if isinstance(index, int) else index or slice(None)
+        ]
+        return from_frames(list(chosen))
+
+    def parts(self) -> tuple[NDArray[np.void], bytes, bytes]:
+        """What ``floodwatch._native.Batch.load`` takes: records, messages and their texts."""
+        return self._records, *self._messages
 
     def __len__(self) -> int:
         return len(self._records)
@@ -57,10 +97,11 @@ class PacketBatch:
     def __getitem__(self, index: slice | list[int] | NDArray[Any]) -> PacketBatch: ...
     def __getitem__(self, index: int | slice | list[int] | NDArray[Any]) -> dict[str, Any] | PacketBatch:
         if isinstance(index, int | np.integer):
-            one = PacketBatch(self._records[[index]])
+            one = PacketBatch(self._records[[index]], self._messages)
             plain = {name: getattr(one, name)[0].item() for name in COLUMNS if name not in ADDRESSES}
             return {"src": _address(one.src[0]), "dst": _address(one.dst[0])} | plain
-        return PacketBatch(_frozen(self._records[index]))
+        frames = None if self._frames is None else self._frames[index]
+        return PacketBatch(_frozen(self._records[index]), self._messages, frames)
 
     def __repr__(self) -> str:
         return f"PacketBatch({len(self):,} packets)"
@@ -168,6 +209,7 @@ def read(
     filter: str | None = None,  # noqa: A002 (the contract's name)
     batch: int = BATCH,
     strict: bool = False,
+    keep_raw: bool = False,
 ) -> Iterator[PacketBatch]:
     """Read captures one after the other and yield their packets in batches.
 
@@ -177,6 +219,7 @@ def read(
         capture: one path or several; pcap or pcapng, plain or compressed; ``-`` is standard input.
         filter: a BPF expression as of tcpdump.
         batch: packets in a batch at most.
+        keep_raw: keep the frames themselves for ``to_scapy``: an object a packet, so much slower.
         strict: raise where a capture is damaged. Else its packets up to there count, and a warning tells.
 
     Raises:
@@ -188,26 +231,65 @@ def read(
         raise ValueError(f"a batch holds at least one packet, not {batch}")
     several = [capture] if isinstance(capture, str | os.PathLike) else capture
     compiled = compile_filter(filter) if filter else None
-    return _read([os.fspath(path) for path in several], compiled, batch, strict)
+    return _read([os.fspath(path) for path in several], compiled, batch, strict, keep_raw)
 
 
-def _read(paths: Sequence[str], compiled: Any, size: int, strict: bool) -> Iterator[PacketBatch]:
+def _read(
+    paths: Sequence[str], compiled: Filter | None, size: int, strict: bool, keep_raw: bool
+) -> Iterator[PacketBatch]:
+    key = os.urandom(16)
     for path in paths:
-        decoder = Decoder(os.urandom(16))
-        if compiled is not None:
-            decoder.set_filter(compiled.function, compiled.programs, compiled)
-        reading = Reading(path, decoder, ScanOptions(), threading.Event())
-        free: SimpleQueue[Batch] = SimpleQueue()
-        free.put(Batch(size))
-        for filled in reading.batches(free):
-            if len(filled):
-                yield PacketBatch(filled.records())
-            free.put(filled)
+        reading = open_reading(path, ScanOptions(), key, compiled, threading.Event())
+        decoder = reading.decoder
+        yield from _with_frames(reading, size) if keep_raw else _plain(reading, size)
         if reading.error is not None:
             reading.error.packets_ok = decoder.packets
             if strict or reading.blocks is None:
                 raise reading.error
             warnings.warn(f"{path}: {reading.error} (after {decoder.packets:,} packets)", stacklevel=2)
+
+
+def _plain(reading: Reading, size: int) -> Iterator[PacketBatch]:
+    free: SimpleQueue[Batch] = SimpleQueue()
+    free.put(Batch(size))
+    for filled in reading.batches(free):
+        if len(filled):
+            yield PacketBatch(filled.records(), filled.messages())
+        free.put(filled)
+
+
+def _with_frames(reading: Reading, size: int) -> Iterator[PacketBatch]:
+    """Decode packet by packet, so that each one's frame is at hand."""
+    free: SimpleQueue[Batch] = SimpleQueue()
+    free.put(Batch(1))
+    records, messages, texts, frames = [], bytearray(), bytearray(), []
+    for filled in reading.batches(free):
+        if len(filled):
+            record = filled.records().copy()
+            said, text = filled.messages()
+            if said:
+                shifted = np.frombuffer(said, np.uint64).copy()
+                shifted[0] += len(texts)  # where the message's text begins
+                messages += shifted.tobytes()
+                texts += text
+                record["message"] = len(messages) // len(said)
+            records.append(record)
+            frames.append((int(record["ts_ns"][0]), *reading.decoder.frame()))
+        free.put(filled)
+        if len(records) == size:
+            yield _gathered(records, messages, texts, frames)
+            records, messages, texts, frames = [], bytearray(), bytearray(), []
+    if records:
+        yield _gathered(records, messages, texts, frames)
+
+
+def _gathered(records: list[Any], messages: bytearray, texts: bytearray, frames: list[Any]) -> PacketBatch:
+    kept = np.empty(len(frames), dtype=object)
+    kept[:] = frames
+    packets = np.empty(len(records), PACKET_DTYPE)  # np.concatenate would take the padding out
+    for number, record in enumerate(records):
+        packets[number] = record[0]
+    return PacketBatch(_frozen(packets), (bytes(messages), bytes(texts)), kept)
 
 
 def _frozen(array: NDArray[Scalar]) -> NDArray[Scalar]:

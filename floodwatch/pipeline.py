@@ -11,9 +11,10 @@ from queue import Empty, SimpleQueue
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from . import __version__
-from ._native import Batch
+from ._native import Batch, hll_blob
 from .analysis import Analysis, Change
 from .capture import compile_filter, discover, linktype_name
 from .config import Progress, ScanOptions
@@ -24,6 +25,7 @@ from .reading import Reading, open_reading
 
 OnProgress = Callable[[Progress], None]
 OnChange = Callable[[Change], None]
+OnSources = Callable[[bytes], None]
 
 BATCH = 8192
 """Packets decoded at a time: 1 MiB. With smaller ones the hand-overs between threads cost more."""
@@ -49,6 +51,7 @@ def scan(
     *,
     on_progress: OnProgress | None = None,
     on_change: OnChange | None = None,
+    on_sources: OnSources | None = None,
     stop: threading.Event | None = None,
 ) -> Report:
     """Analyse captures, each on its own or all on one clock, and put the answers in one report.
@@ -58,6 +61,7 @@ def scan(
         options: see ScanOptions; ``jobs`` never changes the answer.
         on_progress: called now and then, possibly from another thread.
         on_change: called for every event that opens, lasts or ends, while the reading goes on.
+        on_sources: gets the distinct sources of all captures, as a saved HyperLogLog.
         stop: set it to end early with ``complete`` false.
 
     Raises:
@@ -79,7 +83,12 @@ def scan(
             analyses = list(pool.map(lambda path: run(path, [opened(path)]), captures))
     else:
         analyses = [run(path, [opened(path)]) for path in captures]
-    return _report(analyses, options, len(found) - len(captures))
+    registers = np.zeros(4096, np.uint8)
+    for analysis in analyses:
+        registers = np.maximum(registers, np.frombuffer(analysis.sources, np.uint8))
+    if on_sources is not None:
+        on_sources(hll_blob(registers.tobytes(), key))
+    return _report(analyses, registers, options, len(found) - len(captures))
 
 
 def _analyse(
@@ -112,7 +121,7 @@ def _analyse(
         _tell(on_progress, reading, finished=True)
     floods, crowds = analysis.events()
     sources = analysis.engine.total_sources()
-    inputs = [_input(reading, analysis) for reading in readings]
+    inputs = [_input(reading, analysis, options) for reading in readings]
     return _Answer(inputs, floods, crowds, sources, not stop.is_set())
 
 
@@ -151,7 +160,7 @@ def _tell(on_progress: OnProgress | None, reading: Reading, *, finished: bool) -
         on_progress(Progress(reading.path, blocks.done, blocks.total, reading.decoder.packets, finished))
 
 
-def _input(reading: Reading, analysis: Analysis) -> Input:
+def _input(reading: Reading, analysis: Analysis, options: ScanOptions) -> Input:
     decoder, error = reading.decoder, reading.error
     fault = None
     if error is not None:
@@ -174,18 +183,17 @@ def _input(reading: Reading, analysis: Analysis) -> Input:
         tunnels=decoder.tunnelled,
         interfaces=tuple(
             Interface(name=name, linktype=linktype_name(number), snaplen=snaplen)
-            for name, number, snaplen in decoder.interfaces
+            for name, number, snaplen in (decoder.interfaces if options.describe else ())
         ),
         error=fault,
         duration_s=((decoder.last_ns or 0) - (decoder.first_ns or 0)) / 1e9,
     )
 
 
-def _report(analyses: list[_Answer], options: ScanOptions, skipped: int) -> Report:
-    registers = np.zeros(4096, np.uint8)
+def _report(
+    analyses: list[_Answer], registers: NDArray[np.uint8], options: ScanOptions, skipped: int
+) -> Report:
     inputs = [item for analysis in analyses for item in analysis.inputs]
-    for analysis in analyses:
-        registers = np.maximum(registers, np.frombuffer(analysis.sources, np.uint8))
     return Report(
         tool=Tool(name="floodwatch", version=__version__),
         complete=all(analysis.complete for analysis in analyses),

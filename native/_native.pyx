@@ -98,6 +98,63 @@ cdef class Batch:
         everything = self._all()
         return everything if self.raw.carriers == 0 else everything[everything["kind"] != FW_CARRIER]
 
+    def messages(self):
+        """What applications said: the records of all messages, with offsets for pointers, and their texts."""
+        cdef uint32_t i, n = self.raw.message_count
+        cdef size_t size = 0
+        for i in range(n):
+            size += self.raw.messages[i].path_len if self.raw.messages[i].path != NULL else 0
+        cdef bytearray records = bytearray((<const char *>self.raw.messages)[:n * sizeof(fw_message)])
+        cdef bytearray texts = bytearray(size)
+        cdef fw_message *m = <fw_message *><char *>records
+        cdef char *to = texts
+        size = 0
+        for i in range(n):
+            if m[i].path == NULL:
+                m[i].path_len = 0
+            memcpy(to + size, m[i].path, m[i].path_len)
+            m[i].path = <const uint8_t *>size
+            size += m[i].path_len
+        return bytes(records), bytes(texts)
+
+    @staticmethod
+    def load(records, bytes messages, bytes texts, bytes key):
+        """A batch of packets that were decoded before, hashed anew under ``key``."""
+        cdef fw_hasher *hasher
+        cdef const char *base = texts
+        cdef size_t at
+        cdef uint32_t i, n = <uint32_t>len(records), said = <uint32_t>(len(messages) // sizeof(fw_message))
+        if records.dtype != PACKET_DTYPE or len(messages) % sizeof(fw_message):
+            raise ValueError("these are no packets of this version")
+        if n and records["kind"].max() >= FW_KINDS:
+            raise ValueError("a packet of no known kind")
+        cdef Batch out = Batch(max(n, said, 1))
+        plain = np.ascontiguousarray(records)
+        memcpy(out.raw.packets, <const void *><uintptr_t>plain.ctypes.data, n * sizeof(fw_packet))
+        memcpy(out.raw.messages, <const char *>messages, len(messages))
+        out.raw.count, out.raw.message_count = n, said
+        for i in range(said):
+            at = <size_t>out.raw.messages[i].path
+            if at > <size_t>len(texts) or out.raw.messages[i].path_len > <size_t>len(texts) - at or \
+                    out.raw.messages[i].path_len > FW_PATH_MAX:
+                raise ValueError("a message reaches beyond its texts")
+            out.raw.messages[i].path = <const uint8_t *>(base + at)
+        out.owner = texts
+        hasher = <fw_hasher *>calloc(1, sizeof(fw_hasher))
+        if hasher == NULL:
+            raise MemoryError
+        hasher.key = _key(key)
+        for i in range(said):  # the hash of a DNS name stays: of the name only the zone is kept
+            if out.raw.messages[i].what == FW_HTTP_REQUEST:
+                out.raw.messages[i].path_hash = fw_http_hash(&hasher.key, out.raw.messages[i].path,
+                                                             out.raw.messages[i].path_len)
+        for i in range(n):
+            if out.raw.packets[i].message > said:
+                out.raw.packets[i].message = 0
+            fw_packet_hash(hasher, &out.raw.packets[i])
+        free(hasher)
+        return out
+
     def outermost(self):
         """For each of the records the packet that carried it, or itself."""
         everything = self._all()
@@ -133,7 +190,8 @@ cdef class Decoder:
         self.filter_owner = owner
 
     def set_span(self, uint64_t since_ns, uint64_t until_ns):
-        self.raw.since_ns, self.raw.until_ns = since_ns, until_ns
+        self.raw.since_ns = since_ns
+        self.raw.last_allowed_ns = until_ns - 1 if 0 < until_ns < <uint64_t>-1 else until_ns
 
     def drop_twins(self):
         if self.raw.twins == NULL:
@@ -155,6 +213,13 @@ cdef class Decoder:
             PyBuffer_Release(&view)
         batch.owner = block
         return code, pos
+
+    def frame(self):
+        """(bytes, link type, length on the wire) of the last frame that ``fill`` took into a full batch."""
+        cdef fw_frame *f = &self.raw.frame
+        if f.data == NULL:
+            raise ValueError("no frame was taken")
+        return <bytes>(<const char *>f.data)[:f.caplen], f.linktype, f.len
 
     @property
     def why(self):
@@ -394,3 +459,4 @@ def hll_estimate(registers):
 include "_keys.pxi"
 include "_ring.pxi"
 include "_sketches.pxi"
+include "_topk.pxi"

@@ -60,6 +60,15 @@ cdef bytes _parsed(blob, uint8_t kind, fw_blob *out):
     return whole
 
 
+def hll_blob(registers, bytes key):
+    """The registers of an engine as a saved HyperLogLog."""
+    cdef fw_blob head
+    cdef _Secret secret = _secret(key)
+    head.kind, head.flags, head.rank = FW_BLOB_HLL, 0, len(registers).bit_length() - 1
+    head.width, head.key, head.total = len(registers), secret.name, 0
+    return _bytes_of(&head, bytes(registers))
+
+
 cdef object _differ(field, ours, theirs):
     return SketchMismatch(field, f"sketches of different {field} do not merge: {ours} and {theirs}")
 

@@ -3,14 +3,24 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 cdef extern from "fw_decode.h" nogil:
     enum: FW_NEED_MORE, FW_BAD_MAGIC, FW_BAD_RECORD, FW_BAD_BLOCK, FW_BAD_INTERFACE, FW_BAD_SECTION, FW_LIMIT
     enum: FW_REJECTS, FW_LINKTYPES_SEEN, FW_FILTER_LINKTYPES, FW_SLOTS, FW_CLASSES, FW_HLL_P, FW_TOPK_SETS, FW_TOPK_WAYS, FW_TOTAL_HLL_P
-    enum: FW_FORMAT_PCAP, FW_FORMAT_PCAPNG, FW_FORMAT_SNOOP, FW_CARRIER, FW_TUNNELS, FW_MERGED
+    enum: FW_FORMAT_PCAP, FW_FORMAT_PCAPNG, FW_FORMAT_SNOOP, FW_CARRIER, FW_TUNNELS, FW_MERGED, FW_KINDS, FW_PATH_MAX
 
     struct fw_key:
         uint64_t k0, k1
     struct fw_packet:
         uint64_t ts_ns
+        uint32_t message
+        uint8_t kind
+    enum: FW_HTTP_REQUEST
     struct fw_message:
+        const uint8_t *path
+        uint64_t path_hash
+        uint16_t path_len
         uint8_t what
+    struct fw_hasher:
+        fw_key key
+    uint64_t fw_http_hash(const fw_key *, const uint8_t *, uint32_t)
+    void fw_packet_hash(fw_hasher *, fw_packet *)
     struct fw_batch:
         uint32_t count, capacity, message_count, carriers
         fw_packet *packets
@@ -35,7 +45,10 @@ cdef extern from "fw_decode.h" nogil:
     struct fw_twins:
         uint64_t *hashes
     struct fw_frame:
+        const uint8_t *data
         uint64_t ts_ns
+        uint32_t caplen, len
+        uint16_t linktype
     int fw_walker_next(fw_walker *, const uint8_t *, size_t, size_t *, size_t *, fw_frame *)
     void fw_walker_init(fw_walker *)
     uint64_t fw_frame_hash(const fw_key *, const fw_frame *)
@@ -43,7 +56,8 @@ cdef extern from "fw_decode.h" nogil:
     struct fw_decoder:
         fw_walker walker
         fw_filter filter
-        uint64_t offset, frames, bytes, filtered, first_ns, last_ns, need, since_ns, until_ns, duplicates
+        fw_frame frame
+        uint64_t offset, frames, bytes, filtered, first_ns, last_ns, need, since_ns, last_allowed_ns, duplicates
         fw_twins *twins
         uint64_t rejected[6]
         uint64_t tunnelled[9]
@@ -105,7 +119,7 @@ cdef extern from "fw_grid.h" nogil:
     int fw_grid_plausible(const fw_grid *)
 
 cdef extern from "fw_blob.h" nogil:
-    enum: FW_BLOB_HEAD, FW_BLOB_COUNTMIN, FW_BLOB_HLL
+    enum: FW_BLOB_HEAD, FW_BLOB_TAIL, FW_BLOB_COUNTMIN, FW_BLOB_HLL, FW_BLOB_TOPK
     struct fw_blob:
         uint8_t kind, flags, rank
         uint32_t width
@@ -115,6 +129,26 @@ cdef extern from "fw_blob.h" nogil:
     void fw_blob_head(const fw_blob *, uint8_t *)
     int fw_blob_parse(const uint8_t *, size_t, fw_blob *, const char **)
     int fw_blob_registers_plausible(const uint8_t *, unsigned)
+
+cdef extern from "fw_frequent.h" nogil:
+    enum: FW_FREQUENT_KEY, FW_FREQUENT_MAX_K, FW_KEY_FORMS
+    enum: FW_KEY_INT, FW_KEY_BYTES, FW_KEY_TEXT, FW_KEY_IPV4, FW_KEY_IPV6
+    struct fw_entry:
+        uint64_t hash, count
+        uint8_t form, size
+        uint8_t key[110]
+    struct fw_frequent:
+        fw_entry *entries
+        fw_entry *spare
+        uint64_t *scratch
+        uint64_t total, offset
+        uint32_t k, used, mask
+    uint32_t fw_frequent_size(uint32_t)
+    int fw_frequent_add(fw_frequent *, const fw_key *, const uint8_t *, uint32_t, uint8_t, uint64_t)
+    int fw_frequent_update(fw_frequent *, const fw_key *, const fw_keys *, uint8_t, const uint64_t *, uint64_t)
+    uint64_t fw_frequent_count(const fw_frequent *, const fw_key *, const uint8_t *, uint32_t)
+    int fw_frequent_merge(fw_frequent *, const fw_key *, const fw_frequent *)
+    void fw_frequent_clear(fw_frequent *)
 
 cdef extern from "fw_hll.h" nogil:
     void fw_hll_update(uint8_t *, unsigned, const fw_key *, const fw_keys *)

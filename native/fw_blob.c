@@ -1,5 +1,6 @@
 #include "fw_blob.h"
 
+#include "fw_frequent.h"
 #include "fw_grid.h"
 
 static const uint8_t MAGIC[4] = {'F', 'W', 'S', 'K'};
@@ -23,12 +24,19 @@ static const char *wrong_field(const uint8_t *bytes, struct fw_blob *b)
         return "magic";
     if (bytes[4] != VERSION)
         return "version";
-    if (b->kind != FW_BLOB_COUNTMIN && b->kind != FW_BLOB_HLL)
+    if (b->kind < FW_BLOB_COUNTMIN || b->kind > FW_BLOB_TOPK)
         return "kind";
     if (b->flags > (b->kind == FW_BLOB_COUNTMIN ? 1 : 0))
         return "flags";
     if (fw_load32(bytes + 12) != 0)
         return "reserved";
+    if (b->kind == FW_BLOB_TOPK) { /* its items state their own sizes */
+        if (b->rank != 0)
+            return "rank";
+        if (b->width < 3 || b->width > FW_FREQUENT_MAX_K)
+            return "width";
+        return b->key != 0 ? "key" : NULL;
+    }
     if (b->kind == FW_BLOB_HLL) {
         if (b->rank < 4 || b->rank > 18)
             return "rank";
@@ -57,6 +65,7 @@ int fw_blob_parse(const uint8_t *bytes, size_t n, struct fw_blob *b, const char 
     b->key = fw_load64(bytes + 16);
     b->total = fw_load64(bytes + 24);
     b->payload = bytes + FW_BLOB_HEAD;
+    b->payload_size = n - FW_BLOB_HEAD - FW_BLOB_TAIL;
     const char *wrong = wrong_field(bytes, b);
     if (wrong) {
         *field = wrong;

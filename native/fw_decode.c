@@ -4,7 +4,7 @@ void fw_decoder_init(struct fw_decoder *d, const struct fw_key *key)
 {
     memset(d, 0, sizeof *d);
     d->hasher.key = *key;
-    d->first_ns = d->until_ns = UINT64_MAX;
+    d->first_ns = d->last_allowed_ns = UINT64_MAX;
     fw_walker_init(&d->walker);
 }
 
@@ -99,7 +99,7 @@ void fw_decoder_take(struct fw_decoder *d, struct fw_frame *frame, struct fw_bat
     if (FW_UNLIKELY(frame->ts_ns == 0)) /* a simple packet block has no time of its own */
         frame->ts_ns = d->previous_ns;
     d->previous_ns = frame->ts_ns;
-    if (FW_UNLIKELY(frame->ts_ns < d->since_ns || frame->ts_ns >= d->until_ns) ||
+    if (FW_UNLIKELY(frame->ts_ns < d->since_ns || frame->ts_ns > d->last_allowed_ns) ||
         (FW_UNLIKELY(d->filter.run != NULL) && !wanted(&d->filter, frame))) {
         d->filtered++;
         return;
@@ -114,7 +114,7 @@ void fw_decoder_take(struct fw_decoder *d, struct fw_frame *frame, struct fw_bat
 
 int fw_decoder_fill(struct fw_decoder *d, const uint8_t *block, size_t size, size_t *pos, struct fw_batch *b)
 {
-    struct fw_frame frame;
+    struct fw_frame frame = {0};
     size_t need = 0;
     b->count = b->message_count = b->carriers = 0;
     while (b->count < b->capacity) {
@@ -128,5 +128,6 @@ int fw_decoder_fill(struct fw_decoder *d, const uint8_t *block, size_t size, siz
         if (FW_LIKELY(rc != 0))
             fw_decoder_take(d, &frame, b);
     }
+    d->frame = frame;
     return 0;
 }

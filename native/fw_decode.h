@@ -23,7 +23,7 @@ struct fw_decoder {
     struct fw_hasher hasher;
     struct fw_walker walker;
     struct fw_filter filter;
-    uint64_t since_ns, until_ns;  /* frames outside of this time are not counted */
+    uint64_t since_ns, last_allowed_ns; /* frames before or after are not counted */
     struct fw_twins *twins;       /* drops second copies of frames; NULL: none */
     uint64_t duplicates;          /* copies dropped */
     uint64_t offset;              /* bytes consumed of the capture */
@@ -33,6 +33,7 @@ struct fw_decoder {
     uint64_t previous_ns;
     uint64_t rejected[FW_REJECTS];
     uint64_t tunnelled[FW_TUNNELS]; /* frames whose outermost tunnel was of a kind */
+    struct fw_frame frame;        /* the last one that fw_decoder_fill took */
     uint64_t need;                /* bytes the next record takes, when the block ended inside it */
     uint32_t linktype_count;
     uint16_t linktypes[FW_LINKTYPES_SEEN];

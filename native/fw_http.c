@@ -41,7 +41,7 @@ static uint32_t skip_authority(const uint8_t *p, uint32_t size)
     return at;
 }
 
-static uint64_t hash_path(const struct fw_key *key, const uint8_t *path, uint32_t n)
+uint64_t fw_http_hash(const struct fw_key *key, const uint8_t *path, uint32_t n)
 {
     uint64_t words[FW_PATH_MAX / 8 + 1] = {0};
     memcpy(words, path, n);
@@ -64,7 +64,7 @@ static int parse_request(const struct fw_key *key, const uint8_t *p, uint32_t si
     out->what = FW_HTTP_REQUEST;
     out->path = p + at;
     out->path_len = (uint16_t)(end - at);
-    out->path_hash = hash_path(key, out->path, out->path_len);
+    out->path_hash = fw_http_hash(key, out->path, out->path_len);
     out->posts = m->posts;
     out->asset = (uint8_t)is_asset(out->path, out->path_len);
     out->partial = end == size;

@@ -119,6 +119,8 @@ static const struct fw_field FW_PACKET_LAYOUT[] = {
     FW_SCALAR(fw_packet, ack, "<u4"),
     FW_SCALAR(fw_packet, bytes, "<u4"),
     FW_SCALAR(fw_packet, payload, "<u4"),
+    FW_SCALAR(fw_packet, message, "<u4"),
+    FW_SCALAR(fw_packet, captured, "<u4"),
 };
 _Static_assert(sizeof(struct fw_addr) == 16 && offsetof(struct fw_addr, lo) == 8, "an address is (hi, lo)");
 

@@ -33,6 +33,8 @@ struct fw_message {
 
 /* Each looks at payload[0..size) and returns out->what; FW_SAID_NOTHING when it is none of theirs. They never fail. */
 int fw_http_parse(const struct fw_key *key, const uint8_t *payload, uint32_t size, struct fw_message *out);
+/* The keyed hash of a path of n <= FW_PATH_MAX bytes, as in path_hash. */
+uint64_t fw_http_hash(const struct fw_key *key, const uint8_t *path, uint32_t n);
 /* RFC 1035: a message with one question, standard opcode, whose name is whole and plain. */
 int fw_dns_parse(const struct fw_key *key, const uint8_t *payload, uint32_t size, struct fw_message *out);
 /* RFC 8446, 5.1: the header of a record at the start of the payload. */

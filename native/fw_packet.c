@@ -123,6 +123,27 @@ static int decode_l4(struct fw_cursor c, struct fw_packet *out, const uint8_t **
     return 0;
 }
 
+static inline void hash4(struct fw_hasher *h, struct fw_packet *p)
+{
+    p->src_hash = p->sender_hash = fw_siphash13(&h->key, &p->src.lo, 1);
+    p->dst_hash = fw_hash_again(h, p->dst.lo);
+}
+
+static inline void hash6(struct fw_hasher *h, struct fw_packet *p)
+{
+    p->src_hash = fw_siphash13(&h->key, &p->src.hi, 1);
+    p->sender_hash = fw_siphash13(&h->key, &p->src.hi, 2);
+    p->dst_hash = fw_siphash13(&h->key, &p->dst.hi, 2);
+}
+
+void fw_packet_hash(struct fw_hasher *h, struct fw_packet *p)
+{
+    if (p->bits & FW_V6)
+        hash6(h, p);
+    else
+        hash4(h, p);
+}
+
 static int decode_ip4(struct fw_hasher *h, struct fw_cursor c, struct fw_packet *out,
                       const uint8_t **payload)
 {
@@ -138,8 +159,7 @@ static int decode_ip4(struct fw_hasher *h, struct fw_cursor c, struct fw_packet 
         return REJECT(BAD_IP);
     out->src = (struct fw_addr){0, FW_V4_TAG | src};
     out->dst = (struct fw_addr){0, FW_V4_TAG | dst};
-    out->src_hash = out->sender_hash = fw_siphash13(&h->key, &out->src.lo, 1);
-    out->dst_hash = fw_hash_again(h, out->dst.lo);
+    hash4(h, out);
     out->proto = c.p[9];
     out->bits = (uint8_t)((is_bogon(src) ? FW_BOGON : 0) | (fragment_field & 0x2000u ? FW_MORE_FRAGMENTS : 0));
     c.wire = fw_min32(c.wire, total); /* drops Ethernet padding */
@@ -197,9 +217,7 @@ static int decode_ip6(struct fw_hasher *h, struct fw_cursor c, struct fw_packet 
     out->bits = FW_V6;
     out->src = (struct fw_addr){fw_be64(c.p + 8), fw_be64(c.p + 16)};
     out->dst = (struct fw_addr){fw_be64(c.p + 24), fw_be64(c.p + 32)};
-    out->src_hash = fw_siphash13(&h->key, &out->src.hi, 1);
-    out->sender_hash = fw_siphash13(&h->key, &out->src.hi, 2);
-    out->dst_hash = fw_siphash13(&h->key, &out->dst.hi, 2);
+    hash6(h, out);
     fw_advance(&c, 40);
     if (length) { /* 0: a jumbogram or segmentation offload */
         c.wire = fw_min32(c.wire, length);

@@ -74,6 +74,9 @@ _Static_assert(sizeof(struct fw_packet) == 96, "fw_packet grew: check the cost o
 int fw_packet_decode(struct fw_hasher *hasher, const struct fw_frame *frame, struct fw_packet *out,
                      const uint8_t **payload);
 
+/* Hash the addresses of a packet; `bits` tells the version. */
+void fw_packet_hash(struct fw_hasher *hasher, struct fw_packet *p);
+
 /* Decode the innermost packet that a decoded one carries through at most FW_TUNNELS_DEEP tunnels, with *payload at the
  * payload of each. Returns the outermost tunnel (enum fw_tunnel) and fills *inner, or 0: it carries none that
  * can be read. */

@@ -73,7 +73,7 @@ import sys, threading, types
 import msgspec
 from floodwatch.model import Report
 fake = types.ModuleType("floodwatch.pipeline")
-def scan(paths, options, *, on_progress=None, on_change=None, stop=None):
+def scan(paths, options, *, on_progress=None, on_change=None, on_sources=None, stop=None):
     report = msgspec.json.decode(open(sys.argv[1], "rb").read(), type=Report)
     if paths[0] == "wait":
         print("ready", file=sys.stderr, flush=True)
@@ -96,8 +96,9 @@ class FakePipeline:
         self.before: Callable[[], None] = lambda: None
 
     def scan(
-        self, paths: Any, options: ScanOptions, *, on_progress: Any, on_change: Any, stop: threading.Event
-    ) -> Report:
+        self, paths: Any, options: ScanOptions, *, on_progress: Any, on_change: Any, on_sources: Any,
+        stop: threading.Event,
+    ) -> Report:  # fmt: skip
         self.paths, self.options = tuple(paths), options
         self.before()
         if isinstance(self.answer, Exception):

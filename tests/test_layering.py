@@ -15,16 +15,18 @@ PACKAGE = ROOT / "floodwatch"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 RECORDS = {"model", "errors", "findings"}
-STAGES = {"capture", "detect", "verdict", "mitigate", "report", "synth"}
+STAGES = {"capture", "detectors", "verdict", "mitigate", "report", "synth"}
 ALLOWED: dict[str, set[str]] = {
     "__init__": {
         "_native",
+        "detector",
         "packets",
         "results",
+        "window",
         "watching",
         "pipeline",
         "capture",
-        "detect",
+        "detectors",
         "verdict",
         "mitigate",
         "report",
@@ -36,11 +38,11 @@ ALLOWED: dict[str, set[str]] = {
     "findings": {"model"},
     "judge": RECORDS,
     "events": {"_native", "judge", "verdict", *RECORDS},
-    "analysis": {"_native", "detect", "verdict", "events", *RECORDS},
+    "analysis": {"_native", "detectors", "verdict", "events", *RECORDS},
     "__main__": {"cli"},
     "config": RECORDS,
     "capture": {"_native", *RECORDS},
-    "detect": {"_native", *RECORDS},
+    "detectors": {"_native", *RECORDS},
     "verdict": RECORDS,
     "mitigate": RECORDS,
     "report": RECORDS,
@@ -57,7 +59,10 @@ ALLOWED: dict[str, set[str]] = {
     },
     "reading": {"_native", "capture", "config", *RECORDS},
     "merging": {"_native", "reading", *RECORDS},
-    "packets": {"_native", "capture", "config", "reading"},
+    "interop": set(),
+    "packets": {"_native", "capture", "config", "interop", "reading"},
+    "window": {"_native", *RECORDS},
+    "detector": {"_native", "analysis", "packets", "report", "watching", *RECORDS},
     "results": {"config", "pipeline", "report", *RECORDS},
     "recorder": {"analysis", "capture", "report", *RECORDS},
     "taps": {"_native", "capture", "config", "recorder", *RECORDS},
@@ -83,7 +88,12 @@ ALLOWED: dict[str, set[str]] = {
 }
 """Part (module or folder below floodwatch/) -> the other parts that it may import."""
 
-ONLY_IN = {"scapy": {"synth"}, "pyroute2": {"mitigate"}, "rich": {"progress", "picture"}, "click": {"cli"}}
+ONLY_IN = {
+    "scapy": {"synth", "interop", "packets"},
+    "pyroute2": {"mitigate"},
+    "rich": {"progress", "picture"},
+    "click": {"cli"},
+}
 """Third-party package -> the parts that may import it."""
 
 TOP_LEVEL = {"pyproject.toml", "setup.py", "README.md", "LICENSE", "floodwatch", "native", "tests", "pcaps"}

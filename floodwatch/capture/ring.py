@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from .._native import Batch, Decoder, Ring
-from ..errors import EnvironmentFault
+from ..errors import CaptureError
 from .filter import Filter
 
 BLOCK_BYTES = 1 << 20
@@ -45,7 +45,7 @@ class LiveRing:
         leads: also counts what the interface lost; of a group only one does.
 
     Raises:
-        EnvironmentFault: no such interface, no permission, no memory; the message says what to do.
+        CaptureError: no such interface, no permission, no memory; the message says what to do.
     """
 
     def __init__(
@@ -180,9 +180,7 @@ def _index(interface: str) -> int:
         return socket.if_nametoindex(interface)
     except OSError:
         names = ", ".join(name for _, name in socket.if_nameindex())
-        raise EnvironmentFault(
-            f"no such interface: {interface}; there are {names}, and any for all"
-        ) from None
+        raise CaptureError(f"no such interface: {interface}; there are {names}, and any for all") from None
 
 
 def _open(interface: str) -> socket.socket:
@@ -190,12 +188,12 @@ def _open(interface: str) -> socket.socket:
         return socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     except PermissionError:
         program = os.path.realpath(sys.executable)
-        raise EnvironmentFault(
+        raise CaptureError(
             f"capturing on {interface} needs the right CAP_NET_RAW: run 'sudo {os.path.abspath(sys.argv[0])} "
             f"watch -i {interface}', or give it to Python once: 'sudo setcap cap_net_raw+ep {program}'"
         ) from None
     except OSError as error:
-        raise EnvironmentFault(f"cannot capture on {interface}: {error.strerror}") from error
+        raise CaptureError(f"cannot capture on {interface}: {error.strerror}") from error
 
 
 def _bind(ring: socket.socket, index: int) -> None:
@@ -218,11 +216,11 @@ def _map(ring: socket.socket, ring_mb: int) -> mmap.mmap:
         return mmap.mmap(ring.fileno(), BLOCK_BYTES * blocks)
     except OSError as error:
         if error.errno in (errno.ENOMEM, errno.EINVAL, errno.EAGAIN):
-            raise EnvironmentFault(
+            raise CaptureError(
                 f"the kernel has no memory for a ring of {ring_mb} MiB ({error.strerror}); "
                 "try a smaller --ring-mb"
             ) from error
-        raise EnvironmentFault(f"cannot set up a packet ring: {error.strerror}") from error
+        raise CaptureError(f"cannot set up a packet ring: {error.strerror}") from error
 
 
 def _cut(ring: socket.socket, snaplen: int) -> None:

@@ -44,7 +44,12 @@ def info(ctx: click.Context, captures: tuple[str, ...], recursive: bool, style: 
     from floodwatch.report.json import ascii_json
 
     with stopping() as stop, bar(progress) as on_progress:
-        report = scan(captures, ScanOptions(recursive=recursive), on_progress=on_progress, stop=stop.event)
+        report = scan(
+            captures,
+            ScanOptions(recursive=recursive, describe=True),
+            on_progress=on_progress,
+            stop=stop.event,
+        )
     told = Info(tool=report.tool, complete=report.complete, inputs=report.inputs)
     if style == "json":
         write_stdout(ascii_json(msgspec.json.encode(told)))

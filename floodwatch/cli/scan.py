@@ -107,6 +107,8 @@ WHEN = click.Choice(["auto", "always", "never"])
     "--format", "style", type=click.Choice(["text", "json"]), default="text", help="Kind of report."
 )
 @click.option("-o", "--output", metavar="FILE", help="Write the report to FILE, all of it or nothing.")
+@click.option("--sketch-out", metavar="FILE",
+              help="Save the distinct sources as a sketch; give a --seed to merge several.")  # fmt: skip
 @click.option("--top", type=click.IntRange(min=0), default=5, metavar="N",
               help="Sources to list for each flood; 0 lists all.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="Exit 3 for a broken capture even if a flood was found.")
@@ -116,8 +118,8 @@ WHEN = click.Choice(["auto", "always", "never"])
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar; errors are still printed.")
 @click.pass_context
 def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], bpf: str | None,
-         filter_file: str | None, style: str, output: str | None, strict: bool, exit_zero: bool, color: str,
-         progress: str, quiet: bool, **limits: Any) -> None:  # fmt: skip
+         filter_file: str | None, style: str, output: str | None, sketch_out: str | None, strict: bool,
+         exit_zero: bool, color: str, progress: str, quiet: bool, **limits: Any) -> None:  # fmt: skip
     """Look for floods in packet captures.
 
     Captures are pcap or pcapng files, also compressed, directories of them, or - for standard input. Words
@@ -135,8 +137,9 @@ def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], 
     expression = one_filter(bpf, filter_file, trailing or after_dashes)
     options = ScanOptions(filter=expression, **limits)
     output = None if output == "-" else output
-    if output:
-        check_output(output, paths)
+    for file in filter(None, (output, sketch_out)):
+        check_output(file, paths)
+    sources: list[bytes] = []
     if options.follow and (len(paths) > 1 or os.path.isdir(paths[0])):
         raise click.UsageError("--follow takes one file")
     if options.since_ns >= options.until_ns:
@@ -145,8 +148,10 @@ def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], 
     with stopping() as stop, bar(progress) as on_progress:
         report = run_pipeline(
             paths, options, on_progress=on_progress, on_change=_tell if options.follow else None,
-            stop=stop.event,
+            on_sources=sources.append, stop=stop.event,
         )  # fmt: skip
     _complain(report)
+    if sketch_out:
+        write(sketch_out, sources[0])
     write(output, encode(report, style, top=options.top, color=color, to_file=output is not None))
     ctx.exit(stop.exit_code or exit_code(report, strict=strict, exit_zero=exit_zero))

@@ -16,7 +16,7 @@ from floodwatch.errors import InputError, SketchMismatch
 from .output import check_output, write, write_stdout
 
 if TYPE_CHECKING:
-    from floodwatch._native import CountMin, HyperLogLog
+    from floodwatch._native import CountMin, HyperLogLog, TopK
 
 EXAMPLES = """\b
 Examples:
@@ -26,6 +26,10 @@ Examples:
 
 Programs write such files: open(path, "wb").write(sketch.to_bytes()).
 """
+KIND_AT = 5
+"""Where a saved sketch says what it is (native/fw_blob.h)."""
+SHOWN = 10
+"""Frequent keys that ``info`` shows."""
 FILE = click.argument("file")
 FILES = click.argument("files", nargs=-1, required=True, metavar="FILE...")
 
@@ -73,24 +77,32 @@ def merge(files: tuple[str, ...], output: str) -> None:
 
 @sketch.command()
 @FILE
-@click.option("--seed", callback=_seed, required=True, metavar="HEX", help="The seed it was made with.")
+@click.option("--seed", callback=_seed, metavar="HEX", help="The seed a count-min sketch was made with.")
 @click.option(
     "--key", "texts", multiple=True, metavar="KEY", help="An IP address, or any other text; repeatable."
 )
 @click.option("--number", "numbers", multiple=True, type=click.IntRange(0, 2**64 - 1), metavar="N",
               help="An integer key; repeatable.")  # fmt: skip
-def query(file: str, seed: bytes, texts: tuple[str, ...], numbers: tuple[int, ...]) -> None:
-    """Print bounds of the keys' counts in a count-min sketch, one JSON object a line."""
-    from floodwatch._native import CountMin
+def query(file: str, seed: bytes | None, texts: tuple[str, ...], numbers: tuple[int, ...]) -> None:
+    """Print bounds of the keys' counts in a count-min sketch or a TopK, one JSON object a line."""
+    from floodwatch._native import CountMin, HyperLogLog
 
     found = _load(file, seed)
-    if not isinstance(found, CountMin):
+    if isinstance(found, CountMin) and seed is None:
+        raise click.UsageError("a count-min sketch answers under its --seed only")
+    if isinstance(found, HyperLogLog):
         raise click.UsageError("a HyperLogLog knows no single keys: see floodwatch sketch info")
     if not texts and not numbers:
         raise click.UsageError("name a --key or a --number")
     for shown, key in [*((text, _key(text)) for text in texts), *((number, number) for number in numbers)]:
         lower, upper = found.bounds(key)
         write_stdout(msgspec.json.encode({"key": shown, "count": {"lo": lower, "hi": upper}}) + b"\n")
+
+
+def _shown(key: object) -> int | str:
+    if isinstance(key, int):
+        return key
+    return key.decode(errors="backslashreplace") if isinstance(key, bytes) else str(key)
 
 
 def _key(text: str) -> str | IPv4Address | IPv6Address:
@@ -100,30 +112,31 @@ def _key(text: str) -> str | IPv4Address | IPv6Address:
         return text
 
 
-def _load(file: str, seed: bytes | None) -> CountMin | HyperLogLog:
-    from floodwatch._native import CountMin, HyperLogLog
+def _load(file: str, seed: bytes | None) -> CountMin | HyperLogLog | TopK:
+    from floodwatch._native import CountMin, HyperLogLog, TopK
 
     try:
         blob = Path(file).read_bytes()
     except OSError as error:
         raise InputError(file, "unreadable", f"cannot be read: {error.strerror}") from error
     try:
-        try:
-            return CountMin.from_bytes(blob, key=seed)
-        except SketchMismatch as error:
-            if error.field != "kind":
-                raise
-            return HyperLogLog.from_bytes(blob, key=seed)
+        if blob[KIND_AT : KIND_AT + 1] == b"\x03":
+            return TopK.from_bytes(blob)
+        hyperloglog = blob[KIND_AT : KIND_AT + 1] == b"\x02"
+        return (HyperLogLog if hyperloglog else CountMin).from_bytes(blob, key=seed)
     except SketchMismatch as error:
         raise SketchMismatch(error.field, f"{file}: {error}") from error
 
 
-def _describe(found: CountMin | HyperLogLog) -> dict[str, object]:
-    from floodwatch._native import CountMin
+def _describe(found: CountMin | HyperLogLog | TopK) -> dict[str, object]:
+    from floodwatch._native import CountMin, TopK
 
     if isinstance(found, CountMin):
         names = ("depth", "width", "conservative", "total", "error", "confidence")
         return {"kind": "CountMin", **{name: getattr(found, name) for name in names}}
+    if isinstance(found, TopK):
+        items = [{"key": _shown(key), "count": {"lo": lo, "hi": hi}} for key, lo, hi in found.items(SHOWN)]
+        return {"kind": "TopK", "k": found.k, "total": found.total, "offset": found.offset, "items": items}
     lower, upper = found.bounds()
     distinct = {"est": round(found.estimate()), "lo": int(lower), "hi": math.ceil(upper)}
     return {"kind": "HyperLogLog", "p": found.p, "relative_error": found.relative_error, "distinct": distinct}
