@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ._native import CountMin as CountMin
     from ._native import HyperLogLog as HyperLogLog
     from ._native import TopK as TopK
+    from .batches import read as read
     from .detector import Detector as Detector
     from .detector import detect as detect
     from .errors import BlockRefused as BlockRefused
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from .model import Verdict as Verdict
     from .model import Victim as Victim
     from .packets import PacketBatch as PacketBatch
-    from .packets import read as read
     from .results import Report as Report
     from .results import scan as scan
     from .watching import live as live
@@ -42,6 +42,7 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "_native": ("CountMin", "HyperLogLog", "TopK"),
+    "batches": ("read",),
     "detector": ("Detector", "detect"),
     "errors": (
         "BlockRefused",
@@ -54,7 +55,7 @@ _PLACES = {
     ),
     "mitigate": ("Blocker",),
     "model": ("Event", "Vector", "Verdict", "Victim"),
-    "packets": ("PacketBatch", "read"),
+    "packets": ("PacketBatch",),
     "results": ("Report", "scan"),
     "watching": ("live",),
     "window": ("Window",),

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ._native import Batch
 from .analysis import Analysis
+from .batches import Capture, read
 from .model import Event
-from .packets import Capture, PacketBatch, read
+from .packets import PacketBatch
 from .watching import Live
 
 

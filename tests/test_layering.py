@@ -19,6 +19,7 @@ STAGES = {"capture", "detectors", "verdict", "mitigate", "report", "synth"}
 ALLOWED: dict[str, set[str]] = {
     "__init__": {
         "_native",
+        "batches",
         "detector",
         "packets",
         "results",
@@ -60,9 +61,10 @@ ALLOWED: dict[str, set[str]] = {
     "reading": {"_native", "capture", "config", *RECORDS},
     "merging": {"_native", "reading", *RECORDS},
     "interop": set(),
-    "packets": {"_native", "capture", "config", "interop", "reading"},
+    "packets": {"_native", "interop"},
+    "batches": {"_native", "capture", "config", "packets", "reading"},
     "window": {"_native", *RECORDS},
-    "detector": {"_native", "analysis", "packets", "report", "watching", *RECORDS},
+    "detector": {"_native", "analysis", "batches", "packets", "report", "watching", *RECORDS},
     "results": {"config", "pipeline", "report", *RECORDS},
     "recorder": {"analysis", "capture", "report", *RECORDS},
     "taps": {"_native", "capture", "config", "recorder", *RECORDS},
