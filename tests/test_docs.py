@@ -27,7 +27,19 @@ def test_docstrings_run(name: str) -> None:
         assert doctest.DocTestRunner().run(test).failed == 0
 
 
-@pytest.mark.parametrize("name", ["CountMin", "HyperLogLog"])
+@pytest.mark.parametrize(("name", "says"), [
+    ("walk", ["41,582 packets", "http_flood: 198.51.100.7, 41 sources listed", "a crowd, not an attack"]),
+    ("log_lines", ["1,000,000 requests", "/page/0: 249,9"]),
+    ("service", ["open: attack http_flood", "would do: add", "33 steps planned, none taken"]),
+])  # fmt: skip
+def test_examples_run(name: str, says: list[str]) -> None:
+    program = HERE / "examples" / f"{name}.py"
+    run = subprocess.run([sys.executable, "-P", str(program)], capture_output=True, text=True, check=True)
+    for words in says:
+        assert words in run.stdout
+
+
+@pytest.mark.parametrize("name", ["CountMin", "Detector", "HyperLogLog", "TopK", "Window"])
 def test_sketches_have_an_example(name: str) -> None:
     assert ">>>" in getattr(floodwatch, name).__doc__
 

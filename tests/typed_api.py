@@ -29,13 +29,25 @@ assert_type(distinct.estimate(), float)
 assert_type(distinct.bounds(3), tuple[float, float])
 assert_type(distinct.as_array(), NDArray[np.uint8])
 
+top = fw.TopK(k=100).update("a").update(np.arange(9), 2)
+assert_type(top.bounds("a"), tuple[int, int])
+assert_type(top | top, fw.TopK)
+window = fw.Window(interval_s=1.0, keep=3).update("a", now_ns=5)
+assert_type(window.merged().counts, fw.CountMin)
+detector = fw.Detector(top=5, on_event=print)
+
 for batch in fw.read("a.pcap", filter="tcp", batch=100, strict=True):
     assert_type(batch, fw.PacketBatch)
     assert_type(batch.ts_ns, NDArray[np.uint64])
     assert_type(batch[1:], fw.PacketBatch)
     assert_type(batch[np.isin(batch.proto, (6, 17))], fw.PacketBatch)
     assert_type(batch[0], dict[str, Any])
+    assert_type(detector.feed(batch), list[fw.Event])
     counts.update(batch.src4).update(batch.src)
+
+for event in fw.detect("a.pcap"):
+    assert_type(event, fw.Event)
+assert_type(fw.PacketBatch.from_scapy([]), fw.PacketBatch)
 
 report = fw.scan(["a.pcap"], jobs=2)
 assert_type(report, fw.Report)
@@ -46,6 +58,7 @@ assert_type(report.to_json(), str)
 fw.read(1)  # type: ignore[arg-type]
 
 counts.update(1.5)  # type: ignore[arg-type]
+fw.TopK(k=3, seed=bytes(16))  # type: ignore[call-arg]
 counts.merge(distinct)  # type: ignore[arg-type]
 fw.CountMin(4)  # type: ignore[call-arg]
 fw.HyperLogLog(seed="text")  # type: ignore[arg-type]

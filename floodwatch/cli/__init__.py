@@ -17,6 +17,7 @@ from .output import EXIT_CODES
 COMMANDS = {
     "config": "Show what floodwatch is set to and what it promises.",
     "ctl": "Block, unblock and list networks in the kernel, or take all back.",
+    "doctor": "Look at this host: what is missing, what could lock you out.",
     "explain": "Show one event of a report, and rules against it.",
     "gen": "Write captures with known floods in them.",
     "info": "Tell what is in a capture, before any question of floods.",

@@ -23,9 +23,9 @@ class Blocker:
     """Blocks sources in the kernel, or only says what it would do.
 
     Args:
-        dry_run: decide and tell, but never open a netfilter socket. never_block: networks that must not be
-        blocked, on top of loopback, this host, its gateways, resolvers, time
-            servers and live SSH peers.
+        dry_run: decide and tell, but never open a netfilter socket.
+        never_block: networks that must not be blocked, on top of loopback, this host, its gateways,
+            resolvers, time servers and live SSH peers.
         policy: the limits; its ``never`` is replaced.
 
     Raises:
