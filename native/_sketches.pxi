@@ -8,6 +8,9 @@ from zlib import crc32
 
 
 
+cdef object ONE = 1  # small numbers are one object each: the default needs no look
+
+
 def cpu():
     """The kernels that hash batches: scalar, avx2 or avx512."""
     return fw_cpu().name.decode()
@@ -157,7 +160,7 @@ cdef class CountMin:
             owner = None
         else:
             owner = _many(keys, &self.secret.key, &k)
-        array = _counts(counts, k.count, &same)
+        array = None if counts is ONE else _counts(counts, k.count, &same)
         if array is not None:
             each = <const uint64_t *><uintptr_t>array.ctypes.data
         if self._add(&k, each, same) != 0:

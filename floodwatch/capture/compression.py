@@ -63,28 +63,30 @@ class _Zstandard:
 
     def __init__(self, library: Any) -> None:
         self._object = library.ZstdDecompressor().decompressobj()
-        self._waiting = b""
+        self._waiting = memoryview(b"")
 
     @property
     def eof(self) -> bool:
-        return bool(self._object.eof) and not self._waiting
+        return bool(self._object.eof)
 
     @property
     def unused_data(self) -> bytes:
-        return bytes(self._object.unused_data)
+        return bytes(self._object.unused_data) + bytes(self._waiting)
 
     @property
     def needs_input(self) -> bool:
         return not self._waiting
 
     def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        self._waiting = memoryview(bytes(self._waiting) + data if self._waiting else data)
+        out: list[bytes] = []
+        made = 0
         # pieces keep what one call may expand to within bounds
-        self._waiting += data
-        piece, self._waiting = self._waiting[:PIECE], self._waiting[PIECE:]
-        out: bytes = self._object.decompress(piece)
-        if self._object.eof:
-            self._waiting = b""
-        return out
+        while self._waiting and made < max_length // 4 and not self._object.eof:
+            out.append(self._object.decompress(self._waiting[:PIECE]))
+            self._waiting = self._waiting[PIECE:]
+            made += len(out[-1])
+        return out[0] if len(out) == 1 else b"".join(out)
 
 
 PIECE = 1 << 14

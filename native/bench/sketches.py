@@ -20,7 +20,7 @@ os.environ.setdefault("POLARS_MAX_THREADS", "1")
 import numpy as np
 from numpy.typing import NDArray
 
-from floodwatch import CountMin, HyperLogLog
+from floodwatch import CountMin, HyperLogLog, TopK
 from floodwatch._native import cpu
 
 Keys = NDArray[np.uint64]
@@ -85,6 +85,22 @@ def distincts() -> Iterator[tuple[str, Job, bool]]:
         yield "duckdb approx_count_distinct", lambda keys: duckdb.execute(query).fetchall(), False
 
 
+def frequents() -> Iterator[tuple[str, Job, bool]]:
+    """Keys of a skewed stream: on random ones nothing is frequent, and everybody is slow."""
+    yield "floodwatch TopK k=1024", lambda keys: TopK(k=1024).update(skewed(keys)).items(10), False
+    yield "numpy unique, exact", lambda keys: np.unique(skewed(keys), return_counts=True), False
+    if importlib.util.find_spec("datasketches"):
+        from datasketches import frequent_strings_sketch
+
+        update = frequent_strings_sketch(10).update  # takes text
+        yield "datasketches frequent_strings", one_by_one(lambda key: update(str(key % 5000))), True
+
+
+def skewed(keys: Keys) -> Keys:
+    """Keys of which the n-th has about a share of 1/n."""
+    return (np.exp2(keys.astype(np.float64) / 2**64 * 22)).astype(np.uint64)
+
+
 def million_a_second(job: Job, keys: Keys, runs: int) -> float:
     took = []
     for _ in range(runs):
@@ -128,6 +144,7 @@ def main() -> None:
     print(f"{args.keys:,} random 64-bit keys, kernels: {cpu()}, medians of {args.runs} runs")
     compare("count-min", countmins(), keys, args.runs)
     compare("distinct", distincts(), keys, args.runs)
+    compare("frequent", frequents(), keys, args.runs)
     counts, distinct = CountMin(), HyperLogLog()
     print(f"\n{'one key a call':<34} {'ns':>9}")
     for name, call in [("CountMin.update", counts.update), ("CountMin.query", counts.query),

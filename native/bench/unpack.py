@@ -12,12 +12,15 @@ from __future__ import annotations
 import argparse
 import shutil
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import numpy as np
 
 import floodwatch as fw
 
@@ -31,15 +34,18 @@ def timed(call: Callable[[], object]) -> float:
 
 
 def make(path: Path, mb: int) -> None:
-    """A capture of a download: what packs well and what does not, half and half."""
-    from floodwatch import synth
-
-    synth.make("bulk_download", path)
-    head, body = path.read_bytes()[:24], path.read_bytes()[24:]
+    """A capture of full packets, every other one with random bytes (as encrypted traffic is) in it."""
+    rng = np.random.default_rng(1)
+    frame = bytes(12) + b"\x08\0" + bytes.fromhex("450005dc00000000400600000a0000010a000002")
+    frame += bytes.fromhex("01bbc000000000010000000150100400") + bytes(4)
+    text = (b"GET /a/page HTTP/1.1\r\nHost: chat.example\r\nCookie: session=1\r\n" * 40)[: 1514 - len(frame)]
     with path.open("wb") as file:
-        file.write(head)
-        for _ in range(1 + (mb << 20) // len(body)):
-            file.write(body)
+        file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262_144, 1))
+        for number in range((mb << 20) // 1530):
+            load = text if number % 2 else rng.bytes(len(text))
+            file.write(
+                struct.pack("<4I", 1 + number // 50_000, number % 50_000 * 20, 1514, 1514) + frame + load
+            )
 
 
 def compare(name: str, packed: Path, runs: int) -> str:
