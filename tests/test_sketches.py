@@ -359,7 +359,8 @@ def resealed(blob: bytes, at: int, value: bytes) -> bytes:
 
 
 FORGED = [
-    (0, 0, b"GIF8", "magic"), (0, 4, b"\2", "version"), (0, 5, b"\4", "kind"), (0, 5, b"\3", "rank"), (0, 5, b"\2", "rank"),
+    (0, 0, b"GIF8", "magic"), (0, 4, b"\2", "version"), (0, 5, b"\4", "kind"), (0, 5, b"\3", "rank"),
+    (0, 5, b"\2", "rank"),
     (0, 6, b"\2", "flags"), (0, 6, b"\1", None), (0, 7, b"\0", "rank"), (0, 7, b"\x11", "rank"),
     (0, 8, b"\0\0\0\0", "width"), (0, 8, b"\xff\xff\xff\xff", "width"), (0, 8, b"\x09", "size"),
     (0, 12, b"\1", "reserved"), (0, 24, b"\1", "payload"), (0, 32, b"\1", "payload"),
