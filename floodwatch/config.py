@@ -23,6 +23,7 @@ class ScanOptions(Struct, frozen=True, kw_only=True):
         merge: put all captures on one clock, as one capture.
         follow: wait for a file to grow, until told to stop.
         describe: name the captures' interfaces too, which differ between containers of the same packets.
+        baseline: a file of what was learnt before (see ``memory``), or None.
     """
 
     filter: str | None = None
@@ -36,6 +37,7 @@ class ScanOptions(Struct, frozen=True, kw_only=True):
     merge: bool = False
     follow: bool = False
     describe: bool = False
+    baseline: str | None = None
 
 
 class Progress(Struct, frozen=True):
@@ -69,6 +71,7 @@ class WatchOptions(Struct, frozen=True, kw_only=True):
         seed: 16 bytes for the hash key, or None for a random one.
         top: length of the ``sources.top`` lists; 0 is all.
         workers: rings of each interface, read and decoded at the same time.
+        baseline: a file of what was learnt before (see ``memory``), or None.
         write: a file for the flight recorder, or None.
         write_max: frames that it holds at most.
     """
@@ -82,6 +85,7 @@ class WatchOptions(Struct, frozen=True, kw_only=True):
     seed: bytes | None = None
     top: int = 5
     workers: int = 1
+    baseline: str | None = None
     write: str | None = None
     write_max: int = 100_000
 

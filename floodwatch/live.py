@@ -17,6 +17,7 @@ from .analysis import Analysis, Change
 from .capture import LinkNews, backlog_drops, linktype_name
 from .config import Counters, WatchOptions
 from .events import address_text, estimate, rfc3339, sort_key
+from .memory import load
 from .model import EPOCH_NS, Action, Advice, CaptureInfo, Event, Input, Report, Settings, Tool, Totals
 from .recorder import Recorder
 from .taps import Taps
@@ -77,7 +78,8 @@ class Watch:
         self._stop = stop
         self.name = ",".join(interfaces)
         # whoever acts needs every source, not the largest few
-        self.analysis = Analysis(self.name, options.top if blocker is None else 0)
+        memory = load(options.baseline) if options.baseline else None
+        self.analysis = Analysis(self.name, options.top if blocker is None else 0, memory)
         self._recorder = Recorder(options.write, options.write_max) if options.write else None
         self.taps = Taps(interfaces, options)
         if self._recorder is not None:

@@ -19,6 +19,7 @@ from .analysis import Analysis, Change
 from .capture import compile_filter, discover, linktype_name
 from .config import Progress, ScanOptions
 from .events import estimate, rfc3339, sort_key
+from .memory import Memory, join, load, nothing
 from .merging import merged
 from .model import EPOCH_NS, Event, Input, InputFault, Interface, Report, Settings, Tool, Totals
 from .reading import Reading, open_reading
@@ -26,6 +27,7 @@ from .reading import Reading, open_reading
 OnProgress = Callable[[Progress], None]
 OnChange = Callable[[Change], None]
 OnSources = Callable[[bytes], None]
+OnMemory = Callable[[Memory], None]
 
 BATCH = 8192
 """Packets decoded at a time: 1 MiB. With smaller ones the hand-overs between threads cost more."""
@@ -42,6 +44,7 @@ class _Answer(Struct, frozen=True):
     floods: list[Event]
     crowds: list[Event]
     sources: bytes
+    memory: Memory
     complete: bool
 
 
@@ -52,6 +55,7 @@ def scan(
     on_progress: OnProgress | None = None,
     on_change: OnChange | None = None,
     on_sources: OnSources | None = None,
+    on_memory: OnMemory | None = None,
     stop: threading.Event | None = None,
 ) -> Report:
     """Analyse captures, each on its own or all on one clock, and put the answers in one report.
@@ -62,10 +66,11 @@ def scan(
         on_progress: called now and then, possibly from another thread.
         on_change: called for every event that opens, lasts or ends, while the reading goes on.
         on_sources: gets the distinct sources of all captures, as a saved HyperLogLog.
+        on_memory: gets what was learnt of clients and hosts.
         stop: set it to end early with ``complete`` false.
 
     Raises:
-        ConfigError: the filter is wrong.
+        ConfigError: the filter is wrong, or the baseline cannot be read.
         EnvironmentFault: the filter needs libpcap, which is missing.
     """
     compiled = compile_filter(options.filter) if options.filter else None
@@ -75,7 +80,10 @@ def scan(
     captures = [item.path for item in found if item.capture]
     together = min(options.jobs, len(captures))
     opened = partial(open_reading, options=options, key=key, compiled=compiled, stop=halt)
-    run = partial(_analyse, options=options, on_progress=on_progress, on_change=on_change, stop=halt)
+    memory = load(options.baseline) if options.baseline else nothing()
+    run = partial(
+        _analyse, options=options, memory=memory, on_progress=on_progress, on_change=on_change, stop=halt
+    )
     if options.merge:
         analyses = [run("merged", [opened(path) for path in captures])]
     elif together > 1:
@@ -88,6 +96,8 @@ def scan(
         registers = np.maximum(registers, np.frombuffer(analysis.sources, np.uint8))
     if on_sources is not None:
         on_sources(hll_blob(registers.tobytes(), key))
+    if on_memory is not None:
+        on_memory(join([memory, *(analysis.memory for analysis in analyses)]))
     return _report(analyses, registers, options, len(found) - len(captures))
 
 
@@ -95,12 +105,13 @@ def _analyse(
     name: str,
     readings: list[Reading],
     options: ScanOptions,
+    memory: Memory,
     on_progress: OnProgress | None,
     on_change: OnChange | None,
     stop: threading.Event,
 ) -> _Answer:
     """Read one capture, or several by time, to the end or to where it stops making sense."""
-    analysis = Analysis(name, options.top)
+    analysis = Analysis(name, options.top, memory)
     # a pipe may say nothing for long, and a signal can end a wait for a thread, but not one inside read()
     patient = options.follow or not all(os.path.isfile(reading.path) for reading in readings)
     threaded = options.jobs > 1 or patient
@@ -122,7 +133,7 @@ def _analyse(
     floods, crowds = analysis.events()
     sources = analysis.engine.total_sources()
     inputs = [_input(reading, analysis, options) for reading in readings]
-    return _Answer(inputs, floods, crowds, sources, not stop.is_set())
+    return _Answer(inputs, floods, crowds, sources, analysis.detection.learnt(), not stop.is_set())
 
 
 def _in_thread(batches: Iterator[Batch], stop: threading.Event) -> Iterator[Batch]:

@@ -73,7 +73,7 @@ import sys, threading, types
 import msgspec
 from floodwatch.model import Report
 fake = types.ModuleType("floodwatch.pipeline")
-def scan(paths, options, *, on_progress=None, on_change=None, on_sources=None, stop=None):
+def scan(paths, options, *, on_progress=None, on_change=None, on_sources=None, on_memory=None, stop=None):
     report = msgspec.json.decode(open(sys.argv[1], "rb").read(), type=Report)
     if paths[0] == "wait":
         print("ready", file=sys.stderr, flush=True)
@@ -97,7 +97,7 @@ class FakePipeline:
 
     def scan(
         self, paths: Any, options: ScanOptions, *, on_progress: Any, on_change: Any, on_sources: Any,
-        stop: threading.Event,
+        on_memory: Any, stop: threading.Event,
     ) -> Report:  # fmt: skip
         self.paths, self.options = tuple(paths), options
         self.before()

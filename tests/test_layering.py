@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "floodwatch"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-RECORDS = {"model", "errors", "findings"}
+RECORDS = {"model", "errors", "findings", "memory"}
 STAGES = {"capture", "detectors", "verdict", "mitigate", "report", "synth"}
 ALLOWED: dict[str, set[str]] = {
     "__init__": {
@@ -43,6 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "__main__": {"cli"},
     "config": RECORDS,
     "capture": {"_native", *RECORDS},
+    "memory": {"errors"},
     "detectors": {"_native", *RECORDS},
     "verdict": RECORDS,
     "mitigate": RECORDS,

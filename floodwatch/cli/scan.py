@@ -18,6 +18,7 @@ from .output import EXIT_CODES, EXIT_FLOOD, EXIT_INPUT, check_output, say, write
 
 if TYPE_CHECKING:
     from floodwatch.analysis import Change
+    from floodwatch.memory import Memory
     from floodwatch.model import Report
 
 EXAMPLES = (
@@ -107,6 +108,10 @@ WHEN = click.Choice(["auto", "always", "never"])
     "--format", "style", type=click.Choice(["text", "json"]), default="text", help="Kind of report."
 )
 @click.option("-o", "--output", metavar="FILE", help="Write the report to FILE, all of it or nothing.")
+@click.option("--baseline", metavar="FILE",
+              help="Begin with the clients and usual rates that a --save-baseline kept.")  # fmt: skip
+@click.option("--save-baseline", metavar="FILE",
+              help="Keep what was learnt of clients and usual rates for another day.")  # fmt: skip
 @click.option("--sketch-out", metavar="FILE",
               help="Save the distinct sources as a sketch; give a --seed to merge several.")  # fmt: skip
 @click.option("--top", type=click.IntRange(min=0), default=5, metavar="N",
@@ -118,14 +123,16 @@ WHEN = click.Choice(["auto", "always", "never"])
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar; errors are still printed.")
 @click.pass_context
 def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], bpf: str | None,
-         filter_file: str | None, style: str, output: str | None, sketch_out: str | None, strict: bool,
-         exit_zero: bool, color: str, progress: str, quiet: bool, **limits: Any) -> None:  # fmt: skip
+         filter_file: str | None, style: str, output: str | None, sketch_out: str | None,
+         save_baseline: str | None, strict: bool, exit_zero: bool, color: str, progress: str, quiet: bool,
+         **limits: Any) -> None:  # fmt: skip
     """Look for floods in packet captures.
 
     Captures are pcap or pcapng files, also compressed, directories of them, or - for standard input. Words
     after -- are a filter in the syntax of tcpdump; so are, after -r FILE, words that name no file.
     """
     from floodwatch.config import ScanOptions
+    from floodwatch.memory import encode as encode_memory
     from floodwatch.pipeline import scan as run_pipeline
 
     after_dashes = ctx.meta[FILTER_WORDS]
@@ -137,9 +144,10 @@ def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], 
     expression = one_filter(bpf, filter_file, trailing or after_dashes)
     options = ScanOptions(filter=expression, **limits)
     output = None if output == "-" else output
-    for file in filter(None, (output, sketch_out)):
+    for file in filter(None, (output, sketch_out, save_baseline)):
         check_output(file, paths)
     sources: list[bytes] = []
+    learnt: list[Memory] = []
     if options.follow and (len(paths) > 1 or os.path.isdir(paths[0])):
         raise click.UsageError("--follow takes one file")
     if options.since_ns >= options.until_ns:
@@ -148,10 +156,12 @@ def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], 
     with stopping() as stop, bar(progress) as on_progress:
         report = run_pipeline(
             paths, options, on_progress=on_progress, on_change=_tell if options.follow else None,
-            on_sources=sources.append, stop=stop.event,
+            on_sources=sources.append, on_memory=learnt.append, stop=stop.event,
         )  # fmt: skip
     _complain(report)
     if sketch_out:
         write(sketch_out, sources[0])
+    if save_baseline:
+        write(save_baseline, encode_memory(learnt[0]))
     write(output, encode(report, style, top=options.top, color=color, to_file=output is not None))
     ctx.exit(stop.exit_code or exit_code(report, strict=strict, exit_zero=exit_zero))

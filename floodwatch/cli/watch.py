@@ -14,7 +14,7 @@ from floodwatch.progress import is_terminal, stopping
 from floodwatch.report import encode
 
 from .filters import FILTER_WORDS, FilterCommand, one_filter
-from .output import EXIT_CODES, EXIT_FLOOD, say, write_stdout
+from .output import EXIT_CODES, EXIT_FLOOD, check_output, say, write, write_stdout
 from .scan import AT_LEAST_1, WHEN, read_seed
 
 if TYPE_CHECKING:
@@ -59,6 +59,10 @@ Examples:
 @click.option("-w", "--write", metavar="FILE",
               help="Flight recorder: frames before and during each flood, sampled, as pcapng.")  # fmt: skip
 @click.option("--write-max", type=AT_LEAST_1, default=100_000, metavar="N", help="Frames to record at most.")
+@click.option("--baseline", metavar="FILE",
+              help="Begin with the clients and usual rates that a --save-baseline kept.")  # fmt: skip
+@click.option("--save-baseline", metavar="FILE",
+              help="Keep what was learnt of clients and usual rates, at the end.")  # fmt: skip
 @click.option("--mode", type=click.Choice(["observe", "suggest", "enforce"]), default="observe",
               help="Only watch; say what would be blocked; or block it.")  # fmt: skip
 @click.option("--never", "never_block", multiple=True, metavar="CIDR",
@@ -73,8 +77,8 @@ Examples:
 @click.option("--picture", type=WHEN, default="auto", help="The live picture, on standard error.")
 @click.pass_context
 def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, ...], bpf: str | None,
-          filter_file: str | None, mode: str, never_block: tuple[str, ...], style: str, exit_zero: bool,
-          color: str, picture: str, **settings: Any) -> None:  # fmt: skip
+          filter_file: str | None, save_baseline: str | None, mode: str, never_block: tuple[str, ...],
+          style: str, exit_zero: bool, color: str, picture: str, **settings: Any) -> None:  # fmt: skip
     """Look for floods on live interfaces; nothing is blocked unless --mode enforce says so.
 
     Prints a line for every flood that begins or ends, and a report at the end (Ctrl-C). On a terminal a
@@ -85,10 +89,13 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
     """
     from floodwatch.config import WatchOptions
     from floodwatch.live import Watch
+    from floodwatch.memory import encode as encode_memory
     from floodwatch.privileges import drop
 
     expression = one_filter(bpf, filter_file, words or ctx.meta[FILTER_WORDS])
     options = WatchOptions(filter=expression, **settings)
+    if save_baseline:
+        check_output(save_baseline, ())
     with stopping() as stop, _blocking(mode, never_block) as blocker:
         watch = Watch(interfaces, options, stop.event, blocker)
         try:
@@ -99,6 +106,8 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
                     _tell(moment, style)
                     draw(moment)
             report = watch.report()
+            if save_baseline:
+                write(save_baseline, encode_memory(watch.analysis.detection.learnt()))
             _say_lost(watch.counters())
         finally:
             watch.close()

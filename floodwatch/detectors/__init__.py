@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..findings import Finding, Summary
+from ..memory import Memory
 from .carpet import detect_carpet
 from .connect import detect_connections, detect_tls
 from .http import HttpDetector
@@ -34,13 +35,21 @@ DETECTORS = (
 
 
 class Detection:
-    """All detectors over one capture, with what they remember of each victim."""
+    """All detectors over one capture, with what they remember of each victim.
 
-    def __init__(self) -> None:
-        self.tracker = Tracker()
-        self._http = HttpDetector()
+    Args:
+        memory: what was learnt before.
+    """
+
+    def __init__(self, memory: Memory) -> None:
+        self.tracker = Tracker(memory)
+        self._http = HttpDetector(memory.networks)
         self._scripts = ScriptDetector()
         self._slow = SlowDetector()
+
+    def learnt(self) -> Memory:
+        """What is known now: clients' networks, and what is usual for each host."""
+        return Memory(self._http.known.learnt(), *self.tracker.baseline.learnt())
 
     def update(self, summary: Summary) -> Iterator[Finding]:
         """Yield the findings of one epoch; epochs come in order."""

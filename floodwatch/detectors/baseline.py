@@ -9,9 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-METRICS = ("syn", "udp", "icmp", "requests", "finished")
+from ..memory import METRICS, Memory
+
 KNOWN_AFTER = 12
 """Epochs (3 s) before a usual rate is worth comparing with."""
+SAVED = 0.1
+"""Rate a second below which a host is not worth keeping in a file."""
 _ALPHA = 1 / 240
 _CLIP = 1.5
 _CLIP_FLOOR = 2.0
@@ -19,9 +22,17 @@ _SLOTS = 1 << 16
 
 
 class Baseline:
-    """Averages per epoch of ``METRICS`` for every slot; fixed memory."""
+    """Averages per epoch of ``METRICS`` for every slot; fixed memory.
 
-    def __init__(self) -> None:
+    Args:
+        memory: what is usual from the start, for the hosts in it.
+    """
+
+    def __init__(self, memory: Memory) -> None:
+        self._hosts = np.zeros((_SLOTS, 2), np.uint64)
+        self._before = {
+            tuple(host): row / 4 for host, row in zip(memory.hosts.tolist(), memory.usual, strict=True)
+        }
         self._value = np.zeros((_SLOTS, len(METRICS)))
         self._reference = np.zeros(_SLOTS, np.int64) - 1
         self._first = np.zeros(_SLOTS, np.int64)
@@ -52,7 +63,18 @@ class Baseline:
         self._first[new] = epoch
         self._last[new] = epoch - 1
         self._value[new] = 0
+        self._hosts[new, 0], self._hosts[new, 1] = victims["hi"][fresh], victims["lo"][fresh]
+        for place in new.tolist() if self._before else ():
+            before = self._before.get(tuple(self._hosts[place].tolist()))
+            if before is not None:
+                self._value[place], self._first[place] = before, epoch - KNOWN_AFTER
         self._learn(slot, _counts(victims), epoch)
+
+    def learnt(self) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
+        """Hosts and their usual rates a second, of those that are known and not silent."""
+        old = (self._reference >= 0) & (self._epoch - self._first >= KNOWN_AFTER)
+        kept = np.flatnonzero(old & (self._value.max(axis=1) * 4 >= SAVED))
+        return self._hosts[kept], self._value[kept] * 4
 
     def _learn(self, slot: NDArray[np.int64], counts: NDArray[np.float64], epoch: int) -> None:
         age = np.maximum(epoch - self._first[slot] + 1, 1)[:, None]

@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..findings import Finding, SourceCount, Summary
+from ..memory import Networks
 from ..model import Vector
+from .known import KnownNetworks
 from .sources import Machines, Paces, asking, machines
 from .track import CLASS_HTTP, DATA, EPOCHS_PER_SECOND, View, distinct_sources, source_registers
 
@@ -41,14 +43,20 @@ LOUD = 3.0
 
 
 class HttpDetector:
-    """HTTP judgements over one capture; remembers one second of the heavy-hitter table."""
+    """HTTP judgements over one capture; remembers one second of the heavy-hitter table.
 
-    def __init__(self) -> None:
+    Args:
+        before: networks of clients that are known from the start.
+    """
+
+    def __init__(self, before: Networks) -> None:
+        self.known = KnownNetworks(before)
+        self._window = 0
         self._second: deque[NDArray[np.void]] = deque(maxlen=EPOCHS_PER_SECOND)
         self._earlier: NDArray[np.void] | None = None
         self._now: NDArray[np.void] | None = None
         self._paces = Paces()
-        self._pending: deque[tuple[int, NDArray[np.void], float]] = deque()
+        self._pending: deque[tuple[int, NDArray[np.void], float, int]] = deque()
         self._flooded: dict[int, int] = {}
         self._age = 0
 
@@ -68,14 +76,21 @@ class HttpDetector:
         alone = len(found.rows) == 1
         if hammered and not alone:
             self._flooded[int(row["reference"])] = view.epoch
-            yield _flood(view, row, found, requests, over=True)
+            yield _flood(view, row, found, requests, self.known.asked(found.rows, self._window), over=True)
             return
         flood = min(found.requests, requests)
         floor = FLOOR_ALONE if alone else FLOOR
         if flood >= floor / 2:
             self._flooded[int(row["reference"])] = view.epoch
-            yield _flood(view, row, found, flood, over=flood >= floor)
-        yield from _crowd(view, row, requests - flood, 0 if flood else int(row["finished"]), flood)
+            yield _flood(
+                view, row, found, flood, self.known.asked(found.rows, self._window), over=flood >= floor
+            )
+        for surge in _crowd(view, row, requests - flood, 0 if flood else int(row["finished"]), flood):
+            table = self._table(summary)
+            surge.facts.update(
+                self.known.asked(table[table["victim"] == int(row["reference"])], self._window)
+            )
+            yield surge
 
     def close_epoch(self, summary: Summary) -> None:
         """Keep this epoch's table for the rates of the next ones."""
@@ -89,6 +104,7 @@ class HttpDetector:
             self._earlier = self._now
             self._second.clear()
             self._age = 0
+            self._window += 1
         self._now = None
 
     def _machines(self, view: View, row: np.void, summary: Summary, only: int | None) -> Machines:
@@ -110,11 +126,13 @@ class HttpDetector:
         """Once a second, remember how fast everybody asks; believe it when no flood was found since."""
         if self._age % EPOCHS_PER_SECOND == EPOCHS_PER_SECOND - 1:
             seconds = (self._age + 1) / EPOCHS_PER_SECOND
-            self._pending.append((summary.epoch, self._table(summary), seconds))
+            self._pending.append((summary.epoch, self._table(summary), seconds, self._window))
         while self._pending and self._pending[0][0] <= summary.epoch - TRIED:
-            _, rows, seconds = self._pending.popleft()
+            _, rows, seconds, window = self._pending.popleft()
             recent = [victim for victim, epoch in self._flooded.items() if epoch > summary.epoch - HELD]
-            self._paces.learn(rows[~np.isin(rows["victim"], recent)], seconds)
+            calm = rows[~np.isin(rows["victim"], recent)]
+            self._paces.learn(calm, seconds)
+            self.known.learn(calm, window)
         self._flooded = {v: epoch for v, epoch in self._flooded.items() if epoch > summary.epoch - HELD}
 
     def _table(self, summary: Summary) -> NDArray[np.void]:
@@ -155,7 +173,9 @@ def _paths(row: np.void, requests: int) -> list[tuple[str, int]]:
     return found
 
 
-def _flood(view: View, row: np.void, found: Machines, count: int, *, over: bool) -> Finding:
+def _flood(
+    view: View, row: np.void, found: Machines, count: int, known: dict[str, float], *, over: bool
+) -> Finding:
     kind = row["kinds"][DATA]
     requests = int(row["requests"])
     proven = int(found.rows["requests"][found.rows["proven"] > 0].sum())
@@ -183,6 +203,7 @@ def _flood(view: View, row: np.void, found: Machines, count: int, *, over: bool)
             "proven_requests": float(proven),
             "asked": float(asked),
             "sent": float(view.track.sent),
+            **known,
         },
         keys=[(int(row["http_port"]), count)],
         paths=_paths(row, count),

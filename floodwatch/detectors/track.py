@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from .._native import hll_estimate
 from ..findings import Address, Summary
+from ..memory import Memory
 from .baseline import Baseline
 
 SYN, SYNACK, RST, FIN, DATA, ACK, TCP_ODD, UDP, ICMP, FRAGMENT, OTHER, CARRIER = range(12)
@@ -99,9 +100,9 @@ class View:
 class Tracker:
     """Tracks of every victim worth a look; at most ``MAX_TRACKS``, the stalest forgotten first."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: Memory) -> None:
         self._tracks: dict[Address, Track] = {}
-        self.baseline = Baseline()
+        self.baseline = Baseline(memory)
         self.received = 0
         self.sent = 0
 
