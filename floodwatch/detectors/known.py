@@ -1,10 +1,10 @@
 """Networks whose clients were served before anything happened: /24 of IPv4, /48 of IPv6.
 
-Learnt only from sources that finished a handshake and asked for something, seconds later and when no flood was
-found at their host in between. A network counts as known two windows of the heavy-hitter table (8 s each)
+Learnt only from sources that finished a handshake and asked for something, seconds later and when no flood
+was found at their host in between. A network counts as known two windows of the heavy-hitter table (8 s each)
 after its first visit: visits right before an attack do not make it known. Whoever comes earlier and asks as
-people do is known, bot or not; that is why being known is evidence and never decides alone. What was learnt is
-never pushed out by what comes later.
+people do is known, bot or not; that is why being known is evidence and never decides alone. What was learnt
+is never pushed out by what comes later.
 """
 
 from __future__ import annotations
