@@ -136,8 +136,11 @@ class Window:
             raise SketchMismatch("interval", "windows of different intervals do not merge")
         mine = {interval.start_ns: interval for interval in self._intervals}
         theirs = {interval.start_ns: interval for interval in other._intervals}
-        both = sorted({*mine, *theirs})[-self.keep :]
-        merged = [self._empty(start) for start in both]
+        if not mine and not theirs:
+            return self
+        newest = max([*mine, *theirs])
+        oldest = max(min([*mine, *theirs]), newest - (self.keep - 1) * self.interval_ns)
+        merged = [self._empty(start) for start in range(oldest, newest + 1, self.interval_ns)]
         for interval in merged:
             for part in (mine.get(interval.start_ns), theirs.get(interval.start_ns)):
                 if part is not None:

@@ -99,8 +99,10 @@ def test_packets_of_scapy_read_as_those_of_the_capture(tmp_path: Path) -> None:
 
 
 def test_scapy_packets_begin_with_ethernet_or_ip() -> None:
-    packets = [IP(src="1.2.3.4", dst="5.6.7.8") / TCP(dport=80), Ether() / IPv6(dst="::5") / UDP(dport=53),
-               Ether() / ARP()]  # fmt: skip
+    frame = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")  # or scapy would ask the network
+    packets = [IP(src="1.2.3.4", dst="5.6.7.8") / TCP(dport=80),
+               frame / IPv6(src="::4", dst="::5") / UDP(dport=53),
+               frame / ARP(psrc="1.2.3.4", pdst="1.2.3.5")]  # fmt: skip
     batch = fw.PacketBatch.from_scapy(packets)
     assert batch.dport.tolist() == [80, 53]  # ARP is no IP packet
     assert len(fw.PacketBatch.from_scapy(packets[0])) == 1

@@ -59,10 +59,11 @@ def test_columns_are_what_dpkt_reads(name: str, size: int) -> None:
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    frame = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")  # or scapy would ask the network
     packets = [
-        Ether() / IP(src="203.0.113.9", dst="198.51.100.7") / TCP(sport=1234, dport=80, flags="S", seq=7),
-        Ether() / IPv6(src="2001:db8::1", dst="2001:db8::2") / UDP(sport=53, dport=5353) / b"four",
-        Ether() / IP(src="203.0.113.9", dst="198.51.100.8") / ICMP(type=8),
+        frame / IP(src="203.0.113.9", dst="198.51.100.7") / TCP(sport=1234, dport=80, flags="S", seq=7),
+        frame / IPv6(src="2001:db8::1", dst="2001:db8::2") / UDP(sport=53, dport=5353) / b"four",
+        frame / IP(src="203.0.113.9", dst="198.51.100.8") / ICMP(type=8),
     ]
     for at, packet in enumerate(packets):
         packet.time = 1_700_000_000 + at

@@ -28,6 +28,8 @@ from floodwatch import _native, synth
 sys.path.insert(0, str(Path(__file__).parent))
 from evaluate import records
 
+FRAME = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
+"""With both addresses, or scapy would ask the network for them."""
 HUB, SPOKE = "192.0.2.1", "192.0.2.2"
 ETHERNET = bytes.fromhex("02000000000202000000000108 00".replace(" ", ""))
 
@@ -99,7 +101,7 @@ def tunnels(draw: st.DrawFn, inner: Packet) -> Packet:
         if draw(st.booleans())
         else IPv6(src=draw(addresses6), dst=draw(addresses6))
     )
-    ether = Ether() / Dot1Q(vlan=7) / inner if draw(st.booleans()) else Ether() / inner
+    ether = FRAME / Dot1Q(vlan=7) / inner if draw(st.booleans()) else FRAME / inner
     port = {"sport": 50_000}
     return outer / draw(
         st.sampled_from([
@@ -122,7 +124,7 @@ def test_tunnels_that_scapy_builds_read_as_it_built_them(data: st.DataObject) ->
     outer = inner
     for _ in range(data.draw(st.integers(1, 3))):
         outer = data.draw(tunnels(outer))
-    frame = bytes(Ether() / outer / Raw(b""))
+    frame = bytes(FRAME / outer / Raw(b""))
     record = struct.pack("<4I", 1, 0, len(frame), len(frame)) + frame
     capture = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1) + record
     decoder, batch = _native.Decoder(bytes(16)), _native.Batch(4)
