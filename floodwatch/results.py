@@ -59,10 +59,12 @@ def scan(
     jobs: int | None = None,
     seed: bytes | None = None,
     top: int = 0,
+    merge: bool = False,
+    baseline: str | os.PathLike[str] | None = None,
     progress: pipeline.OnProgress | None = None,
     stop: threading.Event | None = None,
 ) -> Report:
-    """Look for floods in captures, each analysed on its own.
+    """Look for floods in captures, each analysed on its own or, with ``merge``, all on one clock.
 
     Args:
         capture: one path or several: files, directories of captures, ``-`` for standard input.
@@ -70,6 +72,8 @@ def scan(
         jobs: threads, None for one a usable core; never changes the answer.
         seed: 16 bytes for the hash key; the same seed gives the same report. None takes a random key.
         top: sources to list for each flood; 0 lists all.
+        merge: analyse all captures as one, their packets by time.
+        baseline: a file that ``floodwatch scan --save-baseline`` kept: clients and usual rates to begin with.
         progress: called now and then, possibly from another thread.
         stop: set it to end early with ``complete`` false.
 
@@ -77,7 +81,7 @@ def scan(
         The report. A missing or damaged capture raises nothing: it has ``inputs[i].error``.
 
     Raises:
-        ConfigError: the filter is wrong.
+        ConfigError: the filter is wrong, or the baseline cannot be read.
         ValueError: ``jobs`` is less than 1, ``top`` negative, or the seed not of 16 bytes.
     """
     if seed is not None and len(seed) != 16:
@@ -86,6 +90,7 @@ def scan(
         raise ValueError("jobs is at least 1, and top at least 0")
     several = [capture] if isinstance(capture, str | os.PathLike) else capture
     workers = len(os.sched_getaffinity(0)) if jobs is None else jobs
-    options = ScanOptions(filter=filter, jobs=workers, seed=seed, top=top)
+    kept = None if baseline is None else os.fspath(baseline)
+    options = ScanOptions(filter=filter, jobs=workers, seed=seed, top=top, merge=merge, baseline=kept)
     report = pipeline.scan([os.fspath(path) for path in several], options, on_progress=progress, stop=stop)
     return Report(**{name: getattr(report, name) for name in report.__struct_fields__})

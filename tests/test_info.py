@@ -83,6 +83,8 @@ def test_merged_captures_are_one_capture(
     assert merged["totals"]["packets"] == len(frames)
     assert len(merged["inputs"]) == len(paths)
     assert {event["input"] for event in merged["floods"]} == {"merged"}
+    program = fw.scan([str(path) for path in paths], merge=True, seed=bytes(16))
+    assert [flood.id for flood in program.floods] == [flood["id"] for flood in expected["floods"]]
     apart = scan(*paths)
     assert found(apart) != found(expected)  # each alone tells less
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import floodwatch as fw
 from floodwatch import ConfigError, synth
 from floodwatch._native import HEAVY_DTYPE
 from floodwatch.detectors.known import KnownNetworks, networks
@@ -50,6 +51,8 @@ def test_yesterdays_clients_are_known_in_the_attack_hour(days: dict[str, Path]) 
     assert evidence(floods["http_flood"])["known_networks"] < 0.1  # bots come from elsewhere
     alone = scan(*since, days["whole"])
     assert all("known_networks" not in evidence(f) for f in alone["floods"] if f["vector"] == "http_flood")
+    again = fw.scan(str(days["whole"]), baseline=days["kept"])
+    assert {flood.vector.value for flood in again.floods} >= set(floods)
     usual = {flood["vector"]: flood["rate"]["baseline"] for flood in report["floods"]}
     assert usual["syn_flood"] is not None  # known from the first second on
 
