@@ -17,7 +17,7 @@ BOGON_SHARE = 0.138
 """Share of the 32-bit space that cannot be a public source (RFC 6890 and multicast)."""
 LIMIT: tuple[Action, str] = (
     "limit_victim",
-    "the addresses may be forged: limit what reaches the victim, block no source",
+    "the addresses may be forged: block no source",
 )
 
 

@@ -160,12 +160,17 @@ def _parse(elements: memoryview, key_bytes: int) -> Iterator[tuple[int, int, str
                 data = raw[inner + 4 : inner + length]
                 why = reasons.get(data) or reasons.setdefault(data, codec.comment_of(data))
             elif number == 7:  # the counter: name, then data
-                packets = _counter(memoryview(raw)[inner + 4 : inner + length])
+                if raw.startswith(COUNTER, inner + 4) and PAIR(raw, inner + 32) == (12, 2):
+                    packets = LONG(raw, inner + 36)[0]
+                else:
+                    packets = _counter(memoryview(raw)[inner + 4 : inner + length])
             inner += max((length + 3) & ~3, 4)
         yield key, left, why, packets
         at += max((size + 3) & ~3, 4)
 
 
+COUNTER = b"\x0c\0\x01\0counter\0" + b"\x1c\0\x02\0" + b"\x0c\0\x01\0"
+"""How a counter begins: its name, the header of its data, the header of its bytes; its packets follow."""
 HALF, PAIR, LONG = (struct.Struct(form).unpack_from for form in ("=H", "=HH", "!Q"))
 
 
