@@ -31,7 +31,7 @@ static uint8_t *make_room(struct fw_tail *t, uint32_t size, uint64_t now_ns)
 void fw_tail_keep(struct fw_tail *t, const struct fw_frame *f, uint32_t interface)
 {
     uint64_t slot = f->ts_ns / FW_TAIL_SLOT_NS;
-    if (slot != t->slot)
+    if (slot != t->slot || t->every == 0)
         begin_slot(t, slot);
     uint32_t padded = (f->caplen + 3) & ~3u;
     if (t->frames++ % t->every || t->kept >= 4 * t->budget || f->caplen > t->room || padded + AROUND > t->room)

@@ -164,6 +164,12 @@ static void test_tail(void)
     CHECK_EQUAL(word[5], 60);
     CHECK_EQUAL(word[6], 1500);
     fw_tail_clear(&t);
+    struct fw_tail first = t;
+    fw_tail_keep(&first, &(struct fw_frame){frame, 0, 4, 4, 1, 0}, 0); /* 1970 is a time like any other */
+    first.slot = first.every = 0;
+    fw_tail_keep(&first, &(struct fw_frame){frame, 1, 4, 4, 1, 0}, 0);
+    CHECK_EQUAL(first.every, 1);
+    fw_tail_clear(&t);
     t.budget = 2; /* a slot keeps four times as many at most, the next one every n-th */
     for (uint32_t i = 0; i < 100; i++)
         fw_tail_keep(&t, &(struct fw_frame){frame, 2000000000u + i, 4, 4, 1, 0}, 0);
