@@ -289,6 +289,7 @@ REASONS: dict[str, Callable[[Case], bool]] = {
 }
 
 
+@pytest.mark.slow
 def test_every_packet_reads_as_tshark_reads_it(captures: Path, need: Any, tmp_path: Path) -> None:
     need(shutil.which("tshark"), "tshark is not installed")
     names = oracle_files(captures)
