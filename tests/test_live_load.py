@@ -125,7 +125,8 @@ def test_overload_loses_packets_and_says_how_many(wire: Lab, sender: Path) -> No
     report = ended(watch)[-1]
     (read,) = report["inputs"]
     assert read["packets"] + read["lost"] == sent + more
-    assert read["lost"] == lost_then > 0.05 * sent
+    assert lost_then > 0.05 * sent
+    assert read["lost"] - lost_then <= 0.01 * more  # a ring of two blocks may still miss a few
     assert after <= before + 4
     (flood_found,) = report["floods"]
     assert flood_found["vector"] == "syn_flood"
