@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
-import importlib.util
 import os
 import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Literal
@@ -18,12 +18,12 @@ from msgspec import Struct
 
 from ._native import cpu
 from .capture import LiveRing, backlog_drops, compile_filter
-from .errors import FloodwatchError
+from .capture.compression import ZSTANDARD, compression_of
+from .config import WatchOptions
+from .errors import FloodwatchError, InputError
 from .mitigate import Lock, NeverBlock, Table
 
 State = Literal["ok", "note", "missing"]
-RING_MB = 64
-"""The ring of a watch, unless it is told otherwise."""
 GOOD_CLOCKS = ("tsc", "kvm-clock", "arch_sys_counter", "hyperv_clocksource_tsc_page")
 ETHTOOL, GET_GRO = 0x8946, 0x2B
 UNSYNCHRONISED = 5
@@ -61,8 +61,9 @@ def _tried(name: str, attempt: Callable[[], str]) -> Check:
 
 def _capture() -> Iterator[Check]:
     def attempt() -> str:
-        LiveRing("lo", ring_mb=RING_MB, snaplen=256, promiscuous=False).close()
-        return f"a packet ring of {RING_MB} MiB can be opened"
+        usual = WatchOptions()
+        LiveRing("lo", ring_mb=usual.ring_mb, snaplen=usual.snaplen, promiscuous=False).close()
+        return f"a packet ring of {usual.ring_mb} MiB can be opened"
 
     yield _tried("capture", attempt)
 
@@ -76,9 +77,10 @@ def _filters() -> Iterator[Check]:
 
 
 def _packing() -> Iterator[Check]:
-    if any(importlib.util.find_spec(name) for name in ("zstandard", "backports.zstd", "compression")):
+    try:
+        compression_of(ZSTANDARD, "")
         yield Check("packed captures", "ok", "gzip, bzip2, xz and Zstandard can be read")
-    else:
+    except InputError:
         says = "gzip, bzip2 and xz can be read, Zstandard cannot"
         yield Check("packed captures", "note", says, "pip install 'floodwatch[zstd]'")
 
@@ -89,9 +91,8 @@ def _hashing() -> Iterator[Check]:
 
 def _rules() -> Iterator[Check]:
     def attempt() -> str:
-        table = Table()
-        held = len(table.blocks()) if table.exists() else 0
-        return f"nf_tables answers over netlink; {held} blocks of floodwatch stand there"
+        with closing(Table()) as table:
+            return f"nf_tables answers over netlink; {len(table.blocks())} blocks of floodwatch stand there"
 
     yield _tried("rules", attempt)
 

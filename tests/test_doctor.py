@@ -45,6 +45,14 @@ def test_your_own_session_is_looked_at() -> None:
     assert found["your session"]["state"] == "ok"
 
 
+def test_a_host_without_zstandard_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "zstandard.py").write_text("raise ImportError")
+    (tmp_path / "compression.py").write_text("")
+    _, found = checks(PYTHONPATH=str(tmp_path))
+    assert found["packed captures"]["state"] == "note"
+    assert found["packed captures"]["do"] == "pip install 'floodwatch[zstd]'"
+
+
 @pytest.fixture
 def wire(need: Any) -> Iterator[Lab]:
     need(os.geteuid() == 0, "namespaces take root")

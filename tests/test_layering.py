@@ -71,7 +71,7 @@ ALLOWED: dict[str, set[str]] = {
     "taps": {"_native", "capture", "config", "recorder", *RECORDS},
     "live": {"config", "capture", "analysis", "events", "mitigate", "recorder", "taps", *RECORDS},
     "watching": {"live", "config", *RECORDS},
-    "doctor": {"_native", "capture", "mitigate", *RECORDS},
+    "doctor": {"_native", "capture", "config", "mitigate", *RECORDS},
     "privileges": RECORDS,
     "progress": {"config", "report"},
     "picture": {"live", "report", *RECORDS},

@@ -89,6 +89,8 @@ class _Zstandard:
         return out[0] if len(out) == 1 else b"".join(out)
 
 
+ZSTANDARD = b"\x28\xb5\x2f\xfd"
+"""How its files begin (RFC 8878)."""
 PIECE = 1 << 14
 """Compressed bytes that Zstandard is given at a time, for what comes out cannot be bounded."""
 
@@ -114,7 +116,7 @@ def compression_of(head: bytes, path: str) -> Compression | None:
         return Compression("bzip2", bz2.BZ2Decompressor, (OSError, ValueError))
     if head.startswith(b"\xfd7zXZ\0"):
         return Compression("xz", lzma.LZMADecompressor, (lzma.LZMAError,))
-    if head.startswith(b"\x28\xb5\x2f\xfd"):
+    if head.startswith(ZSTANDARD):
         return _zstandard(path)
     return None
 
