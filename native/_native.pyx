@@ -402,7 +402,7 @@ def merge(Batch out, list batches, uint32_t[::1] at):
             raise ValueError("a batch cannot be merged into itself")
         parts[i] = &part.raw
     if n == 0:
-        out.raw.count = 0
+        fw_batch_clear(&out.raw)
         return 0
     with nogil:
         used = fw_batch_merge(&out.raw, parts, &at[0], n)

@@ -26,15 +26,15 @@ cdef tuple _raw_key(key):
     return raw, form
 
 
-cdef object _shown(const fw_entry *e):
-    raw = <bytes>(<const char *>e.key)[:e.size]
-    if e.form == FW_KEY_INT:
+cdef object _shown(bytes raw, uint8_t form):
+    """The key as it went in."""
+    if form == FW_KEY_INT:
         return int.from_bytes(raw, "little")
-    if e.form == FW_KEY_IPV4:
+    if form == FW_KEY_IPV4:
         return IPv4Address(int.from_bytes(raw, "little"))
-    if e.form == FW_KEY_IPV6:
+    if form == FW_KEY_IPV6:
         return IPv6Address(raw)
-    return raw.decode("utf-8", "surrogateescape") if e.form == FW_KEY_TEXT else raw
+    return raw.decode("utf-8", "surrogateescape") if form == FW_KEY_TEXT else raw
 
 
 def _unpickle_topk(blob):
@@ -153,18 +153,21 @@ cdef class TopK:
 
     def items(self, top=None):
         """(key, lower, upper) of the keys held, the most frequent first; ``top`` of them, or all."""
+        cdef TopK still = self.copy()
+        upper = still.raw.offset
+        return [(_shown(raw, form), held, held + upper) for held, raw, form in still._held()[:top]]
+
+    cdef list _held(self):
+        """(count, key, form) of the keys held, the most frequent first, equal ones by key; for a copy."""
         cdef uint32_t i
+        cdef fw_entry *e
         out = []
-        _lock(self.lock)
-        offset = self.raw.offset
         for i in range(self.raw.mask + 1):
-            if self.raw.entries[i].count:
-                held = self.raw.entries[i].count
-                raw = <bytes>(<const char *>self.raw.entries[i].key)[:self.raw.entries[i].size]
-                out.append((-held, raw, _shown(&self.raw.entries[i]), held, held + offset))
-        PyThread_release_lock(self.lock)
-        out.sort(key=lambda item: item[:2])
-        return [item[2:] for item in (out if top is None else out[:top])]
+            e = &self.raw.entries[i]
+            if e.count:
+                out.append((int(e.count), <bytes>(<const char *>e.key)[:e.size], e.form))
+        out.sort(key=lambda entry: (-entry[0], entry[1]))
+        return out
 
     def merge(self, TopK other not None):
         """Add the counts of ``other``; returns the sketch. Both bounds hold for the two streams together."""
@@ -202,15 +205,9 @@ cdef class TopK:
         """The sketch as bytes: the format is in native/fw_blob.h. It holds the keys themselves."""
         cdef fw_blob head
         cdef TopK still = self.copy()
-        cdef uint32_t i
         head.kind, head.flags, head.rank = FW_BLOB_TOPK, 0, 0
         head.width, head.key, head.total = still.raw.k, 0, still.raw.total
-        entries = []
-        for i in range(still.raw.mask + 1):
-            if still.raw.entries[i].count:
-                raw = <bytes>(<const char *>still.raw.entries[i].key)[:still.raw.entries[i].size]
-                entries.append((int(still.raw.entries[i].count), raw, still.raw.entries[i].form))
-        entries.sort(key=lambda entry: (-entry[0], entry[1]))
+        entries = still._held()
         parts = [int(still.raw.offset).to_bytes(8, "little"), len(entries).to_bytes(4, "little")]
         parts += [count.to_bytes(8, "little") + bytes([form, len(raw)]) + raw for count, raw, form in entries]
         return _bytes_of(&head, b"".join(parts))

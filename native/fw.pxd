@@ -52,6 +52,7 @@ cdef extern from "fw_decode.h" nogil:
     int fw_walker_next(fw_walker *, const uint8_t *, size_t, size_t *, size_t *, fw_frame *)
     void fw_walker_init(fw_walker *)
     uint64_t fw_frame_hash(const fw_key *, const fw_frame *)
+    void fw_batch_clear(fw_batch *)
     uint32_t fw_batch_merge(fw_batch *, fw_batch **, uint32_t *, uint32_t)
     struct fw_decoder:
         fw_walker walker

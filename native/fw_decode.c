@@ -116,7 +116,7 @@ int fw_decoder_fill(struct fw_decoder *d, const uint8_t *block, size_t size, siz
 {
     struct fw_frame frame = {0};
     size_t need = 0;
-    b->count = b->message_count = b->carriers = 0;
+    fw_batch_clear(b);
     while (b->count < b->capacity) {
         size_t before = *pos;
         int rc = fw_walker_next(&d->walker, block, size, pos, &need, &frame);

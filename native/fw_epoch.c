@@ -144,7 +144,7 @@ uint32_t fw_engine_observe(struct fw_engine *e, const struct fw_batch *b, uint32
 
 uint32_t fw_batch_merge(struct fw_batch *out, struct fw_batch *const *in, uint32_t *at, uint32_t count)
 {
-    out->count = out->message_count = out->carriers = 0;
+    fw_batch_clear(out);
     for (;;) {
         uint32_t first = count;
         for (uint32_t i = 0; i < count; i++) {
@@ -153,10 +153,10 @@ uint32_t fw_batch_merge(struct fw_batch *out, struct fw_batch *const *in, uint32
             if (first == count || in[i]->packets[at[i]].ts_ns < in[first]->packets[at[first]].ts_ns)
                 first = i;
         }
-        const struct fw_packet *p = &in[first]->packets[at[first]];
-        /* the one slot more is for what a carrier holds */
-        if (first == count || out->count >= out->capacity + (out->count && out->packets[out->count - 1].kind == FW_CARRIER))
+        int carries = out->count && out->packets[out->count - 1].kind == FW_CARRIER;
+        if (first == count || out->count >= out->capacity + (uint32_t)carries) /* one slot more for what is carried */
             return count;
+        const struct fw_packet *p = &in[first]->packets[at[first]];
         struct fw_packet *to = &out->packets[out->count++];
         *to = *p;
         out->carriers += p->kind == FW_CARRIER;

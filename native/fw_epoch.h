@@ -44,6 +44,9 @@ struct fw_engine {
     struct fw_victims victims;
 };
 
+/* Forget what is in a batch. */
+static inline void fw_batch_clear(struct fw_batch *b) { b->count = b->message_count = b->carriers = 0; }
+
 /* Merge batches by packet time into `out`, whose messages point where theirs do: in[i] from at[i] on, equal times in the
  * order of the batches. Returns the number of a batch that is used up, or `count` when `out` is full. */
 uint32_t fw_batch_merge(struct fw_batch *out, struct fw_batch *const *in, uint32_t *at, uint32_t count);

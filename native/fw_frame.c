@@ -26,6 +26,12 @@ static uint16_t get16(const struct fw_walker *w, const uint8_t *p)
     return w->swapped ? __builtin_bswap16(v) : v;
 }
 
+static uint64_t get64(const struct fw_walker *w, const uint8_t *p)
+{
+    uint64_t v = fw_load64(p);
+    return w->swapped ? __builtin_bswap64(v) : v;
+}
+
 static int fail(struct fw_walker *w, enum fw_err code, const char *why)
 {
     w->why = why;
@@ -222,6 +228,26 @@ static int section(struct fw_walker *w, const uint8_t *p, size_t avail)
     return 0;
 }
 
+struct option {
+    uint16_t code, length;
+    const uint8_t *value;
+    uint32_t next; /* where the one after it begins in the body of the block */
+};
+
+/* Read the option at o->next of body[0..size), next <= size; 0 at the end of the options, or where one lies. */
+static int next_option(const struct fw_walker *w, const uint8_t *body, uint32_t size, struct option *o)
+{
+    if (size - o->next < 4)
+        return 0;
+    o->code = get16(w, body + o->next);
+    o->length = get16(w, body + o->next + 2);
+    if (o->code == 0 || o->length > size - o->next - 4)
+        return 0;
+    o->value = body + o->next + 4;
+    o->next += fw_min32(4 + (((uint32_t)o->length + 3u) & ~3u), size - o->next);
+    return 1;
+}
+
 static int describe(struct fw_walker *w, const uint8_t *body, uint32_t size)
 {
     if (size < 8)
@@ -235,23 +261,16 @@ static int describe(struct fw_walker *w, const uint8_t *body, uint32_t size)
     itf->lost = 0;
     itf->name_length = 0;
     set_resolution(itf, 6);
-    for (uint32_t at = 8; size - at >= 4;) {
-        uint16_t code = get16(w, body + at), length = get16(w, body + at + 2);
-        if (code == 0 || length > size - at - 4)
-            break;
-        const uint8_t *value = body + at + 4;
-        if (code == 2) {
-            itf->name_length = (uint8_t)fw_min32(length, FW_INTERFACE_NAME);
-            memcpy(itf->name, value, itf->name_length);
+    struct option o = {.next = 8};
+    while (next_option(w, body, size, &o)) {
+        if (o.code == 2) {
+            itf->name_length = (uint8_t)fw_min32(o.length, FW_INTERFACE_NAME);
+            memcpy(itf->name, o.value, itf->name_length);
         }
-        if (code == 9 && length == 1)
-            set_resolution(itf, value[0]);
-        if (code == 14 && length == 8) {
-            uint64_t v = fw_load64(value);
-            itf->ts_offset_s = (int64_t)(w->swapped ? __builtin_bswap64(v) : v);
-        }
-        uint32_t padded = ((uint32_t)length + 3u) & ~3u;
-        at += fw_min32(4 + padded, size - at);
+        if (o.code == 9 && o.length == 1)
+            set_resolution(itf, o.value[0]);
+        if (o.code == 14 && o.length == 8)
+            itf->ts_offset_s = (int64_t)get64(w, o.value);
     }
     return 0;
 }
@@ -262,15 +281,10 @@ static void statistics(struct fw_walker *w, const uint8_t *body, uint32_t size)
     if (size < 12 || get32(w, body) >= w->interface_count)
         return;
     uint64_t lost = 0;
-    for (uint32_t at = 12; size - at >= 12;) {
-        uint16_t code = get16(w, body + at), length = get16(w, body + at + 2);
-        if (code == 0 || length > size - at - 4)
-            break;
-        uint64_t value = fw_load64(body + at + 4);
-        if ((code == 5 || code == 7) && length == 8)
-            lost += w->swapped ? __builtin_bswap64(value) : value;
-        at += fw_min32(4 + (((uint32_t)length + 3u) & ~3u), size - at);
-    }
+    struct option o = {.next = 12};
+    while (next_option(w, body, size, &o))
+        if ((o.code == 5 || o.code == 7) && o.length == 8)
+            lost += get64(w, o.value);
     w->interfaces[get32(w, body)].lost = lost;
 }
 
@@ -296,16 +310,10 @@ static void note_lost(struct fw_walker *w, uint32_t type, const uint8_t *body, u
         w->lost_between += drops == UINT16_MAX ? 0 : drops;
         return;
     }
-    while (size - options >= 12) {
-        uint16_t code = get16(w, body + options), length = get16(w, body + options + 2);
-        if (code == 0 || length > size - options - 4)
-            return;
-        if (code == 4 && length == 8) {
-            uint64_t value = fw_load64(body + options + 4);
-            w->lost_between += w->swapped ? __builtin_bswap64(value) : value;
-        }
-        options += fw_min32(4 + (((uint32_t)length + 3u) & ~3u), size - options);
-    }
+    struct option o = {.next = options};
+    while (next_option(w, body, size, &o))
+        if (o.code == 4 && o.length == 8)
+            w->lost_between += get64(w, o.value);
 }
 
 /* Enhanced, simple and obsolete packet blocks: body[0..size) -> frame. */

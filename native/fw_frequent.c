@@ -93,22 +93,12 @@ int fw_frequent_add(struct fw_frequent *f, const struct fw_key *key, const uint8
     return 0;
 }
 
-static uint32_t length_of(const uint8_t *bytes, const struct fw_keys *keys)
-{
-    uint32_t n = (uint32_t)keys->width;
-    while (keys->form == FW_KEYS_PADDED && n && bytes[n - 1] == 0)
-        n--;
-    return n;
-}
-
 int fw_frequent_update(struct fw_frequent *f, const struct fw_key *key, const struct fw_keys *keys, uint8_t form,
                        const uint64_t *counts, uint64_t same)
 {
-    uint64_t room[FW_KEYS_STEP], sum = f->total;
-    for (size_t i = 0; i < keys->count; i++)
-        if (__builtin_add_overflow(sum, counts ? counts[i] : same, &sum))
-            return FW_LIMIT;
-    f->total = sum;
+    uint64_t room[FW_KEYS_STEP];
+    if (fw_counts_add(f->total, keys->count, counts, same, &f->total) != 0)
+        return FW_LIMIT;
     for (size_t from = 0; from < keys->count; from += FW_KEYS_STEP) {
         size_t n = keys->count - from < FW_KEYS_STEP ? keys->count - from : FW_KEYS_STEP;
         const uint64_t *hashes = fw_keys_hash(key, keys, from, n, room);
@@ -116,7 +106,7 @@ int fw_frequent_update(struct fw_frequent *f, const struct fw_key *key, const st
             if (i + 8 < n)
                 __builtin_prefetch(&f->entries[(uint32_t)(hashes[i + 8] >> 32) & f->mask]);
             const uint8_t *bytes = (const uint8_t *)keys->base + (from + i) * keys->width;
-            add(f, hashes[i], bytes, length_of(bytes, keys), form, counts ? counts[from + i] : same);
+            add(f, hashes[i], bytes, (uint32_t)fw_keys_length(keys, bytes), form, counts ? counts[from + i] : same);
         }
     }
     return 0;

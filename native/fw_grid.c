@@ -55,24 +55,11 @@ static void add_conservative(struct fw_grid *g, const uint64_t *hashes, size_t n
     }
 }
 
-/* N after the update, or FW_LIMIT. */
-static int grown_total(const struct fw_grid *g, size_t n, const uint64_t *counts, uint64_t same, uint64_t *out)
-{
-    uint64_t sum = g->total, more;
-    if (!counts)
-        return __builtin_mul_overflow((uint64_t)n, same, &more) || __builtin_add_overflow(sum, more, out) ? FW_LIMIT : 0;
-    for (size_t i = 0; i < n; i++)
-        if (__builtin_add_overflow(sum, counts[i], &sum))
-            return FW_LIMIT;
-    *out = sum;
-    return 0;
-}
-
 int fw_grid_update(struct fw_grid *g, const struct fw_key *key, const struct fw_keys *keys, const uint64_t *counts,
                    uint64_t same)
 {
     uint64_t room[FW_KEYS_STEP], total;
-    if (grown_total(g, keys->count, counts, same, &total) != 0)
+    if (fw_counts_add(g->total, keys->count, counts, same, &total) != 0)
         return FW_LIMIT;
     g->total = total;
     for (size_t from = 0; from < keys->count; from += FW_KEYS_STEP) {

@@ -24,11 +24,24 @@ uint64_t fw_hash_bytes(const struct fw_key *key, const uint8_t *bytes, size_t n)
     return v0 ^ v1 ^ v2 ^ v3;
 }
 
-static size_t length_of(const uint8_t *row, size_t width)
+int fw_counts_add(uint64_t total, size_t n, const uint64_t *counts, uint64_t same, uint64_t *out)
 {
-    while (width > 0 && row[width - 1] == 0)
-        width--;
-    return width;
+    uint64_t more;
+    if (!counts && (__builtin_mul_overflow((uint64_t)n, same, &more) || __builtin_add_overflow(total, more, &total)))
+        return FW_LIMIT;
+    for (size_t i = 0; counts && i < n; i++)
+        if (__builtin_add_overflow(total, counts[i], &total))
+            return FW_LIMIT;
+    *out = total;
+    return 0;
+}
+
+size_t fw_keys_length(const struct fw_keys *keys, const uint8_t *row)
+{
+    size_t n = keys->width;
+    while (keys->form == FW_KEYS_PADDED && n > 0 && row[n - 1] == 0)
+        n--;
+    return n;
 }
 
 const uint64_t *fw_keys_hash(const struct fw_key *key, const struct fw_keys *keys, size_t from, size_t n, uint64_t *out)
@@ -42,7 +55,7 @@ const uint64_t *fw_keys_hash(const struct fw_key *key, const struct fw_keys *key
     const uint8_t *rows = (const uint8_t *)keys->base + from * keys->width;
     for (size_t i = 0; i < n; i++) {
         const uint8_t *row = rows + i * keys->width;
-        out[i] = fw_hash_bytes(key, row, keys->form == FW_KEYS_PADDED ? length_of(row, keys->width) : keys->width);
+        out[i] = fw_hash_bytes(key, row, fw_keys_length(keys, row));
     }
     return out;
 }

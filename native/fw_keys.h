@@ -20,6 +20,13 @@ struct fw_keys {
     enum fw_keys_form form;
 };
 
+/* total + the sum of counts[0..n) (or n times `same`, where counts is NULL) in *out. FW_LIMIT, and
+ * *out as it was, if that exceeds 2^64 - 1. */
+int fw_counts_add(uint64_t total, size_t n, const uint64_t *counts, uint64_t same, uint64_t *out);
+
+/* Bytes of a row: its width, or up to its last byte that is not zero. */
+size_t fw_keys_length(const struct fw_keys *keys, const uint8_t *row);
+
 #define FW_KEYS_STEP 512u /* keys hashed at a time: their hashes stay in the first-level cache */
 
 /* SipHash-1-3 of any bytes. */

@@ -245,6 +245,18 @@ static int decode_nflog(struct fw_cursor *c, uint16_t *type)
     return reject;
 }
 
+static int strip(uint16_t linktype, struct fw_cursor *c, uint16_t *type, unsigned depth);
+
+/* Behind a header that states its own size, at least `least`, and the link type of what it holds. */
+static int within(uint32_t size, uint32_t least, uint32_t linktype, struct fw_cursor *c, uint16_t *type, unsigned depth)
+{
+    int reject;
+    if (size < least || depth == NESTED_LINKS || linktype > UINT16_MAX || !fw_has(c, size, REJECT(NOT_IP), &reject))
+        return REJECT(NOT_IP);
+    fw_advance(c, size);
+    return strip((uint16_t)linktype, c, type, depth + 1);
+}
+
 static int strip(uint16_t linktype, struct fw_cursor *c, uint16_t *type, unsigned depth)
 {
     int reject;
@@ -290,24 +302,14 @@ static int strip(uint16_t linktype, struct fw_cursor *c, uint16_t *type, unsigne
         return decode_80211(c, type);
     case LINK_RADIOTAP:
         return decode_radiotap(c, type);
-    case LINK_PPI: {
+    case LINK_PPI:
         if (!fw_has(c, 8, REJECT(NOT_IP), &reject))
             return reject;
-        uint32_t size = fw_load16(c->p + 2), inner = fw_load32(c->p + 4);
-        if (size < 8 || depth == NESTED_LINKS || inner > UINT16_MAX || !fw_has(c, size, REJECT(NOT_IP), &reject))
-            return REJECT(NOT_IP);
-        fw_advance(c, size);
-        return strip((uint16_t)inner, c, type, depth + 1);
-    }
-    case LINK_PKTAP: {
+        return within(fw_load16(c->p + 2), 8, fw_load32(c->p + 4), c, type, depth);
+    case LINK_PKTAP:
         if (!fw_has(c, 12, REJECT(NOT_IP), &reject))
             return reject;
-        uint32_t size = fw_load32(c->p), inner = fw_load32(c->p + 8);
-        if (size < 12 || depth == NESTED_LINKS || inner > UINT16_MAX || !fw_has(c, size, REJECT(NOT_IP), &reject))
-            return REJECT(NOT_IP);
-        fw_advance(c, size);
-        return strip((uint16_t)inner, c, type, depth + 1);
-    }
+        return within(fw_load32(c->p), 12, fw_load32(c->p + 8), c, type, depth);
     case LINK_NFLOG:
         return decode_nflog(c, type);
     case LINK_RAW:

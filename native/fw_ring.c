@@ -142,7 +142,7 @@ int fw_ring_fill(struct fw_ring *r, struct fw_decoder *d, int64_t shift_ns, stru
     struct fw_frame frame;
     uint32_t segment_size = 0;
     int rc = 1, echo = 0;
-    b->count = b->message_count = b->carriers = 0;
+    fw_batch_clear(b);
     put_segments(r, d, b);
     if (r->open && r->left == 0 && r->rest == 0)
         give_back(r);

@@ -103,6 +103,8 @@ static void test_edges(void)
     CHECK_EQUAL(fw_frequent_update(&f, &KEY, &padded, FW_KEY_BYTES, NULL, 2), 0);
     CHECK_EQUAL(fw_frequent_count(&f, &KEY, (const uint8_t *)"ab", 2), 4);
     CHECK_EQUAL(fw_frequent_update(&f, &KEY, &padded, FW_KEY_BYTES, NULL, UINT64_MAX), FW_LIMIT);
+    CHECK_EQUAL(fw_frequent_update(&f, &KEY, &padded, FW_KEY_BYTES, NULL, UINT64_MAX / 2), FW_LIMIT);
+    CHECK_EQUAL(f.total, 25);
     fw_frequent_clear(&f);
     CHECK_EQUAL(f.used, 0);
     CHECK_EQUAL(fw_frequent_count(&f, &KEY, longest, 0), 0);
