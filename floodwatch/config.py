@@ -1,8 +1,24 @@
-"""Options of a scan and of a watch, and the progress they report: records without logic."""
+"""Options of a scan and of a watch, and the progress they report."""
 
 from __future__ import annotations
 
+import os
+
 from msgspec import Struct
+
+
+def hash_key(seed: bytes | None) -> bytes:
+    """The key of the hashes of one run: the seed, or a random one.
+
+    Raises:
+        ValueError: the seed is not of 16 bytes.
+    """
+    if seed is None:
+        return os.urandom(16)
+    if len(seed) != 16:
+        raise ValueError(f"a seed is 16 bytes, not {len(seed)}")
+    return seed
+
 
 ALL_TIME = (1 << 64) - 1
 """After every packet."""

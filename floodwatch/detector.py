@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from ._native import Batch
 from .analysis import Analysis
 from .batches import Capture, read
+from .config import hash_key
 from .model import Event
 from .packets import PacketBatch
 from .watching import Live
@@ -40,11 +41,9 @@ class Detector:
     def __init__(
         self, *, top: int = 0, seed: bytes | None = None, on_event: Callable[[Event], object] | None = None
     ) -> None:
-        if seed is not None and len(seed) != 16:
-            raise ValueError(f"a seed is 16 bytes, not {len(seed)}")
         if top < 0:
             raise ValueError("top is at least 0")
-        self._key = seed if seed is not None else os.urandom(16)
+        self._key = hash_key(seed)
         self._top = top
         self._on_event = on_event or (lambda event: None)
         self._analysis = Analysis("packets", top)

@@ -17,7 +17,7 @@ from . import __version__
 from ._native import Batch, hll_blob
 from .analysis import Analysis, Change
 from .capture import compile_filter, discover, linktype_name
-from .config import Progress, ScanOptions
+from .config import Progress, ScanOptions, hash_key
 from .events import estimate, rfc3339, sort_key
 from .memory import Memory, join, load, nothing
 from .merging import merged
@@ -74,7 +74,7 @@ def scan(
         EnvironmentFault: the filter needs libpcap, which is missing.
     """
     compiled = compile_filter(options.filter) if options.filter else None
-    key = options.seed if options.seed is not None else os.urandom(16)
+    key = hash_key(options.seed)
     halt = stop or threading.Event()
     found = list(discover(paths, recursive=options.recursive))
     captures = [item.path for item in found if item.capture]

@@ -84,8 +84,6 @@ def scan(
         ConfigError: the filter is wrong, or the baseline cannot be read.
         ValueError: ``jobs`` is less than 1, ``top`` negative, or the seed not of 16 bytes.
     """
-    if seed is not None and len(seed) != 16:
-        raise ValueError(f"a seed is 16 bytes, not {len(seed)}")
     if (jobs is not None and jobs < 1) or top < 0:
         raise ValueError("jobs is at least 1, and top at least 0")
     several = [capture] if isinstance(capture, str | os.PathLike) else capture

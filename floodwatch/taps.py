@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ._native import Batch, Decoder
 from .capture import LiveRing, compile_filter
-from .config import WatchOptions
+from .config import WatchOptions, hash_key
 from .recorder import Recorder
 
 BATCH = 8192
@@ -45,7 +45,7 @@ class Taps:
     def __init__(self, interfaces: Sequence[str], options: WatchOptions) -> None:
         self._options = options
         self._compiled = compile_filter(options.filter) if options.filter else None
-        self._key = options.seed if options.seed is not None else os.urandom(16)
+        self._key = hash_key(options.seed)
         self._taps: list[_Tap] = []
         self._pool = ThreadPoolExecutor(options.workers, "decode") if options.workers > 1 else None
         try:

@@ -78,8 +78,6 @@ def live(
     """
     if not interfaces:
         raise ValueError("name an interface, or any for all")
-    if seed is not None and len(seed) != 16:
-        raise ValueError(f"a seed is 16 bytes, not {len(seed)}")
     stop = threading.Event()
     options = WatchOptions(
         filter=filter, snaplen=snaplen, ring_mb=ring_mb, promiscuous=promiscuous, duration=duration,

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+if TYPE_CHECKING:
+    from lab import Lab
 
 Need = Callable[[object, str], None]
 
@@ -24,6 +30,16 @@ def _need(condition: object, reason: str) -> None:
 def need() -> Need:
     """``need(condition, reason)``: go on, skip, or fail in continuous integration."""
     return _need
+
+
+@pytest.fixture
+def wire(need: Need) -> Iterator[Lab]:
+    """Two network namespaces with a veth pair between them; see lab.py."""
+    need(os.geteuid() == 0, "network namespaces take root")
+    from lab import lab  # what it imports, only its tests need
+
+    with lab() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

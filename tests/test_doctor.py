@@ -6,14 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from lab import Lab, lab
+from lab import Lab
 
 DOCTOR = (sys.executable, "-P", "-m", "floodwatch", "doctor")
 
@@ -51,13 +50,6 @@ def test_a_host_without_zstandard_is_told_so(tmp_path: Path) -> None:
     _, found = checks(PYTHONPATH=str(tmp_path))
     assert found["packed captures"]["state"] == "note"
     assert found["packed captures"]["do"] == "pip install 'floodwatch[zstd]'"
-
-
-@pytest.fixture
-def wire(need: Any) -> Iterator[Lab]:
-    need(os.geteuid() == 0, "namespaces take root")
-    with lab() as made:
-        yield made
 
 
 @pytest.mark.root

@@ -65,7 +65,7 @@ ALLOWED: dict[str, set[str]] = {
     "packets": {"_native", "interop"},
     "batches": {"_native", "capture", "config", "packets", "reading"},
     "window": {"_native", *RECORDS},
-    "detector": {"_native", "analysis", "batches", "packets", "report", "watching", *RECORDS},
+    "detector": {"_native", "analysis", "batches", "config", "packets", "report", "watching", *RECORDS},
     "results": {"config", "pipeline", "report", *RECORDS},
     "recorder": {"analysis", "capture", "report", *RECORDS},
     "taps": {"_native", "capture", "config", "recorder", *RECORDS},

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +17,9 @@ import floodwatch as fw
 from floodwatch import synth
 
 sys.path.insert(0, str(Path(__file__).parent))
-from lab import SERVER, Lab, lab
+from lab import SERVER, Lab
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def wire(need: Any) -> Iterator[Lab]:
-    need(os.geteuid() == 0, "live tests make network namespaces, which takes root")
-    with lab() as made:
-        yield made
 
 
 def finish(process: subprocess.Popen[bytes], seconds: float = 20) -> tuple[list[dict[str, Any]], str]:

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +19,12 @@ import floodwatch as fw
 from floodwatch import synth
 
 sys.path.insert(0, str(Path(__file__).parent))
-from lab import Lab, lab
+from lab import Lab
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 FLOOD_C = Path(__file__).resolve().parents[1] / "native" / "bench" / "flood.c"
 SOAK_S = float(os.environ.get("FLOODWATCH_SOAK", "120"))
 REPLAYS = ("attack/ddos.pcap", "attack/denial6-6.pcap", "attack/pkt.TCP.synflood.spoofed.pcap")
-
-
-@pytest.fixture
-def wire(need: Any) -> Iterator[Lab]:
-    need(os.geteuid() == 0, "live tests make network namespaces, which takes root")
-    with lab() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

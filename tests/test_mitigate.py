@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +16,14 @@ import pytest
 from floodwatch import synth
 
 sys.path.insert(0, str(Path(__file__).parent))
-from lab import CLIENT, SERVER, Lab, lab
+from lab import CLIENT, SERVER, Lab
 
 pytestmark = pytest.mark.root
 
 
-@pytest.fixture
-def wire(need: Any) -> Iterator[Lab]:
-    need(os.geteuid() == 0, "tests of rules make network namespaces, which takes root")
+@pytest.fixture(autouse=True)
+def nft(need: Any) -> None:
     need(shutil.which("nft"), "tests of rules read them back with nft")
-    with lab() as made:
-        yield made
 
 
 def run(wire: Lab, *argv: str, code: int = 0) -> str:

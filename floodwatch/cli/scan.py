@@ -83,6 +83,10 @@ def read_time(ctx: click.Context, option: click.Parameter, value: str | None) ->
     return min(max(nanoseconds, 0), ALL_TIME)
 
 
+BASELINE = click.option("--baseline", metavar="FILE",
+                        help="Begin with the clients and usual rates of a --save-baseline.")  # fmt: skip
+SAVE_BASELINE = click.option("--save-baseline", metavar="FILE",
+                             help="Keep what was learnt of clients and rates for another day.")  # fmt: skip
 AT_LEAST_1 = click.IntRange(min=1)
 WHEN = click.Choice(["auto", "always", "never"])
 
@@ -108,10 +112,8 @@ WHEN = click.Choice(["auto", "always", "never"])
     "--format", "style", type=click.Choice(["text", "json"]), default="text", help="Kind of report."
 )
 @click.option("-o", "--output", metavar="FILE", help="Write the report to FILE, all of it or nothing.")
-@click.option("--baseline", metavar="FILE",
-              help="Begin with the clients and usual rates that a --save-baseline kept.")  # fmt: skip
-@click.option("--save-baseline", metavar="FILE",
-              help="Keep what was learnt of clients and usual rates for another day.")  # fmt: skip
+@BASELINE
+@SAVE_BASELINE
 @click.option("--sketch-out", metavar="FILE",
               help="Save the distinct sources as a sketch; give a --seed to merge several.")  # fmt: skip
 @click.option("--top", type=click.IntRange(min=0), default=5, metavar="N",

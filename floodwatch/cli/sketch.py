@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import msgspec
 from floodwatch.errors import InputError, SketchMismatch
 
 from .output import check_output, write, write_stdout
+from .scan import read_seed
 
 if TYPE_CHECKING:
     from floodwatch._native import CountMin, HyperLogLog, TopK
@@ -32,13 +32,6 @@ SHOWN = 10
 """Frequent keys that ``info`` shows."""
 FILE = click.argument("file")
 FILES = click.argument("files", nargs=-1, required=True, metavar="FILE...")
-
-
-def _seed(ctx: click.Context, option: click.Parameter, value: str | None) -> bytes | None:
-    if value is not None and not re.fullmatch("[0-9a-fA-F]{32}", value):
-        # The message leaves the value out: a seed is a key.
-        raise click.BadParameter("give 32 hexadecimal digits")
-    return None if value is None else bytes.fromhex(value)
 
 
 @click.group(epilog=EXAMPLES)
@@ -77,7 +70,7 @@ def merge(files: tuple[str, ...], output: str) -> None:
 
 @sketch.command()
 @FILE
-@click.option("--seed", callback=_seed, metavar="HEX", help="The seed a count-min sketch was made with.")
+@click.option("--seed", callback=read_seed, metavar="HEX", help="The seed a count-min sketch was made with.")
 @click.option(
     "--key", "texts", multiple=True, metavar="KEY", help="An IP address, or any other text; repeatable."
 )

@@ -15,7 +15,7 @@ from floodwatch.report import encode
 
 from .filters import FILTER_WORDS, FilterCommand, one_filter
 from .output import EXIT_CODES, EXIT_FLOOD, check_output, say, write, write_stdout
-from .scan import AT_LEAST_1, WHEN, read_seed
+from .scan import AT_LEAST_1, BASELINE, SAVE_BASELINE, WHEN, read_seed
 
 if TYPE_CHECKING:
     from floodwatch.config import Counters
@@ -59,10 +59,8 @@ Examples:
 @click.option("-w", "--write", metavar="FILE",
               help="Flight recorder: frames before and during each flood, sampled, as pcapng.")  # fmt: skip
 @click.option("--write-max", type=AT_LEAST_1, default=100_000, metavar="N", help="Frames to record at most.")
-@click.option("--baseline", metavar="FILE",
-              help="Begin with the clients and usual rates that a --save-baseline kept.")  # fmt: skip
-@click.option("--save-baseline", metavar="FILE",
-              help="Keep what was learnt of clients and usual rates, at the end.")  # fmt: skip
+@BASELINE
+@SAVE_BASELINE
 @click.option("--mode", type=click.Choice(["observe", "suggest", "enforce"]), default="observe",
               help="Only watch; say what would be blocked; or block it.")  # fmt: skip
 @click.option("--never", "never_block", multiple=True, metavar="CIDR",

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..memory import Networks
+from .sources import positions
 
 MOST = 262_144
 """Networks that are remembered; then no new ones are learnt."""
@@ -57,10 +58,7 @@ class KnownNetworks:
 
 def _among(wanted: Networks, ids: Networks) -> NDArray[np.bool_]:
     """Which of the wanted networks stand among sorted ones."""
-    if not len(ids):
-        return np.zeros(len(wanted), bool)
-    found: NDArray[np.bool_] = ids[np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)] == wanted
-    return found
+    return positions(ids, wanted)[1] if len(ids) else np.zeros(len(wanted), bool)
 
 
 def networks(rows: NDArray[np.void]) -> Networks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,8 +98,7 @@ class Paces:
         """Which sources ask no more than ``SLACK`` times as fast as they did before."""
         if not len(self._pairs):
             return np.zeros(len(rows), bool)
-        at = np.minimum(np.searchsorted(self._pairs, rows["pair_hash"]), len(self._pairs) - 1)
-        known = self._pairs[at] == rows["pair_hash"]
+        at, known = positions(self._pairs, rows["pair_hash"])
         kept: NDArray[np.bool_] = known & (rate <= SLACK * self._rates[at])
         return kept
 
@@ -127,9 +127,8 @@ def distinct_paths(bits: NDArray[np.uint64]) -> NDArray[np.float64]:
     return 64.0 * np.log(64.0 / np.maximum(zeros, 1.0))
 
 
-def _positions(table: NDArray[np.void], rows: NDArray[np.void]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Where each row's pair stands in the other table, and whether it does."""
-    ordered, wanted = table["pair_hash"], rows["pair_hash"]
+def positions(ordered: NDArray[Any], wanted: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Where each wanted value stands among sorted ones (not none), and whether it does."""
     at = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
     return at, ordered[at] == wanted
 
@@ -138,7 +137,7 @@ def requests_in(table: NDArray[np.void] | None, rows: NDArray[np.void]) -> NDArr
     """What another table says of the requests of the same pairs; 0 for those it does not hold."""
     if table is None or not len(table):
         return np.zeros(len(rows), np.int64)
-    at, found = _positions(table, rows)
+    at, found = positions(table["pair_hash"], rows["pair_hash"])
     return np.where(found, table["requests"][at].astype(np.int64), 0)
 
 
@@ -146,7 +145,7 @@ def with_earlier(rows: NDArray[np.void], earlier: NDArray[np.void] | None) -> ND
     """Add the previous window's habits to this one's, so that a window that just began is not blind."""
     if earlier is None or not len(earlier):
         return rows
-    at, found = _positions(earlier, rows)
+    at, found = positions(earlier["pair_hash"], rows["pair_hash"])
     mine = np.flatnonzero(found)
     if not len(mine):
         return rows

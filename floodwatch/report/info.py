@@ -5,7 +5,7 @@ from __future__ import annotations
 from floodwatch.model import Info, Input
 from floodwatch.report import words
 from floodwatch.report.escape import flow, printable
-from floodwatch.report.units import compact, percent, plural, span
+from floodwatch.report.units import compact, largest_first, percent, plural, span
 
 LABEL_END = 14
 REJECTS = {
@@ -44,9 +44,9 @@ def _page(item: Input, unicode: bool, width: int) -> list[str]:
         mean = f"{item.bytes / item.packets:.0f} bytes on average"
         lines += row("packets", f"{item.packets:,}, {compact(item.bytes, ' ')}B{rate}, {mean}")
         lines += row("decoded", f"{percent(1 - sum(item.rejected.values()) / item.packets)} of them")
-    for why, count in sorted(item.rejected.items(), key=lambda pair: (-pair[1], pair[0])):
+    for why, count in largest_first(item.rejected):
         lines += row("rejected", f"{count:,} {REJECTS.get(why, why)}")
-    for kind, count in sorted(item.tunnels.items(), key=lambda pair: (-pair[1], pair[0])):
+    for kind, count in largest_first(item.tunnels):
         lines += row("tunnel", f"{plural(count, 'packet')} inside of {kind}")
     if item.packets:
         lines += row(
@@ -69,8 +69,7 @@ def _lost(item: Input) -> str:
 
 def _doubled(item: Input) -> str:
     if item.duplicates:
-        copies = plural(item.duplicates, "copy", "copies")
-        return f"every frame stands there twice, as mirror ports do it: {copies} left out"
+        return words.MIRRORED.format(plural(item.duplicates, "copy", "copies"))
     if item.doubled >= 0.01:
         return f"{percent(item.doubled)} of the first frames stand there twice; all of them count"
     return "none"

@@ -13,7 +13,7 @@ from itertools import pairwise
 from floodwatch.model import Event, Input, Report, Sources, Vector, Victim
 from floodwatch.report import words
 from floodwatch.report.escape import clip, flow, printable
-from floodwatch.report.units import compact, percent, plural, span
+from floodwatch.report.units import compact, largest_first, percent, plural, span
 
 MIN_WIDTH = 40
 LABEL_END = 14
@@ -82,7 +82,7 @@ def _input(item: Input, view: _View) -> list[str]:
         pieces.append(f"{item.first[:10]} {span(item.first, item.last, item.first[:10], ' UTC')}")
     lines = flow(pieces, view.width, rest="  ", gap="   ")
     if item.packets:
-        rejected = sorted(item.rejected.items(), key=lambda pair: (-pair[1], pair[0]))
+        rejected = largest_first(item.rejected)
         share = max(0.0, 1 - sum(count for _, count in rejected) / item.packets)
         # Rounded down: 100 % must mean all of them.
         decoded = [f"decoded {math.floor(share * 10_000) / 100:g} %"]
@@ -106,11 +106,9 @@ def _input_notes(item: Input) -> list[str]:
         share = 100 * item.lost / (item.lost + item.packets)
         notes.append(f"the capture itself lost {plural(item.lost, 'packet')} ({share:.2g} %)")
     if item.duplicates:
-        copies = plural(item.duplicates, "copy", "copies")
-        notes.append(f"every frame stands there twice, as mirror ports do it: {copies} left out")
+        notes.append(words.MIRRORED.format(plural(item.duplicates, "copy", "copies")))
     if item.tunnels:
-        kinds = sorted(item.tunnels.items(), key=lambda pair: (-pair[1], pair[0]))
-        told = ", ".join(f"{kind} {count:,}" for kind, count in kinds)
+        told = ", ".join(f"{kind} {count:,}" for kind, count in largest_first(item.tunnels))
         notes.append(f"looked into tunnels: {told}")
     return notes
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 
+def largest_first(counts: dict[str, int]) -> list[tuple[str, int]]:
+    """Names with their counts, the largest first, equal ones by name."""
+    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+
+
 def plural(count: int, noun: str, several: str = "") -> str:
     """``1 packet``, ``2 packets``."""
     return f"{count:,} {noun if count == 1 else several or noun + 's'}"

@@ -26,6 +26,7 @@ ORIGINS: dict[Origin, str] = {
     "unknown": "not proven real",
 }
 ONE_WAY = "one direction only was captured: sources cannot be proven real"
+MIRRORED = "every frame stands there twice, as mirror ports do it: {} left out"
 PATTERNS = {"pulse": "in pulses", "carpet": "across a whole prefix", "ramp": "rising slowly"}
 ADVICE: dict[Action, str] = {
     "none": "nothing to do",

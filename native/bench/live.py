@@ -35,6 +35,11 @@ def spent(pid: int) -> tuple[float, float]:
     return (int(fields[11]) + int(fields[12])) / ticks, int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
+def last_core() -> int:
+    """Where the watch runs; the sender has core 0."""
+    return max(os.sched_getaffinity(0))
+
+
 def compiled(folder: str, *names: str) -> None:
     """Compile programs of this directory into a folder."""
     for name in names:
@@ -56,7 +61,7 @@ def start_flood(
 def measure(made: Lab, folder: str, rate: int, seconds: float) -> dict[str, float]:
     """One flood of one rate."""
     watch = made.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--", "ip")
-    os.sched_setaffinity(watch.pid, {max(os.sched_getaffinity(0))})
+    os.sched_setaffinity(watch.pid, {last_core()})
     time.sleep(0.6)
     before, _ = spent(watch.pid)
     begin = time.monotonic()

@@ -9,7 +9,6 @@ FastNetMon runs with the defaults of its Debian package; both get the same SYNs 
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import statistics
 import subprocess
@@ -21,7 +20,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve()
 sys.path[:0] = [str(HERE.parent), str(HERE.parents[2] / "tests")]
 from lab import Lab, lab  # noqa: E402 (the folder of the tests)
-from live import RATES, compiled, measure, spent, start_flood  # noqa: E402
+from live import RATES, compiled, last_core, measure, spent, start_flood  # noqa: E402
 
 DEFAULTS = Path("/etc/fastnetmon.conf")
 
@@ -39,10 +38,6 @@ def count_only(made: Lab, folder: str, rate: int, seconds: float) -> dict[str, f
     seen, lost, cpu = receiver.communicate(timeout=90)[0].split()
     return {"sent": int(sent), "rate": int(seen) / float(took), "lost": int(lost),
             "core": 100 * float(cpu) / float(took)}  # fmt: skip
-
-
-def last_core() -> int:
-    return max(os.sched_getaffinity(0))
 
 
 def fastnetmon(made: Lab, folder: str, rate: int, seconds: float) -> dict[str, float]:
