@@ -31,7 +31,8 @@ def read(
 ) -> Iterator[PacketBatch]:
     """Read captures one after the other and yield their packets in batches.
 
-    Frames that hold no whole IP packet are left out. Memory: 200 bytes for each packet of a batch.
+    Frames that hold no whole IP packet are left out, and so are second copies where a mirror port shows every
+    frame twice. Memory: 200 bytes for each packet of a batch.
 
     Args:
         capture: one path or several; pcap or pcapng, plain or compressed; ``-`` is standard input.

@@ -44,7 +44,7 @@ class _Answer(Struct, frozen=True):
     floods: list[Event]
     crowds: list[Event]
     sources: bytes
-    memory: Memory
+    memory: Memory | None
     complete: bool
 
 
@@ -82,7 +82,13 @@ def scan(
     opened = partial(open_reading, options=options, key=key, compiled=compiled, stop=halt)
     memory = load(options.baseline) if options.baseline else nothing()
     run = partial(
-        _analyse, options=options, memory=memory, on_progress=on_progress, on_change=on_change, stop=halt
+        _analyse,
+        options=options,
+        memory=memory,
+        keep=on_memory is not None,
+        on_progress=on_progress,
+        on_change=on_change,
+        stop=halt,
     )
     if options.merge:
         analyses = [run("merged", [opened(path) for path in captures])]
@@ -97,7 +103,7 @@ def scan(
     if on_sources is not None:
         on_sources(hll_blob(registers.tobytes(), key))
     if on_memory is not None:
-        on_memory(join([memory, *(analysis.memory for analysis in analyses)]))
+        on_memory(join([memory, *(answer.memory for answer in analyses if answer.memory is not None)]))
     return _report(analyses, registers, options, len(found) - len(captures))
 
 
@@ -106,6 +112,7 @@ def _analyse(
     readings: list[Reading],
     options: ScanOptions,
     memory: Memory,
+    keep: bool,
     on_progress: OnProgress | None,
     on_change: OnChange | None,
     stop: threading.Event,
@@ -133,7 +140,8 @@ def _analyse(
     floods, crowds = analysis.events()
     sources = analysis.engine.total_sources()
     inputs = [_input(reading, analysis, options) for reading in readings]
-    return _Answer(inputs, floods, crowds, sources, analysis.detection.learnt(), not stop.is_set())
+    learnt = analysis.detection.learnt() if keep else None
+    return _Answer(inputs, floods, crowds, sources, learnt, not stop.is_set())
 
 
 def _in_thread(batches: Iterator[Batch], stop: threading.Event) -> Iterator[Batch]:
