@@ -6,18 +6,20 @@ import click
 
 from floodwatch.progress import bar, stopping
 
-from .output import EXIT_CODES, EXIT_INPUT, write_stdout
+from .output import EXIT_INPUT, write_stdout
 from .scan import WHEN
 
-EXAMPLES = (
-    """\b
+EXAMPLES = """\b
 Examples:
   floodwatch info capture.pcap
   floodwatch info --format json captures/ | jq .inputs[].rejected
 
-"""
-    + EXIT_CODES
-)
+\b
+Exit codes:
+  0    all captures were read to their end
+  2    usage error
+  3    a capture is missing or broken; what was read of it is told
+  130  interrupted (143: terminated), after telling what was read"""
 
 
 @click.command(epilog=EXAMPLES)
@@ -32,7 +34,7 @@ def info(ctx: click.Context, captures: tuple[str, ...], recursive: bool, style: 
     """Tell what is in captures: format, interfaces, times, packets, what could not be read and why,
     tunnels, one direction or both, duplicated frames, and what the capture itself lost.
 
-    Every packet is read. Exits with 3 when a capture is missing or broken, else with 0.
+    Every packet is read; nothing is judged.
     """
     import msgspec
 

@@ -158,7 +158,8 @@ def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], 
     with stopping() as stop, bar(progress) as on_progress:
         report = run_pipeline(
             paths, options, on_progress=on_progress, on_change=_tell if options.follow else None,
-            on_sources=sources.append if sketch_out else None, on_memory=learnt.append if save_baseline else None, stop=stop.event,
+            on_sources=sources.append if sketch_out else None,
+            on_memory=learnt.append if save_baseline else None, stop=stop.event,
         )  # fmt: skip
     _complain(report)
     if sketch_out:

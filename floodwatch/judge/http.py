@@ -24,7 +24,7 @@ def _evidence(facts: Facts) -> list[Evidence]:
         says = "of the requests fetch the parts of pages, as browsers do"
         out.append(share("asset_share", facts["assets"], requests, 0.5, says))
     if facts.get("listed_requests", 0) > 0:
-        says = "of them come from networks whose clients were served before it began"
+        says = "of the busiest sources' requests come from networks that were served before"
         out.append(share("known_networks", facts["known_requests"], facts["listed_requests"], None, says))
     if facts.get("attempts", 0) > 0:
         says = "of the new connections finished their handshake"

@@ -27,12 +27,8 @@ def _syn_evidence(facts: Facts) -> list[Evidence]:
 
 def _syn_action(origin: Origin, known_path: bool) -> tuple[Action, str]:
     if origin == "forged":
-        return "syn_cookies", (
-            "the addresses are forged: blocking them would hit bystanders; SYN cookies protect the victim"
-        )
-    return "syn_cookies", (
-        "no source finished a handshake, so none is proven real: SYN cookies protect the victim"
-    )
+        return "syn_cookies", ("the addresses are forged: blocking them would hit bystanders")
+    return "syn_cookies", ("no source finished a handshake, so none is proven real")
 
 
 def _state_evidence(facts: Facts) -> list[Evidence]:
