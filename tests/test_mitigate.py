@@ -204,8 +204,8 @@ def test_p10_p11_real_flooders_are_blocked_and_others_served(wire: Lab) -> None:
         "watch", "-i", "vb", "--format", "ndjson", "--mode", "enforce", "--seed", "1" * 32
     )
     ask = (sys.executable, "-c", ASK, SERVER)
-    good = wire.start(wire.client, *ask, "/read", "130", "1", "4", "15", stdout=subprocess.PIPE)
-    time.sleep(6)  # it is known by now
+    good = wire.start(wire.client, *ask, "/read", "130", "1", "4", "17", stdout=subprocess.PIPE)
+    time.sleep(8)  # it is known by now
     begin = time.time()
     flood = wire.start(wire.client, *ask, "/login", "100", "30", "30", "6", stdout=subprocess.PIPE)
     blocked: dict[str, Any] = {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from ..findings import Finding, SourceCount, Summary
 from ..memory import Networks
 from ..model import Vector
 from .known import KnownNetworks
-from .sources import Machines, Paces, asking, machines
+from .sources import Machines, Paces, asking, machines, requests_in
 from .track import CLASS_HTTP, DATA, EPOCHS_PER_SECOND, View, distinct_sources, source_registers
 
 FLOOR = 50
@@ -42,6 +43,16 @@ LOUD = 3.0
 """Requests per source and second, on average, from which one path without its parts is not reading."""
 
 
+class Second(NamedTuple):
+    """The table at the end of a second, and what its pairs had asked by the second before."""
+
+    epoch: int
+    rows: NDArray[np.void]
+    asked: NDArray[np.int64]
+    seconds: float
+    window: int
+
+
 class HttpDetector:
     """HTTP judgements over one capture; remembers one second of the heavy-hitter table.
 
@@ -55,8 +66,9 @@ class HttpDetector:
         self._second: deque[NDArray[np.void]] = deque(maxlen=EPOCHS_PER_SECOND)
         self._earlier: NDArray[np.void] | None = None
         self._now: NDArray[np.void] | None = None
+        self._learnt: NDArray[np.void] | None = None
         self._paces = Paces()
-        self._pending: deque[tuple[int, NDArray[np.void], float, int]] = deque()
+        self._pending: deque[Second] = deque()
         self._flooded: dict[int, int] = {}
         self._age = 0
 
@@ -95,14 +107,15 @@ class HttpDetector:
     def close_epoch(self, summary: Summary) -> None:
         """Keep this epoch's table for the rates of the next ones."""
         self._learn(summary)
-        if self._now is None:
-            self._second.clear()
+        if self._now is None and (summary.victims["requests"] == 0).all() and self._second:
+            self._second.append(self._second[-1])  # nobody asked, so the table stands as it was
         else:
-            self._second.append(self._now)
+            self._second.append(self._table(summary))
         self._age += 1
         if summary.window_ends:
             self._earlier = self._now
             self._second.clear()
+            self._learnt = None
             self._age = 0
             self._window += 1
         self._now = None
@@ -124,16 +137,24 @@ class HttpDetector:
 
     def _learn(self, summary: Summary) -> None:
         """Once a second, remember how fast everybody asks; believe it when no flood was found since."""
+        if self._pending and self._pending[-1].epoch >= summary.epoch:  # the clock was set back
+            self._pending.clear()
         if self._age % EPOCHS_PER_SECOND == EPOCHS_PER_SECOND - 1:
-            seconds = (self._age + 1) / EPOCHS_PER_SECOND
-            self._pending.append((summary.epoch, self._table(summary), seconds, self._window))
-        while self._pending and self._pending[0][0] <= summary.epoch - TRIED:
-            _, rows, seconds, window = self._pending.popleft()
+            table, seconds = self._table(summary), (self._age + 1) / EPOCHS_PER_SECOND
+            asked = requests_in(self._learnt, table)
+            self._learnt = table
+            self._pending.append(Second(summary.epoch, table, asked, seconds, self._window))
+        while self._pending and self._pending[0].epoch <= summary.epoch - TRIED:
+            second = self._pending.popleft()
             recent = [victim for victim, epoch in self._flooded.items() if epoch > summary.epoch - HELD]
-            calm = rows[~np.isin(rows["victim"], recent)]
-            self._paces.learn(calm, seconds)
-            self.known.learn(calm, window)
-        self._flooded = {v: epoch for v, epoch in self._flooded.items() if epoch > summary.epoch - HELD}
+            calm = ~np.isin(second.rows["victim"], recent)
+            self._paces.learn(second.rows[calm], second.asked[calm], second.seconds, second.window)
+            self.known.learn(second.rows[calm], second.window)
+        self._flooded = {
+            victim: epoch
+            for victim, epoch in self._flooded.items()
+            if summary.epoch - HELD < epoch <= summary.epoch
+        }
 
     def _table(self, summary: Summary) -> NDArray[np.void]:
         if self._now is None:

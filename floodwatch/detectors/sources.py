@@ -84,15 +84,35 @@ class Paces:
     def __init__(self) -> None:
         self._pairs = np.zeros(0, np.uint64)
         self._rates = np.zeros(0)
+        self._since = np.zeros(0)
+        self._window = -1
 
-    def learn(self, rows: NDArray[np.void], seconds: float) -> None:
-        """Note the paces of pairs that are in no flood, ``seconds`` after the window of the table began."""
-        pairs, rates = rows["pair_hash"].astype(np.uint64), rows["requests"] / seconds
-        silent = ~np.isin(self._pairs, pairs)  # keeps what was learnt, the newest first where room is short
+    def learn(self, rows: NDArray[np.void], asked: NDArray[np.int64], seconds: float, window: int) -> None:
+        """Note the paces of pairs that are in no flood, once a second.
+
+        A pace is taken from the second in which a pair first asked: who comes at the end of a window would
+        seem slow if it was taken from the beginning of the window.
+
+        Args:
+            rows: the table, ``seconds`` after its window began.
+            asked: requests of the same pairs, in the same window, up to a second before.
+            seconds: see above.
+            window: number of the window.
+        """
+        pairs = rows["pair_hash"].astype(np.uint64)
+        since = np.where(asked == 0, seconds - 1, 0.0)
+        if window == self._window and len(self._pairs):
+            at, known = positions(self._pairs, pairs)
+            since = np.maximum(since, np.where(known, self._since[at], 0.0))
+        # two more: the first second was no whole one, and a few requests tell a pace only roughly
+        rates = (rows["requests"] + 2.0) / (seconds - since)
+        silent = ~np.isin(self._pairs, pairs)  # they keep their paces; where room is short the newest stay
         pairs = np.concatenate([pairs, self._pairs[silent]])[:MAX_PACES]
         rates = np.concatenate([rates, self._rates[silent]])[:MAX_PACES]
+        since = np.concatenate([since, np.zeros(int(silent.sum()))])[:MAX_PACES]
         order = np.argsort(pairs)
-        self._pairs, self._rates = pairs[order], rates[order]
+        self._pairs, self._rates, self._since = pairs[order], rates[order], since[order]
+        self._window = window
 
     def kept(self, rows: NDArray[np.void], rate: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Which sources ask no more than ``SLACK`` times as fast as they did before."""

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from floodwatch.synth import bots, floods
+from floodwatch.synth.addresses import public4
 from floodwatch.synth.floods import Flood
 from floodwatch.synth.packets import SECOND, Trace
-from floodwatch.synth.stage import Params, staged_flood
+from floodwatch.synth.stage import Params, background, staged_flood
 
 
 def syn_flood(trace: Trace, params: Params) -> None:
@@ -53,6 +54,18 @@ def http_flood_low_rate(trace: Trace, params: Params) -> None:
     """600 real bots ask for /login twice a second each, and for nothing else."""
     script = bots.Script(path="/login", gap_s=0.43)
     bots.low_rate_flood(trace, staged_flood(trace, params, 1200, 8, 600, 80), script)
+
+
+def http_flood_beside_pollers(trace: Trace, params: Params) -> None:
+    """40 real bots flood one path; 16 programs poll another, since 7 to 15 s before."""
+    flood = Flood(params.victim, 80, trace.at(16.0), params.duration or 5.0, params.pps or 2200.0,
+                  params.sources or 40)  # fmt: skip
+    background(trace, params.victim, 17.0 + flood.seconds)
+    pollers = public4(trace.rng, 16)
+    starts = trace.at(1.0) + (np.arange(16) * 0.53 * SECOND).astype(np.int64)
+    bots.poll(trace, flood, bots.Script(path="/api/v1/poll", gap_s=0.19), pollers, starts)
+    trace.truth.add_clients(pollers, known=True)
+    bots.http_flood(trace, flood, bots.Script(path="/search"))
 
 
 def slow_http(trace: Trace, params: Params) -> None:

@@ -46,7 +46,15 @@ def http_flood(trace: Trace, flood: Flood, script: Script, bots: Array | None = 
         : len(start)
     ]
     conns = dial(trace, start, client, parse(flood.victim)[1], flood.port or 80, rtt_ms=60.0)
-    return _run(trace, flood, script, conns, per_conn)
+    sent, requests = _run(trace, flood, script, conns, per_conn)
+    _note(trace, flood, script, conns, sent, requests)
+    return sent
+
+
+def poll(trace: Trace, flood: Flood, script: Script, clients: Array, starts: Array) -> None:
+    """Programs that ask for one path all the time, one connection each, until the flood is over."""
+    conns = dial(trace, starts, clients, parse(flood.victim)[1], flood.port or 80, rtt_ms=30.0)
+    _run(trace, flood, script, conns, np.full(len(clients), 200))
 
 
 def _requests_per_connection(rng: np.random.Generator, flood: Flood, script: Script) -> Array:
@@ -58,7 +66,8 @@ def _requests_per_connection(rng: np.random.Generator, flood: Flood, script: Scr
     return rng.permutation(np.concatenate([single, long]))
 
 
-def _run(trace: Trace, flood: Flood, script: Script, conns: Array, per_conn: Array) -> Array:
+def _run(trace: Trace, flood: Flood, script: Script, conns: Array, per_conn: Array) -> tuple[Array, Array]:
+    """The packets that the clients send, and their requests."""
     rng, end = trace.rng, flood.start + int(flood.seconds * SECOND)
     reqs = np.zeros(int(per_conn.sum()), REQUEST)
     reqs["conn"] = np.repeat(np.arange(len(conns)), per_conn)
@@ -75,10 +84,12 @@ def _run(trace: Trace, flood: Flood, script: Script, conns: Array, per_conn: Arr
     )
     reqs["gap"] = rng.gamma(4, script.gap_s / 4, len(reqs)) * SECOND
     reqs = schedule(conns, reqs, until=end)
-    sent = converse(trace, conns, reqs)
+    return converse(trace, conns, reqs), reqs
+
+
+def _note(trace: Trace, flood: Flood, script: Script, conns: Array, sent: Array, reqs: Array) -> None:
     record(trace, flood, "http_flood", sent, origin="real", unit="req/s", path=script.path,
            requests=len(reqs), peak_per_second=peak(reqs["t"]), sources=texts(conns["client"]))  # fmt: skip
-    return sent
 
 
 def low_rate_flood(trace: Trace, flood: Flood, script: Script) -> Array:
@@ -89,7 +100,9 @@ def low_rate_flood(trace: Trace, flood: Flood, script: Script) -> Array:
     conns = dial(trace, flood.start + rng.integers(0, SECOND, len(bots)), bots, parse(flood.victim)[1],
                  flood.port or 80, rtt_ms=60.0)  # fmt: skip
     per_conn = np.full(len(bots), max(1, round(flood.seconds * each * 1.2)))
-    return _run(trace, flood, script, conns, per_conn)
+    sent, requests = _run(trace, flood, script, conns, per_conn)
+    _note(trace, flood, script, conns, sent, requests)
+    return sent
 
 
 def probing(trace: Trace, flood: Flood, endpoints: int = 60) -> Array:

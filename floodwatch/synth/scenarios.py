@@ -23,6 +23,7 @@ SCENARIOS: dict[str, Scenario] = {
         attacks.pulse,
         attacks.http_flood,
         attacks.http_flood_low_rate,
+        attacks.http_flood_beside_pollers,
         attacks.login_bruteforce,
         attacks.slow_http,
         attacks.udp_flood,
