@@ -50,9 +50,11 @@ static int listen(const struct fw_key *key, const struct fw_packet *p, const uin
         if (fw_http_likely(payload)) {
             int said = fw_http_parse(key, payload, p->captured, out);
             out->unfinished = said == FW_HTTP_REQUEST && p->captured == p->payload && !ends_header(payload, p->captured);
-            return said;
+            return said != FW_SAID_NOTHING || payload[0] != 'P' ? said : fw_http2_parse(payload, p->captured, out);
         }
-        return fw_tls_likely(payload) ? fw_tls_parse(payload, p->captured, out) : FW_SAID_NOTHING;
+        if (fw_tls_likely(payload))
+            return fw_tls_parse(payload, p->captured, out);
+        return fw_http2_likely(payload) ? fw_http2_parse(payload, p->captured, out) : FW_SAID_NOTHING;
     }
     if (p->kind != FW_UDP)
         return FW_SAID_NOTHING;

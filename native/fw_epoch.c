@@ -42,13 +42,17 @@ static void count_heavy(struct fw_engine *e, const struct fw_packet *p, const st
         s->proven = (uint8_t)(s->proven < UINT8_MAX ? s->proven + 1 : UINT8_MAX);
     else if (news == FW_FLOW_PROVEN || news == FW_FLOW_REPEATED)
         s->proven = s->proven ? s->proven : 1;
-    if (!h || h->what != FW_HTTP_REQUEST)
+    if (FW_LIKELY(!h))
+        return;
+    if (h->what == FW_HTTP2 && (h->resets || h->continuations))
+        s->broken = (uint8_t)(s->broken < UINT8_MAX ? s->broken + 1 : UINT8_MAX);
+    if (h->what != FW_HTTP_REQUEST)
         return;
     s->requests++;
     fw_count16(&s->assets, h->asset);
     fw_count16(&s->posts, h->posts);
-    fw_count16(&s->repeats, s->requests > 1 && s->last_path == (uint16_t)h->path_hash);
-    s->last_path = (uint16_t)h->path_hash;
+    fw_count16(&s->repeats, s->requests > 1 && s->last_path == (uint8_t)h->path_hash);
+    s->last_path = (uint8_t)h->path_hash;
     s->paths |= 1ULL << (h->path_hash >> 58);
 }
 

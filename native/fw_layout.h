@@ -46,6 +46,9 @@ static const struct fw_field FW_VICTIM_LAYOUT[] = {
     FW_SCALAR(fw_victim, tls_hellos, "<u4"),
     FW_SCALAR(fw_victim, tls_records, "<u4"),
     FW_SCALAR(fw_victim, quic_initials, "<u4"),
+    FW_SCALAR(fw_victim, h2_streams, "<u4"),
+    FW_SCALAR(fw_victim, h2_resets, "<u4"),
+    FW_SCALAR(fw_victim, h2_continuations, "<u4"),
     {"zone_vote", "<i4", offsetof(struct fw_victim, zone) + offsetof(struct fw_zone_count, vote), 0, "", 0},
     {"zone_length", "<u2", offsetof(struct fw_victim, zone) + offsetof(struct fw_zone_count, length), 0, "", 0},
     {"zone_text", "u1", offsetof(struct fw_victim, zone) + offsetof(struct fw_zone_count, text), FW_ZONE_TEXT, "", 0},
@@ -103,6 +106,7 @@ static const struct fw_field FW_HEAVY_LAYOUT[] = {
     FW_SCALAR(fw_heavy, repeats, "<u2"), FW_SCALAR(fw_heavy, missed, "<u4"),
     FW_SCALAR(fw_heavy, posts, "<u2"), FW_SCALAR(fw_heavy, errors, "<u2"),
     FW_SCALAR(fw_heavy, v6, "u1"),       FW_SCALAR(fw_heavy, proven, "u1"),
+    FW_SCALAR(fw_heavy, broken, "u1"),
 };
 
 static const struct fw_field FW_PACKET_LAYOUT[] = {

@@ -1,5 +1,5 @@
 /* What an application said in one packet: the first line of HTTP/1, the header of a DNS message, the start of a
- * TLS or QUIC handshake. No reassembly and no state: results point into the caller's payload. */
+ * TLS or QUIC handshake, frames of HTTP/2 in clear text. No reassembly and no state: results point into the caller's payload. */
 #ifndef FW_MESSAGE_H
 #define FW_MESSAGE_H
 
@@ -15,6 +15,7 @@ enum fw_said {
     FW_DNS_ANSWER,
     FW_TLS_HELLO,   /* a ClientHello */
     FW_TLS_RECORD,  /* application data, or the end of a handshake: the client went on */
+    FW_HTTP2,       /* nothing but frames of HTTP/2, the last one perhaps cut */
     FW_QUIC_INITIAL /* long header, version known, type Initial */
 };
 
@@ -29,6 +30,7 @@ struct fw_message {
     uint8_t asset;       /* the path ends like a static file that a page pulls in */
     uint8_t partial;     /* the capture ends inside the target */
     uint8_t unfinished;  /* HTTP: a whole packet without the empty line that ends a header */
+    uint8_t streams, resets, continuations; /* HTTP/2: frames HEADERS, RST_STREAM, CONTINUATION; at most 255 */
 };
 
 /* Each looks at payload[0..size) and returns out->what; FW_SAID_NOTHING when it is none of theirs. They never fail. */
@@ -39,10 +41,12 @@ uint64_t fw_http_hash(const struct fw_key *key, const uint8_t *path, uint32_t n)
 int fw_dns_parse(const struct fw_key *key, const uint8_t *payload, uint32_t size, struct fw_message *out);
 /* RFC 8446, 5.1: the header of a record at the start of the payload. */
 int fw_tls_parse(const uint8_t *payload, uint32_t size, struct fw_message *out);
+/* RFC 9113, 4.1: frames from the first byte of the payload on, or from behind the client's preface. */
+int fw_http2_parse(const uint8_t *payload, uint32_t size, struct fw_message *out);
 /* RFC 9000, 17.2.2 and RFC 9369: an Initial packet of version 1 or 2. */
 int fw_quic_parse(const uint8_t *payload, uint32_t size, struct fw_message *out);
 
-/* Cheap tests before the parsers: can these bytes begin HTTP/1, or a TLS record? (size >= 8) */
+/* Cheap tests before the parsers: can these bytes begin HTTP/1, a TLS record, a frame of HTTP/2? (size >= 8) */
 static inline int fw_http_likely(const uint8_t *p)
 {
     switch (p[0]) {
@@ -52,6 +56,8 @@ static inline int fw_http_likely(const uint8_t *p)
         return 0;
     }
 }
+
+static inline int fw_http2_likely(const uint8_t *p) { return p[0] == 0 && p[1] <= 0x40 && p[3] <= 9; }
 
 static inline int fw_tls_likely(const uint8_t *p) { return p[0] >= 20 && p[0] <= 23 && p[1] == 3; }
 

@@ -194,6 +194,11 @@ static void count_message(struct fw_slot *s, const struct fw_packet *p, const st
     case FW_TLS_RECORD:
         v->tls_records++;
         break;
+    case FW_HTTP2:
+        v->h2_streams += m->streams;
+        v->h2_resets += m->resets;
+        v->h2_continuations += m->continuations;
+        break;
     case FW_QUIC_INITIAL:
         v->quic_initials++;
         break;

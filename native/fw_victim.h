@@ -79,6 +79,7 @@ struct fw_victim {
     uint32_t fragment_heads; /* first fragments towards it */
     uint32_t dns_queries, dns_answers, dns_failures; /* towards it; from it; from it with a response code */
     uint32_t tls_hellos, tls_records, quic_initials;
+    uint32_t h2_streams, h2_resets, h2_continuations; /* frames of HTTP/2 towards it */
     struct fw_zone_count zone;
     struct fw_kind_count kinds[FW_KINDS];
     uint8_t sources[FW_CLASSES][1 << FW_HLL_P];

@@ -17,7 +17,8 @@ BLOCKING = ("drop_sources", "limit_per_source")
 ASKED_S = {
     "http_flood": 3.0,
     "tls_flood": 3.0,
-    "http2_flood": 3.0,
+    "http2_rapid_reset": 3.0,
+    "http2_continuation_flood": 3.0,
     "slow_http": 30.0,
     "api_probing": 30.0,
     "login_bruteforce": 30.0,

@@ -21,7 +21,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from floodwatch import _native
+from floodwatch import _native, synth
+from floodwatch.config import ScanOptions
+from floodwatch.pipeline import scan
 
 pytestmark = pytest.mark.captures
 
@@ -332,3 +334,21 @@ def one_per_file(cases: list[Case]) -> list[Case]:
 def describe(case: Case) -> str:
     known = {k: v for k, v in case.row.items() if v and k != "frame.protocols"}
     return f"{case.file} {':'.join(case.layers)} {case.differ()} ours={case.ours} tshark={known}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("scenario", "kind"), [("http2_rapid_reset", 3), ("http2_continuation_flood", 9)])
+def test_frames_of_http2_are_those_that_tshark_counts(
+    need: Any, tmp_path: Path, scenario: str, kind: int
+) -> None:
+    need(shutil.which("tshark"), "tshark is not installed")
+    capture = tmp_path / "http2.pcap"
+    synth.make(scenario, capture, synth.Params(duration=2))
+    command = ["tshark", "-r", str(capture), "-d", "tcp.port==80,http2", "-Y", "http2"]
+    found = subprocess.run(
+        [*command, "-T", "fields", "-e", "http2.type"], capture_output=True, text=True, check=True
+    )
+    theirs = sum(line.split(",").count(str(kind)) for line in found.stdout.split("\n"))
+    (flood,) = scan([str(capture)], ScanOptions()).floods
+    assert flood.vector == scenario
+    assert 0.9 * theirs <= flood.packets <= theirs  # the first epochs are not judged yet

@@ -9,6 +9,7 @@ from ..memory import Memory
 from .carpet import detect_carpet
 from .connect import detect_connections, detect_tls
 from .http import HttpDetector
+from .http2 import detect_http2
 from .names import detect_queries
 from .reflection import detect_reflection
 from .scripts import ScriptDetector
@@ -23,6 +24,7 @@ DETECTORS = (
     detect_state,
     detect_connections,
     detect_tls,
+    detect_http2,
     detect_reflection,
     detect_udp,
     detect_quic,

@@ -19,6 +19,8 @@ FAMILIES: dict[Vector, Family] = {
     Vector.TCP_FLAG_FLOOD: tcp.STATE,
     Vector.CONNECTION_FLOOD: tcp.CONNECTION,
     Vector.TLS_FLOOD: tcp.TLS,
+    Vector.HTTP2_RAPID_RESET: http.RESETS,
+    Vector.HTTP2_CONTINUATION_FLOOD: http.CONTINUATIONS,
     Vector.TCP_REFLECTION: reflection.TCP,
     Vector.HTTP_FLOOD: http.HTTP,
     Vector.SLOW_HTTP: http.SLOW,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from ..model import Action, Evidence, Origin
 from .family import Facts, Family, share
 
@@ -73,7 +75,32 @@ def _limit_each(origin: Origin, known_path: bool) -> tuple[Action, str]:
     return "observe", "no source is proven real: look at what was asked for"
 
 
+def _streams(facts: Facts) -> Evidence:
+    value = facts["broken"] / max(facts["streams"], 1)
+    says = f"{value:.2f} {{}} came for each stream that was opened"
+    return Evidence(name="frames_per_stream", value=round(value, 3), usual=0.05, says=says)
+
+
+def _reset_evidence(facts: Facts) -> list[Evidence]:
+    found = _streams(facts)
+    return [replace(found, says=found.says.format("resets")), *_proof(facts)]
+
+
+def _continuation_evidence(facts: Facts) -> list[Evidence]:
+    found = _streams(facts)
+    return [replace(found, says=found.says.format("continuations of a header")), *_proof(facts)]
+
+
+def _proof(facts: Facts) -> list[Evidence]:
+    if facts["asked"] <= 0:
+        return []
+    says = "of the frames of listed sources come from sources that finished a handshake"
+    return [share("proven_share", facts["proven_requests"], facts["asked"], 1.0, says)]
+
+
 HTTP = Family(_evidence, _action, floor=200.0, origin=_origin)
 SLOW = Family(_slow_evidence, _limit_each, floor=50.0, origin=_origin)
 PROBING = Family(_probing_evidence, _limit_each, floor=200.0, origin=_origin)
+RESETS = Family(_reset_evidence, _action, floor=500.0, origin=_origin)
+CONTINUATIONS = Family(_continuation_evidence, _action, floor=200.0, origin=_origin)
 GUESSING = Family(_guessing_evidence, _limit_each, floor=200.0, origin=_origin)

@@ -142,6 +142,22 @@ def tls_record(kind: int, size: int) -> bytes:
     return bytes((kind, 3, 3)) + size.to_bytes(2, "big") + bytes((7 * i + 3) & 0xFF for i in range(size))
 
 
+def http2_preface() -> bytes:
+    """How a client begins HTTP/2 in clear text: the preface and empty settings (RFC 9113, 3.4)."""
+    return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + http2_frame(4, 0, 0)
+
+
+def http2_frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    """One frame of HTTP/2 (RFC 9113, 4.1)."""
+    return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
+
+
+def http2_request(stream: int, host: str) -> bytes:
+    """A GET for / as one HEADERS frame that ends its stream; HPACK without Huffman (RFC 7541, appendix A)."""
+    block = b"\x82\x86\x84\x41" + bytes((len(host),)) + host.encode()
+    return http2_frame(1, 5, stream, block)
+
+
 def quic_initial(identity: int) -> bytes:
     """A client's first QUIC packet (RFC 9000, 17.2.2): version 1, its own connection id, 1,200 bytes."""
     head = b"\xc3\0\0\0\1\x08" + identity.to_bytes(8, "big") + b"\0\0\x44\x9e"

@@ -20,6 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (fw_dns_parse(&key, data, (uint32_t)size, &h) != FW_SAID_NOTHING &&
         (h.path < data || h.path + h.path_len > data + size || h.path_len > FW_PATH_MAX))
         __builtin_trap();
+    if (fw_http2_parse(data, (uint32_t)size, &h) == FW_HTTP2 && size < 9)
+        __builtin_trap();
     int tls = fw_tls_parse(data, (uint32_t)size, &h), quic = fw_quic_parse(data, (uint32_t)size, &h);
     if ((tls != FW_SAID_NOTHING && tls != FW_TLS_HELLO && tls != FW_TLS_RECORD) ||
         (quic != FW_SAID_NOTHING && quic != FW_QUIC_INITIAL))

@@ -90,8 +90,66 @@ static void test_prefixes_and_damage(void)
         }
 }
 
+/* Frames of HTTP/2 (RFC 9113, 4.1), one after the other. */
+static void frame(struct bytes *b, uint32_t size, unsigned type, unsigned flags, uint32_t stream)
+{
+    b->big = 1;
+    put8(b, size >> 16);
+    put16(b, size & 0xffffu);
+    put8(b, type);
+    put8(b, flags);
+    put32(b, stream);
+}
+
+static int parse2(const struct bytes *b) { return fw_http2_parse(guarded(b->at, b->size), (uint32_t)b->size, &h); }
+
+static void test_http2(void)
+{
+    struct bytes b = {.size = 0}, preface = {.size = 0};
+    for (uint32_t stream = 1; stream < 9; stream += 2) {
+        frame(&b, 20, 1, 5, stream);
+        zeros(&b, 20);
+        frame(&b, 4, 3, 0, stream);
+        put32(&b, 8);
+    }
+    CHECK_EQUAL(parse2(&b), FW_HTTP2);
+    CHECK(h.streams == 4 && h.resets == 4 && h.continuations == 0);
+    put(&preface, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24);
+    CHECK_EQUAL(parse2(&preface), FW_SAID_NOTHING); /* no frame yet */
+    frame(&preface, 12, 4, 0, 0);
+    zeros(&preface, 12);
+    CHECK_EQUAL(parse2(&preface), FW_HTTP2);
+    CHECK(h.streams == 0 && h.resets == 0);
+
+    static const struct { uint32_t size; unsigned type, flags; uint32_t stream; int is; } ONE[] = {
+        {100, 9, 0, 1, 1}, {100, 9, 4, 1, 1},  {100, 9, 1, 1, 0}, {100, 9, 0, 0, 0}, {16384, 0, 1, 3, 1}, {16385, 0, 1, 3, 0},
+        {4, 3, 0, 1, 1},   {5, 3, 0, 1, 0},    {6, 4, 1, 0, 1},   {7, 4, 0, 0, 0},   {8, 6, 0, 0, 1},     {8, 6, 0, 1, 0},
+        {4, 8, 0, 0, 1},   {4, 8, 0, 1u << 31, 0}, {9, 10, 0, 1, 0}, {0, 0, 0, 0, 0},
+    };
+    for (unsigned i = 0; i < sizeof ONE / sizeof ONE[0]; i++) {
+        struct bytes one = {.size = 0};
+        frame(&one, ONE[i].size, ONE[i].type, ONE[i].flags, ONE[i].stream);
+        CHECK_EQUAL(parse2(&one), ONE[i].is ? FW_HTTP2 : FW_SAID_NOTHING);
+        one.size--; /* not even a header */
+        CHECK_EQUAL(parse2(&one), FW_SAID_NOTHING);
+    }
+    struct bytes wrong = {.size = 0};
+    frame(&wrong, 4, 3, 0, 1);
+    put32(&wrong, 14); /* no such error */
+    CHECK_EQUAL(parse2(&wrong), FW_SAID_NOTHING);
+    frame(&b, 4, 10, 0, 0); /* the last of several contradicts: nothing of the packet is used */
+    CHECK_EQUAL(parse2(&b), FW_SAID_NOTHING);
+    for (uint64_t i = 0; i < 20000; i++) {
+        struct bytes noise = {.size = number(3, i) % 60};
+        for (size_t at = 0; at < noise.size; at++)
+            noise.at[at] = (uint8_t)(number(5, i * 64 + at) % 10);
+        CHECK(parse2(&noise) == FW_SAID_NOTHING || noise.size >= 9);
+    }
+}
+
 int main(void)
 {
+    test_http2();
     test_requests();
     test_hash();
     test_responses();

@@ -1,0 +1,58 @@
+#include "fw_message.h"
+
+#define HEADER 9u          /* RFC 9113, 4.1 */
+#define MAX_SIZE 16384u    /* of a frame, unless the peer allowed more */
+#define MAX_ERROR 0xdu     /* RFC 9113, 7 */
+
+enum { DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION, TYPES };
+enum { STREAM_ANY, STREAM_NONE, STREAM_SOME }; /* whether the frame belongs to a stream */
+
+static const struct {
+    uint8_t flags;   /* those that are defined */
+    uint8_t stream;
+    uint8_t size;    /* of the payload, 0: any */
+} RULES[TYPES] = {
+    [DATA] = {0x09, STREAM_SOME, 0},         [HEADERS] = {0x2d, STREAM_SOME, 0}, [PRIORITY] = {0, STREAM_SOME, 5},
+    [RST_STREAM] = {0, STREAM_SOME, 4},      [SETTINGS] = {1, STREAM_NONE, 0},   [PUSH_PROMISE] = {0x0c, STREAM_SOME, 0},
+    [PING] = {1, STREAM_NONE, 8},            [GOAWAY] = {0, STREAM_NONE, 0},     [WINDOW_UPDATE] = {0, STREAM_ANY, 4},
+    [CONTINUATION] = {0x04, STREAM_SOME, 0},
+};
+
+/* Is this a frame's header? `rest` bytes of the frame's payload follow it here. */
+static int plausible(const uint8_t *p, uint32_t rest)
+{
+    uint32_t size = fw_be32(p) >> 8, type = p[3], stream = fw_be32(p + 5);
+    if (size > MAX_SIZE || type >= TYPES || stream >> 31 || (p[4] & ~RULES[type].flags))
+        return 0;
+    if (RULES[type].stream != STREAM_ANY && (RULES[type].stream == STREAM_SOME) != (stream != 0))
+        return 0;
+    if ((RULES[type].size && size != RULES[type].size) || (type == SETTINGS && size % 6) || (type == GOAWAY && size < 8))
+        return 0;
+    return type != RST_STREAM || rest < 4 || fw_be32(p + HEADER) <= MAX_ERROR;
+}
+
+int fw_http2_parse(const uint8_t *p, uint32_t size, struct fw_message *out)
+{
+    static const char PREFACE[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    const uint32_t preface = sizeof PREFACE - 1;
+    uint32_t at = size >= preface && memcmp(p, PREFACE, preface) == 0 ? preface : 0;
+    uint32_t counts[TYPES] = {0}, frames = 0;
+    while (size - at >= HEADER) {
+        if (!plausible(p + at, size - at - HEADER))
+            return FW_SAID_NOTHING;
+        counts[p[at + 3]]++;
+        frames++;
+        uint32_t step = HEADER + (fw_be32(p + at) >> 8);
+        if (step >= size - at)
+            break;
+        at += step;
+    }
+    if (frames == 0)
+        return FW_SAID_NOTHING;
+    memset(out, 0, sizeof *out);
+    out->what = FW_HTTP2;
+    out->streams = (uint8_t)fw_min32(counts[HEADERS], UINT8_MAX);
+    out->resets = (uint8_t)fw_min32(counts[RST_STREAM], UINT8_MAX);
+    out->continuations = (uint8_t)fw_min32(counts[CONTINUATION], UINT8_MAX);
+    return FW_HTTP2;
+}
