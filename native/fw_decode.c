@@ -37,19 +37,14 @@ static void account(struct fw_decoder *d, struct fw_frame *f)
         note_linktype(d, f->linktype);
 }
 
-/* A request without a body ends in an empty line; one with a body has that line somewhere before. */
-static int ends_header(const uint8_t *payload, uint32_t size)
-{
-    return memmem(payload, size, "\r\n\r\n", 4) != NULL;
-}
-
 /* What the application said, told by the ports only where the bytes alone would not do. (captured >= 8) */
 static int listen(const struct fw_key *key, const struct fw_packet *p, const uint8_t *payload, struct fw_message *out)
 {
     if (FW_LIKELY(p->kind <= FW_TCP_ODD)) {
         if (fw_http_likely(payload)) {
             int said = fw_http_parse(key, payload, p->captured, out);
-            out->unfinished = said == FW_HTTP_REQUEST && p->captured == p->payload && !ends_header(payload, p->captured);
+            if (said == FW_HTTP_REQUEST && p->captured == p->payload)
+                fw_http_rest(payload, p->captured, out);
             return said != FW_SAID_NOTHING || payload[0] != 'P' ? said : fw_http2_parse(payload, p->captured, out);
         }
         if (fw_tls_likely(payload))

@@ -22,6 +22,14 @@ static int leaves_epoch(struct fw_engine *e, const struct fw_packet *p)
     return ++e->behind_run >= FW_BEHIND_RUN;
 }
 
+/* See the field of the same name. */
+static int strains(const struct fw_packet *p, const struct fw_message *h)
+{
+    if (p->bits & FW_STALLED)
+        return 1;
+    return h && (h->unfinished || h->owed || (h->what == FW_HTTP2 && (h->resets || h->continuations)));
+}
+
 static void count_heavy(struct fw_engine *e, const struct fw_packet *p, const struct fw_message *h, uint64_t pair,
                         uint32_t estimate, uint32_t gate, uint32_t victim, enum fw_flow_news news)
 {
@@ -42,11 +50,8 @@ static void count_heavy(struct fw_engine *e, const struct fw_packet *p, const st
         s->proven = (uint8_t)(s->proven < UINT8_MAX ? s->proven + 1 : UINT8_MAX);
     else if (news == FW_FLOW_PROVEN || news == FW_FLOW_REPEATED)
         s->proven = s->proven ? s->proven : 1;
-    if (FW_LIKELY(!h))
-        return;
-    if (h->what == FW_HTTP2 && (h->resets || h->continuations))
-        s->broken = (uint8_t)(s->broken < UINT8_MAX ? s->broken + 1 : UINT8_MAX);
-    if (h->what != FW_HTTP_REQUEST)
+    s->strains = (uint8_t)(s->strains + (s->strains < UINT8_MAX && strains(p, h)));
+    if (!h || h->what != FW_HTTP_REQUEST)
         return;
     s->requests++;
     fw_count16(&s->assets, h->asset);

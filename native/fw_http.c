@@ -71,6 +71,41 @@ static int parse_request(const struct fw_key *key, const uint8_t *p, uint32_t si
     return FW_HTTP_REQUEST;
 }
 
+/* RFC 9110, 8.6: the value of Content-Length in a header of `size` bytes, 0 where there is none. */
+static uint32_t content_length(const uint8_t *p, uint32_t size)
+{
+    static const char NAME[] = "\ncontent-length:";
+    const uint32_t length = sizeof NAME - 1;
+    for (uint32_t at = 0; at + length < size; at++) {
+        const uint8_t *line = memchr(p + at, '\n', size - at - length);
+        if (!line)
+            return 0;
+        at = (uint32_t)(line - p);
+        uint32_t i = 1;
+        while (i < length && (line[i] | 0x20) == (NAME[i] | 0x20))
+            i++;
+        if (i < length)
+            continue;
+        uint32_t value = 0;
+        for (at += length; at < size && (p[at] == ' ' || (p[at] >= '0' && p[at] <= '9')); at++)
+            if (p[at] != ' ')
+                value = fw_min32(value * 10 + p[at] - '0', FW_OWED_MAX);
+        return value;
+    }
+    return 0;
+}
+
+void fw_http_rest(const uint8_t *p, uint32_t size, struct fw_message *out)
+{
+    /* A request without a body ends in an empty line; one with a body has that line somewhere before. */
+    const uint8_t *end = memmem(p, size, "\r\n\r\n", 4);
+    out->unfinished = end == NULL;
+    if (!end || !out->posts)
+        return;
+    uint32_t body = size - (uint32_t)(end + 4 - p), promised = content_length(p, (uint32_t)(end + 2 - p));
+    out->owed = promised > body ? promised - body : 0;
+}
+
 static int is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
 
 int fw_http_parse(const struct fw_key *key, const uint8_t *p, uint32_t size, struct fw_message *out)

@@ -37,6 +37,11 @@ static const struct fw_field FW_VICTIM_LAYOUT[] = {
     FW_SCALAR(fw_victim, responses, "<u4"),
     FW_SCALAR(fw_victim, errors, "<u4"),
     FW_SCALAR(fw_victim, unfinished, "<u4"),
+    FW_SCALAR(fw_victim, owing, "<u4"),
+    FW_SCALAR(fw_victim, denied, "<u4"),
+    FW_SCALAR(fw_victim, stalled, "<u4"),
+    FW_SCALAR(fw_victim, owed, "<u8"),
+    FW_SCALAR(fw_victim, loose, "<u8"),
     FW_SCALAR(fw_victim, http_port, "<u4"),
     FW_SCALAR(fw_victim, udp_payload_max, "<u4"),
     FW_SCALAR(fw_victim, fragment_heads, "<u4"),
@@ -106,7 +111,7 @@ static const struct fw_field FW_HEAVY_LAYOUT[] = {
     FW_SCALAR(fw_heavy, repeats, "<u2"), FW_SCALAR(fw_heavy, missed, "<u4"),
     FW_SCALAR(fw_heavy, posts, "<u2"), FW_SCALAR(fw_heavy, errors, "<u2"),
     FW_SCALAR(fw_heavy, v6, "u1"),       FW_SCALAR(fw_heavy, proven, "u1"),
-    FW_SCALAR(fw_heavy, broken, "u1"),
+    FW_SCALAR(fw_heavy, strains, "u1"),
 };
 
 static const struct fw_field FW_PACKET_LAYOUT[] = {

@@ -5,6 +5,7 @@
 
 #include "fw_hash.h"
 
+#define FW_OWED_MAX (1u << 20)
 #define FW_PATH_MAX 128u /* bytes of a path that are looked at */
 
 enum fw_said {
@@ -30,11 +31,14 @@ struct fw_message {
     uint8_t asset;       /* the path ends like a static file that a page pulls in */
     uint8_t partial;     /* the capture ends inside the target */
     uint8_t unfinished;  /* HTTP: a whole packet without the empty line that ends a header */
+    uint32_t owed;       /* HTTP: bytes of the promised body that are not in the packet, at most FW_OWED_MAX */
     uint8_t streams, resets, continuations; /* HTTP/2: frames HEADERS, RST_STREAM, CONTINUATION; at most 255 */
 };
 
 /* Each looks at payload[0..size) and returns out->what; FW_SAID_NOTHING when it is none of theirs. They never fail. */
 int fw_http_parse(const struct fw_key *key, const uint8_t *payload, uint32_t size, struct fw_message *out);
+/* Look at the rest of a request's header in a packet that was captured whole: its end, and the length of its body. */
+void fw_http_rest(const uint8_t *payload, uint32_t size, struct fw_message *out);
 /* The keyed hash of a path of n <= FW_PATH_MAX bytes, as in path_hash. */
 uint64_t fw_http_hash(const struct fw_key *key, const uint8_t *path, uint32_t n);
 /* RFC 1035: a message with one question, standard opcode, whose name is whole and plain. */

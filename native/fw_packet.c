@@ -69,9 +69,10 @@ static int decode_tcp(struct fw_cursor c, struct fw_packet *out, const uint8_t *
         out->kind = FW_SYNACK;
     else if ((flags & 0x17) == 0x11)
         out->kind = FW_FIN;
-    else if ((flags & 0x17) == 0x10)
+    else if ((flags & 0x17) == 0x10) {
         out->kind = out->payload ? FW_DATA : FW_ACK;
-    else
+        out->bits |= c.captured >= 16 && fw_be16(c.p + 14) == 0 ? FW_STALLED : 0;
+    } else
         out->kind = FW_TCP_ODD;
     return 0;
 }

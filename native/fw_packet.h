@@ -36,6 +36,7 @@ enum fw_reject {
 
 #define FW_V6 1u
 #define FW_MORE_FRAGMENTS 2u
+#define FW_STALLED 8u /* TCP of an open connection with a window of zero: nothing may be sent back */
 #define FW_BOGON 4u /* the source address cannot occur on the public Internet */
 
 struct fw_addr {

@@ -29,7 +29,8 @@ struct fw_heavy { /* one cache line */
     uint16_t assets, repeats; /* of the requests: parts of pages; for the same path as the one before. These saturate, */
     uint16_t posts, errors;   /* as do: with a body; answered by a status of 400 or more (IPv4 only) */
     uint8_t last_path;
-    uint8_t broken;      /* packets of HTTP/2 that reset streams or go on with a header, at most 255 */
+    uint8_t strains;     /* packets that cost the server and ask for nothing whole: requests without their end or body,
+                          * windows of zero, resets and continuations of HTTP/2; at most 255 */
     uint8_t v6;
     uint8_t proven;      /* handshakes that it is known to have finished, at most 255: above 0 its address is real */
 };

@@ -148,6 +148,8 @@ static void count_request(struct fw_slot *s, const struct fw_packet *p, const st
     v->posts += h->posts;
     v->assets += h->asset;
     v->unfinished += h->unfinished;
+    v->owing += h->owed > 0;
+    v->owed += h->owed;
     if (v->http_port_vote == 0)
         v->http_port = p->dport;
     v->http_port_vote += v->http_port == p->dport ? 1 : -1;
@@ -276,8 +278,11 @@ void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packe
         fw_hll_add(v->sources[FW_CLASS_TCP], FW_HLL_P, p->src_hash);
         break;
     }
+    v->stalled += (p->bits & FW_STALLED) != 0;
     if (FW_UNLIKELY(said != NULL))
         count_message(s, p, said);
+    else if (p->kind == FW_DATA)
+        v->loose += p->payload;
 }
 
 void fw_victim_out(struct fw_victims *t, struct fw_slot *s, const struct fw_packet *p, const struct fw_message *said)
@@ -294,6 +299,7 @@ void fw_victim_out(struct fw_victims *t, struct fw_slot *s, const struct fw_pack
     if (said->what == FW_HTTP_RESPONSE) {
         v->responses++;
         v->errors += said->status >= 400;
+        v->denied += said->status == 401 || said->status == 403;
     } else if (said->what == FW_DNS_ANSWER) {
         v->dns_answers++;
         v->dns_failures += said->status != 0;

@@ -74,6 +74,9 @@ struct fw_victim {
     uint32_t icmp_errors, icmp_replies; /* towards it: unreachable and the like; echo replies */
     uint32_t requests, posts, assets, responses, errors; /* errors: responses with status 400 or more */
     uint32_t unfinished; /* requests whose header does not end in their packet */
+    uint32_t owing, denied; /* requests whose body is not whole in their packet; responses 401 and 403 */
+    uint32_t stalled;    /* packets towards it with a window of zero */
+    uint64_t owed, loose; /* bytes of these bodies; of data towards it in packets that begin nothing we know */
     uint32_t http_port, udp_payload_max;
     int32_t http_port_vote;
     uint32_t fragment_heads; /* first fragments towards it */

@@ -19,6 +19,7 @@ from ..findings import Finding, SourceCount, Summary
 from ..memory import Networks
 from ..model import Vector
 from .known import KnownNetworks
+from .slow import MISSING
 from .sources import Machines, Paces, asking, machines, requests_in
 from .track import CLASS_HTTP, DATA, EPOCHS_PER_SECOND, View, distinct_sources, source_registers
 
@@ -81,7 +82,7 @@ class HttpDetector:
         if requests < FLOOR // 2:
             yield from _crowd(view, row, requests, int(row["finished"]), 0)
             return
-        if int(row["unfinished"]) >= UNFINISHED * requests:
+        if int(row["unfinished"]) + _bodiless(row) >= UNFINISHED * requests:
             return  # requests that never end ask for nothing: they hold places, which is another vector
         hammered = _hammered(view, row)
         found = self._machines(view, row, summary, _winner(row) if hammered else None)
@@ -160,6 +161,11 @@ class HttpDetector:
         if self._now is None:
             self._now = asking(summary.heavy())
         return self._now
+
+
+def _bodiless(row: np.void) -> int:
+    """Requests whose bodies do not come; clients that send header and body apart send the body at once."""
+    return int(row["owing"]) if int(row["owed"]) >= MISSING * int(row["loose"]) else 0
 
 
 def _hammered(view: View, row: np.void) -> bool:

@@ -51,7 +51,7 @@ def detect_http2(view: View) -> Iterator[Finding]:
 
 def _finding(view: View, row: np.void, vector: Vector, count: int, *, over: bool) -> Finding:
     heavy = view.heavy()
-    rows = heavy[(heavy["victim"] == int(row["reference"])) & (heavy["broken"] >= NAMED)]
+    rows = heavy[(heavy["victim"] == int(row["reference"])) & (heavy["strains"] >= NAMED)]
     proven = rows[rows["proven"] > 0]
     kind = row["kinds"][DATA]
     return Finding(
@@ -69,15 +69,15 @@ def _finding(view: View, row: np.void, vector: Vector, count: int, *, over: bool
         facts={
             "broken": float(count),
             "streams": float(row["h2_streams"]),
-            "asked": float(rows["broken"].sum()),
-            "proven_requests": float(proven["broken"].sum()),
+            "asked": float(rows["strains"].sum()),
+            "proven_requests": float(proven["strains"].sum()),
             "sent": float(view.track.sent),
         },
         keys=[(int(kind["port"]), int(kind["port_vote"]))],
         sources=source_registers(row, CLASS_TCP),
         top=[
             SourceCount(
-                int(r["source"]), bool(r["v6"]), int(r["broken"]), int(r["packets"]) + int(r["missed"])
+                int(r["source"]), bool(r["v6"]), int(r["strains"]), int(r["packets"]) + int(r["missed"])
             )
             for r in proven
         ],

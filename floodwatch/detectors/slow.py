@@ -1,9 +1,10 @@
-"""Slow HTTP: requests that are begun and never finished, so that they hold the server's places (slowloris).
+"""Slow HTTP: clients that hold a server's places and give or take next to nothing.
 
-Browsers send a request's header in one packet, or in two that follow each other at once. A slow client
-sends a piece and then next to nothing, and the server waits. What tells is that most requests of the last
-while lack their end and most got no answer. Left out: slow bodies and slow readers, whose requests look
-whole, and answers that nobody saw (one direction).
+Three ways, each judged over the last 20 s. Slow headers (slowloris): most requests lack their end, and most
+got no answer; browsers send a header in one packet, or in two that follow each other at once. Slow bodies
+(RUDY): requests promise bodies, far less than that arrives, and the answers wait for it. Slow readers: whole
+requests, and then packet after packet with a window of zero, most of them from a few sources; a paused video
+stalls as well, but one or two connections for each viewer. Left out: headers behind the snap length.
 """
 
 from __future__ import annotations
@@ -13,35 +14,46 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..findings import Address, Finding, SourceCount, Summary
 from ..model import Vector
-from .sources import asking
 from .track import EPOCHS_PER_SECOND
 
 MEMORY = 80
 """Epochs (20 s) that are looked back on."""
 LEAST = 50
-"""Unfinished requests in them from which a server feels it ..."""
+"""Requests without their end or body, or stalled packets, from which a server feels it."""
 SHARE = 0.5
-"""... if they are this share of all requests, and answers are fewer than this share."""
+"""Share of the requests that lack their end, of the missing answers, of the named sources' stalls."""
+MISSING = 4.0
+"""How many times more was promised in bodies than came."""
 NAMED = 8
-"""Unfinished requests (connections held) from which one source is named."""
-PARTS = 0.1
+"""Requests without their end or body from which one source is named ..."""
+NAMED_STALLS = 24
+"""... and packets with a window of zero: one stalled connection is probed five times in a window."""
 MAX_VICTIMS = 1024
+COUNTED = ("requests", "responses", "unfinished", "owing", "owed", "loose", "stalled")
 
 
 @dataclass(slots=True)
 class _Server:
-    """What one server was asked and answered lately: (epoch, requests, unfinished, responses)."""
+    """What one server got and gave lately: epochs, with a row of ``COUNTED`` for each."""
 
     address: Address
     port: int
-    counts: deque[tuple[int, int, int, int]] = field(default_factory=lambda: deque(maxlen=MEMORY))
+    epochs: deque[int] = field(default_factory=lambda: deque(maxlen=MEMORY))
+    counts: deque[NDArray[np.int64]] = field(default_factory=lambda: deque(maxlen=MEMORY))
+
+    def sums(self, since: int) -> dict[str, int]:
+        """Sums of ``COUNTED`` over the epochs after ``since``."""
+        rows = [row for epoch, row in zip(self.epochs, self.counts, strict=True) if epoch > since]
+        total = np.sum(rows, axis=0) if rows else np.zeros(len(COUNTED), np.int64)
+        return dict(zip(COUNTED, total.tolist(), strict=True))
 
 
 class SlowDetector:
-    """Judges servers once a second; remembers those that got unfinished requests lately."""
+    """Judges servers once a second; remembers those that were strained lately."""
 
     def __init__(self) -> None:
         self._servers: dict[int, _Server] = {}
@@ -54,39 +66,54 @@ class SlowDetector:
         if self._age % EPOCHS_PER_SECOND and not summary.final:
             return
         for reference, server in list(self._servers.items()):
-            lately = [row for row in server.counts if row[0] > summary.epoch - MEMORY]
-            requests, unfinished, responses = (sum(row[i] for row in lately) for i in (1, 2, 3))
-            if not unfinished:
+            sums = server.sums(summary.epoch - MEMORY)
+            if not (sums["unfinished"] or sums["owing"] or sums["stalled"]):
                 del self._servers[reference]
-            elif unfinished >= LEAST and unfinished >= SHARE * requests and responses < SHARE * requests:
-                yield _finding(summary, reference, server, (requests, unfinished, responses))
+                continue
+            yield from _judge(summary, reference, server, sums)
 
     def _note(self, summary: Summary) -> None:
         rows = summary.victims
-        known = (
-            np.isin(rows["reference"], list(self._servers)) if self._servers else np.zeros(len(rows), bool)
-        )
-        for row in rows[(rows["unfinished"] > 0) | known]:
+        strained = (rows["unfinished"] > 0) | (rows["owing"] > 0) | (rows["stalled"] > 0)
+        if self._servers:
+            strained |= np.isin(rows["reference"], list(self._servers))
+        for row in rows[strained]:
             reference = int(row["reference"])
             if reference not in self._servers and len(self._servers) >= MAX_VICTIMS:
                 continue
             address = int(row["hi"]), int(row["lo"])
             server = self._servers.setdefault(reference, _Server(address, int(row["http_port"])))
-            server.counts.append(
-                (summary.epoch, int(row["requests"]), int(row["unfinished"]), int(row["responses"]))
-            )
+            server.epochs.append(summary.epoch)
+            server.counts.append(np.array([row[name] for name in COUNTED], np.int64))
 
 
-def _finding(summary: Summary, reference: int, server: _Server, sums: tuple[int, int, int]) -> Finding:
-    requests, unfinished, responses = sums
-    fresh = sum(row[2] for row in server.counts if row[0] > summary.epoch - EPOCHS_PER_SECOND)
-    rows = asking(summary.heavy())
-    rows = rows[
-        (rows["victim"] == reference)
-        & (rows["proven"] >= NAMED)
-        & (rows["assets"] <= PARTS * rows["requests"])
-    ]
-    proven = float(rows["requests"].sum())
+def _judge(summary: Summary, reference: int, server: _Server, sums: dict[str, int]) -> Iterator[Finding]:
+    requests, unanswered = sums["requests"], sums["requests"] - sums["responses"]
+    headers = sums["unfinished"] >= max(LEAST, SHARE * requests) and unanswered > SHARE * requests
+    bodies = (
+        sums["owing"] >= LEAST
+        and sums["owed"] >= MISSING * sums["loose"]
+        and unanswered >= SHARE * sums["owing"]
+    )
+    if headers or bodies:
+        yield _finding(summary, server, sums, _strainers(summary, reference, NAMED))
+    elif sums["stalled"] >= LEAST:
+        rows = _strainers(summary, reference, NAMED_STALLS)
+        lately = server.sums(summary.epoch - EPOCHS_PER_SECOND * 8)["stalled"]
+        if len(rows) and int(rows["strains"].sum()) >= SHARE * lately:
+            yield _finding(summary, server, sums, rows)
+
+
+def _strainers(summary: Summary, reference: int, least: int) -> NDArray[np.void]:
+    rows = summary.heavy()
+    chosen: NDArray[np.void] = rows[(rows["victim"] == reference) & (rows["strains"] >= least)]
+    return chosen
+
+
+def _finding(summary: Summary, server: _Server, sums: dict[str, int], strainers: NDArray[np.void]) -> Finding:
+    lately = server.sums(summary.epoch - EPOCHS_PER_SECOND)
+    fresh = lately["unfinished"] + lately["owing"] + lately["stalled"]
+    proven = strainers[strainers["proven"] > 0]
     return Finding(
         vector=Vector.SLOW_HTTP,
         victim=server.address,
@@ -100,17 +127,15 @@ def _finding(summary: Summary, reference: int, server: _Server, sums: tuple[int,
         last_ns=summary.last_ns,
         unit="conn/s",
         facts={
-            "requests": float(requests),
-            "unfinished": float(unfinished),
-            "responses": float(responses),
-            "asked": proven,
-            "proven_requests": proven,
+            **{name: float(sums[name]) for name in COUNTED},
+            "asked": float(strainers["strains"].sum()),
+            "proven_requests": float(proven["strains"].sum()),
         },
         keys=[(server.port, fresh)],
         top=[
             SourceCount(
-                int(r["source"]), bool(r["v6"]), int(r["proven"]), int(r["packets"]) + int(r["missed"])
+                int(r["source"]), bool(r["v6"]), int(r["strains"]), int(r["packets"]) + int(r["missed"])
             )
-            for r in rows
+            for r in proven
         ],
     )

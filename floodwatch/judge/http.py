@@ -60,11 +60,23 @@ def _guessing_evidence(facts: Facts) -> list[Evidence]:
 
 
 def _slow_evidence(facts: Facts) -> list[Evidence]:
-    requests = facts["requests"]
-    return [
+    requests, stalls = facts["requests"], facts["stalled"] / max(facts["epochs"], 1)
+    says = f"{stalls:.0f} packets in 20 s told the server that the client takes nothing now"
+    ways = [
         share("unfinished", facts["unfinished"], requests, 0.02, "of the requests never came to their end"),
-        share("answered", facts["responses"], requests, 0.99, "of the requests were answered"),
+        share(
+            "bodies_owed",
+            facts["owing"],
+            requests,
+            0.02,
+            "of the requests promised a body, and it did not come",
+        ),
+        Evidence(name="stalls", value=round(stalls, 1), usual=0.0, says=says),
     ]
+    found = [
+        way for way, name in zip(ways, ("unfinished", "owing", "stalled"), strict=True) if facts[name] > 0
+    ]
+    return [*found, share("answered", facts["responses"], requests, 0.99, "of the requests were answered")]
 
 
 def _limit_each(origin: Origin, known_path: bool) -> tuple[Action, str]:

@@ -73,6 +73,17 @@ def slow_http(trace: Trace, params: Params) -> None:
     bots.slow_requests(trace, staged_flood(trace, params, 100, 14, 10, 80))
 
 
+def slow_post(trace: Trace, params: Params) -> None:
+    """Ten sources hold 400 connections with bodies that they promise and send byte by byte."""
+    head = b"POST /upload HTTP/1.1\r\nHost: chat.example\r\nContent-Length: 8192\r\n\r\n"
+    bots.slow_requests(trace, staged_flood(trace, params, 100, 14, 10, 80), head, b"a=4711&b")
+
+
+def slow_read(trace: Trace, params: Params) -> None:
+    """Ten sources ask on 400 connections for something large and take nothing of it."""
+    bots.slow_readers(trace, staged_flood(trace, params, 100, 14, 10, 80))
+
+
 def login_bruteforce(trace: Trace, params: Params) -> None:
     """Five sources guess passwords, twenty a second together; all are refused."""
     bots.guessing(trace, staged_flood(trace, params, 20, 12, 5, 80))

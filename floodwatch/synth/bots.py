@@ -13,6 +13,7 @@ from floodwatch.synth.floods import Flood, record
 from floodwatch.synth.packets import ACK, PSH, SECOND, Trace, hops
 from floodwatch.synth.people import AGENTS, http_reply, http_request
 from floodwatch.synth.tcp import REQUEST, converse, dial, schedule
+from floodwatch.synth.templates import Head
 from floodwatch.synth.truth import peak
 
 Array = NDArray[Any]
@@ -151,16 +152,20 @@ def guessing(trace: Trace, flood: Flood) -> Array:
     return sent
 
 
-def slow_requests(trace: Trace, flood: Flood) -> Array:
-    """Each source opens connections, begins a request on each, and then sends a header line now and then."""
+def slow_requests(
+    trace: Trace,
+    flood: Flood,
+    begins: bytes = b"GET / HTTP/1.1\r\nHost: chat.example\r\nUser-Agent: Mozilla/5.0\r\n",
+    goes_on: bytes = b"X-a: 4711\r\n",
+) -> Array:
+    """Each source opens connections, begins a request on each, and then sends a piece of it now and then."""
     rng = trace.rng
     bots = public4(rng, flood.sources or 10)
     opening = min(flood.seconds, 4.0)
     start = flood.start + np.sort(rng.integers(0, int(opening * SECOND), round(flood.pps * opening)))
     conns = dial(trace, start, rng.choice(bots, len(start)), parse(flood.victim)[1], flood.port or 80)
     isn = trace.rng.integers(0, 1 << 32, len(conns), dtype=np.uint32)
-    begun = trace.pool.add(b"GET / HTTP/1.1\r\nHost: chat.example\r\nUser-Agent: Mozilla/5.0\r\n")
-    more = trace.pool.add(b"X-a: 4711\r\n")
+    begun, more = trace.pool.add(begins), trace.pool.add(goes_on)
     sent = [converse(trace, conns, np.zeros(0, REQUEST), close=False)]
     at, seq = conns["start"] + conns["rtt"] + 1_000_000, isn
     for number in range(1 + int(flood.seconds // 4)):
@@ -176,3 +181,37 @@ def slow_requests(trace: Trace, flood: Flood) -> Array:
     record(trace, flood, "slow_http", every, origin="real", unit="conn/s", sources=texts(conns["client"]),
            peak_per_second=peak(conns["start"]))  # fmt: skip
     return every
+
+
+def slow_readers(trace: Trace, flood: Flood) -> Array:
+    """Each source asks for something large on many connections, 80 a second, and takes nothing of it."""
+    bots = public4(trace.rng, flood.sources or 10)
+    count = round(min(4 * flood.pps, 80 * flood.seconds))
+    start = flood.start + np.sort(trace.rng.integers(0, count * SECOND // 80, count))
+    client = trace.rng.choice(bots, len(start))
+    conns = dial(trace, start, client, parse(flood.victim)[1], flood.port or 80)
+    every = stall(trace, conns, flood.start + int(flood.seconds * SECOND))
+    record(trace, flood, "slow_http", every, origin="real", unit="conn/s", sources=texts(conns["client"]),
+           peak_per_second=peak(conns["start"]))  # fmt: skip
+    return every
+
+
+def stall(trace: Trace, conns: Array, end: int) -> Array:
+    """Ask once on each connection, and tell the server until ``end`` that there is no room for the answer."""
+    reqs = np.zeros(len(conns), REQUEST)
+    reqs["conn"], reqs["service"] = np.arange(len(conns)), 2_000_000
+    reqs["pay"] = trace.pool.add(http_request("GET", "/archive", "chat.example", AGENTS[0]))
+    reqs["length"] = trace.pool.lengths()[reqs["pay"]]
+    reqs["reply"] = trace.pool.add(http_reply("200 OK", "application/zip"))
+    reqs["reply_length"] = 4000
+    sent = [converse(trace, conns, schedule(conns, reqs), close=False)]
+    after, wait = conns["start"] + conns["rtt"] + SECOND // 4, SECOND // 5
+    while (after <= end).any():  # the server probes less and less often (RFC 9293, 3.8.6.1)
+        held = conns[after <= end]
+        part = trace.add(after[after <= end], src=held["client"], dst=held["server"], sport=held["cport"],
+                         dport=held["sport"], flags=ACK, win=0, head=Head.TCP_PADDED)  # fmt: skip
+        part["ttl"] = hops(part["src"])
+        sent.append(part)
+        after = after + wait + trace.rng.integers(0, SECOND // 50, len(conns))
+        wait = min(2 * wait, 5 * SECOND)
+    return np.concatenate(sent)

@@ -10,8 +10,9 @@ from floodwatch.synth import bots
 from floodwatch.synth.addresses import parse, public4
 from floodwatch.synth.floods import Flood
 from floodwatch.synth.packets import ACK, RST, SECOND, SYN, Array, Trace, arrivals, hops
-from floodwatch.synth.people import Habits, Site, browse, build_site, download, lookups, shells
+from floodwatch.synth.people import Habits, Site, browse, build_site, download, http_reply, lookups, shells
 from floodwatch.synth.stage import DNS_SERVER, LEAD, Params, background, side_note
+from floodwatch.synth.tcp import REQUEST, converse, dial, schedule
 from floodwatch.synth.templates import Head, gre_packet
 from floodwatch.synth.truth import CrowdTruth, span
 
@@ -124,6 +125,36 @@ def bulk_download(trace: Trace, params: Params) -> None:
     download(trace, site, trace.at(0.5), clients, 12_000_000)
     background(trace, params.victim, params.duration or 4.0)
     trace.truth.add_clients(clients, known=True)
+
+
+def uploads(trace: Trace, params: Params) -> None:
+    """Forty clients a second upload 10 kB each: a header, then the body, then an answer. Not a flood."""
+    seconds, pieces = params.duration or 8.0, 7
+    background(trace, params.victim, seconds)
+    start = arrivals(trace.rng, trace.start, seconds, params.pps or 40.0)
+    clients = public4(trace.rng, len(start))
+    conns = dial(trace, start, clients, parse(params.victim)[1], 80)
+    head = f"POST /upload HTTP/1.1\r\nHost: chat.example\r\nContent-Length: {pieces * 1400}\r\n\r\n".encode()
+    rows = trace.pool.add_all([head, *[b"\x89PNG" * 350] * pieces])
+    reqs = np.zeros(len(conns) * (pieces + 1), REQUEST)
+    reqs["conn"] = np.repeat(np.arange(len(conns)), pieces + 1)
+    reqs["pay"] = np.tile(rows, len(conns))
+    reqs["length"] = trace.pool.lengths()[reqs["pay"]]
+    reqs["reply"] = trace.pool.add(http_reply("201 Created", "application/json"))
+    reqs["reply_length"] = np.tile([0] * pieces + [200], len(conns))
+    reqs["service"] = 50_000
+    converse(trace, conns, schedule(conns, reqs))
+    trace.truth.add_clients(clients)
+
+
+def paused_players(trace: Trace, params: Params) -> None:
+    """300 people pause a video: each has one connection that takes nothing for a while. Not a flood."""
+    seconds = params.duration or 15.0
+    background(trace, params.victim, seconds)
+    clients = public4(trace.rng, params.sources or 300)
+    start = trace.start + trace.rng.integers(0, int(seconds / 3 * SECOND), len(clients))
+    bots.stall(trace, dial(trace, start, clients, parse(params.victim)[1], 80), trace.at(seconds))
+    trace.truth.add_clients(clients)
 
 
 def tunnel_hub(trace: Trace, params: Params) -> None:

@@ -15,6 +15,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (what == FW_HTTP_REQUEST &&
         (h.path < data || h.path + h.path_len > data + size || h.path_len > FW_PATH_MAX || h.path_hash == 0))
         __builtin_trap();
+    if (what == FW_HTTP_REQUEST) {
+        fw_http_rest(data, (uint32_t)size, &h);
+        if (h.unfinished > 1 || h.owed > FW_OWED_MAX || (h.unfinished && h.owed))
+            __builtin_trap();
+    }
     if (what == FW_HTTP_RESPONSE && h.status > 999)
         __builtin_trap();
     if (fw_dns_parse(&key, data, (uint32_t)size, &h) != FW_SAID_NOTHING &&

@@ -90,6 +90,32 @@ static void test_prefixes_and_damage(void)
         }
 }
 
+static void rest(const char *text, int unfinished, uint32_t owed)
+{
+    CHECK_EQUAL(parse(text), FW_HTTP_REQUEST);
+    size_t n = strlen(text);
+    fw_http_rest(guarded(text, n), (uint32_t)n, &h);
+    CHECK_EQUAL(h.unfinished, unfinished);
+    CHECK_EQUAL(h.owed, owed);
+}
+
+static void test_rest_of_the_header(void)
+{
+    rest("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 0, 0);
+    rest("GET / HTTP/1.1\r\nHost: x\r\n", 1, 0);
+    rest("POST / HTTP/1.1\r\nContent-Length: 40\r\nHost: x\r\n\r\n", 0, 40);
+    rest("POST / HTTP/1.1\r\nHost: x\r\ncontent-length:40\r\n\r\n0123456789", 0, 30);
+    rest("POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\n0123", 0, 0);
+    rest("POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\n01234567", 0, 0);
+    rest("POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", 0, FW_OWED_MAX);
+    rest("POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n", 0, 0);
+    rest("POST / HTTP/1.1\r\nX-Content-Length: 9\r\n\r\n", 0, 0);
+    rest("POST / HTTP/1.1\r\n\r\nContent-Length: 9\r\n", 0, 0);
+    rest("POST / HTTP/1.1\r\nContent-Length: 9\r\n", 1, 0);
+    rest("GET / HTTP/1.1\r\nContent-Length: 9\r\n\r\n", 0, 0);
+    rest("POST ", 1, 0);
+}
+
 /* Frames of HTTP/2 (RFC 9113, 4.1), one after the other. */
 static void frame(struct bytes *b, uint32_t size, unsigned type, unsigned flags, uint32_t stream)
 {
@@ -149,6 +175,7 @@ static void test_http2(void)
 
 int main(void)
 {
+    test_rest_of_the_header();
     test_http2();
     test_requests();
     test_hash();
