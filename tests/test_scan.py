@@ -112,7 +112,7 @@ def test_real_programs_and_real_kernel() -> None:
     assert flood["packets"] == pytest.approx(true["packets"], rel=0.1)
 
 
-QUIET = ["clean", "port_scan", "busy_dns", "bulk_download", "office_nat", "one_client_loop"]
+QUIET = ["clean", "port_scan", "busy_dns", "bulk_download", "office_nat", "one_client_loop", "sign_ups"]
 LOUD = {
     "syn_flood_random_ports": "syn_flood", "syn_flood_one_source": "syn_flood", "pulse": "syn_flood",
     "burst": None, "zero_duration": "udp_flood", "http_flood_low_rate": "http_flood",

@@ -34,6 +34,10 @@ QUIET = (
     "tunnel_hub",
     "one_client_loop",
     "tls_crowd",
+    "uploads",
+    "sign_ups",
+    "paused_players",
+    "http2_proxy",
 )
 FLOODS = tuple(name for name in synth.SCENARIOS if name not in ("launch_day", "crowd", *QUIET))
 STRAYS = ("ack_flood", "rst_flood", "fin_flood", "syn_ack_flood", "tcp_flag_flood", "tcp_reflection")

@@ -8,6 +8,7 @@ from ..findings import Finding, Summary
 from ..memory import Memory
 from .carpet import detect_carpet
 from .connect import detect_connections, detect_tls
+from .guessing import GuessingDetector
 from .http import HttpDetector
 from .http2 import detect_http2
 from .names import detect_queries
@@ -47,6 +48,7 @@ class Detection:
         self.tracker = Tracker(memory)
         self._http = HttpDetector(memory.networks)
         self._scripts = ScriptDetector()
+        self._guessing = GuessingDetector()
         self._slow = SlowDetector()
 
     def learnt(self) -> Memory:
@@ -60,7 +62,9 @@ class Detection:
                 yield from detector(view)
             yield from self._http.detect(view, summary)
         yield from detect_carpet(summary)
-        yield from self._scripts.detect(summary)
+        scripts = list(self._scripts.detect(summary))
+        yield from scripts
+        yield from self._guessing.detect(summary, {finding.victim for finding in scripts})
         yield from self._slow.detect(summary)
         self._http.close_epoch(summary)
         self.tracker.close_epoch(summary)

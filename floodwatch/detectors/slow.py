@@ -9,15 +9,14 @@ stalls as well, but one or two connections for each viewer. Left out: headers be
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..findings import Address, Finding, SourceCount, Summary
+from ..findings import Finding, SourceCount, Summary
 from ..model import Vector
+from .lookback import Lookback, Server
 from .track import EPOCHS_PER_SECOND
 
 MEMORY = 80
@@ -32,62 +31,27 @@ NAMED = 8
 """Requests without their end or body from which one source is named ..."""
 NAMED_STALLS = 24
 """... and packets with a window of zero: one stalled connection is probed five times in a window."""
-MAX_VICTIMS = 1024
 COUNTED = ("requests", "responses", "unfinished", "owing", "owed", "loose", "stalled")
-
-
-@dataclass(slots=True)
-class _Server:
-    """What one server got and gave lately: epochs, with a row of ``COUNTED`` for each."""
-
-    address: Address
-    port: int
-    epochs: deque[int] = field(default_factory=lambda: deque(maxlen=MEMORY))
-    counts: deque[NDArray[np.int64]] = field(default_factory=lambda: deque(maxlen=MEMORY))
-
-    def sums(self, since: int) -> dict[str, int]:
-        """Sums of ``COUNTED`` over the epochs after ``since``."""
-        rows = [row for epoch, row in zip(self.epochs, self.counts, strict=True) if epoch > since]
-        total = np.sum(rows, axis=0) if rows else np.zeros(len(COUNTED), np.int64)
-        return dict(zip(COUNTED, total.tolist(), strict=True))
 
 
 class SlowDetector:
     """Judges servers once a second; remembers those that were strained lately."""
 
     def __init__(self) -> None:
-        self._servers: dict[int, _Server] = {}
+        self._lately = Lookback(COUNTED, ("unfinished", "owing", "stalled"), MEMORY)
         self._age = 0
 
     def detect(self, summary: Summary) -> Iterator[Finding]:
         """The findings of the second that ends with this epoch, if one does."""
-        self._note(summary)
+        self._lately.note(summary)
         self._age += 1
         if self._age % EPOCHS_PER_SECOND and not summary.final:
             return
-        for reference, server in list(self._servers.items()):
-            sums = server.sums(summary.epoch - MEMORY)
-            if not (sums["unfinished"] or sums["owing"] or sums["stalled"]):
-                del self._servers[reference]
-                continue
-            yield from _judge(summary, reference, server, sums)
-
-    def _note(self, summary: Summary) -> None:
-        rows = summary.victims
-        strained = (rows["unfinished"] > 0) | (rows["owing"] > 0) | (rows["stalled"] > 0)
-        if self._servers:
-            strained |= np.isin(rows["reference"], list(self._servers))
-        for row in rows[strained]:
-            reference = int(row["reference"])
-            if reference not in self._servers and len(self._servers) >= MAX_VICTIMS:
-                continue
-            address = int(row["hi"]), int(row["lo"])
-            server = self._servers.setdefault(reference, _Server(address, int(row["http_port"])))
-            server.epochs.append(summary.epoch)
-            server.counts.append(np.array([row[name] for name in COUNTED], np.int64))
+        for reference, server in self._lately.servers.items():
+            yield from _judge(summary, reference, server, server.sums(summary.epoch - MEMORY))
 
 
-def _judge(summary: Summary, reference: int, server: _Server, sums: dict[str, int]) -> Iterator[Finding]:
+def _judge(summary: Summary, reference: int, server: Server, sums: dict[str, int]) -> Iterator[Finding]:
     requests, unanswered = sums["requests"], sums["requests"] - sums["responses"]
     headers = sums["unfinished"] >= max(LEAST, SHARE * requests) and unanswered > SHARE * requests
     bodies = (
@@ -110,7 +74,7 @@ def _strainers(summary: Summary, reference: int, least: int) -> NDArray[np.void]
     return chosen
 
 
-def _finding(summary: Summary, server: _Server, sums: dict[str, int], strainers: NDArray[np.void]) -> Finding:
+def _finding(summary: Summary, server: Server, sums: dict[str, int], strainers: NDArray[np.void]) -> Finding:
     lately = server.sums(summary.epoch - EPOCHS_PER_SECOND)
     fresh = lately["unfinished"] + lately["owing"] + lately["stalled"]
     proven = strainers[strainers["proven"] > 0]

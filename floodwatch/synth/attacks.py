@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from floodwatch.synth import bots, floods
-from floodwatch.synth.addresses import public4
+from floodwatch.synth.addresses import public4, texts
 from floodwatch.synth.floods import Flood
-from floodwatch.synth.packets import SECOND, Trace
+from floodwatch.synth.packets import SECOND, Trace, arrivals
 from floodwatch.synth.stage import Params, background, staged_flood
+from floodwatch.synth.truth import peak
 
 
 def syn_flood(trace: Trace, params: Params) -> None:
@@ -87,6 +88,17 @@ def slow_read(trace: Trace, params: Params) -> None:
 def login_bruteforce(trace: Trace, params: Params) -> None:
     """Five sources guess passwords, twenty a second together; all are refused."""
     bots.guessing(trace, staged_flood(trace, params, 20, 12, 5, 80))
+
+
+def login_bruteforce_spread(trace: Trace, params: Params) -> None:
+    """300 sources guess passwords, one try each, 20 a second together; all are refused."""
+    flood = staged_flood(trace, params, 20, 15, 300, 80)
+    starts = arrivals(trace.rng, flood.start, flood.seconds, flood.pps)
+    clients = np.resize(public4(trace.rng, flood.sources or 300), len(starts))
+    sent = bots.tries(trace, starts, clients, params.victim, "/login", ["401 Unauthorized"])
+    floods.record(trace, flood, "login_bruteforce", sent, origin="unknown", unit="req/s", path="/login",
+                  requests=len(starts), peak_per_second=peak(sent["t"][sent["plen"] > 0]),
+                  sources=texts(clients))  # fmt: skip
 
 
 def udp_flood(trace: Trace, params: Params) -> None:

@@ -152,6 +152,22 @@ def guessing(trace: Trace, flood: Flood) -> Array:
     return sent
 
 
+def tries(trace: Trace, starts: Array, clients: Array, victim: str, path: str, replies: list[str]) -> Array:
+    """Each client posts once to ``path``, on a connection of its own, and gets one of ``replies``."""
+    conns = dial(trace, starts, clients, parse(victim)[1], 80)
+    bodies = [b'{"user": "u%04d", "password": "%06d"}' % (n, n * 7919 % 10**6) for n in range(64)]
+    pays = trace.pool.add_all(
+        [http_request("POST", path, "chat.example", AGENTS[0], body) for body in bodies]
+    )
+    answers = trace.pool.add_all([http_reply(reply, "application/json") for reply in replies])
+    reqs = np.zeros(len(conns), REQUEST)
+    reqs["conn"], reqs["pay"] = np.arange(len(conns)), trace.rng.choice(pays, len(conns))
+    reqs["length"] = trace.pool.lengths()[reqs["pay"]]
+    reqs["reply"], reqs["reply_length"] = np.resize(answers, len(conns)), 180
+    reqs["service"] = 20_000_000
+    return converse(trace, conns, schedule(conns, reqs))
+
+
 def slow_requests(
     trace: Trace,
     flood: Flood,

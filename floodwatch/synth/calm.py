@@ -147,6 +147,20 @@ def uploads(trace: Trace, params: Params) -> None:
     trace.truth.add_clients(clients)
 
 
+def sign_ups(trace: Trace, params: Params) -> None:
+    """30 logins a second, two of ten mistyped, and as many sign-ups, nine of ten refused. Not a flood."""
+    seconds = params.duration or 15.0
+    background(trace, params.victim, seconds)
+    for path, replies in (
+        ("/login", ["200 OK"] * 8 + ["401 Unauthorized"] * 2),
+        ("/signup", ["429 Too Many Requests"] * 9 + ["201 Created"]),
+    ):
+        starts = arrivals(trace.rng, trace.start, seconds, params.pps or 30.0)
+        clients = public4(trace.rng, len(starts))
+        bots.tries(trace, starts, clients, params.victim, path, replies)
+        trace.truth.add_clients(clients)
+
+
 def paused_players(trace: Trace, params: Params) -> None:
     """300 people pause a video: each has one connection that takes nothing for a while. Not a flood."""
     seconds = params.duration or 15.0
