@@ -16,6 +16,7 @@ from ._native import Batch, Engine
 from .detectors import Detection
 from .events import build_each, build_events
 from .findings import Summary
+from .limits import Limits
 from .memory import Memory, nothing
 from .model import EPOCH_NS, Event
 from .verdict import HOLD, Case, Decider
@@ -57,11 +58,14 @@ class Analysis:
         path: what events name as their input: a file or an interface.
         top: length of the ``sources.top`` lists; 0 is all.
         memory: what was learnt before, or None.
+        limits: what the user asks of floors and false alarms, or None.
     """
 
-    def __init__(self, path: str, top: int, memory: Memory | None = None) -> None:
+    def __init__(
+        self, path: str, top: int, memory: Memory | None = None, limits: Limits | None = None
+    ) -> None:
         self.engine = Engine()
-        self.detection = Detection(memory or nothing())
+        self.detection = Detection(memory or nothing(), limits or Limits())
         self._decider = Decider()
         self._path = path
         self._top = top

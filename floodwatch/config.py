@@ -6,6 +6,8 @@ import os
 
 from msgspec import Struct
 
+from .limits import Limits
+
 
 def hash_key(seed: bytes | None) -> bytes:
     """The key of the hashes of one run: the seed, or a random one.
@@ -40,6 +42,7 @@ class ScanOptions(Struct, frozen=True, kw_only=True):
         follow: wait for a file to grow, until told to stop.
         describe: name the captures' interfaces too, which differ between containers of the same packets.
         baseline: a file of what was learnt before (see ``memory``), or None.
+        limits: floors and the budget of false alarms.
     """
 
     filter: str | None = None
@@ -54,6 +57,7 @@ class ScanOptions(Struct, frozen=True, kw_only=True):
     follow: bool = False
     describe: bool = False
     baseline: str | None = None
+    limits: Limits = Limits()
 
 
 class Progress(Struct, frozen=True):
@@ -88,6 +92,7 @@ class WatchOptions(Struct, frozen=True, kw_only=True):
         top: length of the ``sources.top`` lists; 0 is all.
         workers: rings of each interface, read and decoded at the same time.
         baseline: a file of what was learnt before (see ``memory``), or None.
+        limits: floors and the budget of false alarms.
         write: a file for the flight recorder, or None.
         write_max: frames that it holds at most.
     """
@@ -102,6 +107,7 @@ class WatchOptions(Struct, frozen=True, kw_only=True):
     top: int = 5
     workers: int = 1
     baseline: str | None = None
+    limits: Limits = Limits()
     write: str | None = None
     write_max: int = 100_000
 

@@ -143,7 +143,7 @@ def _event(case: Case, path: str, last_epoch: int, top: int, unfinished: State) 
             forged_share=judge.forged_share(case.vector, facts, float(case.count), float(distinct.est)),
             top=_top(case, top) if origin in ("real", "reflected") and case.verdict != "crowd" else (),
         ),
-        evidence=judge.evidence(case.vector, facts, peak, case.baseline),
+        evidence=judge.evidence(case.vector, facts, peak, case.baseline, _limit(case)),
         action=_advice(case, origin, name is not None),
         timeline=case.timeline(_TIMELINE),
     )
@@ -157,6 +157,11 @@ def _advice(case: Case, origin: Any, known_path: bool) -> Advice:
             recommended="cap_unknown", why="no single source stands out: cap unknown clients", taken="none"
         )
     return found
+
+
+def _limit(case: Case) -> float | None:
+    """The rate a second that the user's limits ask for; a crowd is told by its growth."""
+    return None if case.verdict == "crowd" else case.limit
 
 
 def _rounded(value: float | None) -> float | None:

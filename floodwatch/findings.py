@@ -70,6 +70,7 @@ class Finding:
         prefix: length of the prefix that ``victim`` stands for, or None for one address.
         sources: HyperLogLog registers (p = 10) of the sources in this epoch.
         top: bounds per source, for origins that may be named.
+        limit: the rate a second that the count was compared with, where it is above the vector's own floor.
     """
 
     vector: Vector
@@ -91,3 +92,4 @@ class Finding:
     prefix: int | None = None
     sources: NDArray[np.uint8] | None = None
     top: list[SourceCount] = field(default_factory=list)
+    limit: float = 0.0

@@ -79,7 +79,7 @@ class Watch:
         self.name = ",".join(interfaces)
         # whoever acts needs every source, not the largest few
         memory = load(options.baseline) if options.baseline else None
-        self.analysis = Analysis(self.name, options.top if blocker is None else 0, memory)
+        self.analysis = Analysis(self.name, options.top if blocker is None else 0, memory, options.limits)
         self._recorder = Recorder(options.write, options.write_max) if options.write else None
         self.taps = Taps(interfaces, options)
         if self._recorder is not None:

@@ -118,7 +118,7 @@ def _analyse(
     stop: threading.Event,
 ) -> _Answer:
     """Read one capture, or several by time, to the end or to where it stops making sense."""
-    analysis = Analysis(name, options.top, memory)
+    analysis = Analysis(name, options.top, memory, options.limits)
     # a pipe may say nothing for long, and a signal can end a wait for a thread, but not one inside read()
     patient = options.follow or not all(os.path.isfile(reading.path) for reading in readings)
     threaded = options.jobs > 1 or patient

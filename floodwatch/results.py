@@ -5,13 +5,15 @@ from __future__ import annotations
 import html
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from . import model, pipeline
+from . import judge, model, pipeline
 from .config import ScanOptions
+from .limits import Limits, budget
+from .limits import floors as check_floors
 from .report import encode
 
 if TYPE_CHECKING:
@@ -61,6 +63,8 @@ def scan(
     top: int = 0,
     merge: bool = False,
     baseline: str | os.PathLike[str] | None = None,
+    floors: Mapping[str, float] | None = None,
+    false_alarms: str | None = None,
     progress: pipeline.OnProgress | None = None,
     stop: threading.Event | None = None,
 ) -> Report:
@@ -74,6 +78,8 @@ def scan(
         top: sources to list for each flood; 0 lists all.
         merge: analyse all captures as one, their packets by time.
         baseline: a file that ``floodwatch scan --save-baseline`` kept: clients and usual rates to begin with.
+        floors: rates a second, in its unit, below which a vector is not named; not below the built-in ones.
+        false_alarms: a budget as ``1/30d``, for limits above what is usual (see ``limits``).
         progress: called now and then, possibly from another thread.
         stop: set it to end early with ``complete`` false.
 
@@ -81,7 +87,7 @@ def scan(
         The report. A missing or damaged capture raises nothing: it has ``inputs[i].error``.
 
     Raises:
-        ConfigError: the filter is wrong, or the baseline cannot be read.
+        ConfigError: the filter or a limit is wrong, or the baseline cannot be read.
         ValueError: ``jobs`` is less than 1, ``top`` negative, or the seed not of 16 bytes.
     """
     if (jobs is not None and jobs < 1) or top < 0:
@@ -89,6 +95,11 @@ def scan(
     several = [capture] if isinstance(capture, str | os.PathLike) else capture
     workers = len(os.sched_getaffinity(0)) if jobs is None else jobs
     kept = None if baseline is None else os.fspath(baseline)
-    options = ScanOptions(filter=filter, jobs=workers, seed=seed, top=top, merge=merge, baseline=kept)
+    limits = Limits(
+        check_floors(floors or {}, judge.floor), None if false_alarms is None else budget(false_alarms)
+    )
+    options = ScanOptions(
+        filter=filter, jobs=workers, seed=seed, top=top, merge=merge, baseline=kept, limits=limits
+    )
     report = pipeline.scan([os.fspath(path) for path in several], options, on_progress=progress, stop=stop)
     return Report(**{name: getattr(report, name) for name in report.__struct_fields__})

@@ -46,6 +46,7 @@ class Case:
     counts: dict[int, int] = field(default_factory=dict)
     recent: dict[int, int] = field(default_factory=dict)
     stride: int = 1
+    limit: float = 0.0
     facts: Counter[str] = field(default_factory=Counter)
     ports: Counter[int] = field(default_factory=Counter)
     paths: Counter[str] = field(default_factory=Counter)
@@ -57,6 +58,7 @@ class Case:
         """Take in one epoch over or near the floor."""
         self.epochs += 1
         self.count += finding.count
+        self.limit = max(self.limit, finding.limit)
         self.bytes += finding.bytes
         self.last_ns = max(self.last_ns, finding.last_ns)
         self.epoch = finding.epoch

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "floodwatch"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-RECORDS = {"model", "errors", "findings", "memory"}
+RECORDS = {"model", "errors", "findings", "memory", "limits"}
 STAGES = {"capture", "detectors", "verdict", "mitigate", "report", "synth"}
 ALLOWED: dict[str, set[str]] = {
     "__init__": {
@@ -45,6 +45,7 @@ ALLOWED: dict[str, set[str]] = {
     "config": RECORDS,
     "capture": {"_native", *RECORDS},
     "memory": {"errors"},
+    "limits": {"errors", "vectors"},
     "detectors": {"_native", *RECORDS},
     "verdict": RECORDS,
     "mitigate": RECORDS,
@@ -67,12 +68,13 @@ ALLOWED: dict[str, set[str]] = {
     "batches": {"_native", "capture", "config", "packets", "reading"},
     "window": {"_native", *RECORDS},
     "detector": {"_native", "analysis", "batches", "config", "packets", "report", "watching", *RECORDS},
-    "results": {"config", "pipeline", "report", *RECORDS},
+    "results": {"config", "judge", "pipeline", "report", *RECORDS},
     "recorder": {"analysis", "capture", "report", *RECORDS},
     "taps": {"_native", "capture", "config", "recorder", *RECORDS},
     "live": {"config", "capture", "analysis", "events", "mitigate", "recorder", "taps", *RECORDS},
     "watching": {"live", "config", *RECORDS},
     "doctor": {"_native", "capture", "config", "mitigate", *RECORDS},
+    "tuning": {"judge", *RECORDS},
     "privileges": RECORDS,
     "progress": {"config", "report"},
     "picture": {"live", "report", *RECORDS},
@@ -80,6 +82,7 @@ ALLOWED: dict[str, set[str]] = {
         "_native",
         "analysis",
         "doctor",
+        "judge",
         "pipeline",
         "live",
         "privileges",
@@ -87,6 +90,7 @@ ALLOWED: dict[str, set[str]] = {
         "progress",
         "picture",
         "synth",
+        "tuning",
         "config",
         "report",
         *RECORDS,

@@ -23,6 +23,7 @@ COMMANDS = {
     "info": "Tell what is in a capture, before any question of floods.",
     "scan": "Look for floods in packet captures.",
     "sketch": "Look into saved sketches, merge them, ask them.",
+    "tune": "Propose limits from clean traffic.",
     "watch": "Look for floods on live interfaces.",
 }
 """Each is a function of a module of the same name; the texts are shown without importing it."""

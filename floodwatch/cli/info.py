@@ -6,8 +6,8 @@ import click
 
 from floodwatch.progress import bar, stopping
 
+from .options import WHEN
 from .output import EXIT_INPUT, write_stdout
-from .scan import WHEN
 
 EXAMPLES = """\b
 Examples:

@@ -14,6 +14,7 @@ from floodwatch.progress import bar, stopping
 from floodwatch.report import encode
 
 from .filters import FILTER_WORDS, FilterCommand, one_filter, split_words
+from .options import AT_LEAST_1, BASELINE, FALSE_ALARMS, SAVE_BASELINE, SET, WHEN, read_limits, read_seed
 from .output import EXIT_CODES, EXIT_FLOOD, EXIT_INPUT, check_output, say, write
 
 if TYPE_CHECKING:
@@ -34,14 +35,6 @@ Examples:
 """
     + EXIT_CODES
 )
-
-
-def read_seed(ctx: click.Context, option: click.Parameter, value: str | None) -> bytes | None:
-    """The bytes of a ``--seed``; the text itself appears in no message."""
-    if value is not None and not re.fullmatch("[0-9a-fA-F]{32}", value):
-        # The message leaves the value out: a seed is a key.
-        raise click.BadParameter("give 32 hexadecimal digits")
-    return None if value is None else bytes.fromhex(value)
 
 
 def exit_code(report: Report, *, strict: bool, exit_zero: bool) -> int:
@@ -83,14 +76,6 @@ def read_time(ctx: click.Context, option: click.Parameter, value: str | None) ->
     return min(max(nanoseconds, 0), ALL_TIME)
 
 
-BASELINE = click.option("--baseline", metavar="FILE",
-                        help="Begin with the clients and usual rates of a --save-baseline.")  # fmt: skip
-SAVE_BASELINE = click.option("--save-baseline", metavar="FILE",
-                             help="Keep what was learnt of clients and rates for another day.")  # fmt: skip
-AT_LEAST_1 = click.IntRange(min=1)
-WHEN = click.Choice(["auto", "always", "never"])
-
-
 @click.command(cls=FilterCommand, epilog=EXAMPLES, options_metavar="[OPTIONS]")
 @click.argument("words", nargs=-1, metavar="[FILE|DIR|-]... [-- FILTER WORDS]")
 @click.option("-r", "--read", "reads", multiple=True, metavar="FILE", help="Capture to read; repeatable.")
@@ -114,6 +99,8 @@ WHEN = click.Choice(["auto", "always", "never"])
 @click.option("-o", "--output", metavar="FILE", help="Write the report to FILE, all of it or nothing.")
 @BASELINE
 @SAVE_BASELINE
+@SET
+@FALSE_ALARMS
 @click.option("--sketch-out", metavar="FILE",
               help="Save the distinct sources as a sketch; give a --seed to merge several.")  # fmt: skip
 @click.option("--top", type=click.IntRange(min=0), default=5, metavar="N",
@@ -126,8 +113,8 @@ WHEN = click.Choice(["auto", "always", "never"])
 @click.pass_context
 def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], bpf: str | None,
          filter_file: str | None, style: str, output: str | None, sketch_out: str | None,
-         save_baseline: str | None, strict: bool, exit_zero: bool, color: str, progress: str, quiet: bool,
-         **limits: Any) -> None:  # fmt: skip
+         save_baseline: str | None, floors: tuple[str, ...], false_alarms: str | None, strict: bool,
+         exit_zero: bool, color: str, progress: str, quiet: bool, **settings: Any) -> None:  # fmt: skip
     """Look for floods in packet captures.
 
     Captures are pcap or pcapng files, also compressed, directories of them, or - for standard input. Words
@@ -144,7 +131,7 @@ def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], 
     if not paths:
         raise click.UsageError("name a capture, a directory or - for standard input")
     expression = one_filter(bpf, filter_file, trailing or after_dashes)
-    options = ScanOptions(filter=expression, **limits)
+    options = ScanOptions(filter=expression, limits=read_limits(floors, false_alarms), **settings)
     output = None if output == "-" else output
     for file in filter(None, (output, sketch_out, save_baseline)):
         check_output(file, paths)

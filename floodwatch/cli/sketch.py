@@ -12,8 +12,8 @@ import msgspec
 
 from floodwatch.errors import InputError, SketchMismatch
 
+from .options import read_seed
 from .output import check_output, write, write_stdout
-from .scan import read_seed
 
 if TYPE_CHECKING:
     from floodwatch._native import CountMin, HyperLogLog, TopK

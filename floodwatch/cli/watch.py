@@ -14,8 +14,8 @@ from floodwatch.progress import is_terminal, stopping
 from floodwatch.report import encode
 
 from .filters import FILTER_WORDS, FilterCommand, one_filter
+from .options import AT_LEAST_1, BASELINE, FALSE_ALARMS, SAVE_BASELINE, SET, WHEN, read_limits, read_seed
 from .output import EXIT_CODES, EXIT_FLOOD, check_output, say, write, write_stdout
-from .scan import AT_LEAST_1, BASELINE, SAVE_BASELINE, WHEN, read_seed
 
 if TYPE_CHECKING:
     from floodwatch.config import Counters
@@ -61,6 +61,8 @@ Examples:
 @click.option("--write-max", type=AT_LEAST_1, default=100_000, metavar="N", help="Frames to record at most.")
 @BASELINE
 @SAVE_BASELINE
+@SET
+@FALSE_ALARMS
 @click.option("--mode", type=click.Choice(["observe", "suggest", "enforce"]), default="observe",
               help="Only watch; say what would be blocked; or block it.")  # fmt: skip
 @click.option("--never", "never_block", multiple=True, metavar="CIDR",
@@ -75,7 +77,8 @@ Examples:
 @click.option("--picture", type=WHEN, default="auto", help="The live picture, on standard error.")
 @click.pass_context
 def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, ...], bpf: str | None,
-          filter_file: str | None, save_baseline: str | None, mode: str, never_block: tuple[str, ...],
+          filter_file: str | None, save_baseline: str | None, floors: tuple[str, ...],
+          false_alarms: str | None, mode: str, never_block: tuple[str, ...],
           style: str, exit_zero: bool, color: str, picture: str, **settings: Any) -> None:  # fmt: skip
     """Look for floods on live interfaces; nothing is blocked unless --mode enforce says so.
 
@@ -91,7 +94,7 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
     from floodwatch.privileges import drop
 
     expression = one_filter(bpf, filter_file, words or ctx.meta[FILTER_WORDS])
-    options = WatchOptions(filter=expression, **settings)
+    options = WatchOptions(filter=expression, limits=read_limits(floors, false_alarms), **settings)
     if save_baseline:
         check_output(save_baseline, ())
     with stopping() as stop, _blocking(mode, never_block) as blocker:

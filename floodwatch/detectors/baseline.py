@@ -34,6 +34,7 @@ class Baseline:
             tuple(host): row / 4 for host, row in zip(memory.hosts.tolist(), memory.usual, strict=True)
         }
         self._value = np.zeros((_SLOTS, len(METRICS)))
+        self._variance = np.zeros((_SLOTS, len(METRICS)))
         self._reference = np.zeros(_SLOTS, np.int64) - 1
         self._first = np.zeros(_SLOTS, np.int64)
         self._last = np.zeros(_SLOTS, np.int64)
@@ -45,6 +46,11 @@ class Baseline:
         if self._reference[slot] != reference or epoch - self._first[slot] < KNOWN_AFTER:
             return None
         return float(self._value[slot, METRICS.index(metric)]) * 4
+
+    def spread(self, reference: int, metric: str) -> float:
+        """Variance over mean of an epoch's counts: 1 for a Poisson process, more for bursts."""
+        at = reference & 0xFFFF, METRICS.index(metric)
+        return float(self._variance[at] / max(float(self._value[at]), 1e-9))
 
     def bridge(self, epoch: int) -> None:
         """The capture paused or its clock was set: time in which nothing was seen teaches nothing."""
@@ -62,7 +68,7 @@ class Baseline:
         self._reference[new] = reference[fresh]
         self._first[new] = epoch
         self._last[new] = epoch - 1
-        self._value[new] = 0
+        self._value[new] = self._variance[new] = 0
         self._hosts[new, 0], self._hosts[new, 1] = victims["hi"][fresh], victims["lo"][fresh]
         for place in new.tolist() if self._before else ():
             before = self._before.get(tuple(self._hosts[place].tolist()))
@@ -83,7 +89,9 @@ class Baseline:
         alpha = np.where(warm, _ALPHA, 1 / age)
         value = self._value[slot] * (1 - alpha) ** silent
         clipped = np.where(warm, np.minimum(counts, _CLIP * value + _CLIP_FLOOR), counts)
-        self._value[slot] = value + alpha * (clipped - value)
+        away = clipped - value
+        self._value[slot] = value + alpha * away
+        self._variance[slot] = (1 - alpha) * (self._variance[slot] + alpha * away * away)
         self._last[slot] = epoch
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from .._native import hll_estimate
 from ..findings import Address, Summary
+from ..limits import Limits
 from ..memory import Memory
 from .baseline import Baseline
 
@@ -84,6 +85,15 @@ class View:
         """The victim's usual rate per second of one of ``baseline.METRICS``."""
         row = self.row if self.row is not None else self.before
         return None if row is None else self.baseline.usual(int(row["reference"]), metric, self.epoch)
+
+    def limit(self, metric: str, limits: Limits) -> float:
+        """The rate a second above which the budget of false alarms allows to name something; 0: any."""
+        usual = self.usual(metric)
+        row = self.row if self.row is not None else self.before
+        if usual is None or row is None:
+            return 0.0
+        spread = self.baseline.spread(int(row["reference"]), metric)
+        return EPOCHS_PER_SECOND * limits.beyond(usual / EPOCHS_PER_SECOND, spread)
 
     def bogons(self, name: str) -> float:
         """Packets from reserved addresses; inside a private network they are ordinary."""

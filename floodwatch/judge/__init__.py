@@ -75,8 +75,18 @@ def forged_share(vector: Vector, facts: Facts, count: float, distinct: float) ->
     )
 
 
-def evidence(vector: Vector, facts: Facts, rate: float, usual: float | None) -> tuple[Evidence, ...]:
-    """The facts in the order of their weight."""
+def evidence(
+    vector: Vector, facts: Facts, rate: float, usual: float | None, limit: float | None
+) -> tuple[Evidence, ...]:
+    """The facts in the order of their weight, the rule last.
+
+    Args:
+        vector: what was named.
+        facts: what it was named for.
+        rate: its peak a second.
+        usual: what is usual a second, or None.
+        limit: the rate a second that the user's limits ask for (0: none), or None for a crowd.
+    """
     out = list(FAMILIES[vector].evidence(facts))
     if usual:
         says = f"the peak is {rate / usual:.1f} times the usual {usual:.0f} per second"
@@ -84,6 +94,10 @@ def evidence(vector: Vector, facts: Facts, rate: float, usual: float | None) -> 
     if facts.get("sent", 1.0) == 0:
         says = "only packets towards the victim were captured: what it answered is not known"
         out.append(Evidence(name="one_way", value=1.0, usual=0.0, says=says))
+    if limit is not None:
+        more = f"; your limits ask for {limit:.0f} a second" if limit else ""
+        says = f"named from: {FAMILIES[vector].rule}{more}"
+        out.append(Evidence(name="rule", value=rate, usual=round(limit, 1) or None, says=says))
     return tuple(out)
 
 

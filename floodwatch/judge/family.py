@@ -50,6 +50,7 @@ class Family:
     Attributes:
         evidence: the facts in the order of their weight.
         action: what to do and why, given the origin and whether one path is the target.
+        rule: what is the least from which such a vector is named.
         floor: the rate, in the vector's unit per second, from which severity counts.
         origin: whose addresses these are, given the facts, the packets and the distinct sources.
         clear: factor of the confidence, at most 1.
@@ -57,6 +58,7 @@ class Family:
 
     evidence: Callable[[Facts], list[Evidence]]
     action: Callable[[Origin, bool], tuple[Action, str]]
+    rule: str
     floor: float = 1000.0
     origin: Callable[[Facts, float, float], Origin] = forged_or_unknown
     clear: Callable[[Facts], float] = no_doubt

@@ -110,9 +110,45 @@ def _proof(facts: Facts) -> list[Evidence]:
     return [share("proven_share", facts["proven_requests"], facts["asked"], 1.0, says)]
 
 
-HTTP = Family(_evidence, _action, floor=200.0, origin=_origin)
-SLOW = Family(_slow_evidence, _limit_each, floor=50.0, origin=_origin)
-PROBING = Family(_probing_evidence, _limit_each, floor=200.0, origin=_origin)
-RESETS = Family(_reset_evidence, _action, floor=500.0, origin=_origin)
-CONTINUATIONS = Family(_continuation_evidence, _action, floor=200.0, origin=_origin)
-GUESSING = Family(_guessing_evidence, _limit_each, floor=200.0, origin=_origin)
+HTTP = Family(
+    _evidence,
+    _action,
+    rule="50 requests of machines in a quarter of a second (75 if one source sends them all)",
+    floor=200.0,
+    origin=_origin,
+)
+SLOW = Family(
+    _slow_evidence,
+    _limit_each,
+    rule="50 requests without their end or body, or stalled packets, in 20 s",
+    floor=50.0,
+    origin=_origin,
+)
+PROBING = Family(
+    _probing_evidence,
+    _limit_each,
+    rule="16 requests of one source in 8 s, 60 % refused, for 10 different paths or more",
+    floor=200.0,
+    origin=_origin,
+)
+RESETS = Family(
+    _reset_evidence,
+    _action,
+    rule="125 resets in a quarter of a second, and one for two streams",
+    floor=500.0,
+    origin=_origin,
+)
+CONTINUATIONS = Family(
+    _continuation_evidence,
+    _action,
+    rule="50 continuations in a quarter of a second, and two for each header",
+    floor=200.0,
+    origin=_origin,
+)
+GUESSING = Family(
+    _guessing_evidence,
+    _limit_each,
+    rule="16 posts of one source in 8 s, 60 % refused; or 100 of all in 20 s, 80 % denied",
+    floor=200.0,
+    origin=_origin,
+)

@@ -53,5 +53,15 @@ def _tcp_action(origin: Origin, known_path: bool) -> tuple[Action, str]:
     )
 
 
-UDP = Family(_udp_evidence, _udp_action, origin=_reflected)
-TCP = Family(_tcp_evidence, _tcp_action, origin=_reflected)
+UDP = Family(
+    _udp_evidence,
+    _udp_action,
+    rule="250 answers (or 1.56 MB) in a quarter of a second that nobody asked for",
+    origin=_reflected,
+)
+TCP = Family(
+    _tcp_evidence,
+    _tcp_action,
+    rule="250 SYN-ACKs in a quarter of a second that nobody asked for",
+    origin=_reflected,
+)

@@ -78,7 +78,29 @@ def _tls_evidence(facts: Facts) -> list[Evidence]:
     return [Evidence(name="records_per_hello", value=round(value, 3), usual=3.0, says=says)]
 
 
-SYN = Family(_syn_evidence, _syn_action, floor=500.0, clear=_syn_clear)
-STATE = Family(_state_evidence, _state_action)
-CONNECTION = Family(_connection_evidence, _real_action, floor=500.0, origin=_connection_origin)
-TLS = Family(_tls_evidence, _real_action, floor=500.0, origin=_tls_origin)
+SYN = Family(
+    _syn_evidence,
+    _syn_action,
+    rule="125 unfinished attempts in a quarter of a second, and 15 % of all attempts",
+    floor=500.0,
+    clear=_syn_clear,
+)
+STATE = Family(
+    _state_evidence,
+    _state_action,
+    rule="250 packets out of any connection in a quarter of a second, and 30 % of their kind",
+)
+CONNECTION = Family(
+    _connection_evidence,
+    _real_action,
+    rule="125 connections in a quarter of a second, with less data than one packet for two of them",
+    floor=500.0,
+    origin=_connection_origin,
+)
+TLS = Family(
+    _tls_evidence,
+    _real_action,
+    rule="125 handshakes begun in a quarter of a second, and less than one of two goes on",
+    floor=500.0,
+    origin=_tls_origin,
+)

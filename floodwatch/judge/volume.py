@@ -61,7 +61,19 @@ def _quic_action(origin: Origin, known_path: bool) -> tuple[Action, str]:
     )
 
 
-VOLUME = Family(_answers_evidence, _limit)
-FRAGMENT = Family(_fragment_evidence, _fragment_action)
-DNS = Family(_dns_evidence, _dns_action)
-QUIC = Family(_quic_evidence, _quic_action)
+VOLUME = Family(
+    _answers_evidence,
+    _limit,
+    rule="250 packets in a quarter of a second that the victim neither asked for nor answers",
+)
+FRAGMENT = Family(
+    _fragment_evidence, _fragment_action, rule="250 fragments in a quarter of a second that belong to nothing"
+)
+DNS = Family(
+    _dns_evidence,
+    _dns_action,
+    rule="250 queries in a quarter of a second, most of them for one zone or names of their own",
+)
+QUIC = Family(
+    _quic_evidence, _quic_action, rule="250 Initials in a quarter of a second, and half of the packets"
+)

@@ -1,0 +1,51 @@
+"""Options that several commands have, and how they are read."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from floodwatch.limits import Limits
+
+
+def read_seed(ctx: click.Context, option: click.Parameter, value: str | None) -> bytes | None:
+    """The bytes of a ``--seed``; the text itself appears in no message."""
+    if value is not None and not re.fullmatch("[0-9a-fA-F]{32}", value):
+        # The message leaves the value out: a seed is a key.
+        raise click.BadParameter("give 32 hexadecimal digits")
+    return None if value is None else bytes.fromhex(value)
+
+
+def read_limits(texts: tuple[str, ...], false_alarms: str | None) -> Limits:
+    """What ``--set`` and ``--false-alarms`` say.
+
+    Raises:
+        ConfigError: it cannot be understood, or not be done.
+    """
+    from floodwatch import judge, limits
+    from floodwatch.errors import ConfigError
+
+    wanted: dict[str, float] = {}
+    for text in texts:
+        name, _, rate = text.partition("=")
+        try:
+            wanted[name.strip().lower()] = float(rate)
+        except ValueError:
+            raise ConfigError(f"write a floor as syn_flood=900, not {text!r}") from None
+    surprise = None if false_alarms is None else limits.budget(false_alarms)
+    return limits.Limits(limits.floors(wanted, judge.floor), surprise)
+
+
+BASELINE = click.option("--baseline", metavar="FILE",
+                        help="Begin with the clients and usual rates of a --save-baseline.")  # fmt: skip
+SAVE_BASELINE = click.option("--save-baseline", metavar="FILE",
+                             help="Keep what was learnt of clients and rates for another day.")  # fmt: skip
+SET = click.option("--set", "floors", multiple=True, metavar="VECTOR=RATE",
+                   help="Name a vector only from so many a second; repeatable.")  # fmt: skip
+FALSE_ALARMS = click.option("--false-alarms", metavar="N/TIME",
+                            help="Budget as 1/30d: limits above the usual that chance keeps to.")  # fmt: skip
+AT_LEAST_1 = click.IntRange(min=1)
+WHEN = click.Choice(["auto", "always", "never"])

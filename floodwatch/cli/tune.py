@@ -1,0 +1,106 @@
+"""``floodwatch tune``: limits for a network, from traffic of it that is clean."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from floodwatch.progress import bar, stopping
+
+from .options import BASELINE, FALSE_ALARMS, SAVE_BASELINE, SET, WHEN, read_limits
+from .output import EXIT_INPUT, check_output, say, write, write_stdout
+
+if TYPE_CHECKING:
+    from floodwatch.memory import Memory
+    from floodwatch.tuning import Proposal
+
+EXAMPLES = """\b
+Examples:
+  floodwatch tune monday.pcap.gz
+  floodwatch tune --save-baseline site.npz captures/
+  floodwatch tune --set http_flood=900 monday.pcap.gz     and now?
+
+\b
+Exit codes:
+  0    the proposal was made
+  2    usage error
+  3    a capture is missing or broken; what was read of it counts
+  130  interrupted (143: terminated), after telling what was read"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("captures", nargs=-1, required=True, metavar="FILE|DIR|-...")
+@click.option("--recursive", is_flag=True, help="Enter the directories below a directory.")
+@BASELINE
+@SAVE_BASELINE
+@SET
+@FALSE_ALARMS
+@click.option(
+    "--format", "style", type=click.Choice(["text", "json"]), default="text", help="Kind of answer."
+)
+@click.option("--progress", type=WHEN, default="auto", help="Progress bar on stderr.")
+@click.pass_context
+def tune(ctx: click.Context, captures: tuple[str, ...], recursive: bool, baseline: str | None,
+         save_baseline: str | None, floors: tuple[str, ...], false_alarms: str | None, style: str,
+         progress: str) -> None:  # fmt: skip
+    """Propose limits from traffic that you know to be clean, and list what would have been named in it.
+
+    Whatever is named in clean traffic is a false alarm. The answer is a floor for each such vector, and how
+    often traffic like this may still raise one. Nothing is changed: the options are for scan and watch.
+    """
+    import msgspec
+
+    from floodwatch.config import ScanOptions
+    from floodwatch.memory import encode as encode_memory
+    from floodwatch.pipeline import scan
+    from floodwatch.report.json import ascii_json
+    from floodwatch.tuning import propose
+
+    if save_baseline:
+        check_output(save_baseline, captures)
+    options = ScanOptions(
+        recursive=recursive, jobs=len(os.sched_getaffinity(0)), top=0, baseline=baseline,
+        limits=read_limits(floors, false_alarms),
+    )  # fmt: skip
+    learnt: list[Memory] = []
+    with stopping() as stop, bar(progress) as on_progress:
+        report = scan(captures, options, on_progress=on_progress,
+                      on_memory=learnt.append if save_baseline else None, stop=stop.event)  # fmt: skip
+    for item in report.inputs:
+        if item.error:
+            say(f"{item.path}: {item.error.message} ({item.error.code})")
+    proposal = propose(report)
+    if save_baseline:
+        write(save_baseline, encode_memory(learnt[0]))
+    if style == "json":
+        write_stdout(ascii_json(msgspec.json.encode(proposal)))
+    else:
+        write_stdout(_text(proposal, save_baseline).encode())
+    ctx.exit(stop.exit_code or (EXIT_INPUT if any(item.error for item in report.inputs) else 0))
+
+
+def _text(proposal: Proposal, saved: str | None) -> str:
+    from floodwatch.report.units import duration, plural
+    from floodwatch.tuning import arguments
+
+    lines = [f"{duration(proposal.hours * 3600)} of traffic that you say is clean"]
+    lines.append(f"{plural(len(proposal.named), 'flood')} would have been named" + ":" * bool(proposal.named))
+    for named in proposal.named:
+        blocked = f", with {plural(len(named.sources), 'source')} listed" if named.sources else ""
+        lines.append(f"  {named.vector} at {named.victim}, peak {named.peak:,.0f} {named.unit}{blocked}")
+        lines += [f"    {source}" for source in named.sources[:5]]
+    if proposal.habits:
+        lines.append(f"No floor silences {', '.join(proposal.habits)}: look at who does that, and why.")
+    if proposal.most_per_hour is not None:
+        most = proposal.most_per_hour
+        shown = f"{most:,.0f}" if most >= 10 else f"{most:.2g}"
+        lines.append(f"With 95 % probability such traffic gives at most {shown} false alarms an hour;")
+        lines.append("more of it gives a tighter figure.")
+    options = [*(("--baseline", saved) if saved else ()), *arguments(proposal.floors)]
+    if options:
+        lines.append(f"To set it: floodwatch watch -i IF {' '.join(options)}")
+    elif not proposal.named:
+        lines.append("Nothing has to be set.")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,150 @@
+"""Floors and budgets that a user sets: what they silence, what they never silence, and what tune proposes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+import floodwatch as fw
+from floodwatch import judge, synth
+from floodwatch.cli import main
+from floodwatch.detectors import connect, guessing, http, http2, reflection, scripts, slow, state, syn, volume
+from floodwatch.limits import HABITS, Limits, budget
+from floodwatch.model import Vector
+from floodwatch.tuning import Proposal
+
+CAPTURES = Path(__file__).resolve().parents[1] / "pcaps"
+DAY, FLOOD, CROWD = (CAPTURES / f"{name}.pcap.gz" for name in ("launch-day", "syn_flood", "crowd"))
+SEED = bytes(range(16))
+
+
+def run(*args: object) -> Result:
+    return CliRunner().invoke(main, [str(arg) for arg in args], catch_exceptions=False)
+
+
+def vectors(report: Any) -> list[str]:
+    return sorted(flood.vector for flood in report.floods)
+
+
+def test_a_floor_silences_its_vector_and_no_other() -> None:
+    usual = vectors(fw.scan(DAY, seed=SEED))
+    assert "syn_flood" in usual
+    silenced = vectors(fw.scan(DAY, seed=SEED, floors={"syn_flood": 50_000}))
+    assert silenced == [vector for vector in usual if vector != "syn_flood"]
+    assert vectors(fw.scan(DAY, seed=SEED, floors={"syn_flood": 500})) == usual
+    (flood,) = [
+        e for e in fw.scan(DAY, seed=SEED, floors={"syn_flood": 900}).floods if e.vector == "syn_flood"
+    ]
+    assert "your limits ask for 900 a second" in flood.evidence[-1].says
+
+
+@pytest.mark.parametrize("options", [{"floors": {"syn_flood": 400}}, {"floors": {"slow_http": 900}},
+                                     {"floors": {"sin_flood": 900}}, {"floors": {"syn_flood": float("nan")}},
+                                     {"false_alarms": "0/30d"}, {"false_alarms": "1/0d"},
+                                     {"false_alarms": "often"}])  # fmt: skip
+def test_a_limit_that_cannot_be_kept_is_an_error_that_says_why(options: dict[str, Any]) -> None:
+    with pytest.raises(fw.ConfigError, match=r"raised|habits|no vector|write a budget"):
+        fw.scan(FLOOD, **options)
+
+
+def test_the_command_line_says_the_same() -> None:
+    for words in (["--set", "syn_flood"], ["--set", "syn_flood=400"], ["--false-alarms", "x"]):
+        with pytest.raises(fw.ConfigError):
+            CliRunner().invoke(
+                main, ["scan", *words, str(FLOOD)], catch_exceptions=False, standalone_mode=False
+            )
+    assert run("scan", "--set", "SYN_FLOOD=50000", FLOOD).exit_code == 0
+
+
+def test_a_budget_of_false_alarms_hides_no_flood_of_the_launch_day() -> None:
+    usual = fw.scan(DAY, seed=SEED)
+    careful = fw.scan(DAY, seed=SEED, false_alarms="1/30d")
+    assert vectors(careful) == vectors(usual)
+    assert [crowd.victim for crowd in careful.crowds] == [crowd.victim for crowd in usual.crowds]
+
+
+@pytest.mark.parametrize(("mean", "spread"), [(5.0, 1.0), (400.0, 1.0), (60.0, 8.0)])
+def test_chance_keeps_to_the_budget(mean: float, spread: float) -> None:
+    """A million counts: Poisson, and negative binomial where the variance is larger than the mean."""
+    rng = np.random.default_rng(7)
+    limits = Limits(surprise=5.0)
+    if spread == 1.0:
+        counts = rng.poisson(mean, 1_000_000)
+    else:
+        counts = rng.negative_binomial(mean / (spread - 1), 1 / spread, 1_000_000)
+        assert counts.var() == pytest.approx(spread * mean, rel=0.02)
+    share = (counts >= limits.beyond(mean, spread)).mean()
+    assert share <= np.exp(-5.0)
+
+
+def test_a_smaller_budget_gives_a_higher_limit() -> None:
+    shown = [Limits(surprise=budget(text)).beyond(100, 2) for text in ("10/1h", "1/h", "1/30d", "1/8w")]
+    assert shown == sorted(shown)
+    assert shown[0] > 100
+    assert Limits().beyond(100, 2) == 0
+
+
+def test_what_tune_proposes_silences_clean_traffic(tmp_path: Path) -> None:
+    capture = tmp_path / "loop.pcap"
+    synth.make("http_flood", capture, synth.Params(duration=3))
+    said = msgspec.json.decode(run("tune", "--format", "json", capture).stdout, type=Proposal)
+    assert [named.vector for named in said.named] == ["http_flood"]
+    assert len(said.named[0].sources) == 40
+    assert list(said.floors) == ["http_flood"]
+    assert vectors(fw.scan(capture, floors=said.floors)) == []
+    again = run("tune", capture, "--set", f"http_flood={said.floors['http_flood']:.0f}")
+    assert "0 floods would have been named" in again.stdout
+    assert "Nothing has to be set" in again.stdout
+
+
+def test_tune_keeps_a_baseline_and_bounds_the_false_alarms(tmp_path: Path) -> None:
+    kept = tmp_path / "site.npz"
+    said = run("tune", "--save-baseline", kept, CROWD)
+    assert said.exit_code == 0
+    assert f"--baseline {kept}" in said.stdout
+    assert fw.scan(CROWD, baseline=kept).floods == ()
+    proposal = msgspec.json.decode(run("tune", "--format", "json", CROWD).stdout, type=Proposal)
+    assert proposal.named == ()
+    # Garwood: no event in t hours leaves 3.0 / t with 95 % probability
+    assert proposal.most_per_hour == pytest.approx(-np.log(0.05) / proposal.hours, rel=0.01)
+    assert run("tune", tmp_path / "missing.pcap").exit_code == 3
+
+
+def test_tune_names_what_no_floor_can_silence(tmp_path: Path) -> None:
+    capture = tmp_path / "guess.pcap"
+    synth.make("login_bruteforce", capture)
+    said = run("tune", capture)
+    assert "No floor silences login_bruteforce" in said.stdout
+    assert "--set" not in said.stdout
+
+
+RULES: list[tuple[Vector, list[float]]] = [
+    (Vector.SYN_FLOOD, [syn.FLOOR, 100 * syn.SHARE]),
+    (Vector.ACK_FLOOD, [state.FLOOR, 100 * state.SHARE]),
+    (Vector.CONNECTION_FLOOD, [connect.FLOOR]),
+    (Vector.TLS_FLOOD, [connect.FLOOR]),
+    (Vector.HTTP_FLOOD, [http.FLOOR, http.FLOOR_ALONE]),
+    (Vector.SLOW_HTTP, [slow.LEAST, slow.MEMORY / 4]),
+    (Vector.API_PROBING, [scripts.LEAST, 100 * scripts.REFUSED, scripts.WALK]),
+    (Vector.LOGIN_BRUTEFORCE, [scripts.LEAST, guessing.LEAST, 100 * guessing.DENIED]),
+    (Vector.HTTP2_RAPID_RESET, [http2.RESETS]),
+    (Vector.HTTP2_CONTINUATION_FLOOD, [http2.CONTINUATIONS]),
+    (Vector.UDP_FLOOD, [volume.UDP_FLOOR]),
+    (Vector.FRAGMENT_FLOOD, [volume.FRAGMENT_FLOOR]),
+    (Vector.QUIC_FLOOD, [volume.INITIAL_FLOOR]),
+    (Vector.NTP_AMPLIFICATION, [reflection.FLOOR, round(reflection.FLOOR_BYTES / 1e6, 2)]),
+]
+
+
+@pytest.mark.parametrize(("vector", "numbers"), RULES)
+def test_the_rule_that_an_event_states_is_the_one_that_fired(vector: Vector, numbers: list[float]) -> None:
+    stated = re.findall(r"\d+(?:\.\d+)?", judge.FAMILIES[vector].rule)
+    assert {f"{number:g}" for number in numbers} <= set(stated)
+    if vector not in HABITS and len(numbers) == 1:
+        assert judge.floor(vector) == 4 * numbers[0]
