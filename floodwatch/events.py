@@ -150,7 +150,7 @@ def _event(case: Case, path: str, last_epoch: int, top: int, unfinished: State) 
 
 
 def _advice(case: Case, origin: Any, known_path: bool) -> Advice:
-    found = judge.advice(case.vector, case.verdict, origin, known_path)
+    found = judge.advice(case.vector, case.verdict, origin, known_path, case.facts)
     needs: Action = found.recommended
     if needs == "drop_sources" and not case.settled:
         return Advice(

@@ -127,7 +127,7 @@ class Judge:
     def _judge_flood(self, flood: FloodTruth) -> None:
         right = [e for e in self._report.floods if e.vector == flood.vector and self._near(e, flood)]
         self._matched.update(event.id for event in right)
-        if flood.vector in self._beyond:
+        if flood.vector in self._beyond or flood.limit:
             self.score.beyond += 1
             return
         self.score.floods += 1
@@ -141,7 +141,7 @@ class Judge:
         score.found += 1
         first = min(events, key=lambda event: event.detected)
         if self._slack < MINUTE_NS:  # else the clock was set, and there is no telling
-            delay = (_ns(first.detected) - flood.first_ns) / 1e9
+            delay = max((_ns(first.detected) - flood.first_ns) / 1e9 - flood.late_s, 0.0)
             score.delays.setdefault(str(first.vector), []).append(delay)
         said = first.sources.origin
         verdict = "right" if said == flood.origin else "unknown" if said in ("unknown", "mixed") else "wrong"

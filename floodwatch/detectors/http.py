@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .._native import hll_estimate
 from ..findings import Finding, SourceCount, Summary
 from ..memory import Networks
 from ..model import Vector
@@ -185,6 +186,13 @@ def _hammered(view: View, row: np.void) -> bool:
     )
 
 
+def _pace(view: View) -> float:
+    """Requests a second for each source of the last second."""
+    rows = view.recent()
+    union = np.maximum.reduce([source_registers(row, CLASS_HTTP) for row in rows])
+    return sum(int(row["requests"]) for row in rows) / max(hll_estimate(union), 1.0)
+
+
 def _winner(row: np.void) -> int:
     """Keyed hash of the path that nearly everybody asks for."""
     return int(row["paths"][int(row["paths"]["vote"].argmax())]["hash"])
@@ -275,6 +283,7 @@ def _crowd(view: View, row: np.void, requests: int, finished: int, flood: int) -
             "finished": float(row["finished"]),
             "again": float(row["syn_again"]),
             "sent": float(view.track.sent),
+            "pace": _pace(view),
         },
         keys=[(int(row["http_port"]), count)] if visible else [],
         sources=source_registers(row, CLASS_HTTP if visible else 0),

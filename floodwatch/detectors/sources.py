@@ -17,6 +17,10 @@ ASSETS = 0.3
 VERY_FAST = 40.0
 """Requests a second without the parts of pages that no mix of paths excuses."""
 BARE = 0.03
+STEADY = 20.0
+"""Half as many, where it asked ..."""
+LONG = 40
+"""... so often in the window: a page of calls to an API is a burst, and then its reader reads."""
 HABIT = 8
 """Requests in the window from which a habit shows, at any rate."""
 DEVOTED = 3
@@ -136,8 +140,9 @@ def _behaves_like_machine(rows: NDArray[np.void], rate: NDArray[np.float64]) -> 
     same = rows["repeats"] / np.maximum(requests - 1, 1)
     monotonous = (rate >= FAST) & (variety <= VARIETY) & (assets <= ASSETS)
     relentless = (rate >= VERY_FAST) & (assets <= BARE)
+    steady = (rate >= STEADY) & (requests >= LONG) & (assets <= BARE)
     stuck = (requests >= HABIT) & (same >= SAME) & (assets <= BARE)
-    chosen: NDArray[np.bool_] = (requests >= HABIT) & (monotonous | relentless | stuck)
+    chosen: NDArray[np.bool_] = (requests >= HABIT) & (monotonous | relentless | steady | stuck)
     return chosen
 
 

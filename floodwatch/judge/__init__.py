@@ -35,6 +35,12 @@ FAMILIES: dict[Vector, Family] = {
     **{vector: reflection.UDP for vector in Vector if vector.endswith("_amplification")},
 }
 CROWD_ACTION = "these are people: every client behaves like a reader; blocking would hit users"
+DOUBTFUL = (
+    "no client stands out as a machine, but few fetch the parts of pages as readers do: see what they ask "
+    "for; blocking could hit users"
+)
+READERS = 0.3
+"""Share of the requests that fetch parts of pages, below which a crowd may hold what is none."""
 
 
 def floor(vector: Vector) -> float:
@@ -52,7 +58,7 @@ def confidence(vector: Vector, count: float, epochs: int, verdict: str, facts: F
     """Grows with the number of packets and epochs behind the verdict; never 1."""
     size = 1 - float(0.5 ** (1 + count / floor(vector) + epochs / 8))
     if verdict != "attack":
-        return round(min(0.9, 0.6 * size + 0.2), 2)
+        return round(min(0.9, 0.6 * size + 0.2) * (0.6 if _doubtful(facts) else 1.0), 2)
     clear = FAMILIES[vector].clear(facts)
     if facts.get("sent", 1.0) == 0:
         clear *= 0.93  # with one direction less can be excluded
@@ -101,9 +107,15 @@ def evidence(
     return tuple(out)
 
 
-def advice(vector: Vector, verdict: str, found: Origin, known_path: bool) -> Advice:
+def _doubtful(facts: Facts) -> bool:
+    """Requests were seen, and they are not those of readers; programs that call an API look the same."""
+    return facts.get("assets", 0.0) < READERS * facts.get("requests", 0.0)
+
+
+def advice(vector: Vector, verdict: str, found: Origin, known_path: bool, facts: Facts) -> Advice:
     """The safest action that works against this vector and origin; never by address unless it is real."""
     if verdict == "crowd":
-        return Advice(recommended="scale_out", why=CROWD_ACTION, taken="none")
+        why = DOUBTFUL if _doubtful(facts) else CROWD_ACTION
+        return Advice(recommended="scale_out", why=why, taken="none")
     action, why = FAMILIES[vector].action(found, known_path)
     return Advice(recommended=action, why=why, taken="none")

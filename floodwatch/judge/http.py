@@ -25,6 +25,10 @@ def _evidence(facts: Facts) -> list[Evidence]:
     if requests > 0:
         says = "of the requests fetch the parts of pages, as browsers do"
         out.append(share("asset_share", facts["assets"], requests, 0.5, says))
+    if facts.get("pace", 0) > 0:
+        pace = facts["pace"] / max(facts["epochs"], 1)
+        says = f"each client asks about {pace:.1f} times a second"
+        out.append(Evidence(name="pace", value=round(pace, 2), usual=None, says=says))
     if facts.get("listed_requests", 0) > 0:
         says = "of the busiest sources' requests come from networks that were served before"
         out.append(share("known_networks", facts["known_requests"], facts["listed_requests"], None, says))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from floodwatch.synth.addresses import parse, public4, texts
 from floodwatch.synth.floods import Flood, record
 from floodwatch.synth.packets import ACK, PSH, SECOND, Trace, hops
-from floodwatch.synth.people import AGENTS, http_reply, http_request
+from floodwatch.synth.people import AGENTS, build_site, http_reply, http_request
 from floodwatch.synth.tcp import REQUEST, converse, dial, schedule
 from floodwatch.synth.templates import Head
 from floodwatch.synth.truth import peak
@@ -104,6 +104,31 @@ def low_rate_flood(trace: Trace, flood: Flood, script: Script) -> Array:
     sent, requests = _run(trace, flood, script, conns, per_conn)
     _note(trace, flood, script, conns, sent, requests)
     return sent
+
+
+def mimics(trace: Trace, flood: Flood, bots: Array, parts: float, **facts: Any) -> None:
+    """Bots that ask for the pages of the site, and in a share of ``parts`` for what pages pull in."""
+    rng, server = trace.rng, parse(flood.victim)[1]
+    site = build_site(trace, server, flood.port or 80, "chat.example")
+    starts = flood.start + rng.integers(0, SECOND // 2, len(bots))
+    conns = dial(trace, starts, bots, server, flood.port or 80)
+    conns["rtt"] = np.minimum(conns["rtt"], 20_000_000)
+    count = round(flood.seconds * flood.pps / len(bots))
+    reqs = np.zeros(len(bots) * count, REQUEST)
+    reqs["conn"] = np.repeat(np.arange(len(bots)), count)
+    agent = rng.integers(0, len(AGENTS), len(bots))[reqs["conn"]]
+    page, part = rng.integers(0, len(site.pages), len(reqs)), rng.integers(0, len(site.assets), len(reqs))
+    is_part = rng.random(len(reqs)) < parts
+    reqs["pay"] = np.where(is_part, site.assets[part, agent], site.pages[page, agent])
+    reqs["length"] = trace.pool.lengths()[reqs["pay"]]
+    reqs["reply"], reqs["reply_length"] = site.replies[0], 900
+    reqs["service"] = 1_000_000
+    wait = SECOND * len(bots) / flood.pps - 1_000_000 - conns["rtt"][reqs["conn"]]
+    reqs["gap"] = np.maximum(rng.gamma(4, 1 / 4, len(reqs)) * wait, 0)
+    reqs = schedule(conns, reqs, until=flood.start + int(flood.seconds * SECOND))
+    sent = converse(trace, conns, reqs)
+    record(trace, flood, "http_flood", sent, origin="real", unit="req/s", requests=len(reqs),
+           peak_per_second=peak(reqs["t"]), sources=texts(conns["client"]), **facts)  # fmt: skip
 
 
 def probing(trace: Trace, flood: Flood, endpoints: int = 60) -> Array:

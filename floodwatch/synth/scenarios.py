@@ -63,6 +63,12 @@ SCENARIOS: dict[str, Scenario] = {
         adversaries.framed_gateway,
         adversaries.framed_networks,
         adversaries.short_pulses,
+        adversaries.slow_ramp,
+        adversaries.blind_requests,
+        adversaries.bots_among_clients,
+        adversaries.mimics_of_pages,
+        adversaries.mimics_of_people,
+        adversaries.poisoned_paces,
         attacks.burst,
         attacks.zero_duration,
     )

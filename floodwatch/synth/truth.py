@@ -35,6 +35,10 @@ class FloodTruth(Struct, kw_only=True):
     origin: str
     source_count: int
     sources: list[str] | None
+    late_s: float = 0.0
+    """Seconds from its onset until it is a flood: it may be found so much later."""
+    limit: str | None = None
+    """Why it need not be found: a limit that the documentation names."""
 
 
 class CrowdTruth(Struct, kw_only=True):
