@@ -18,7 +18,7 @@ from .capture import LinkNews, backlog_drops, linktype_name
 from .config import Counters, WatchOptions
 from .events import address_text, estimate, rfc3339, sort_key
 from .memory import load
-from .model import EPOCH_NS, Action, Advice, CaptureInfo, Event, Input, Report, Settings, Tool, Totals
+from .model import EPOCH_NS, Advice, CaptureInfo, Event, Input, Report, Settings, Tool, Totals
 from .recorder import Recorder
 from .taps import Taps
 
@@ -135,23 +135,26 @@ class Watch:
     def _moment(self, notes: list[str]) -> Moment:
         counters = self.counters()
         news = self.analysis.changes()
-        steps = self._act(at_once=any(change.what == "opened" for change in news))
+        steps, told = self._act(at_once=any(change.what == "opened" for change in news))
+        notes = [*notes, *told]
         changes = [Change(change.what, self._seen(change.event, counters)) for change in news]
         if self._recorder is not None:
             said = self._recorder.follow(changes, counters.open_floods, time.monotonic())
             notes = notes if said is None else [*notes, said]
         return Moment(changes, counters, notes, steps)
 
-    def _act(self, *, at_once: bool) -> list[Step]:
+    def _act(self, *, at_once: bool) -> tuple[list[Step], list[str]]:
         """Bring the kernel in line with the floods that are going on; a refusal is told once."""
         now = time.monotonic()
         if self._blocker is None or not (at_once or now >= self._next_act):
-            return []
+            return [], []
         self._next_act = now + ACT_S
-        steps = self._blocker.enforce(self.analysis.standing())
+        standing = self.analysis.standing()
+        steps = self._blocker.enforce(standing)
+        told = self._blocker.guard(standing, self.analysis.detection.known_networks())
         fresh = [step for step in steps if step.what != "refuse" or str(step) not in self._told]
         self._told.update(str(step) for step in fresh if step.what == "refuse")
-        return fresh
+        return fresh, told
 
     def _seen(self, event: Event, counters: Counters) -> Event:
         capture = CaptureInfo(interface=self.name, unseen_share=counters.unseen_share)
@@ -161,9 +164,7 @@ class Watch:
         """What was done about an event: only what the kernel holds, read back, counts."""
         if self._blocker is None or self._blocker.dry_run:
             return event.action
-        standing = {block.why for block in self._blocker.active().values()}
-        taken: Action = "drop_sources" if f"fw:{event.id}" in standing else "none"
-        return replace(event.action, taken=taken)
+        return replace(event.action, taken=self._blocker.taken(event))
 
     def counters(self) -> Counters:
         """Where the watch stands now."""

@@ -77,10 +77,18 @@ class Lab:
             process.stderr.readline()
         return process
 
-    def send(self, capture: Path) -> None:
-        """Send a capture from the client's end, at its own pace."""
-        sender = self.start(self.client, sys.executable, __file__, "va", str(capture))
-        assert sender.wait(60) == 0
+    def send(self, capture: Path, *, deliver: bool = False) -> None:
+        """Send a capture from the client's end, at its own pace; see ``sender``."""
+        assert self.sender(capture, deliver=deliver).wait(60) == 0
+
+    def sender(self, capture: Path, *, deliver: bool = False) -> subprocess.Popen[bytes]:
+        """Start to send a capture; with ``deliver`` the server takes the frames as its own."""
+        to: tuple[str, ...] = ()
+        if deliver:
+            with NetNS(self.server) as inside:
+                (index,) = inside.link_lookup(ifname="vb")
+                to = (inside.get_links(index)[0].get_attr("IFLA_ADDRESS"),)
+        return self.start(self.client, sys.executable, __file__, "va", str(capture), *to)
 
     def close(self) -> None:
         """Kill what still runs and remove the namespaces."""
@@ -104,8 +112,9 @@ def lab() -> Iterator[Lab]:
         made.close()
 
 
-def send(interface: str, capture: Path) -> int:
-    """Put every frame of a capture on the wire when its time has come; returns how many."""
+def send(interface: str, capture: Path, to: str = "") -> int:
+    """Put every frame of a capture on the wire when its time has come, perhaps for another card."""
+    mac = bytes.fromhex(to.replace(":", ""))
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
         wire.bind((interface, 0))
         begin, first, sent = time.monotonic_ns(), None, 0
@@ -114,10 +123,10 @@ def send(interface: str, capture: Path) -> int:
             wait = begin + t - first - time.monotonic_ns()
             if wait > 1_000_000:
                 time.sleep(wait / 1e9)
-            wire.send(frame[:1514])
+            wire.send(mac + frame[len(mac) : 1514])
             sent += 1
     return sent
 
 
 if __name__ == "__main__":
-    send(sys.argv[1], Path(sys.argv[2]))
+    send(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])

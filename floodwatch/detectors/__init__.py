@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ..findings import Finding, Summary
 from ..limits import HABITS, Limits
-from ..memory import Memory
+from ..memory import Memory, Networks
 from ..model import Vector
 from .carpet import detect_carpet
 from .connect import detect_connections, detect_tls
@@ -70,6 +70,10 @@ class Detection:
     def learnt(self) -> Memory:
         """What is known now: clients' networks, and what is usual for each host."""
         return Memory(self._http.known.learnt(), *self.tracker.baseline.learnt())
+
+    def known_networks(self) -> Networks:
+        """Networks of clients who were served before anything that is going on began."""
+        return self._http.known_networks()
 
     def update(self, summary: Summary) -> Iterator[Finding]:
         """Yield the findings of one epoch that the limits let through; epochs come in order."""

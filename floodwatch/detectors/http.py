@@ -106,6 +106,10 @@ class HttpDetector:
             )
             yield surge
 
+    def known_networks(self) -> Networks:
+        """Networks that are known by now."""
+        return self.known.aged(self._window)
+
     def close_epoch(self, summary: Summary) -> None:
         """Keep this epoch's table for the rates of the next ones."""
         self._learn(summary)

@@ -46,9 +46,13 @@ class KnownNetworks:
         """All networks that were served, sorted: on another day they are known."""
         return self._ids
 
+    def aged(self, window: int) -> Networks:
+        """Networks that were first served long enough before this window."""
+        return self._ids[self._first <= window - AGED]
+
     def asked(self, rows: NDArray[np.void], window: int) -> dict[str, float]:
         """Requests of these sources, and those from known networks; empty while none is known."""
-        known = self._ids[self._first <= window - AGED]
+        known = self.aged(window)
         if not len(known) or not len(rows):
             return {}
         found = _among(networks(rows), known)

@@ -42,10 +42,14 @@ class Lookback:
 
     def __init__(self, columns: tuple[str, ...], marks: tuple[str, ...], epochs: int) -> None:
         self.servers: dict[int, Server] = {}
+        self._newest = -1
         self._columns, self._marks, self._epochs = columns, marks, epochs
 
     def note(self, summary: Summary) -> None:
         """Take in an epoch, and forget the servers of which nothing is left."""
+        if summary.epoch <= self._newest:  # the clock was set back
+            self.servers.clear()
+        self._newest = summary.epoch
         rows = summary.victims
         marked = np.zeros(len(rows), bool)
         for name in self._marks:

@@ -161,6 +161,7 @@ class Tracker:
             kept = [(n, row) for n, row in track.rows if epoch - KEEP < n < epoch]
             track.rows.clear()
             track.rows.extend(kept)
+            track.judged = -1 if track.judged >= epoch else track.judged
 
 
 def _interesting(victims: np.ndarray) -> np.ndarray:

@@ -7,14 +7,21 @@ import ipaddress
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 
+import numpy as np
+
 from ..errors import BlockRefused
-from ..model import Event
-from .never import NeverBlock
+from ..model import Action, Event
+from .codec import COMMENT
+from .guards import LIFETIME_S, TAKEN, Guard, Standing, Trials, orders
+from .guardtable import Networks
+from .never import OWN, NeverBlock
 from .nftables import Table
 from .plan import Block, Network, Ordered, Policy, Proven, Step, plan, prove
 
+SYN_COOKIES = "/proc/sys/net/ipv4/tcp_syncookies"
 QUIET_S = 10.0
 """Seconds without a packet from a blocked source after which its block is lifted."""
 
@@ -48,6 +55,9 @@ class Blocker:
         self._planned: dict[Network, Block] = {}
         self._proven: dict[Network, Proven] = {}
         self._heard: dict[Network, tuple[int, float]] = {}
+        self._trials = Trials()
+        self._guarded: dict[Guard, Standing] = {}
+        self._passing = np.zeros(0, np.uint64)
         self._table = None if dry_run else Table()
         if self._table is not None:
             self._table.ensure(self.never.reasons)
@@ -56,6 +66,51 @@ class Blocker:
     def dry_run(self) -> bool:
         """True when nothing reaches the kernel."""
         return self._table is None
+
+    def guard(self, events: Sequence[Event], known: Networks) -> list[str]:
+        """Bring the guards in line with floods whose sources prove nothing; returns what was done, in words.
+
+        Args:
+            events: the floods that are going on.
+            known: networks whose clients pass limits, see ``memory``.
+
+        Raises:
+            EnforceError: the kernel refused; nothing was changed.
+        """
+        wanted, standing = orders(events), self.guards()
+        up, down, said = self._trials.plan(wanted, standing, time.monotonic())
+        if self._table is None:
+            for order in up:
+                self._guarded[order.guard] = Standing(1, LIFETIME_S, f"fw:{order.event}")
+            for guard in down:
+                self._guarded.pop(guard, None)
+        elif up or down:
+            fresh = known if not standing else np.setdiff1d(known, self._passing)
+            self._table.guard(up, down, fresh)
+            self._passing = known
+        return said
+
+    def guards(self) -> dict[Guard, Standing]:
+        """What guards stand: read back from the kernel, or what a dry run would have put up."""
+        return dict(self._guarded) if self._table is None else self._table.guards()
+
+    def taken(self, event: Event) -> Action:
+        """What stands in the kernel against an event, read back."""
+        why = f"fw:{event.id}"
+        if any(block.why == why for block in self.active().values()):
+            return "drop_sources"
+        for guard, standing in self.guards().items():
+            if standing.why == why[:COMMENT]:
+                return TAKEN[guard.kind]
+        if event.action.recommended == "syn_cookies" and self._cookies_protect(event.victim.ip):
+            return "syn_cookies"
+        return "none"
+
+    def _cookies_protect(self, victim: str) -> bool:
+        """SYN cookies are on, and the victim is this host."""
+        if "/" in victim or self.never.reasons.get(ipaddress.ip_network(victim)) != OWN:
+            return False
+        return Path(SYN_COOKIES).read_text().strip() != "0" if Path(SYN_COOKIES).exists() else False
 
     def active(self) -> dict[Network, Block]:
         """What is blocked: read back from the kernel, or what a dry run would have done."""

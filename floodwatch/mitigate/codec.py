@@ -33,6 +33,8 @@ SNDBUFFORCE, RCVBUFFORCE = 32, 33
 SOL_NETLINK, CAP_ACK = 270, 10
 TIMEOUT_S = 2.0
 """No call waits longer for the kernel: an acknowledgement can get lost."""
+COMMENT = 126
+"""Bytes of a comment that the kernel keeps."""
 CHUNK = 350
 """Elements in one message: an attribute list holds less than 64 KiB, and an element up to 180 bytes."""
 
@@ -73,8 +75,8 @@ def u64(number: int, value: int) -> bytes:
 
 
 def comment(number: int, words: str) -> bytes:
-    """User data that ``nft`` shows as a comment: type 0, length, text (at most 128 bytes with its NUL)."""
-    raw = words.encode()[:126] + b"\0"
+    """User data that ``nft`` shows as a comment: type 0, length, text with its NUL."""
+    raw = words.encode()[:COMMENT] + b"\0"
     return attribute(number, bytes((0, len(raw))) + raw)
 
 

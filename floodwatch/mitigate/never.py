@@ -19,6 +19,7 @@ from pyroute2 import IPRoute
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 TIME_FILES = ("/etc/ntp.conf", "/etc/chrony/chrony.conf", "/etc/chrony.conf", "/etc/systemd/timesyncd.conf")
+OWN = "address of this host"
 SSH_PORT = 22
 ESTABLISHED = "01"
 
@@ -70,7 +71,7 @@ def _of_this_host() -> Iterator[tuple[Network, str]]:
         for message in route.get_addr():
             address = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
             if address:
-                yield _host(address), "address of this host"
+                yield _host(address), OWN
         for message in route.get_routes():
             hops = [message.get_attr("RTA_GATEWAY")]
             for hop in message.get_attr("RTA_MULTIPATH") or ():

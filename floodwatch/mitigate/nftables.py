@@ -19,21 +19,28 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ..errors import EnforceError
-from . import codec
+from . import codec, guardtable
 from .codec import Message, Netfilter, attribute, nested, text, u32, u64
+from .expressions import (
+    ACCEPT,
+    DROP,
+    FLAG_INTERVAL,
+    FLAG_TIMEOUT,
+    KEY_BYTES,
+    KEY_TYPE,
+    TABLE,
+    base_chain,
+    rule,
+    set_message,
+    source_in,
+)  # fmt: skip
+from .guards import Guard, Order, Standing
+from .guardtable import Networks
 from .plan import Block, Network, Step
 
-TABLE = "floodwatch"
 CHAIN = "prerouting"
 SET_SIZE = 65_536
 PREROUTING, RAW = 0, -300
-ACCEPT, DROP = 1, 0
-IPV4, IPV6 = 2, 10
-KEY_TYPE = {4: 7, 6: 8}
-KEY_BYTES = {4: 4, 6: 16}
-SOURCE_AT = {4: 12, 6: 8}
-FLAG_INTERVAL, FLAG_TIMEOUT = 4, 16
-REGISTER = 1
 ELEMENT_LIST, INTERVAL_END = 1, 1
 
 
@@ -96,12 +103,16 @@ class Table:
         version = int(host.removeprefix("block"))
         length = int(suffix) if suffix else 8 * KEY_BYTES[version]
         make = ipaddress.IPv4Network if version == 4 else ipaddress.IPv6Network
+        for key, left_ms, why, packets in self._listed(name, KEY_BYTES[version]):
+            network = make((key, length))
+            yield network, Block(network, left_ms / 1000, why), packets
+
+    def _listed(self, name: str, key_bytes: int) -> Iterator[tuple[int, int, str, int]]:
+        """(key, milliseconds left, comment, packets) of a set's elements."""
         for body in self._kernel.dump(codec.GET_ELEMENT, text(1, TABLE) + text(2, name)):
             for number, value in codec.attributes(body):
                 if number == 3:
-                    for key, left_ms, why, packets in _parse(value, KEY_BYTES[version]):
-                        network = make((key, length))
-                        yield network, Block(network, left_ms / 1000, why), packets
+                    yield from _parse(value, key_bytes)
 
     def apply(self, steps: Sequence[Step]) -> None:
         """Carry out the steps of a plan in one transaction: all of it, or nothing.
@@ -123,6 +134,38 @@ class Table:
                 yield _block_set(network)
                 yield _block_rule(network)
                 self._sets.add(set_name(network))
+
+    def guards(self) -> dict[Guard, Standing]:
+        """The guards that the kernel holds now, read back."""
+        found: dict[Guard, Standing] = {}
+        if self.exists() and guardtable.CHAIN_SET in self._sets:
+            for kind in guardtable.SECOND:
+                for version in (4, 6):
+                    for key, left_ms, why, packets in self._listed(
+                        f"{kind}{version}", guardtable.key_bytes(kind, version)
+                    ):
+                        found[guardtable.guard_of(kind, version, key)] = Standing(
+                            packets, left_ms / 1000, why
+                        )
+        return found
+
+    def guard(self, up: Sequence[Order], down: Sequence[Guard], known: Networks) -> None:
+        """Put guards up and take others down, in one transaction.
+
+        Args:
+            up: guards that are wanted; their lifetime begins anew.
+            down: guards that are not.
+            known: networks to add to those whose clients pass limits.
+
+        Raises:
+            EnforceError: the kernel refused; nothing was changed.
+        """
+        messages: list[Message] = []
+        if guardtable.CHAIN_SET not in self._sets:
+            messages += guardtable.skeleton()
+        messages += [*guardtable.known(known), *guardtable.removals(down), *guardtable.elements(up)]
+        self._kernel.commit(messages)
+        self._sets = set(self._set_names())
 
     def remove(self) -> bool:
         """Take the whole table away; returns whether there was one."""
@@ -164,6 +207,9 @@ def _parse(elements: memoryview, key_bytes: int) -> Iterator[tuple[int, int, str
                     packets = LONG(raw, inner + 36)[0]
                 else:
                     packets = _counter(memoryview(raw)[inner + 4 : inner + length])
+            elif number == 11:  # several expressions, of which one is the counter
+                listed = codec.attributes(memoryview(raw)[inner + 4 : inner + length])
+                packets = max((_counter(one) for _, one in listed), default=0)
             inner += max((length + 3) & ~3, 4)
         yield key, left, why, packets
         at += max((size + 3) & ~3, 4)
@@ -175,8 +221,10 @@ HALF, PAIR, LONG = (struct.Struct(form).unpack_from for form in ("=H", "=HH", "!
 
 
 def _counter(expression: memoryview) -> int:
-    """Packets that an element's counter saw."""
+    """Packets that an element's counter saw; 0 for another expression."""
     for number, value in codec.attributes(expression):
+        if number == 1 and bytes(value) != b"counter\0":
+            return 0
         if number == 2:
             return next((LONG(v)[0] for n, v in codec.attributes(value) if n == 2), 0)
     return 0
@@ -214,16 +262,14 @@ def _tail(block: Block) -> bytes:
 
 
 def _skeleton() -> list[Message]:
-    hook = nested(4, u32(1, PREROUTING), attribute(2, struct.pack("!i", RAW)))
-    chain = text(1, TABLE) + text(3, CHAIN) + hook + u32(5, ACCEPT) + text(7, "filter")
     messages = [
         Message(codec.NEW_TABLE, text(1, TABLE) + u32(2, 0), codec.CREATE),
-        Message(codec.NEW_CHAIN, chain, codec.CREATE),
+        base_chain(CHAIN, PREROUTING, RAW),
     ]
     for version in (4, 6):
         name = f"never{version}"
-        messages.append(_set(name, version, FLAG_INTERVAL, ""))
-        messages.append(_rule(_source_in(version, name, None), ACCEPT, "fw: never blocked by address"))
+        messages.append(set_message(name, KEY_TYPE[version], KEY_BYTES[version], FLAG_INTERVAL))
+        messages.append(rule(CHAIN, source_in(version, name, None), ACCEPT, "fw: never blocked by address"))
     for network in (ipaddress.ip_network("0.0.0.0/32"), ipaddress.ip_network("::/128")):
         messages += [_block_set(network), _block_rule(network)]
     return messages
@@ -231,44 +277,15 @@ def _skeleton() -> list[Message]:
 
 def _block_set(network: Network) -> Message:
     counter = nested(17, text(1, "counter"))
-    return _set(set_name(network), network.version, FLAG_TIMEOUT, "", nested(9, u32(1, SET_SIZE)), counter)
-
-
-def _set(name: str, version: int, flags: int, words: str, *more: bytes) -> Message:
-    body = text(1, TABLE) + text(2, name) + u32(3, flags) + u32(4, KEY_TYPE[version])
-    body += u32(5, KEY_BYTES[version]) + u32(10, abs(hash(name)) % 2**31 + 1)
-    return Message(codec.NEW_SET, body + b"".join(more), codec.CREATE)
+    return set_message(
+        set_name(network), KEY_TYPE[network.version], KEY_BYTES[network.version], FLAG_TIMEOUT,
+        nested(9, u32(1, SET_SIZE)), counter,
+    )  # fmt: skip
 
 
 def _block_rule(network: Network) -> Message:
     mask = None if network.prefixlen == network.max_prefixlen else network.netmask.packed
-    return _rule(_source_in(network.version, set_name(network), mask), DROP, f"fw: {set_name(network)}")
-
-
-def _rule(match: list[bytes], verdict: int, words: str) -> Message:
-    decision = nested(2, nested(2, u32(1, verdict)))
-    end = [_expression("counter"), _expression("immediate", u32(1, 0), decision)]
-    body = text(1, TABLE) + text(2, CHAIN) + nested(4, *match, *end) + codec.comment(7, words)
-    return Message(codec.NEW_RULE, body, codec.CREATE | codec.APPEND)
-
-
-def _expression(name: str, *parts: bytes) -> bytes:
-    return nested(1, text(1, name), nested(2, *parts))
-
-
-def _source_in(version: int, name: str, mask: bytes | None) -> list[bytes]:
-    """Match packets of one IP version whose (masked) source address is in a set."""
-    family = bytes((IPV4 if version == 4 else IPV6,))
-    size = KEY_BYTES[version]
-    match = [
-        _expression("meta", u32(1, REGISTER), u32(2, 15)),  # nfproto
-        _expression("cmp", u32(1, REGISTER), u32(2, 0), nested(3, attribute(1, family))),
-        _expression("payload", u32(1, REGISTER), u32(2, 1), u32(3, SOURCE_AT[version]), u32(4, size)),
-    ]
-    if mask is not None:
-        values = nested(4, attribute(1, mask)), nested(5, attribute(1, bytes(size)))
-        match.append(_expression("bitwise", u32(1, REGISTER), u32(2, REGISTER), u32(3, size), *values))
-    return [*match, _expression("lookup", text(1, name), u32(2, REGISTER))]
+    return rule(CHAIN, source_in(network.version, set_name(network), mask), DROP, f"fw: {set_name(network)}")
 
 
 def _never_messages(never: Iterable[Network], *, fresh: bool) -> Iterator[Message]:

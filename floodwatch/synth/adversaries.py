@@ -53,7 +53,7 @@ def slow_ramp(trace: Trace, params: Params) -> None:
     count = round(flood.seconds * flood.pps / 2)
     t = flood.start + (np.sqrt(np.sort(trace.rng.random(count))) * flood.seconds * SECOND).astype(np.int64)
     syns = floods.syn_packets(trace, replace(flood, pps=flood.pps / 2), 80, answered=0.0)
-    syns["t"] = t[: len(syns)]
+    syns["t"] = t[: len(syns)] // 1000 * 1000
     floor = 500 / flood.pps * flood.seconds
     floods.record(trace, flood, "syn_flood", syns, origin="forged", pattern="ramp", late_s=floor + 2)
 
@@ -73,6 +73,8 @@ def blind_requests(trace: Trace, params: Params) -> None:
         part["plen"] = trace.pool.lengths()[row] if row_of else 0
         part["seq"], part["ack"] = isn[0] + 1, isn[1]
         parts.append(part)
+    floods.record(trace, flood, "syn_flood", parts[0], origin="forged",
+                  limit="one way, each of these handshakes looks finished")  # fmt: skip
     floods.record(trace, flood, "http_flood", np.concatenate(parts), origin="forged", unit="req/s",
                   path="/search", requests=len(t), peak_per_second=peak(t + 40_000_000))  # fmt: skip
 
@@ -102,12 +104,12 @@ def mimics_of_people(trace: Trace, params: Params) -> None:
 
 
 def poisoned_paces(trace: Trace, params: Params) -> None:
-    """40 real bots poll for 12 s and then ask three times as fast: known by then, they count as a crowd."""
+    """40 real bots poll for 11 s and then ask three times as fast: known by then, they count as a crowd."""
     flood = Flood(params.victim, 80, trace.at(14.0), params.duration or 6.0, params.pps or 240.0,
                   params.sources or 40)  # fmt: skip
     background(trace, params.victim, 15.0 + flood.seconds)
     names = public4(trace.rng, flood.sources or 40)
-    before = replace(flood, start=trace.at(2.0), seconds=12.0, pps=flood.pps / 3)
+    before = replace(flood, start=trace.at(2.0), seconds=11.0, pps=flood.pps / 3)
     script = bots.Script(path="/search", gap_s=len(names) / before.pps, single_share=0.0)
     bots.http_flood(trace, before, script, names)
     trace.truth.floods.clear()

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 
-class FloodTruth(Struct, kw_only=True):
+class FloodTruth(Struct, kw_only=True, omit_defaults=True):
     """One flood; ``packets`` are those that its sources sent, ``peak_per_second`` is in ``unit``."""
 
     vector: str

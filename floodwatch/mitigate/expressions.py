@@ -1,0 +1,116 @@
+"""Sets, rules and the expressions that rules are made of, as nf_tables messages of our table.
+
+Names and numbers are those of linux/netfilter/nf_tables.h. An address goes into register 1, what is looked up
+together with it into the register behind.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from . import codec
+from .codec import Message, attribute, nested, text, u32, u64
+
+TABLE = "floodwatch"
+ACCEPT, DROP = 1, 0
+IPV4, IPV6 = 2, 10
+KEY_TYPE = {4: 7, 6: 8}
+KEY_BYTES = {4: 4, 6: 16}
+SOURCE_AT = {4: 12, 6: 8}
+TARGET_AT = {4: 16, 6: 24}
+SERVICE, PROTOCOL = 13, 12
+"""Key types of a port and of an IP protocol, each in four bytes."""
+FLAG_INTERVAL, FLAG_TIMEOUT, FLAG_EXPRESSIONS = 4, 16, 0x100
+REGISTER = 1
+BEHIND = {4: 9, 6: 2}
+"""The register behind an address in register 1."""
+NETWORK, TRANSPORT = 1, 2
+META_PROTOCOL_FAMILY, META_PROTOCOL = 15, 16
+EQUAL, UNEQUAL = 0, 1
+NEW = struct.pack("=I", 8)
+"""The bit of the connection state "new"."""
+LIST_ELEMENT = 1
+
+
+def set_message(name: str, key_type: int, key_bytes: int, flags: int, *more: bytes) -> Message:
+    """A set of our table."""
+    body = text(1, TABLE) + text(2, name) + u32(3, flags) + u32(4, key_type)
+    body += u32(5, key_bytes) + u32(10, abs(hash(name)) % 2**31 + 1)
+    return Message(codec.NEW_SET, body + b"".join(more), codec.CREATE)
+
+
+def rule(chain: str, match: list[bytes], verdict: int, words: str) -> Message:
+    """A rule at the end of a chain: what it matches is counted and accepted or dropped."""
+    decision = nested(2, nested(2, u32(1, verdict)))
+    end = [expression("counter"), expression("immediate", u32(1, 0), decision)]
+    body = text(1, TABLE) + text(2, chain) + nested(4, *match, *end) + codec.comment(7, words)
+    return Message(codec.NEW_RULE, body, codec.CREATE | codec.APPEND)
+
+
+def base_chain(name: str, hook: int, priority: int) -> Message:
+    """A filter chain at a hook, which accepts what no rule drops."""
+    where = nested(4, u32(1, hook), attribute(2, struct.pack("!i", priority)))
+    body = text(1, TABLE) + text(3, name) + where + u32(5, ACCEPT) + text(7, "filter")
+    return Message(codec.NEW_CHAIN, body, codec.CREATE)
+
+
+def expression(name: str, *parts: bytes) -> bytes:
+    """One expression of a rule, as a list element."""
+    return nested(LIST_ELEMENT, text(1, name), nested(2, *parts))
+
+
+def compare(value: bytes, how: int = EQUAL) -> bytes:
+    """Compare register 1 with a value."""
+    return expression("cmp", u32(1, REGISTER), u32(2, how), nested(3, attribute(1, value)))
+
+
+def masked(mask: bytes) -> bytes:
+    """Keep the bits of register 1 that stand in a mask."""
+    values = nested(4, attribute(1, mask)), nested(5, attribute(1, bytes(len(mask))))
+    return expression("bitwise", u32(1, REGISTER), u32(2, REGISTER), u32(3, len(mask)), *values)
+
+
+def load(base: int, offset: int, size: int, register: int = REGISTER) -> bytes:
+    """Load bytes of the network or transport header into a register."""
+    return expression("payload", u32(1, register), u32(2, base), u32(3, offset), u32(4, size))
+
+
+def meta(key: int, register: int = REGISTER) -> bytes:
+    """Load a fact about the packet into a register."""
+    return expression("meta", u32(1, register), u32(2, key))
+
+
+def of_version(version: int) -> list[bytes]:
+    """Match packets of one IP version."""
+    return [meta(META_PROTOCOL_FAMILY), compare(bytes((IPV4 if version == 4 else IPV6,)))]
+
+
+def of_protocol(number: int) -> list[bytes]:
+    """Match packets of one transport protocol."""
+    return [meta(META_PROTOCOL), compare(bytes((number,)))]
+
+
+def of_new_flows() -> list[bytes]:
+    """Match packets of flows that connection tracking has not seen in both directions."""
+    return [expression("ct", u32(1, REGISTER), u32(2, 0)), masked(NEW), compare(bytes(4), UNEQUAL)]
+
+
+def of_tcp_flags(mask: int, flags: int) -> list[bytes]:
+    """Match TCP packets by some of their flags."""
+    return [load(TRANSPORT, 13, 1), masked(bytes((mask,))), compare(bytes((flags,)))]
+
+
+def found_in(name: str) -> bytes:
+    """Look up what is in register 1, and behind it, in a set."""
+    return expression("lookup", text(1, name), u32(2, REGISTER))
+
+
+def source_in(version: int, name: str, mask: bytes | None) -> list[bytes]:
+    """Match packets of one IP version whose (masked) source address is in a set."""
+    address = load(NETWORK, SOURCE_AT[version], KEY_BYTES[version])
+    return [*of_version(version), address, *([] if mask is None else [masked(mask)]), found_in(name)]
+
+
+def limit_over(rate: int) -> bytes:
+    """Match only what comes beyond a rate a second, with as much at once."""
+    return expression("limit", u64(1, rate), u64(2, 1), u32(3, rate), u32(4, 0), u32(5, 1))

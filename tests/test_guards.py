@@ -1,0 +1,160 @@
+"""Guards against forged and reflected floods, in a real kernel: what they stop and what they let through."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from floodwatch import synth
+
+sys.path.insert(0, str(Path(__file__).parent))
+from lab import CLIENT, SERVER, Lab
+from test_mitigate import reaches, rules, run, serve
+
+pytestmark = [pytest.mark.root, pytest.mark.slow]
+
+COUNT = """
+import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, int(sys.argv[1]))
+s.settimeout(0.2)
+print("ready", flush=True)
+end, seen = time.monotonic() + float(sys.argv[2]), []
+while time.monotonic() < end:
+    try:
+        s.recv(65535)
+        seen.append(time.time())
+    except TimeoutError:
+        pass
+print(*seen)
+"""
+ASK_DNS = f"""
+import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(2)
+good = 0
+for _ in range(20):
+    s.sendto(b"question", ("{CLIENT}", 53))
+    try:
+        good += s.recv(100) == b"answer"
+    except TimeoutError:
+        pass
+    time.sleep(0.1)
+print(good)
+"""
+ANSWER_DNS = f"""
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("{CLIENT}", 53))
+print("ready", flush=True)
+while True:
+    _, who = s.recvfrom(100)
+    s.sendto(b"answer", who)
+"""
+
+
+@pytest.fixture(autouse=True)
+def nft(need: Any) -> None:
+    need(shutil.which("nft"), "tests of rules read them back with nft")
+
+
+def flood(tmp_path: Path, scenario: str, **params: Any) -> Path:
+    capture = tmp_path / f"{scenario}.pcap"
+    synth.make(scenario, capture, synth.Params(victim=SERVER, **params))
+    return capture
+
+
+def python(wire: Lab, where: str, script: str, *argv: str) -> subprocess.Popen[bytes]:
+    process = wire.start(where, sys.executable, "-c", script, *argv, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def report(watch: subprocess.Popen[bytes]) -> tuple[dict[str, Any], str]:
+    """The last report of a watch, and what it said on the way."""
+    watch.send_signal(signal.SIGINT)
+    out, err = watch.communicate(timeout=20)
+    return json.loads(out.splitlines()[-1]), err.decode()
+
+
+def test_answers_of_reflectors_are_dropped_and_the_victims_own_pass(wire: Lab, tmp_path: Path) -> None:
+    capture = flood(tmp_path, "dns_amplification", duration=8, pps=1500)
+    python(wire, wire.client, ANSWER_DNS)
+    watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--mode", "enforce")
+    count = python(wire, wire.server, COUNT, "17", "14")
+    begin = time.time()
+    sender = wire.sender(capture, deliver=True)
+    time.sleep(6)
+    (key,) = rules(wire)["reflected4"]
+    assert key == str({"concat": [SERVER, 53]})
+    own = wire.start(wire.server, sys.executable, "-c", ASK_DNS, stdout=subprocess.PIPE)
+    assert int(own.communicate(timeout=30)[0]) == 20
+    assert sender.wait(30) == 0
+    seen = [float(word) for word in count.communicate(timeout=30)[0].split()]
+    # three seconds of people, then the flood: in its last five seconds nothing of it reaches a socket
+    assert len(seen) > 200  # the first half second of the flood did reach it
+    late = [t for t in seen if begin + 5 < t < begin + 11]
+    assert len(late) < 0.05 * 1500 * 6
+    found, said = report(watch)
+    (event,) = [e for e in found["floods"] if e["vector"] == "dns_amplification"]
+    assert event["action"]["taken"] == "drop_reflector_port"
+    assert f"guard  {SERVER} against new UDP packets from port 53" in said
+    assert not any(held for name, held in rules(wire).items() if name.startswith("block"))
+
+
+def test_a_forged_flood_of_udp_is_limited_and_no_source_is_blocked(wire: Lab, tmp_path: Path) -> None:
+    serve(wire)
+    capture = flood(tmp_path, "udp_one_port", duration=7)
+    watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--mode", "enforce")
+    wire.send(capture, deliver=True)
+    held = rules(wire)
+    (element,) = held["limited4"].values()
+    assert element["limit" if "limit" in element else "counter"]
+    assert not any(found for name, found in held.items() if name.startswith("block"))
+    assert reaches(wire)
+    found, _ = report(watch)
+    (event,) = found["floods"]
+    assert event["vector"] == "udp_flood"
+    assert event["action"]["taken"] == "limit_victim"
+
+
+def test_cookies_are_told_as_taken_only_where_they_are_on(wire: Lab, tmp_path: Path) -> None:
+    serve(wire)
+    capture = flood(tmp_path, "syn_flood", duration=3)
+    for on in ("1", "0"):
+        run(wire, "sysctl", "-q", "-w", f"net.ipv4.tcp_syncookies={on}")
+        watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--mode", "enforce")
+        wire.send(capture, deliver=True)
+        found, _ = report(watch)
+        (event,) = found["floods"]
+        assert event["action"]["taken"] == ("syn_cookies" if on == "1" else "none")
+
+
+def test_suggesting_says_what_guards_would_stand_and_puts_up_none(wire: Lab, tmp_path: Path) -> None:
+    before = run(wire, "nft", "list", "ruleset")
+    watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--mode", "suggest")
+    wire.send(flood(tmp_path, "ntp_amplification", duration=3), deliver=True)
+    assert run(wire, "nft", "list", "ruleset") == before
+    found, said = report(watch)
+    assert said.count("against new UDP packets from port 123") == 1
+    assert found["floods"][0]["action"]["taken"] == "none"
+
+
+def test_p13_guards_end_by_themselves_when_nobody_is_left(wire: Lab, tmp_path: Path) -> None:
+    watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--mode", "enforce")
+    wire.send(flood(tmp_path, "ntp_amplification", duration=3), deliver=True)
+    watch.kill()
+    watch.wait()
+    (element,) = rules(wire)["reflected4"].values()
+    assert element["timeout"] == 60
+    assert 0 < element["expires"] <= 60
+    run(wire, sys.executable, "-P", "-m", "floodwatch", "ctl", "panic", "--yes")
+    assert run(wire, "nft", "list", "ruleset") == ""
