@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from lab import CLIENT, SERVER, Lab
 
 pytestmark = pytest.mark.root
+SERVE = Path(__file__).with_name("serve.py")
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +56,7 @@ def reaches(wire: Lab) -> bool:
 
 
 def serve(wire: Lab) -> None:
-    server = wire.start(wire.server, sys.executable, "-c", SERVE, stdout=subprocess.PIPE)
+    server = wire.start(wire.server, sys.executable, str(SERVE), stdout=subprocess.PIPE)
     assert server.stdout is not None
     server.stdout.readline()
 
@@ -140,24 +141,6 @@ def test_a_dry_run_needs_no_right_and_changes_nothing(wire: Lab) -> None:
     assert "CAP_NET_ADMIN" in run(wire, "setpriv", "--bounding-set", "-net_admin", *command, code=4)
 
 
-SERVE = """
-import asyncio
-async def handle(reader, writer):
-    try:
-        while (line := await reader.readline()):
-            while (await reader.readline()).strip():
-                pass
-            writer.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok")
-            await writer.drain()
-    except ConnectionError:
-        pass
-    writer.close()
-async def main():
-    server = await asyncio.start_server(handle, "0.0.0.0", 80)
-    print("ready", flush=True)
-    await server.serve_forever()
-asyncio.run(main())
-"""
 ASK = """
 import asyncio, sys, time
 server, path, first, count, per_second, seconds = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:7])

@@ -13,6 +13,8 @@ from msgspec.structs import replace
 
 from floodwatch import scan, synth
 from floodwatch.errors import BlockRefused
+from floodwatch.mitigate.guards import Guard, Order, Standing, Trials, orders
+from floodwatch.mitigate.guardtable import SECOND, guard_of, key_bytes, key_of
 from floodwatch.mitigate.plan import Block, Ordered, Policy, Proven, plan, prove
 from floodwatch.model import Event
 
@@ -21,6 +23,7 @@ NETWORKS = st.builds(
     st.integers(0x01000000, 0xDFFFFFFF),
     st.sampled_from([24, 28, 32]),
 )
+VICTIM = ipaddress.ip_address("198.51.100.7")
 NEVER = ipaddress.ip_network("198.51.100.0/25")
 
 
@@ -104,3 +107,66 @@ def test_reports_of_real_scans_plan_nothing_against_forged_sources(tmp_path: Pat
         synth.make(scenario, path)
         for flood in scan([str(path)], top=0).floods:
             assert prove(flood) == [], scenario
+
+
+def floods(tmp_path: Path, scenario: str, **params: Any) -> list[Event]:
+    path = tmp_path / f"{scenario}.pcap"
+    synth.make(scenario, path, synth.Params(**params))
+    return list(scan([str(path)], top=0).floods)
+
+
+@pytest.mark.parametrize(("scenario", "wanted"), [
+    ("dns_amplification", Guard("reflected", VICTIM, 53)),
+    ("ntp_amplification", Guard("reflected", VICTIM, 123)),
+    ("tcp_reflection", Guard("unasked", VICTIM)), ("udp_one_port", Guard("limited", VICTIM, 17)),
+    ("icmp_flood", Guard("limited", VICTIM, 1)), ("blind_requests", Guard("capped", VICTIM, 80)),
+    ("http_flood", None), ("syn_flood", None), ("carpet_udp", None), ("fragment_flood", None),
+])  # fmt: skip
+def test_each_flood_without_proof_has_its_guard(tmp_path: Path, scenario: str, wanted: Guard | None) -> None:
+    found = [order.guard for order in orders(floods(tmp_path, scenario))]
+    assert found == ([] if wanted is None else [wanted])
+
+
+def test_limits_leave_room_for_what_is_usual(tmp_path: Path) -> None:
+    (flood,) = floods(tmp_path, "udp_one_port")
+    (order,) = orders([replace(flood, rate=replace(flood.rate, baseline=4000.0))])
+    assert order.rate == 8000
+    (order,) = orders([replace(flood, rate=replace(flood.rate, baseline=None))])
+    assert order.rate == 500
+    assert orders([replace(flood, verdict="crowd")]) == []
+
+
+def test_a_guard_that_meets_nothing_is_lifted_and_not_tried_again_for_ten_minutes() -> None:
+    guard, trials = Guard("reflected", VICTIM, 53), Trials()
+    wanted = [Order(guard, 0, "event")]
+    assert trials.plan(wanted, {}, 100.0)[0] == wanted
+    idle = {guard: Standing(0, 58.0, "fw:event")}
+    assert trials.plan(wanted, idle, 102.0)[:2] == ([], [])
+    up, down, said = trials.plan(wanted, idle, 103.1)
+    assert (up, down) == ([], [guard])
+    assert "it met nothing" in said[0]
+    assert trials.plan(wanted, {}, 400.0)[0] == []
+    assert trials.plan(wanted, {}, 800.0)[0] == wanted
+
+
+def test_a_guard_that_works_is_renewed_before_it_ends() -> None:
+    guard, trials = Guard("limited", VICTIM, 17), Trials()
+    wanted = [Order(guard, 500, "event")]
+    trials.plan(wanted, {}, 0.0)
+    assert trials.plan(wanted, {guard: Standing(9000, 56.0, "fw:event")}, 4.0)[:2] == ([], [])
+    assert trials.plan(wanted, {guard: Standing(90_000, 29.0, "fw:event")}, 31.0)[:2] == (wanted, [])
+    assert trials.plan([], {guard: Standing(90_000, 50.0, "fw:event")}, 40.0)[:2] == (
+        [],
+        [],
+    )  # its time ends it
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2**128 - 1), st.integers(0, 65_535))
+def test_the_key_of_a_guard_in_the_kernel_leads_back_to_it(four: int, six: int, number: int) -> None:
+    for victim in (ipaddress.IPv4Address(four), ipaddress.IPv6Address(six)):
+        for kind, behind in SECOND.items():
+            own = 0 if behind is None else number if kind in ("reflected", "capped") else number % 256
+            guard = Guard(kind, victim, own)
+            key = key_of(guard)
+            assert len(key) == key_bytes(kind, victim.version)
+            assert guard_of(kind, victim.version, int.from_bytes(key, "big")) == guard

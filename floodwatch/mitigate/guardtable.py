@@ -143,14 +143,15 @@ def removals(guards: Sequence[Guard]) -> Iterator[Message]:
 
 
 def _element(guard: Guard, kind: int, end: bytes = b"") -> Message:
-    key = codec.attribute(1, _key(guard))
+    key = codec.attribute(1, key_of(guard))
     body = nested(LIST_ELEMENT, nested(1, key), end)
     name = f"{guard.kind}{guard.victim.version}"
     flags = codec.CREATE if kind == codec.NEW_ELEMENT else 0
     return Message(kind, text(1, TABLE) + text(2, name) + nested(3, body), flags)
 
 
-def _key(guard: Guard) -> bytes:
+def key_of(guard: Guard) -> bytes:
+    """The key of a guard's element."""
     behind = SECOND[guard.kind]
     if behind is None:
         return guard.victim.packed
