@@ -17,7 +17,7 @@ from floodwatch import synth
 
 sys.path.insert(0, str(Path(__file__).parent))
 from lab import CLIENT, SERVER, Lab
-from test_mitigate import reaches, rules, run, serve
+from test_mitigate import ctl, reaches, rules, run, serve
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
@@ -95,6 +95,10 @@ def test_answers_of_reflectors_are_dropped_and_the_victims_own_pass(wire: Lab, t
     time.sleep(6)
     (key,) = rules(wire)["reflected4"]
     assert key == str({"concat": [SERVER, 53]})
+    (row,) = json.loads(ctl(wire, "blocks", "--json"))
+    assert (row["guard"], row["victim"], row["number"]) == ("reflected", SERVER, 53)
+    assert row["packets"] > 1000
+    assert f"guards {SERVER} against new UDP packets from port 53" in ctl(wire, "blocks")
     own = wire.start(wire.server, sys.executable, "-c", ASK_DNS, stdout=subprocess.PIPE)
     assert int(own.communicate(timeout=30)[0]) == 20
     assert sender.wait(30) == 0
@@ -117,7 +121,9 @@ def test_a_forged_flood_of_udp_is_limited_and_no_source_is_blocked(wire: Lab, tm
     wire.send(capture, deliver=True)
     held = rules(wire)
     (element,) = held["limited4"].values()
-    assert element["limit" if "limit" in element else "counter"]
+    assert element["limit"] == {"rate": 500, "burst": 500, "per": "second", "inv": True}
+    (row,) = json.loads(ctl(wire, "blocks", "--json"))
+    assert row["packets"] > 4000 * 5 * 0.6  # of 4,000 a second, 500 pass
     assert not any(found for name, found in held.items() if name.startswith("block"))
     assert reaches(wire)
     found, _ = report(watch)

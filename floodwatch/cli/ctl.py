@@ -15,7 +15,7 @@ import click
 from .output import say, write_stdout
 
 if TYPE_CHECKING:
-    from floodwatch.mitigate.plan import Block, Network
+    from floodwatch.mitigate import Block, Standing
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 NOTHING = 1
@@ -97,12 +97,12 @@ def unblock(ctx: click.Context, network: str | None, everything: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON array for programs.")
 @click.pass_context
 def blocks(ctx: click.Context, why: bool, as_json: bool) -> None:
-    """List what is blocked now, read back from the kernel."""
-    from floodwatch.mitigate import Table
+    """List what is blocked, and who is guarded, now: read back from the kernel."""
+    from floodwatch.mitigate import Table, describe
 
     table = Table()
     try:
-        held = table.counted()
+        held, guards = table.counted(), table.guards()
     finally:
         table.close()
     ordered = sorted(held.items(), key=lambda item: (item[0].version, -item[1][1], item[0]))
@@ -111,17 +111,24 @@ def blocks(ctx: click.Context, why: bool, as_json: bool) -> None:
             {"network": str(n), "seconds": round(b.seconds, 1), "packets": packets, "why": b.why}
             for n, (b, packets) in ordered
         ]
+        rows += [
+            {"guard": g.kind, "victim": str(g.victim), "number": g.number, "seconds": round(s.seconds, 1),
+             "packets": s.packets, "why": s.why}
+            for g, s in guards.items()
+        ]  # fmt: skip
         write_stdout(json.dumps(rows).encode() + b"\n")
     else:
-        write_stdout("".join(_row(n, b, packets, why) for n, (b, packets) in ordered).encode())
-    ctx.exit(0 if held else NOTHING)
+        lines = [_row(str(n), b, packets, why) for n, (b, packets) in ordered]
+        lines += [_row(f"guards {describe(g)}", s, s.packets, why) for g, s in guards.items()]
+        write_stdout("".join(lines).encode())
+    ctx.exit(0 if held or guards else NOTHING)
 
 
-def _row(network: Network, block: Block, packets: int, why: bool) -> str:
+def _row(what: str, held: Block | Standing, packets: int, why: bool) -> str:
     from floodwatch.report.escape import printable
 
-    reason = f"  {printable(block.why)}" if why else ""
-    return f"{network!s:43} {block.seconds:7.0f} s {packets:12,} packets{reason}\n"
+    reason = f"  {printable(held.why)}" if why else ""
+    return f"{what:43} {held.seconds:7.0f} s {packets:12,} packets{reason}\n"
 
 
 @ctl.command()

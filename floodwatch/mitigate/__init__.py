@@ -1,6 +1,7 @@
 """From a verdict to a rule in the kernel: plan purely, apply last, read back what stands."""
 
 from .blocker import Blocker
+from .guards import Standing, describe
 from .lock import Lock
 from .never import NeverBlock
 from .nftables import Table
@@ -14,8 +15,10 @@ __all__ = [
     "Ordered",
     "Policy",
     "Proven",
+    "Standing",
     "Step",
     "Table",
+    "describe",
     "plan",
     "prove",
 ]

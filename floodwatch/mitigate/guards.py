@@ -157,13 +157,14 @@ class Trials:
         return up, down, said
 
 
-def describe(guard: Guard, rate: int) -> str:
-    """The guard in words."""
+def describe(guard: Guard, rate: int = 0) -> str:
+    """The guard in words; with the rate of its limit, where it is known."""
     number, victim = guard.number, guard.victim
+    to = f" to {rate} a second" if rate else ""
     what = {
         "reflected": f"{victim} against new UDP packets from port {number}",
         "unasked": f"{victim} against SYN-ACKs that it did not ask for",
-        "limited": f"{victim} with {rate} new flows a second of {'UDP' if number == UDP else 'ICMP'}",
-        "capped": f"{victim}:{number} with {rate} new connections a second of unknown clients",
+        "limited": f"{victim} by a limit of new {'UDP' if number == UDP else 'ICMP'} flows{to}",
+        "capped": f"{victim}:{number} by a limit of new connections of unknown clients{to}",
     }
     return what[guard.kind]

@@ -1,4 +1,7 @@
-"""One writer at a time: a lock file that holds the writer's pid, so that ``ctl panic`` can end it."""
+"""One writer at a time for each network namespace, for each has rules of its own.
+
+A lock file holds the writer's pid, so that ``ctl panic`` can end it.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,21 @@ from ..errors import EnforceError
 def default_path() -> Path:
     """Where the lock lies: in the directory for run-time files, or in the user's own."""
     folder = Path(os.environ.get("XDG_RUNTIME_DIR", "/tmp")) if os.geteuid() else Path("/run")
-    return folder / "floodwatch.lock"
+    return folder / f"floodwatch-{os.stat('/proc/self/ns/net').st_ino}.lock"
+
+
+def _is(path: Path, file: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file))
+    except FileNotFoundError:
+        return False
 
 
 class Lock:
     """Held from ``take`` to ``release``, or until the process ends.
 
     Args:
-        path: the lock file; made when it is missing, and left behind.
+        path: the lock file; made when it is missing, removed when it is released.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -32,9 +42,15 @@ class Lock:
         Raises:
             EnforceError: another floodwatch holds it, or it cannot be made.
         """
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            while self._file is None:
+                opened = os.open(self.path, flags, 0o644)
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if _is(self.path, opened):
+                    self._file = opened
+                else:
+                    os.close(opened)  # who held it removed it in between
         except BlockingIOError:
             text = f"another floodwatch enforces already (pid {self.holder()}); end it first"
             raise EnforceError(text) from None
@@ -59,5 +75,6 @@ class Lock:
     def release(self) -> None:
         """Let go of it."""
         if self._file is not None:
+            self.path.unlink(missing_ok=True)
             os.close(self._file)
             self._file = None

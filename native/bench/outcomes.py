@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 from lab import SERVER, Lab, lab
@@ -82,22 +83,13 @@ def people(wire: Lab, numbers: range, begin: float, end: float) -> subprocess.Po
     return wire.start(wire.client, sys.executable, "-c", PEOPLE, SERVER, *words, stdout=subprocess.PIPE)
 
 
-def held(wire: Lab) -> dict[str, list[dict[str, object]]]:
-    """Set name -> elements of our table, as ``nft`` lists them; the sets of who passes left out."""
-    text = wire.start(wire.server, "nft", "-j", "list", "ruleset", stdout=subprocess.PIPE).communicate()[0]
-    sets = [item["set"] for item in json.loads(text)["nftables"] if "set" in item]
-    passing = ("never", "known")
-    return {
-        s["name"]: [e["elem"] for e in s.get("elem", []) if "elem" in e]
-        for s in sets
-        if not s["name"].startswith(passing)
-    }
-
-
-def dropped(sets: dict[str, list[dict[str, object]]]) -> int:
-    """Packets that our elements dropped."""
-    counters = [e.get("counter") for elements in sets.values() for e in elements]
-    return sum(int(c["packets"]) for c in counters if isinstance(c, dict))
+def held(wire: Lab) -> list[dict[str, Any]]:
+    """Blocks and guards that stand, read back by ``ctl``."""
+    command = (sys.executable, "-P", "-m", "floodwatch", "ctl", "blocks", "--json")
+    listed: list[dict[str, Any]] = json.loads(
+        wire.start(wire.server, *command, stdout=subprocess.PIPE).communicate()[0]
+    )
+    return listed
 
 
 def frames(scenario: str, seconds: float, pps: float) -> Callable[[Lab, Path], subprocess.Popen[bytes]]:
@@ -177,14 +169,13 @@ def run(name: str) -> Outcome:
         first = time.time()
         marks: list[tuple[float, int]] = []
         while time.time() < started + ATTACK - 1:
-            sets = held(wire)
-            if any(sets.values()):
+            rows = held(wire)
+            if rows:
                 out.acted = out.acted or time.time() - first
-                marks.append((time.time(), dropped(sets)))
-                out.rules = max(out.rules, sum(map(len, sets.values())))
-                blocked = {str(e["val"]) for n, es in sets.items() if n.startswith("block") for e in es}
-                fair = {f"10.99.0.{number}" for number in (*KNOWN, *NEW)}
-                out.wrong = sorted(blocked & fair)
+                marks.append((time.time(), sum(row["packets"] for row in rows)))
+                out.rules = max(out.rules, len(rows))
+                fair = {f"10.99.0.{number}/32" for number in (*KNOWN, *NEW)}
+                out.wrong = sorted(fair & {row.get("network") for row in rows})
             time.sleep(0.2)
         told = attacker.communicate(timeout=60)[0]
         if name not in OF_FRAMES and out.acted is not None:
