@@ -45,7 +45,10 @@ static void count_heavy(struct fw_engine *e, const struct fw_packet *p, const st
     s->victim = victim;
     s->packets++;
     s->bytes += p->bytes;
-    s->udp += p->kind == FW_UDP;
+    if (p->kind == FW_UDP) {
+        s->udp++;
+        s->paths |= s->requests ? 0 : 1ULL << fw_port_bit(p->sport);
+    }
     if (news == FW_FLOW_FINISHED)
         s->proven = (uint8_t)(s->proven < UINT8_MAX ? s->proven + 1 : UINT8_MAX);
     else if (news == FW_FLOW_PROVEN || news == FW_FLOW_REPEATED)
@@ -53,7 +56,7 @@ static void count_heavy(struct fw_engine *e, const struct fw_packet *p, const st
     s->strains = (uint8_t)(s->strains + (s->strains < UINT8_MAX && strains(p, h)));
     if (!h || h->what != FW_HTTP_REQUEST)
         return;
-    s->requests++;
+    s->paths = s->requests++ ? s->paths : 0;
     fw_count16(&s->assets, h->asset);
     fw_count16(&s->posts, h->posts);
     fw_count16(&s->repeats, s->requests > 1 && s->last_path == (uint8_t)h->path_hash);

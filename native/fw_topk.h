@@ -22,7 +22,8 @@ struct fw_heavy { /* one cache line */
     uint64_t pair_hash;  /* 0: free */
     uint64_t source;     /* identity: tagged IPv4 address or the upper half of an IPv6 address */
     uint64_t bytes;
-    uint64_t paths;      /* bit hash(path) & 63 of every request: linear counting of distinct paths */
+    uint64_t paths;      /* bit hash(path) & 63 of every request: linear counting of distinct paths. Before the first
+                          * request, bit fw_port_bit(source port) of every UDP packet */
     uint32_t victim;     /* slot reference */
     uint32_t packets, udp, requests;
     uint32_t missed;     /* upper bound of the packets before admission */
@@ -40,6 +41,9 @@ struct fw_topk {
     struct fw_heavy sets[FW_TOPK_SETS][FW_TOPK_WAYS];
     uint64_t evicted; /* entries replaced since the last clear */
 };
+
+/* One of 64 bits for a source port. */
+static inline unsigned fw_port_bit(uint16_t port) { return port * 0x9e3779b1u >> 26; }
 
 static inline void fw_count16(uint16_t *counter, int one) { *counter = (uint16_t)(*counter + (one && *counter < UINT16_MAX)); }
 

@@ -106,14 +106,22 @@ def _finding(view: View, bucket: np.void) -> Finding:
         },
         keys=port_shares(row["opened"], 17),
         sources=source_registers(row, CLASS_UDP),
-        top=_reflectors(view.heavy(), int(row["reference"])),
+        top=_reflectors(view.heavy(), int(row["reference"]), port),
     )
 
 
-def _reflectors(rows: np.ndarray, victim: int) -> list[SourceCount]:
-    """Bounds of what each heavy UDP source sent to the victim: advice, for queries to them were forged."""
-    chosen = rows[(rows["victim"] == victim) & (rows["udp"] > 0) & (rows["udp"] >= rows["packets"] // 2)]
+def _reflectors(rows: np.ndarray, victim: int, port: int) -> list[SourceCount]:
+    """Bounds of what each heavy UDP source of that port sent: advice, for queries to them were forged."""
+    mine = rows["victim"] == victim
+    chosen = rows[mine & (rows["udp"] > 0) & (rows["udp"] >= rows["packets"] // 2) & _from_port(rows, port)]
     return [
         SourceCount(int(r["source"]), bool(r["v6"]), int(r["udp"]), int(r["udp"]) + int(r["missed"]))
         for r in chosen
     ]
+
+
+def _from_port(rows: np.ndarray, port: int) -> np.ndarray:
+    """Which sources sent from that port, or from one of the 1,000 with the same bit (fw_port_bit)."""
+    bit = np.uint64((port * 0x9E3779B1 & 0xFFFFFFFF) >> 26)
+    sent: np.ndarray = (rows["paths"] >> bit & np.uint64(1)) > 0
+    return sent

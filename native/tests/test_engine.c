@@ -131,6 +131,29 @@ static void test_batch_size(uint32_t count)
     }
 }
 
+/* The ports that a source sent UDP from; they make room for the paths that it asks for. */
+static void test_ports_before_paths(void)
+{
+    struct fw_message asked = {.what = FW_HTTP_REQUEST, .path_hash = 5ULL << 58, .path = (const uint8_t *)"/", .path_len = 1};
+    fw_engine_init(engine);
+    for (unsigned i = 0; i < 60; i++) {
+        stream[i] = packet(FW_UDP, 9, i % 2 ? 123 : 53, 7, 80);
+        stream[i].ts_ns = 1700000000000000000ULL + i;
+    }
+    struct fw_batch b = batch_of(stream, 60);
+    CHECK_EQUAL(fw_engine_observe(engine, &b, 0), 60);
+    const struct fw_heavy *s = fw_topk_find(&engine->heavy, fw_pair_hash(stream[0].src_hash, stream[0].dst_hash));
+    CHECK(s != NULL && s->paths == (1ULL << fw_port_bit(123) | 1ULL << fw_port_bit(53)));
+    struct fw_packet p = packet(FW_DATA, 9, 4000, 7, 80);
+    p.ts_ns = stream[59].ts_ns;
+    p.message = 1;
+    struct fw_batch one = batch_of(&p, 1);
+    one.messages = &asked;
+    CHECK_EQUAL(fw_engine_observe(engine, &one, 0), 1);
+    CHECK_EQUAL(fw_engine_observe(engine, &b, 0), 60);
+    CHECK(s != NULL && s->requests == 1 && s->paths == 1ULL << 5);
+}
+
 int main(void)
 {
     enum { COUNT = 200000 };
@@ -140,6 +163,7 @@ int main(void)
     if (!engine || !other || !stream)
         return 2;
     test_epochs();
+    test_ports_before_paths();
     test_backwards();
     test_heavy_bound(30000);
     test_heavy_bound(1000000);
