@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyroute2 import NetNS
 
 from floodwatch import synth
 
@@ -164,3 +165,47 @@ def test_p13_guards_end_by_themselves_when_nobody_is_left(wire: Lab, tmp_path: P
     assert 0 < element["expires"] <= 60
     run(wire, sys.executable, "-P", "-m", "floodwatch", "ctl", "panic", "--yes")
     assert run(wire, "nft", "list", "ruleset") == ""
+
+
+PERSON = f"""
+import socket, sys, time
+good = bad = 0
+end = time.monotonic() + float(sys.argv[2])
+while time.monotonic() < end:
+    try:
+        with socket.create_connection(("{SERVER}", 80), timeout=1, source_address=(sys.argv[1], 0)) as s:
+            s.sendall(b"GET /page/%d HTTP/1.1\\r\\n\\r\\n" % time.time_ns())
+            good += s.recv(100).endswith(b"ok")
+    except OSError:
+        bad += 1
+    time.sleep(0.1)
+print(good, bad)
+"""
+
+
+def test_clients_who_were_served_before_pass_the_cap_of_unknown_ones(wire: Lab, tmp_path: Path) -> None:
+    for name, interface, address in ((wire.client, "va", "10.98.0.1"), (wire.server, "vb", "10.98.0.2")):
+        with NetNS(name) as inside:
+            (index,) = inside.link_lookup(ifname=interface)
+            inside.addr("add", index=index, address=address, prefixlen=24)
+    serve(wire)
+    watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--mode", "enforce")
+    known = wire.start(wire.client, sys.executable, "-c", PERSON, CLIENT, "34", stdout=subprocess.PIPE)
+    time.sleep(22)  # networks are known after two windows of eight seconds
+    sender = wire.sender(flood(tmp_path, "blind_requests", duration=9), deliver=True)
+    time.sleep(3)
+    new = wire.start(wire.client, sys.executable, "-c", PERSON, "10.98.0.1", "5", stdout=subprocess.PIPE)
+    served, refused = map(int, new.communicate(timeout=30)[0].split())
+    held = rules(wire)
+    assert list(held["capped4"]) == [str({"concat": [SERVER, 80]})]
+    assert "10.99.0.0" in run(wire, "nft", "list", "set", "inet", "floodwatch", "known4")
+    assert sender.wait(30) == 0
+    assert refused > 0  # 2,000 forged SYNs a second leave strangers little of the 50 that pass
+    assert served < 50
+    served, refused = map(int, known.communicate(timeout=60)[0].split())
+    assert served > 200
+    assert refused == 0
+    found, _ = report(watch)
+    (event,) = [e for e in found["floods"] if e["vector"] == "http_flood"]
+    assert event["action"]["taken"] == "cap_unknown"
+    assert event["sources"]["top"] == []
