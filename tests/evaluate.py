@@ -1,6 +1,6 @@
 """How well floods are found, on captures whose truth is known packet by packet: one table for each set.
 
-    python tests/evaluate.py [development|held-out|degraded ...]
+    python tests/evaluate.py [development|held-out|degraded ...] [--false-alarms 1/30d]
 
 The development set may be looked at while a detector is written. The held-out set has other seeds, rates,
 lengths and mixes; nobody tunes to it. Both are superposed on real benign captures where FLOODWATCH_CAPTURES
@@ -20,7 +20,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 
 import dpkt
@@ -29,6 +29,7 @@ from scoring import Judge, Score, show
 
 from floodwatch import synth
 from floodwatch.config import ScanOptions
+from floodwatch.limits import Limits, budget
 from floodwatch.model import Vector
 from floodwatch.pipeline import scan
 from floodwatch.synth.truth import Truth
@@ -139,12 +140,13 @@ def make(case: Case, folder: Path, captures: Path | None) -> tuple[Path, list[Tr
     return out, truths
 
 
-def run(case: Case) -> Score:
+def run(case: Case, limits: Limits | None = None) -> Score:
     """Make, scan and judge one case."""
     captures = os.environ.get("FLOODWATCH_CAPTURES")
     with tempfile.TemporaryDirectory() as folder:
         path, truths = make(case, Path(folder), Path(captures) if captures else None)
-        report = scan([str(path)], ScanOptions(top=0, seed=case.seed.to_bytes(16, "big")))
+        seed = case.seed.to_bytes(16, "big")
+        report = scan([str(path)], ScanOptions(top=0, seed=seed, limits=limits or Limits()))
         judge = Judge(
             case.name,
             report,
@@ -156,10 +158,10 @@ def run(case: Case) -> Score:
         return judge.judge()
 
 
-def evaluate(which: str, jobs: int) -> Score:
+def evaluate(which: str, jobs: int, limits: Limits | None = None) -> Score:
     """Score one set, on ``jobs`` processes."""
     with ProcessPoolExecutor(jobs) as pool:
-        return reduce(Score.__add__, pool.map(run, cases(which)))
+        return reduce(Score.__add__, pool.map(partial(run, limits=limits), cases(which)))
 
 
 def main() -> None:
@@ -169,8 +171,10 @@ def main() -> None:
     )
     parser.add_argument("sets", nargs="*", default=["development", "held-out", "degraded"])
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--false-alarms", metavar="N/TIME", help="a budget as of floodwatch scan")
     options = parser.parse_args()
-    short = [row for which in options.sets for row in show(which, evaluate(which, options.jobs))]
+    limits = Limits(surprise=budget(options.false_alarms) if options.false_alarms else None)
+    short = [row for which in options.sets for row in show(which, evaluate(which, options.jobs, limits))]
     sys.exit(bool(short))
 
 
