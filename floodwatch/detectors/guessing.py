@@ -39,7 +39,7 @@ class GuessingDetector:
         if self._age % EPOCHS_PER_SECOND and not summary.final:
             return
         for server in self._lately.servers.values():
-            sums = server.sums(summary.epoch - MEMORY)
+            sums = server.sums()
             if server.address in told or sums["posts"] < LEAST or sums["denied"] < DENIED * sums["posts"]:
                 continue
             ((path, votes),) = server.posted.most_common(1) or [("", 0)]
@@ -48,7 +48,7 @@ class GuessingDetector:
 
 
 def _finding(summary: Summary, server: Server, sums: dict[str, int], path: str) -> Finding:
-    count = server.sums(summary.epoch - EPOCHS_PER_SECOND)["posts"]
+    count = server.lately(summary.epoch - EPOCHS_PER_SECOND)["posts"]
     return Finding(
         vector=Vector.LOGIN_BRUTEFORCE,
         victim=server.address,

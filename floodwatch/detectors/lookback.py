@@ -20,15 +20,33 @@ class Server:
     address: Address
     port: int
     columns: tuple[str, ...]
-    epochs: deque[int] = field(default_factory=deque)
-    counts: deque[NDArray[np.int64]] = field(default_factory=deque)
+    total: NDArray[np.int64]
+    """Sums over all the epochs that are kept."""
+    rows: deque[tuple[int, NDArray[np.int64]]] = field(default_factory=deque)
     posted: Counter[str] = field(default_factory=Counter)
 
-    def sums(self, since: int) -> dict[str, int]:
-        """Sums of the counters over the epochs after ``since``."""
-        rows = [row for epoch, row in zip(self.epochs, self.counts, strict=True) if epoch > since]
-        total = np.sum(rows, axis=0) if rows else np.zeros(len(self.columns), np.int64)
+    def sums(self) -> dict[str, int]:
+        """Sums of the counters over all the epochs that are kept."""
+        return dict(zip(self.columns, self.total.tolist(), strict=True))
+
+    def lately(self, since: int) -> dict[str, int]:
+        """Sums of the counters over the epochs after ``since``, of which there are few."""
+        total = np.zeros(len(self.columns), np.int64)
+        for epoch, row in reversed(self.rows):
+            if epoch <= since:
+                break
+            total = total + row
         return dict(zip(self.columns, total.tolist(), strict=True))
+
+    def add(self, epoch: int, row: NDArray[np.int64]) -> None:
+        """Take in one epoch's counters."""
+        self.rows.append((epoch, row))
+        self.total += row
+
+    def forget(self, until: int) -> None:
+        """Drop the epochs up to ``until``."""
+        while self.rows and self.rows[0][0] <= until:
+            self.total -= self.rows.popleft()[1]
 
 
 class Lookback:
@@ -44,6 +62,7 @@ class Lookback:
         self.servers: dict[int, Server] = {}
         self._newest = -1
         self._columns, self._marks, self._epochs = columns, marks, epochs
+        self._marked = [columns.index(name) for name in marks]
 
     def note(self, summary: Summary) -> None:
         """Take in an epoch, and forget the servers of which nothing is left."""
@@ -59,11 +78,8 @@ class Lookback:
         for row in rows[marked]:
             self._add(summary.epoch, row)
         for reference, server in list(self.servers.items()):
-            while server.epochs and server.epochs[0] <= summary.epoch - self._epochs:
-                server.epochs.popleft()
-                server.counts.popleft()
-            sums = server.sums(summary.epoch - self._epochs)
-            if not any(sums[name] for name in self._marks):
+            server.forget(summary.epoch - self._epochs)
+            if not server.total[self._marked].any():
                 del self.servers[reference]
 
     def _add(self, epoch: int, row: np.void) -> None:
@@ -73,9 +89,9 @@ class Lookback:
             if len(self.servers) >= MAX_SERVERS:
                 return
             address = int(row["hi"]), int(row["lo"])
-            server = self.servers[reference] = Server(address, int(row["http_port"]), self._columns)
-        server.epochs.append(epoch)
-        server.counts.append(np.array([row[name] for name in self._columns], np.int64))
+            nothing = np.zeros(len(self._columns), np.int64)
+            server = self.servers[reference] = Server(address, int(row["http_port"]), self._columns, nothing)
+        server.add(epoch, np.array([row[name] for name in self._columns], np.int64))
         if int(row["posts"]):
             self._vote(server, row)
 

@@ -48,7 +48,7 @@ class SlowDetector:
         if self._age % EPOCHS_PER_SECOND and not summary.final:
             return
         for reference, server in self._lately.servers.items():
-            yield from _judge(summary, reference, server, server.sums(summary.epoch - MEMORY))
+            yield from _judge(summary, reference, server, server.sums())
 
 
 def _judge(summary: Summary, reference: int, server: Server, sums: dict[str, int]) -> Iterator[Finding]:
@@ -63,7 +63,7 @@ def _judge(summary: Summary, reference: int, server: Server, sums: dict[str, int
         yield _finding(summary, server, sums, _strainers(summary, reference, NAMED))
     elif sums["stalled"] >= LEAST:
         rows = _strainers(summary, reference, NAMED_STALLS)
-        lately = server.sums(summary.epoch - EPOCHS_PER_SECOND * 8)["stalled"]
+        lately = server.lately(summary.epoch - EPOCHS_PER_SECOND * 8)["stalled"]
         if len(rows) and int(rows["strains"].sum()) >= SHARE * lately:
             yield _finding(summary, server, sums, rows)
 
@@ -75,7 +75,7 @@ def _strainers(summary: Summary, reference: int, least: int) -> NDArray[np.void]
 
 
 def _finding(summary: Summary, server: Server, sums: dict[str, int], strainers: NDArray[np.void]) -> Finding:
-    lately = server.sums(summary.epoch - EPOCHS_PER_SECOND)
+    lately = server.lately(summary.epoch - EPOCHS_PER_SECOND)
     fresh = lately["unfinished"] + lately["owing"] + lately["stalled"]
     proven = strainers[strainers["proven"] > 0]
     return Finding(
