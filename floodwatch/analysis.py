@@ -19,7 +19,7 @@ from .findings import Summary
 from .limits import Limits
 from .memory import Memory, nothing
 from .model import EPOCH_NS, Event
-from .verdict import HOLD, Case, Decider
+from .verdict import Case, Decider
 
 LEAST = 16
 """Packets in an epoch below which an address is not looked at."""
@@ -113,13 +113,15 @@ class Analysis:
 
     def standing(self) -> list[Event]:
         """The floods that are going on, as events with what is known of them now."""
-        cases = [c for c in self._decider.opened() if c.verdict != "crowd" and self._closed - c.epoch <= HOLD]
+        cases = [
+            c for c in self._decider.opened() if c.verdict != "crowd" and self._closed - c.epoch <= c.hold
+        ]
         return self._so_far(cases)
 
     def open_floods(self) -> int:
         """How many floods are going on."""
         cases = self._decider.opened()
-        return sum(case.verdict != "crowd" and self._closed - case.epoch <= HOLD for case in cases)
+        return sum(case.verdict != "crowd" and self._closed - case.epoch <= case.hold for case in cases)
 
     def changes(self) -> list[Change]:
         """Events that opened, ended or lasted another minute since the last call, by onset.
@@ -144,7 +146,7 @@ class Analysis:
     def _news(self, case: Case) -> What | None:
         """What is new about a case; notes that it was told."""
         told = self._told.get(id(case))
-        ended = self._closed - case.epoch > HOLD
+        ended = self._closed - case.epoch > case.hold
         what: What | None = None
         if told is None:
             what = "opened"

@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .findings import Address, Finding, SourceCount
+from .limits import HABITS
 from .model import EPOCH_NS, Unit, Vector, Verdict
 
 HOLD = 12
 """Epochs (3 s) below half the floor after which an event counts as ended ..."""
+HOLD_HABITS = 80
+"""The same for what is judged over 20 s: its sources may say nothing for seconds."""
 DORMANT = 2400
 """... and for which (10 min) its return is a pulse of the same event and not a new one."""
 MAX_TOP = 16_384
@@ -53,6 +56,11 @@ class Case:
     sources: NDArray[np.uint8] | None = None
     top: dict[tuple[int, bool], SourceCount] = field(default_factory=dict)
     settled: dict[tuple[int, bool], SourceCount] = field(default_factory=dict)
+
+    @property
+    def hold(self) -> int:
+        """Epochs without a finding after which it counts as ended."""
+        return HOLD_HABITS if self.vector in HABITS else HOLD
 
     def add(self, finding: Finding) -> None:
         """Take in one epoch over or near the floor."""
@@ -153,7 +161,7 @@ class Decider:
             if not finding.over:
                 return
             case = self._cases[key] = _new_case(finding)
-        elif case.opened and finding.epoch - case.epoch > HOLD:
+        elif case.opened and finding.epoch - case.epoch > case.hold:
             if not finding.over:
                 return
             case.pulses += 1

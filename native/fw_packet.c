@@ -67,7 +67,7 @@ static int decode_tcp(struct fw_cursor c, struct fw_packet *out, const uint8_t *
         out->kind = FW_SYN;
     else if ((flags & 0x17) == 0x12)
         out->kind = FW_SYNACK;
-    else if ((flags & 0x17) == 0x11)
+    else if ((flags & 0x17) == 0x11 || (flags & 0x3f) == 0x01) /* with ACK as RFC 9293 has it, or alone as tools send it */
         out->kind = FW_FIN;
     else if ((flags & 0x17) == 0x10) {
         out->kind = out->payload ? FW_DATA : FW_ACK;

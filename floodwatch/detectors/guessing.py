@@ -30,14 +30,14 @@ class GuessingDetector:
 
     def __init__(self) -> None:
         self._lately = Lookback(("requests", "posts", "denied"), ("denied",), MEMORY)
-        self._age = 0
+        self._judged = -EPOCHS_PER_SECOND
 
     def detect(self, summary: Summary, told: set[Address]) -> Iterator[Finding]:
         """The findings of the second that ends with this epoch; ``told`` are the victims named already."""
         self._lately.note(summary)
-        self._age += 1
-        if self._age % EPOCHS_PER_SECOND and not summary.final:
+        if self._judged <= summary.epoch < self._judged + EPOCHS_PER_SECOND and not summary.final:
             return
+        self._judged = summary.epoch
         for server in self._lately.servers.values():
             sums = server.sums()
             if server.address in told or sums["posts"] < LEAST or sums["denied"] < DENIED * sums["posts"]:

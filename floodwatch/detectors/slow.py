@@ -39,14 +39,14 @@ class SlowDetector:
 
     def __init__(self) -> None:
         self._lately = Lookback(COUNTED, ("unfinished", "owing", "stalled"), MEMORY)
-        self._age = 0
+        self._judged = -EPOCHS_PER_SECOND
 
     def detect(self, summary: Summary) -> Iterator[Finding]:
         """The findings of the second that ends with this epoch, if one does."""
         self._lately.note(summary)
-        self._age += 1
-        if self._age % EPOCHS_PER_SECOND and not summary.final:
+        if self._judged <= summary.epoch < self._judged + EPOCHS_PER_SECOND and not summary.final:
             return
+        self._judged = summary.epoch
         for reference, server in self._lately.servers.items():
             yield from _judge(summary, reference, server, server.sums())
 

@@ -186,7 +186,7 @@ static void test_ip4(void)
         CHECK_EQUAL(decode(&b, 1, b.size, (uint32_t)b.size, &p), 1 + FW_REJECT_BAD_IP);
     }
     static const struct { uint8_t flags, kind; } KINDS[] = {
-        {0x02, FW_SYN}, {0x12, FW_SYNACK}, {0x04, FW_RST}, {0x14, FW_RST}, {0x11, FW_FIN},
+        {0x02, FW_SYN}, {0x12, FW_SYNACK}, {0x04, FW_RST}, {0x14, FW_RST}, {0x11, FW_FIN}, {0x01, FW_FIN},
         {0x10, FW_ACK}, {0x00, FW_TCP_ODD}, {0x29, FW_TCP_ODD}, {0x03, FW_TCP_ODD}, {0x06, FW_TCP_ODD}, {0x3f, FW_TCP_ODD},
     };
     for (unsigned i = 0; i < sizeof KINDS / sizeof KINDS[0]; i++) {
