@@ -95,6 +95,7 @@ def test_a_stopped_watch_counts_what_its_ring_lost(wire: Lab, tmp_path: Path) ->
     assert "lost on the way" in err
 
 
+@pytest.mark.slow
 def test_several_workers_give_the_verdicts_of_one(wire: Lab, tmp_path: Path) -> None:
     capture, truth = made(tmp_path, "http_flood", duration=3.0, seed=5)
     watch = wire.floodwatch(
@@ -265,6 +266,7 @@ def test_the_flight_recorder_keeps_frames_from_before_and_during_a_flood(wire: L
     assert b"NTP amplification" in comments[0]
 
 
+@pytest.mark.slow
 def test_the_flight_recorder_ends_at_its_limit(wire: Lab, tmp_path: Path) -> None:
     capture, _ = made(tmp_path, "ntp_amplification", duration=2.0)
     recorded = tmp_path / "flight.pcapng"

@@ -210,6 +210,7 @@ def test_p10_p11_real_flooders_are_blocked_and_others_served(wire: Lab) -> None:
     assert event["action"]["taken"] == "drop_sources"
 
 
+@pytest.mark.slow
 def test_p01_p09_a_forged_flood_blocks_nobody_and_observing_changes_nothing(
     wire: Lab, tmp_path: Path
 ) -> None:

@@ -37,6 +37,7 @@ QUIET = (
     "uploads",
     "sign_ups",
     "paused_players",
+    "slow_disk",
     "http2_proxy",
 )
 FLOODS = tuple(name for name in synth.SCENARIOS if name not in ("launch_day", "crowd", *QUIET))

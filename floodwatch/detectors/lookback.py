@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..findings import Address, Summary
+from .track import DATA
 
 MAX_SERVERS = 1024
 
@@ -24,6 +25,8 @@ class Server:
     """Sums over all the epochs that are kept."""
     rows: deque[tuple[int, NDArray[np.int64]]] = field(default_factory=deque)
     posted: Counter[str] = field(default_factory=Counter)
+    stalling: set[int] = field(default_factory=set)
+    """Pairs that opened many connections and stalled them."""
 
     def sums(self) -> dict[str, int]:
         """Sums of the counters over all the epochs that are kept."""
@@ -53,7 +56,7 @@ class Lookback:
     """Remembers servers from the first epoch that is chosen until nothing of it is left.
 
     Args:
-        columns: counters of a victim's row that are kept.
+        columns: counters of a victim's row that are kept; ``sent`` are its packets of TCP data.
         marks: those of them of which one above 0 makes a server worth remembering.
         epochs: how many epochs are kept.
     """
@@ -91,7 +94,7 @@ class Lookback:
             address = int(row["hi"]), int(row["lo"])
             nothing = np.zeros(len(self._columns), np.int64)
             server = self.servers[reference] = Server(address, int(row["http_port"]), self._columns, nothing)
-        server.add(epoch, np.array([row[name] for name in self._columns], np.int64))
+        server.add(epoch, np.array([_counter(row, name) for name in self._columns], np.int64))
         if int(row["posts"]):
             self._vote(server, row)
 
@@ -103,3 +106,7 @@ class Lookback:
                 server.posted[text] += int(bucket["vote"])
         if server.posted.total() > 4096:  # the newest weigh most, and there are never many
             server.posted = Counter({path: votes // 2 for path, votes in server.posted.items() if votes > 1})
+
+
+def _counter(row: np.void, name: str) -> int:
+    return int(row["kinds"]["out"][DATA] if name == "sent" else row[name])

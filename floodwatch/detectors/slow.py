@@ -3,8 +3,10 @@
 Three ways, each judged over the last 20 s. Slow headers (slowloris): most requests lack their end, and most
 got no answer; browsers send a header in one packet, or in two that follow each other at once. Slow bodies
 (RUDY): requests promise bodies, far less than that arrives, and the answers wait for it. Slow readers: whole
-requests, and then packet after packet with a window of zero, most of them from a few sources; a paused video
-stalls as well, but one or two connections for each viewer. Left out: headers behind the snap length.
+requests on many connections of one source, and then packet after packet with a window of zero, while next to
+nothing is sent. A paused video stalls as well, but one or two connections for each viewer; so does a
+transfer to a slow disk, which goes on. Left out: headers behind the snap length, and slow readers of a server
+that sends ten packets to others for each stall.
 """
 
 from __future__ import annotations
@@ -30,8 +32,10 @@ MISSING = 4.0
 NAMED = 8
 """Requests without their end or body from which one source is named ..."""
 NAMED_STALLS = 24
-"""... and packets with a window of zero: one stalled connection is probed five times in a window."""
-COUNTED = ("requests", "responses", "unfinished", "owing", "owed", "loose", "stalled")
+"""... and packets with a window of zero, if it also opened ``NAMED`` connections and asked on each."""
+IDLE = 0.1
+"""Stalls for each packet of data that the server sends, from which it is kept from sending."""
+COUNTED = ("requests", "responses", "unfinished", "owing", "owed", "loose", "stalled", "sent")
 
 
 class SlowDetector:
@@ -61,11 +65,20 @@ def _judge(summary: Summary, reference: int, server: Server, sums: dict[str, int
     )
     if headers or bodies:
         yield _finding(summary, server, sums, _strainers(summary, reference, NAMED))
-    elif sums["stalled"] >= LEAST:
+    elif sums["stalled"] >= max(LEAST, IDLE * sums["sent"]):
         rows = _strainers(summary, reference, NAMED_STALLS)
+        rows = rows[_opened_many(server, rows)]
         lately = server.lately(summary.epoch - EPOCHS_PER_SECOND * 8)["stalled"]
         if len(rows) and int(rows["strains"].sum()) >= SHARE * lately:
             yield _finding(summary, server, sums, rows)
+
+
+def _opened_many(server: Server, rows: NDArray[np.void]) -> NDArray[np.bool_]:
+    """Which of these sources hold many connections, opened in this window or before."""
+    many = (rows["proven"] >= NAMED) & (rows["requests"] >= NAMED)
+    server.stalling.update(rows["pair_hash"][many].tolist())
+    held: NDArray[np.bool_] = np.isin(rows["pair_hash"], list(server.stalling))
+    return held
 
 
 def _strainers(summary: Summary, reference: int, least: int) -> NDArray[np.void]:

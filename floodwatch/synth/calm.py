@@ -171,6 +171,23 @@ def paused_players(trace: Trace, params: Params) -> None:
     trace.truth.add_clients(clients)
 
 
+def slow_disk(trace: Trace, params: Params) -> None:
+    """One client uploads 2000 segments a second; the server's window keeps closing. Not a flood."""
+    seconds = params.duration or 8.0
+    background(trace, params.victim, seconds)
+    server, client = parse(params.victim)[1], public4(trace.rng, 1)
+    conns = dial(trace, np.full(1, trace.start), client, server, 5201, rtt_ms=20.0)
+    converse(trace, conns, np.zeros(0, REQUEST), close=False)
+    t = arrivals(trace.rng, trace.at(0.5), seconds - 0.5, params.pps or 2000.0)
+    ports = {"sport": conns["cport"][0], "dport": 5201}
+    trace.add(t, src=client[0], dst=server, flags=ACK, plen=1400, win=1026, ttl=57, **ports)
+    told = t[::2]
+    answer = trace.add(told + 50_000, src=server, dst=client[0], flags=ACK, head=Head.TCP_PADDED, out=True,
+                       sport=5201, dport=conns["cport"][0])  # fmt: skip
+    answer["win"] = np.where(np.arange(len(told)) % 8, 502, 0)
+    trace.truth.add_clients(client, known=True)
+
+
 def tunnel_hub(trace: Trace, params: Params) -> None:
     """40 branch offices reach one server through GRE tunnels to one hub, both ways. Not a flood."""
     rng, hub, seconds = trace.rng, parse(params.victim)[1], params.duration or 6.0

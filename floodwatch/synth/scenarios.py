@@ -17,6 +17,7 @@ SCENARIOS: dict[str, Scenario] = {
         calm.uploads,
         calm.sign_ups,
         calm.paused_players,
+        calm.slow_disk,
         calm.tunnel_hub,
         calm.office_nat,
         calm.one_client_loop,
