@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MODES = {
     "observe": "blocking nothing",
     "suggest": "blocking nothing, saying what could be blocked",
-    "enforce": "blocking sources that are proven real",
+    "enforce": "blocking sources that are proven real, guarding victims of others",
 }
 EXAMPLES = (
     """\b
@@ -87,6 +87,8 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
     needs CAP_NET_RAW; every right is given up as soon as the rings are open (but CAP_NET_ADMIN, to enforce).
 
     Only sources that are proven real are ever blocked, for a minute at a time while their flood lasts.
+    Against forged and reflected floods rules stand before the victim that name no source; ctl blocks lists
+    both.
     """
     from floodwatch.config import WatchOptions
     from floodwatch.live import Watch
