@@ -8,7 +8,8 @@ times a Poisson count says
     P(count >= m + t)  <=  exp(-t^2 / (2 D (m + t / 3)))
 
 so t is chosen such that all victims, metrics and epochs of the budget's period together exceed their limits
-no more often than the budget says. It holds for traffic whose epochs are no burstier than those learnt.
+no more often than the budget says. It holds for traffic whose epochs are no burstier than those learnt,
+at victims that were watched for a minute or more; before, the built-in floors stand alone.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from floodwatch.cli import main
 from floodwatch.detectors import connect, guessing, http, http2, reflection, scripts, slow, state, syn, volume
 from floodwatch.limits import HABITS, Limits, budget
 from floodwatch.model import Vector
+from floodwatch.synth import floods
 from floodwatch.tuning import Proposal
 
 CAPTURES = Path(__file__).resolve().parents[1] / "pcaps"
@@ -148,3 +149,26 @@ def test_the_rule_that_an_event_states_is_the_one_that_fired(vector: Vector, num
     assert {f"{number:g}" for number in numbers} <= set(stated)
     if vector not in HABITS and len(numbers) == 1:
         assert judge.floor(vector) == 4 * numbers[0]
+
+
+def bursts(path: Path, last: float) -> None:
+    """UDP that comes at 100 or 700 packets a second, by chance, for 70 s; then two seconds of ``last``."""
+    rng = np.random.default_rng(5)
+    trace = synth.Trace("bursts", 5, rng)
+    for step in range(140):
+        rate = float(rng.choice([100.0, 700.0]))
+        floods.udp_flood(trace, floods.Flood("198.51.100.7", None, trace.at(step / 2), 0.5, rate))
+    floods.udp_flood(trace, floods.Flood("198.51.100.7", None, trace.at(70.0), 2.0, last))
+    trace.stop = trace.at(73.0)
+    synth.write(trace, path)
+
+
+def test_a_budget_lets_usual_bursts_pass_and_no_flood(tmp_path: Path) -> None:
+    usual, large = tmp_path / "usual.pcap", tmp_path / "large.pcap"
+    bursts(usual, 3000.0)
+    bursts(large, 9000.0)
+    for path, plain, careful in ((usual, ["udp_flood"], []), (large, ["udp_flood"], ["udp_flood"])):
+        assert vectors(fw.scan(path, seed=SEED)) == plain
+        assert vectors(fw.scan(path, seed=SEED, false_alarms="1/30d")) == careful
+    (flood,) = fw.scan(large, seed=SEED, false_alarms="1/30d").floods
+    assert "your limits ask for" in flood.evidence[-1].says

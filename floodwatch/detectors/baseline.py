@@ -13,6 +13,8 @@ from ..memory import METRICS, Memory
 
 KNOWN_AFTER = 12
 """Epochs (3 s) before a usual rate is worth comparing with."""
+SPREAD_AFTER = 240
+"""Epochs (a minute) before it is known how much the counts vary."""
 SAVED = 0.1
 """Rate a second below which a host is not worth keeping in a file."""
 _ALPHA = 1 / 240
@@ -47,9 +49,11 @@ class Baseline:
             return None
         return float(self._value[slot, METRICS.index(metric)]) * 4
 
-    def spread(self, reference: int, metric: str) -> float:
-        """Variance over mean of an epoch's counts: 1 for a Poisson process, more for bursts."""
+    def spread(self, reference: int, metric: str, epoch: int) -> float | None:
+        """Variance over mean of an epoch's counts, or None: 1 for a Poisson process, more for bursts."""
         at = reference & 0xFFFF, METRICS.index(metric)
+        if epoch - self._first[at[0]] < SPREAD_AFTER:
+            return None
         return float(self._variance[at] / max(float(self._value[at]), 1e-9))
 
     def bridge(self, epoch: int) -> None:

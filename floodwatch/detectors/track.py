@@ -92,7 +92,9 @@ class View:
         row = self.row if self.row is not None else self.before
         if usual is None or row is None:
             return 0.0
-        spread = self.baseline.spread(int(row["reference"]), metric)
+        spread = self.baseline.spread(int(row["reference"]), metric, self.epoch)
+        if spread is None:
+            return 0.0
         return EPOCHS_PER_SECOND * limits.beyond(usual / EPOCHS_PER_SECOND, spread)
 
     def bogons(self, name: str) -> float:
