@@ -8,9 +8,10 @@ AMPLIFIERS: tuple[tuple[int, str], ...] = (
     (17, "qotd"), (19, "chargen"), (53, "dns"), (69, "tftp"), (111, "portmap"), (123, "ntp"),
     (137, "netbios"), (161, "snmp"), (177, "xdmcp"), (389, "cldap"), (427, "slp"), (443, "dtls"),
     (500, "isakmp"), (520, "rip"), (623, "ipmi"), (1194, "openvpn"), (1434, "mssql"), (1900, "ssdp"),
-    (3283, "ard"), (3389, "rdp"), (3478, "stun"), (3702, "wsd"), (4500, "isakmp"), (5351, "natpmp"),
-    (5353, "mdns"), (5683, "coap"), (9987, "teamspeak"), (10001, "ubiquiti"), (10074, "tp240"),
-    (11211, "memcached"), (27015, "steam"), (27960, "quake"), (30120, "fivem"), (32414, "plex"),
+    (3283, "ard"), (3389, "rdp"), (3478, "stun"), (3702, "wsd"), (4500, "isakmp"), (4672, "kad"),
+    (5093, "sentinel"), (5351, "natpmp"), (5353, "mdns"), (5683, "coap"), (6881, "bittorrent"),
+    (9987, "teamspeak"), (10001, "ubiquiti"), (10074, "tp240"), (11211, "memcached"), (27015, "steam"),
+    (27960, "quake"), (30120, "fivem"), (32414, "plex"),
     (33848, "jenkins"), (37810, "dvr"), (47808, "bacnet"),
 )  # fmt: skip
 """(UDP source port, protocol) of known reflectors: CISA TA14-017A and the captures of StopDDoS."""
@@ -43,6 +44,7 @@ class Vector(StrEnum):
     UNKNOWN_AMPLIFICATION = "unknown_amplification"
     ARD_AMPLIFICATION = "ard_amplification"
     BACNET_AMPLIFICATION = "bacnet_amplification"
+    BITTORRENT_AMPLIFICATION = "bittorrent_amplification"
     CHARGEN_AMPLIFICATION = "chargen_amplification"
     CLDAP_AMPLIFICATION = "cldap_amplification"
     COAP_AMPLIFICATION = "coap_amplification"
@@ -53,6 +55,7 @@ class Vector(StrEnum):
     IPMI_AMPLIFICATION = "ipmi_amplification"
     ISAKMP_AMPLIFICATION = "isakmp_amplification"
     JENKINS_AMPLIFICATION = "jenkins_amplification"
+    KAD_AMPLIFICATION = "kad_amplification"
     MDNS_AMPLIFICATION = "mdns_amplification"
     MEMCACHED_AMPLIFICATION = "memcached_amplification"
     MSSQL_AMPLIFICATION = "mssql_amplification"
@@ -66,6 +69,7 @@ class Vector(StrEnum):
     QUAKE_AMPLIFICATION = "quake_amplification"
     RDP_AMPLIFICATION = "rdp_amplification"
     RIP_AMPLIFICATION = "rip_amplification"
+    SENTINEL_AMPLIFICATION = "sentinel_amplification"
     SLP_AMPLIFICATION = "slp_amplification"
     SNMP_AMPLIFICATION = "snmp_amplification"
     SSDP_AMPLIFICATION = "ssdp_amplification"

@@ -12,8 +12,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import dpkt
 import jsonschema
 import pytest
+
+from floodwatch.config import ScanOptions
+from floodwatch.model import AMPLIFIERS
+from floodwatch.pipeline import scan as scan_captures
 
 PCAPS = Path(__file__).resolve().parent.parent / "pcaps"
 SEED = "00112233445566778899aabbccddeeff"
@@ -351,3 +356,22 @@ def test_memory_is_flat_in_packets_and_sources(tmp_path: Path) -> None:
         process.wait()
     print("peak RSS in KiB:", peaks)
     assert max(peaks) < 200_000
+
+
+@pytest.mark.parametrize(("port", "name"), [a for a in AMPLIFIERS if a[0] not in (53, 123, 443)])
+def test_answers_from_each_reflector_port_have_their_name(tmp_path: Path, port: int, name: str) -> None:
+    """40 reflectors answer 2,000 times a second for a second; only the port tells the protocol."""
+    path = tmp_path / "reflected.pcap"
+    with path.open("wb") as file:
+        writer = dpkt.pcap.Writer(file, linktype=101)
+        for i in range(2000):
+            udp = dpkt.udp.UDP(sport=port, dport=40_000, data=bytes(400))
+            udp.ulen = len(udp)
+            ip = dpkt.ip.IP(
+                src=bytes((192, 0, 2, 1 + i % 40)), dst=bytes((198, 51, 100, 7)), p=17, data=udp, ttl=60
+            )
+            ip.len = len(ip)
+            writer.writepkt(bytes(ip), 1_700_000_000 + i / 2000)
+    (flood,) = scan_captures([str(path)], ScanOptions()).floods
+    assert flood.vector == f"{name}_amplification"
+    assert (flood.sources.origin, flood.action.recommended) == ("reflected", "drop_reflector_port")
