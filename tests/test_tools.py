@@ -27,7 +27,8 @@ from lab import CLIENT, SERVER, Lab
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 URL = f"http://{SERVER}/"
 NGINX = """
-daemon off; master_process off; pid {home}/pid; error_log stderr crit; worker_processes 1; events {{ worker_connections 2000; }}
+daemon off; master_process off; pid {home}/pid; error_log stderr crit;
+events {{ worker_connections 2000; }}
 http {{
     access_log off; client_body_temp_path {home}/body; proxy_temp_path {home}/proxy;
     fastcgi_temp_path {home}/fcgi; uwsgi_temp_path {home}/uwsgi; scgi_temp_path {home}/scgi;
