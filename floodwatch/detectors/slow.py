@@ -33,6 +33,8 @@ NAMED = 8
 """Requests without their end or body from which one source is named ..."""
 NAMED_STALLS = 24
 """... and packets with a window of zero, if it also opened ``NAMED`` connections and asked on each."""
+MOST_NAMED = 4096
+"""Such sources of one server that are remembered."""
 IDLE = 0.1
 """Stalls for each packet of data that the server sends, from which it is kept from sending."""
 COUNTED = ("requests", "responses", "unfinished", "owing", "owed", "loose", "stalled", "sent")
@@ -76,6 +78,8 @@ def _judge(summary: Summary, reference: int, server: Server, sums: dict[str, int
 def _opened_many(server: Server, rows: NDArray[np.void]) -> NDArray[np.bool_]:
     """Which of these sources hold many connections, opened in this window or before."""
     many = (rows["proven"] >= NAMED) & (rows["requests"] >= NAMED)
+    if len(server.stalling) > MOST_NAMED:
+        server.stalling.clear()
     server.stalling.update(rows["pair_hash"][many].tolist())
     held: NDArray[np.bool_] = np.isin(rows["pair_hash"], list(server.stalling))
     return held

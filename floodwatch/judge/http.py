@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
 from ..model import Action, Evidence, Origin
 from .family import Facts, Family, share
 
@@ -91,20 +89,18 @@ def _limit_each(origin: Origin, known_path: bool) -> tuple[Action, str]:
     return "observe", "no source is proven real: look at what was asked for"
 
 
-def _streams(facts: Facts) -> Evidence:
+def _frames(facts: Facts, what: str) -> list[Evidence]:
     value = facts["broken"] / max(facts["streams"], 1)
-    says = f"{value:.2f} {{}} came for each stream that was opened"
-    return Evidence(name="frames_per_stream", value=round(value, 3), usual=0.05, says=says)
+    says = f"{value:.2f} {what} came for each stream that was opened"
+    return [Evidence(name="frames_per_stream", value=round(value, 3), usual=0.05, says=says), *_proof(facts)]
 
 
 def _reset_evidence(facts: Facts) -> list[Evidence]:
-    found = _streams(facts)
-    return [replace(found, says=found.says.format("resets")), *_proof(facts)]
+    return _frames(facts, "resets")
 
 
 def _continuation_evidence(facts: Facts) -> list[Evidence]:
-    found = _streams(facts)
-    return [replace(found, says=found.says.format("continuations of a header")), *_proof(facts)]
+    return _frames(facts, "continuations of a header")
 
 
 def _proof(facts: Facts) -> list[Evidence]:
