@@ -16,6 +16,7 @@ from . import __version__
 from .analysis import Analysis, Change
 from .capture import LinkNews, backlog_drops, linktype_name
 from .config import Counters, WatchOptions
+from .errors import EnforceError
 from .events import address_text, estimate, rfc3339, sort_key
 from .memory import load
 from .model import EPOCH_NS, Advice, CaptureInfo, Event, Input, Report, Settings, Tool, Totals
@@ -75,6 +76,7 @@ class Watch:
         self._blocker = blocker
         self._told: set[str] = set()
         self._next_act = 0.0
+        self._trouble = ""
         self._stop = stop
         self.name = ",".join(interfaces)
         # whoever acts needs every source, not the largest few
@@ -144,14 +146,26 @@ class Watch:
         return Moment(changes, counters, notes, steps)
 
     def _act(self, *, at_once: bool) -> tuple[list[Step], list[str]]:
-        """Bring the kernel in line with the floods that are going on; a refusal is told once."""
+        """Bring the kernel in line with the floods that are going on; a refusal is told once.
+
+        When the kernel takes no rules, the watch goes on, says so and tries again.
+        """
         now = time.monotonic()
         if self._blocker is None or not (at_once or now >= self._next_act):
             return [], []
         self._next_act = now + ACT_S
         standing = self.analysis.standing()
-        steps = self._blocker.enforce(standing)
-        told = self._blocker.guard(standing, self.analysis.detection.known_networks())
+        try:
+            steps = self._blocker.enforce(standing)
+            told = self._blocker.guard(standing, self.analysis.detection.known_networks())
+        except EnforceError as error:
+            said = f"no rule could be set ({error}); trying again"
+            new = said != self._trouble
+            self._trouble = said
+            return [], [said] if new else []
+        if self._trouble:
+            told = ["rules can be set again", *told]
+            self._trouble = ""
         fresh = [step for step in steps if step.what != "refuse" or str(step) not in self._told]
         self._told.update(str(step) for step in fresh if step.what == "refuse")
         return fresh, told
@@ -164,7 +178,11 @@ class Watch:
         """What was done about an event: only what the kernel holds, read back, counts."""
         if self._blocker is None or self._blocker.dry_run:
             return event.action
-        return replace(event.action, taken=self._blocker.taken(event))
+        try:
+            taken = self._blocker.taken(event)
+        except EnforceError:
+            taken = "none"
+        return replace(event.action, taken=taken)
 
     def counters(self) -> Counters:
         """Where the watch stands now."""

@@ -209,3 +209,25 @@ def test_clients_who_were_served_before_pass_the_cap_of_unknown_ones(wire: Lab, 
     (event,) = [e for e in found["floods"] if e["vector"] == "http_flood"]
     assert event["action"]["taken"] == "cap_unknown"
     assert event["sources"]["top"] == []
+
+
+def test_p24_a_kernel_that_takes_no_rules_is_told_and_tried_again(wire: Lab, tmp_path: Path) -> None:
+    capture = flood(tmp_path, "ntp_amplification", duration=8)
+    watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--mode", "enforce")
+    foreign = wire.start(wire.server, "nft", "-i", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    assert foreign.stdin is not None
+    # somebody takes our table away and makes one of the same name that only they may change
+    foreign.stdin.write(b"delete table inet floodwatch; add table inet floodwatch { flags owner; }\n")
+    foreign.stdin.flush()
+    sender = wire.sender(capture, deliver=True)
+    time.sleep(7)
+    assert watch.poll() is None
+    foreign.kill()  # with its socket the table goes
+    foreign.wait()
+    assert sender.wait(30) == 0
+    assert len(rules(wire)["reflected4"]) == 1
+    found, said = report(watch)
+    assert said.count("no rule could be set") == 1
+    assert "trying again" in said
+    assert "rules can be set again" in said
+    assert found["floods"][0]["action"]["taken"] == "drop_reflector_port"
