@@ -113,15 +113,15 @@ class Analysis:
 
     def standing(self) -> list[Event]:
         """The floods that are going on, as events with what is known of them now."""
-        cases = [
-            c for c in self._decider.opened() if c.verdict != "crowd" and self._closed - c.epoch <= c.hold
-        ]
-        return self._so_far(cases)
+        return self._so_far(self._open_floods())
 
     def open_floods(self) -> int:
         """How many floods are going on."""
-        cases = self._decider.opened()
-        return sum(case.verdict != "crowd" and self._closed - case.epoch <= case.hold for case in cases)
+        return len(self._open_floods())
+
+    def _open_floods(self) -> list[Case]:
+        opened = self._decider.opened()
+        return [case for case in opened if case.verdict != "crowd" and not case.ended(self._closed)]
 
     def changes(self) -> list[Change]:
         """Events that opened, ended or lasted another minute since the last call, by onset.
@@ -146,7 +146,7 @@ class Analysis:
     def _news(self, case: Case) -> What | None:
         """What is new about a case; notes that it was told."""
         told = self._told.get(id(case))
-        ended = self._closed - case.epoch > case.hold
+        ended = case.ended(self._closed)
         what: What | None = None
         if told is None:
             what = "opened"

@@ -114,7 +114,7 @@ def _event(case: Case, path: str, last_epoch: int, top: int, unfinished: State) 
     port = _winner(case.ports, case.count)
     name = _winner(case.paths, case.count)
     peak = float(case.peak)
-    state: State = "ended" if last_epoch - case.epoch > case.hold else unfinished
+    state: State = "ended" if case.ended(last_epoch) else unfinished
     seconds = max((case.last_ns - case.first_ns) / 1e9, 1.0)
     ip = address_text(case.victim) + ("" if case.prefix is None else f"/{case.prefix}")
     return Event(

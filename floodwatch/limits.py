@@ -69,6 +69,15 @@ def budget(text: str) -> float:
     return max(math.log(epochs * JUDGED / float(found[1])), 1.0)
 
 
+def ask(wanted: Mapping[str, float], false_alarms: str | None, least: Callable[[Vector], float]) -> Limits:
+    """The limits that a user asks for; see ``floors`` and ``budget``.
+
+    Raises:
+        ConfigError: they cannot be understood, or not be kept.
+    """
+    return Limits(floors(wanted, least), None if false_alarms is None else budget(false_alarms))
+
+
 def floors(wanted: Mapping[str, float], least: Callable[[Vector], float]) -> dict[Vector, float]:
     """The floors by vector.
 

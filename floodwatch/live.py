@@ -6,6 +6,7 @@ import select
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ from .config import Counters, WatchOptions
 from .errors import EnforceError
 from .events import address_text, estimate, rfc3339, sort_key
 from .memory import load
-from .model import EPOCH_NS, Advice, CaptureInfo, Event, Input, Report, Settings, Tool, Totals
+from .model import EPOCH_NS, CaptureInfo, Event, Input, Report, Settings, Tool, Totals
 from .recorder import Recorder
 from .taps import Taps
 
@@ -139,7 +140,8 @@ class Watch:
         news = self.analysis.changes()
         steps, told = self._act(at_once=any(change.what == "opened" for change in news))
         notes = [*notes, *told]
-        changes = [Change(change.what, self._seen(change.event, counters)) for change in news]
+        seen = self._seen([change.event for change in news], counters)
+        changes = [Change(change.what, event) for change, event in zip(news, seen, strict=True)]
         if self._recorder is not None:
             said = self._recorder.follow(changes, counters.open_floods, time.monotonic())
             notes = notes if said is None else [*notes, said]
@@ -170,19 +172,15 @@ class Watch:
         self._told.update(str(step) for step in fresh if step.what == "refuse")
         return fresh, told
 
-    def _seen(self, event: Event, counters: Counters) -> Event:
+    def _seen(self, events: list[Event], counters: Counters) -> list[Event]:
+        """The events with where they were seen, and what was done: only what the kernel holds counts."""
         capture = CaptureInfo(interface=self.name, unseen_share=counters.unseen_share)
-        return replace(event, capture=capture, action=self._taken(event))
-
-    def _taken(self, event: Event) -> Advice:
-        """What was done about an event: only what the kernel holds, read back, counts."""
-        if self._blocker is None or self._blocker.dry_run:
-            return event.action
-        try:
-            taken = self._blocker.taken(event)
-        except EnforceError:
-            taken = "none"
-        return replace(event.action, taken=taken)
+        actions = [event.action for event in events]
+        if self._blocker is not None and not self._blocker.dry_run:
+            with suppress(EnforceError):  # then nothing is known to stand
+                taken = self._blocker.taken(events)
+                actions = [replace(a, taken=t) for a, t in zip(actions, taken, strict=True)]
+        return [replace(e, capture=capture, action=a) for e, a in zip(events, actions, strict=True)]
 
     def counters(self) -> Counters:
         """Where the watch stands now."""
@@ -244,8 +242,8 @@ class Watch:
                 sources=estimate(self.analysis.engine.total_sources(), 12),
                 skipped=0,
             ),
-            floods=tuple(sorted((self._seen(e, counters) for e in floods), key=sort_key)),
-            crowds=tuple(sorted((self._seen(e, counters) for e in crowds), key=sort_key)),
+            floods=tuple(sorted(self._seen(floods, counters), key=sort_key)),
+            crowds=tuple(sorted(self._seen(crowds, counters), key=sort_key)),
         )
 
     def close(self) -> None:

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from . import judge, model, pipeline
+from . import judge, limits, model, pipeline
 from .config import ScanOptions
-from .limits import Limits, budget
-from .limits import floors as check_floors
 from .report import encode
 
 if TYPE_CHECKING:
@@ -95,11 +93,9 @@ def scan(
     several = [capture] if isinstance(capture, str | os.PathLike) else capture
     workers = len(os.sched_getaffinity(0)) if jobs is None else jobs
     kept = None if baseline is None else os.fspath(baseline)
-    limits = Limits(
-        check_floors(floors or {}, judge.floor), None if false_alarms is None else budget(false_alarms)
-    )
     options = ScanOptions(
-        filter=filter, jobs=workers, seed=seed, top=top, merge=merge, baseline=kept, limits=limits
-    )
+        filter=filter, jobs=workers, seed=seed, top=top, merge=merge, baseline=kept,
+        limits=limits.ask(floors or {}, false_alarms, judge.floor),
+    )  # fmt: skip
     report = pipeline.scan([os.fspath(path) for path in several], options, on_progress=progress, stop=stop)
     return Report(**{name: getattr(report, name) for name in report.__struct_fields__})

@@ -14,11 +14,11 @@ from .limits import HABITS
 from .model import EPOCH_NS, Unit, Vector, Verdict
 
 HOLD = 12
-"""Epochs (3 s) below half the floor after which an event counts as ended ..."""
+"""Epochs (3 s) below half the floor after which an event counts as ended."""
 HOLD_HABITS = 80
 """The same for what is judged over 20 s: its sources may say nothing for seconds."""
 DORMANT = 2400
-"""... and for which (10 min) its return is a pulse of the same event and not a new one."""
+"""Epochs (10 min) after which its return is a new event and no pulse of the same."""
 MAX_TOP = 16_384
 MAX_KEYS = 256
 MAX_TIMELINE = 4096
@@ -57,10 +57,9 @@ class Case:
     top: dict[tuple[int, bool], SourceCount] = field(default_factory=dict)
     settled: dict[tuple[int, bool], SourceCount] = field(default_factory=dict)
 
-    @property
-    def hold(self) -> int:
-        """Epochs without a finding after which it counts as ended."""
-        return HOLD_HABITS if self.vector in HABITS else HOLD
+    def ended(self, epoch: int) -> bool:
+        """There was no finding for so long, at this epoch, that it counts as ended."""
+        return epoch - self.epoch > (HOLD_HABITS if self.vector in HABITS else HOLD)
 
     def add(self, finding: Finding) -> None:
         """Take in one epoch over or near the floor."""
@@ -161,7 +160,7 @@ class Decider:
             if not finding.over:
                 return
             case = self._cases[key] = _new_case(finding)
-        elif case.opened and finding.epoch - case.epoch > case.hold:
+        elif case.opened and case.ended(finding.epoch):
             if not finding.over:
                 return
             case.pulses += 1

@@ -29,7 +29,8 @@ from scoring import Judge, Score, show
 
 from floodwatch import synth
 from floodwatch.config import ScanOptions
-from floodwatch.limits import Limits, budget
+from floodwatch.judge import floor
+from floodwatch.limits import Limits, ask
 from floodwatch.model import Vector
 from floodwatch.pipeline import scan
 from floodwatch.synth.truth import Truth
@@ -105,6 +106,14 @@ def records(path: Path) -> Iterator[Frame]:
         at += 16 + caplen
 
 
+def write(frames: Iterable[Frame], out: Path) -> None:
+    """Write Ethernet frames as a pcap, in nanoseconds."""
+    with out.open("wb") as file:
+        file.write(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 1 << 18, 1))
+        for t, length, frame in frames:
+            file.write(struct.pack("<IIII", *divmod(t, 1_000_000_000), len(frame), length) + frame)
+
+
 def superpose(parts: list[Path], benign: Path | None, case: Case, out: Path) -> None:
     """Merge captures by time, the benign one moved to begin with the first of them; then degrade them."""
     streams = [records(part) for part in parts]
@@ -112,13 +121,10 @@ def superpose(parts: list[Path], benign: Path | None, case: Case, out: Path) -> 
         start = next(records(parts[0]))[0]
         beneath = sorted(records(benign))
         streams.append((t - beneath[0][0] + start, length, frame) for t, length, frame in beneath)
-    with out.open("wb") as file:
-        file.write(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 1 << 18, 1))
-        merged: Iterable[Frame] = heapq.merge(*streams)
-        if case.degrade:
-            merged = DEGRADES[case.degrade](merged, case.seed)
-        for t, length, frame in merged:
-            file.write(struct.pack("<IIII", *divmod(t, 1_000_000_000), len(frame), length) + frame)
+    merged: Iterable[Frame] = heapq.merge(*streams)
+    if case.degrade:
+        merged = DEGRADES[case.degrade](merged, case.seed)
+    write(merged, out)
 
 
 def make(case: Case, folder: Path, captures: Path | None) -> tuple[Path, list[Truth]]:
@@ -173,7 +179,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--false-alarms", metavar="N/TIME", help="a budget as of floodwatch scan")
     options = parser.parse_args()
-    limits = Limits(surprise=budget(options.false_alarms) if options.false_alarms else None)
+    limits = ask({}, options.false_alarms, floor)
     short = [row for which in options.sets for row in show(which, evaluate(which, options.jobs, limits))]
     sys.exit(bool(short))
 

@@ -14,7 +14,19 @@ from click.testing import CliRunner, Result
 import floodwatch as fw
 from floodwatch import judge, synth
 from floodwatch.cli import main
-from floodwatch.detectors import connect, guessing, http, http2, reflection, scripts, slow, state, syn, volume
+from floodwatch.detectors import (
+    connect,
+    guessing,
+    http,
+    http2,
+    lookback,
+    reflection,
+    scripts,
+    slow,
+    state,
+    syn,
+    volume,
+)
 from floodwatch.limits import HABITS, Limits, budget
 from floodwatch.model import Vector
 from floodwatch.synth import floods
@@ -131,7 +143,7 @@ RULES: list[tuple[Vector, list[float]]] = [
     (Vector.CONNECTION_FLOOD, [connect.FLOOR]),
     (Vector.TLS_FLOOD, [connect.FLOOR]),
     (Vector.HTTP_FLOOD, [http.FLOOR, http.FLOOR_ALONE]),
-    (Vector.SLOW_HTTP, [slow.LEAST, slow.MEMORY / 4]),
+    (Vector.SLOW_HTTP, [slow.LEAST, lookback.MEMORY / 4]),
     (Vector.API_PROBING, [scripts.LEAST, 100 * scripts.REFUSED, scripts.WALK]),
     (Vector.LOGIN_BRUTEFORCE, [scripts.LEAST, guessing.LEAST, 100 * guessing.DENIED]),
     (Vector.HTTP2_RAPID_RESET, [http2.RESETS]),

@@ -35,8 +35,7 @@ def read_limits(texts: tuple[str, ...], false_alarms: str | None) -> Limits:
             wanted[name.strip().lower()] = float(rate)
         except ValueError:
             raise ConfigError(f"write a floor as syn_flood=900, not {text!r}") from None
-    surprise = None if false_alarms is None else limits.budget(false_alarms)
-    return limits.Limits(limits.floors(wanted, judge.floor), surprise)
+    return limits.ask(wanted, false_alarms, judge.floor)
 
 
 BASELINE = click.option("--baseline", metavar="FILE",

@@ -6,11 +6,15 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from floodwatch.errors import EnvironmentFault
 from floodwatch.report.escape import printable
+
+if TYPE_CHECKING:
+    from floodwatch.model import Report
 
 EXIT_FLOOD, EXIT_INPUT, EXIT_ENVIRONMENT, EXIT_SIGNAL = 1, 3, 4, 128
 EXIT_CODES = """\b
@@ -28,6 +32,14 @@ Exit codes:
 def say(message: str) -> None:
     """Print one line on standard error, safe for a terminal."""
     click.echo(f"floodwatch: {printable(message)}", err=True)
+
+
+def complain(report: Report) -> None:
+    """Say which captures could not be read to their end, where, and why."""
+    for item in report.inputs:
+        if item.error:
+            where = "" if item.error.offset is None else f"byte {item.error.offset}: "
+            say(f"{item.path}: {where}{item.error.message} ({item.error.code})")
 
 
 def check_output(output: str, paths: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from floodwatch.report import encode
 
 from .filters import FILTER_WORDS, FilterCommand, one_filter, split_words
 from .options import AT_LEAST_1, BASELINE, FALSE_ALARMS, SAVE_BASELINE, SET, WHEN, read_limits, read_seed
-from .output import EXIT_CODES, EXIT_FLOOD, EXIT_INPUT, check_output, say, write
+from .output import EXIT_CODES, EXIT_FLOOD, EXIT_INPUT, check_output, complain, write
 
 if TYPE_CHECKING:
     from floodwatch.analysis import Change
@@ -49,13 +49,6 @@ def _tell(change: Change) -> None:
     from floodwatch.report.events import line
 
     click.echo(line(change.what, change.event).decode(), err=True, nl=False)
-
-
-def _complain(report: Report) -> None:
-    for item in report.inputs:
-        if item.error:
-            where = "" if item.error.offset is None else f"byte {item.error.offset}: "
-            say(f"{item.path}: {where}{item.error.message} ({item.error.code})")
 
 
 def read_time(ctx: click.Context, option: click.Parameter, value: str | None) -> int:
@@ -148,7 +141,7 @@ def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], 
             on_sources=sources.append if sketch_out else None,
             on_memory=learnt.append if save_baseline else None, stop=stop.event,
         )  # fmt: skip
-    _complain(report)
+    complain(report)
     if sketch_out:
         write(sketch_out, sources[0])
     if save_baseline:

@@ -10,7 +10,7 @@ import click
 from floodwatch.progress import bar, stopping
 
 from .options import BASELINE, FALSE_ALARMS, SAVE_BASELINE, SET, WHEN, read_limits
-from .output import EXIT_INPUT, check_output, say, write, write_stdout
+from .output import EXIT_INPUT, check_output, complain, write, write_stdout
 
 if TYPE_CHECKING:
     from floodwatch.memory import Memory
@@ -68,9 +68,7 @@ def tune(ctx: click.Context, captures: tuple[str, ...], recursive: bool, baselin
     with stopping() as stop, bar(progress) as on_progress:
         report = scan(captures, options, on_progress=on_progress,
                       on_memory=learnt.append if save_baseline else None, stop=stop.event)  # fmt: skip
-    for item in report.inputs:
-        if item.error:
-            say(f"{item.path}: {item.error.message} ({item.error.code})")
+    complain(report)
     proposal = propose(report)
     if save_baseline:
         write(save_baseline, encode_memory(learnt[0]))

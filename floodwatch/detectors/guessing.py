@@ -15,10 +15,8 @@ from ..model import Vector
 from .lookback import Lookback, Server
 from .track import EPOCHS_PER_SECOND
 
-MEMORY = 80
-"""Epochs (20 s) that are looked back on."""
 LEAST = 100
-"""Posts in them: five a second ..."""
+"""Posts in 20 s: five a second ..."""
 DENIED = 0.8
 """... of which this share was denied ..."""
 ONE_PATH = 0.8
@@ -29,15 +27,12 @@ class GuessingDetector:
     """Judges servers once a second; remembers those that denied something lately."""
 
     def __init__(self) -> None:
-        self._lately = Lookback(("requests", "posts", "denied"), ("denied",), MEMORY)
-        self._judged = -EPOCHS_PER_SECOND
+        self._lately = Lookback(("requests", "posts", "denied"), ("denied",))
 
     def detect(self, summary: Summary, told: set[Address]) -> Iterator[Finding]:
         """The findings of the second that ends with this epoch; ``told`` are the victims named already."""
-        self._lately.note(summary)
-        if self._judged <= summary.epoch < self._judged + EPOCHS_PER_SECOND and not summary.final:
+        if not self._lately.second(summary):
             return
-        self._judged = summary.epoch
         for server in self._lately.servers.values():
             sums = server.sums()
             if server.address in told or sums["posts"] < LEAST or sums["denied"] < DENIED * sums["posts"]:

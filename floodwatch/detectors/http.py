@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._native import hll_estimate
-from ..findings import Finding, SourceCount, Summary
+from ..findings import Finding, Summary
 from ..memory import Networks
 from ..model import Vector
 from .known import KnownNetworks
 from .slow import MISSING
-from .sources import Machines, Paces, asking, machines, requests_in
+from .sources import Machines, Paces, asking, machines, requests_in, source_counts
 from .track import CLASS_HTTP, DATA, EPOCHS_PER_SECOND, View, distinct_sources, source_registers
 
 FLOOR = 50
@@ -247,12 +247,7 @@ def _flood(
         keys=[(int(row["http_port"]), count)],
         paths=_paths(row, count),
         sources=source_registers(row, CLASS_HTTP),
-        top=[
-            SourceCount(
-                int(r["source"]), bool(r["v6"]), int(r["requests"]), int(r["requests"]) + int(r["missed"])
-            )
-            for r in found.rows[found.rows["proven"] > 0]
-        ],
+        top=source_counts(found.rows[found.rows["proven"] > 0], "requests", "requests"),
     )
 
 

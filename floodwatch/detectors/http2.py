@@ -12,8 +12,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..findings import Finding, SourceCount
+from ..findings import Finding
 from ..model import Vector
+from .sources import source_counts
 from .track import CLASS_TCP, DATA, View, source_registers
 
 RESETS = 125
@@ -75,10 +76,5 @@ def _finding(view: View, row: np.void, vector: Vector, count: int, *, over: bool
         },
         keys=[(int(kind["port"]), int(kind["port_vote"]))],
         sources=source_registers(row, CLASS_TCP),
-        top=[
-            SourceCount(
-                int(r["source"]), bool(r["v6"]), int(r["strains"]), int(r["packets"]) + int(r["missed"])
-            )
-            for r in proven
-        ],
+        top=source_counts(proven, "strains", "packets"),
     )

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..findings import Address, Summary
-from .track import DATA
+from .track import DATA, EPOCHS_PER_SECOND
 
+MEMORY = 80
+"""Epochs (20 s) that are looked back on."""
 MAX_SERVERS = 1024
 
 
@@ -58,16 +60,24 @@ class Lookback:
     Args:
         columns: counters of a victim's row that are kept; ``sent`` are its packets of TCP data.
         marks: those of them of which one above 0 makes a server worth remembering.
-        epochs: how many epochs are kept.
     """
 
-    def __init__(self, columns: tuple[str, ...], marks: tuple[str, ...], epochs: int) -> None:
+    def __init__(self, columns: tuple[str, ...], marks: tuple[str, ...]) -> None:
         self.servers: dict[int, Server] = {}
         self._newest = -1
-        self._columns, self._marks, self._epochs = columns, marks, epochs
+        self._told = -EPOCHS_PER_SECOND
+        self._columns, self._marks = columns, marks
         self._marked = [columns.index(name) for name in marks]
 
-    def note(self, summary: Summary) -> None:
+    def second(self, summary: Summary) -> bool:
+        """Take in an epoch; returns whether a second ends with it, so that it is time to judge."""
+        self._note(summary)
+        if self._told <= summary.epoch < self._told + EPOCHS_PER_SECOND and not summary.final:
+            return False
+        self._told = summary.epoch
+        return True
+
+    def _note(self, summary: Summary) -> None:
         """Take in an epoch, and forget the servers of which nothing is left."""
         if summary.epoch <= self._newest:  # the clock was set back
             self.servers.clear()
@@ -81,7 +91,7 @@ class Lookback:
         for row in rows[marked]:
             self._add(summary.epoch, row)
         for reference, server in list(self.servers.items()):
-            server.forget(summary.epoch - self._epochs)
+            server.forget(summary.epoch - MEMORY)
             if not server.total[self._marked].any():
                 del self.servers[reference]
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..findings import Finding, SourceCount
 from ..model import AMPLIFIERS, Vector
+from .sources import source_counts
 from .syn import port_shares
 from .track import CLASS_UDP, FRAGMENT, UDP, View, distinct_sources, source_registers
 
@@ -114,10 +115,7 @@ def _reflectors(rows: np.ndarray, victim: int, port: int) -> list[SourceCount]:
     """Bounds of what each heavy UDP source of that port sent: advice, for queries to them were forged."""
     mine = rows["victim"] == victim
     chosen = rows[mine & (rows["udp"] > 0) & (rows["udp"] >= rows["packets"] // 2) & _from_port(rows, port)]
-    return [
-        SourceCount(int(r["source"]), bool(r["v6"]), int(r["udp"]), int(r["udp"]) + int(r["missed"]))
-        for r in chosen
-    ]
+    return source_counts(chosen, "udp", "udp")
 
 
 def _from_port(rows: np.ndarray, port: int) -> np.ndarray:

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ..findings import Address, Finding, SourceCount, Summary
+from ..findings import Address, Finding, Summary
 from ..model import Unit, Vector
-from .sources import asking, distinct_paths, requests_in, with_earlier
+from .sources import asking, distinct_paths, requests_in, source_counts, with_earlier
 from .track import EPOCHS_PER_SECOND
 
 LEAST = 16
@@ -122,10 +122,5 @@ def _finding(
             "asked": total,
             "proven_requests": float(rows["requests"][rows["proven"] > 0].sum()),
         },
-        top=[
-            SourceCount(
-                int(r["source"]), bool(r["v6"]), int(r["requests"]), int(r["requests"]) + int(r["missed"])
-            )
-            for r in rows[rows["proven"] > 0]
-        ],
+        top=source_counts(rows[rows["proven"] > 0], "requests", "requests"),
     )

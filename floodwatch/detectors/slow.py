@@ -16,13 +16,12 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ..findings import Finding, SourceCount, Summary
+from ..findings import Finding, Summary
 from ..model import Vector
 from .lookback import Lookback, Server
+from .sources import source_counts
 from .track import EPOCHS_PER_SECOND
 
-MEMORY = 80
-"""Epochs (20 s) that are looked back on."""
 LEAST = 50
 """Requests without their end or body, or stalled packets, from which a server feels it."""
 SHARE = 0.5
@@ -44,15 +43,12 @@ class SlowDetector:
     """Judges servers once a second; remembers those that were strained lately."""
 
     def __init__(self) -> None:
-        self._lately = Lookback(COUNTED, ("unfinished", "owing", "stalled"), MEMORY)
-        self._judged = -EPOCHS_PER_SECOND
+        self._lately = Lookback(COUNTED, ("unfinished", "owing", "stalled"))
 
     def detect(self, summary: Summary) -> Iterator[Finding]:
         """The findings of the second that ends with this epoch, if one does."""
-        self._lately.note(summary)
-        if self._judged <= summary.epoch < self._judged + EPOCHS_PER_SECOND and not summary.final:
+        if not self._lately.second(summary):
             return
-        self._judged = summary.epoch
         for reference, server in self._lately.servers.items():
             yield from _judge(summary, reference, server, server.sums())
 
@@ -113,10 +109,5 @@ def _finding(summary: Summary, server: Server, sums: dict[str, int], strainers: 
             "proven_requests": float(proven["strains"].sum()),
         },
         keys=[(server.port, fresh)],
-        top=[
-            SourceCount(
-                int(r["source"]), bool(r["v6"]), int(r["strains"]), int(r["packets"]) + int(r["missed"])
-            )
-            for r in proven
-        ],
+        top=source_counts(proven, "strains", "packets"),
     )

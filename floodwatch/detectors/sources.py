@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..findings import SourceCount
+
 FAST = 10.0
 """Requests a second of one source over the last second, beyond one person's pace ..."""
 VARIETY = 0.2
@@ -125,6 +127,20 @@ class Paces:
         at, known = positions(self._pairs, rows["pair_hash"])
         kept: NDArray[np.bool_] = known & (rate <= SLACK * self._rates[at])
         return kept
+
+
+def source_counts(rows: NDArray[np.void], least: str, most: str) -> list[SourceCount]:
+    """Bounds of what each source of these rows sent.
+
+    Args:
+        rows: of the heavy-hitter table.
+        least: the field that certainly counts.
+        most: the field that counts at most, with the packets that came before admission.
+    """
+    return [
+        SourceCount(int(r["source"]), bool(r["v6"]), int(r[least]), int(r[most]) + int(r["missed"]))
+        for r in rows
+    ]
 
 
 def asking(heavy: NDArray[np.void]) -> NDArray[np.void]:

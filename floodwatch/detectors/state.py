@@ -15,6 +15,7 @@ import numpy as np
 
 from ..findings import Finding, SourceCount
 from ..model import Vector
+from .sources import source_counts
 from .track import (
     ACK,
     CLASS_TCP,
@@ -121,10 +122,7 @@ def _answered(view: View, row: np.void, answers: int, resets: int) -> Iterator[F
 def _reflectors(heavy: np.ndarray, victim: int) -> list[SourceCount]:
     """Bounds of what each heavy sender sent to the victim: advice, for the SYNs were forged."""
     rows = heavy[(heavy["victim"] == victim) & (heavy["udp"] == 0) & (heavy["proven"] == 0)]
-    return [
-        SourceCount(int(r["source"]), bool(r["v6"]), int(r["packets"]), int(r["packets"]) + int(r["missed"]))
-        for r in rows
-    ]
+    return source_counts(rows, "packets", "packets")
 
 
 def _finding(view: View, row: np.void, vector: Vector, kinds: tuple[int, ...], count: int) -> Finding:

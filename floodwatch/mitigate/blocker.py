@@ -13,10 +13,10 @@ from types import TracebackType
 import numpy as np
 
 from ..errors import BlockRefused
+from ..memory import Networks
 from ..model import Action, Event
 from .codec import COMMENT
 from .guards import LIFETIME_S, TAKEN, Guard, Standing, Trials, orders
-from .guardtable import Networks
 from .never import OWN, NeverBlock
 from .nftables import Table
 from .plan import Block, Network, Ordered, Policy, Proven, Step, plan, prove
@@ -94,17 +94,17 @@ class Blocker:
         """What guards stand: read back from the kernel, or what a dry run would have put up."""
         return dict(self._guarded) if self._table is None else self._table.guards()
 
-    def taken(self, event: Event) -> Action:
-        """What stands in the kernel against an event, read back."""
-        why = f"fw:{event.id}"
-        if any(block.why == why for block in self.active().values()):
-            return "drop_sources"
-        for guard, standing in self.guards().items():
-            if standing.why == why[:COMMENT]:
-                return TAKEN[guard.kind]
-        if event.action.recommended == "syn_cookies" and self._cookies_protect(event.victim.ip):
-            return "syn_cookies"
-        return "none"
+    def taken(self, events: Sequence[Event]) -> list[Action]:
+        """What stands in the kernel against each event, read back once for all of them."""
+        if not events:
+            return []
+        against: dict[str, Action] = {held.why: TAKEN[guard.kind] for guard, held in self.guards().items()}
+        against |= dict.fromkeys({block.why for block in self.active().values()}, "drop_sources")
+        return [against.get(f"fw:{event.id}"[:COMMENT]) or self._passive(event) for event in events]
+
+    def _passive(self, event: Event) -> Action:
+        cookies = event.action.recommended == "syn_cookies" and self._cookies_protect(event.victim.ip)
+        return "syn_cookies" if cookies else "none"
 
     def _cookies_protect(self, victim: str) -> bool:
         """SYN cookies are on, and the victim is this host."""

@@ -30,6 +30,9 @@ EQUAL, UNEQUAL = 0, 1
 NEW = struct.pack("=I", 8)
 """The bit of the connection state "new"."""
 LIST_ELEMENT = 1
+PREROUTING = 0
+COUNTED = nested(17, text(1, "counter"))
+"""Of a set: each element counts its packets."""
 
 
 def set_message(name: str, key_type: int, key_bytes: int, flags: int, *more: bytes) -> Message:

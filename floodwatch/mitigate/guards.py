@@ -74,7 +74,7 @@ def _order(event: Event) -> Order | None:
     if event.verdict == "crowd" or "/" in event.victim.ip:
         return None
     victim, action = ipaddress.ip_address(event.victim.ip), event.action.recommended
-    usual = event.rate.baseline or 0.0
+    usual = round(SPARE * (event.rate.baseline or 0.0))
     if action == "drop_reflector_port":
         port = reflector_port(event.vector)
         return None if port is None else Order(Guard("reflected", victim, port), 0, event.id)
@@ -83,10 +83,9 @@ def _order(event: Event) -> Order | None:
     if action == "limit_victim" and event.vector in (Vector.UDP_FLOOD, Vector.ICMP_FLOOD):
         icmp = 1 if victim.version == 4 else 58
         number = UDP if event.vector is Vector.UDP_FLOOD else icmp
-        return Order(Guard("limited", victim, number), _at_least(SPARE * usual, LEAST_FLOWS), event.id)
+        return Order(Guard("limited", victim, number), max(usual, LEAST_FLOWS), event.id)
     if action == "cap_unknown" and event.victim.port is not None:
-        rate = _at_least(SPARE * usual, LEAST_CONNECTIONS)
-        return Order(Guard("capped", victim, event.victim.port), rate, event.id)
+        return Order(Guard("capped", victim, event.victim.port), max(usual, LEAST_CONNECTIONS), event.id)
     return None
 
 
@@ -94,10 +93,6 @@ def reflector_port(vector: Vector) -> int | None:
     """The port that reflectors of this protocol answer from, if there is one."""
     name = vector.removesuffix("_amplification")
     return next((port for port, protocol in AMPLIFIERS if protocol == name), None)
-
-
-def _at_least(rate: float, least: int) -> int:
-    return max(round(rate), least)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +107,6 @@ class Standing:
 @dataclass(slots=True)
 class _Trial:
     began: float
-    packets: int = 0
     worked: bool = False
 
 
@@ -134,9 +128,10 @@ class Trials:
             now: seconds of a clock that only goes forward.
         """
         up, down, said = list[Order](), list[Guard](), list[str]()
+        self._failed = {guard: at for guard, at in self._failed.items() if now - at < FORGIVEN_S}
         for order in wanted:
             guard = order.guard
-            if now - self._failed.get(guard, -FORGIVEN_S) < FORGIVEN_S:
+            if guard in self._failed:
                 continue
             trial = self._running.setdefault(guard, _Trial(now))
             held = standing.get(guard)

@@ -16,25 +16,28 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from . import codec, expressions
+from ..memory import Networks
+from . import codec
 from .codec import Message, nested, text, u32, u64
 from .expressions import (
     ACCEPT,
     BEHIND,
+    COUNTED,
     DROP,
     FLAG_EXPRESSIONS,
     FLAG_TIMEOUT,
     KEY_BYTES,
     KEY_TYPE,
     LIST_ELEMENT,
+    META_PROTOCOL,
     NETWORK,
+    PREROUTING,
     PROTOCOL,
     SERVICE,
+    SOURCE_AT,
     TABLE,
     TARGET_AT,
     TRANSPORT,
@@ -51,13 +54,13 @@ from .expressions import (
     of_version,
     rule,
     set_message,
-)  # fmt: skip
+)
 from .guards import LIFETIME_S, TCP, UDP, Guard, Kind, Order
 
 CHAIN = "prerouting_guard"
 CHAIN_SET = "reflected4"
 """This set stands where the chain does: both come and go in one transaction."""
-PREROUTING, BEHIND_TRACKING = 0, -140
+BEHIND_TRACKING = -140
 KNOWN_SIZE = 262_144
 SYN, ACK = 2, 16
 SECOND: Mapping[Kind, int | None] = {
@@ -71,8 +74,6 @@ WITH_LIMIT = ("limited", "capped")
 SHIFT = {4: 8, 6: 80}
 """Bits of an address behind the network's."""
 MASK = {4: b"\xff\xff\xff\0", 6: b"\xff" * 6 + bytes(10)}
-Networks: TypeAlias = NDArray[np.uint64]
-"""As in ``memory``: IP version in the upper byte, then the leading 24 or 48 bits."""
 
 
 def skeleton() -> list[Message]:
@@ -99,16 +100,16 @@ def _set(kind: Kind, version: int) -> Message:
 def _set_expressions(kind: Kind) -> bytes:
     if kind in WITH_LIMIT:
         return nested(18, limit_over(1), expression("counter"))
-    return nested(17, text(1, "counter"))
+    return COUNTED
 
 
 def _rules(version: int) -> Iterator[Message]:
     """Signatures first; clients who are known pass the limits, which come last."""
     all_of, new = of_version(version), of_new_flows()
     victim = load(NETWORK, TARGET_AT[version], KEY_BYTES[version])
-    source = load(NETWORK, expressions.SOURCE_AT[version], KEY_BYTES[version])
+    source = load(NETWORK, SOURCE_AT[version], KEY_BYTES[version])
     port_from, port_to = (load(TRANSPORT, at, 2, BEHIND[version]) for at in (0, 2))
-    protocol = meta(expressions.META_PROTOCOL, BEHIND[version])
+    protocol = meta(META_PROTOCOL, BEHIND[version])
     answers = [*of_protocol(TCP), *of_tcp_flags(SYN | ACK, SYN | ACK), *new]
     opens = [*of_protocol(TCP), *of_tcp_flags(SYN | ACK, SYN)]
     for words, name, verdict, match in (
@@ -126,13 +127,13 @@ def _rules(version: int) -> Iterator[Message]:
         yield rule(CHAIN, [*all_of, *match, found_in(f"{name}{version}")], verdict, f"fw: {words}")
 
 
-def elements(orders: Sequence[Order], lifetime_s: float = LIFETIME_S) -> Iterator[Message]:
-    """Put up, or put up anew, what is ordered; each set in a message of its own."""
+def elements(orders: Sequence[Order]) -> Iterator[Message]:
+    """Put up, or put up anew, what is ordered."""
     for order in orders:
         yield _element(order.guard, codec.DESTROY_ELEMENT)
         limited = order.guard.kind in WITH_LIMIT
         found = nested(11, limit_over(order.rate), expression("counter")) if limited else b""
-        end = u64(4, int(lifetime_s * 1000)) + codec.comment(6, f"fw:{order.event}") + found
+        end = u64(4, int(LIFETIME_S * 1000)) + codec.comment(6, f"fw:{order.event}") + found
         yield _element(order.guard, codec.NEW_ELEMENT, end)
 
 

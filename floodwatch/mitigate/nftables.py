@@ -19,29 +19,32 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ..errors import EnforceError
+from ..memory import Networks
 from . import codec, guardtable
 from .codec import Message, Netfilter, attribute, nested, text, u32, u64
 from .expressions import (
     ACCEPT,
+    COUNTED,
     DROP,
     FLAG_INTERVAL,
     FLAG_TIMEOUT,
     KEY_BYTES,
     KEY_TYPE,
+    LIST_ELEMENT,
+    PREROUTING,
     TABLE,
     base_chain,
     rule,
     set_message,
     source_in,
-)  # fmt: skip
+)
 from .guards import Guard, Order, Standing
-from .guardtable import Networks
 from .plan import Block, Network, Step
 
 CHAIN = "prerouting"
 SET_SIZE = 65_536
-PREROUTING, RAW = 0, -300
-ELEMENT_LIST, INTERVAL_END = 1, 1
+RAW = -300
+INTERVAL_END = 1
 
 
 def set_name(network: Network) -> str:
@@ -243,7 +246,7 @@ def _element_messages(blocks: Sequence[Block], kind: int) -> Iterator[Message]:
             tail = tails.get(end) or tails.setdefault(end, _tail(block))
         key = network.network_address.packed
         size = len(key)
-        head = HEAD(12 + size + len(tail), ELEMENT_LIST | NESTED, 8 + size, 1 | NESTED, 4 + size, 1)
+        head = HEAD(12 + size + len(tail), LIST_ELEMENT | NESTED, 8 + size, 1 | NESTED, 4 + size, 1)
         by_set.setdefault((network.version, network.prefixlen), []).append(head + key + tail)
     for (version, length), members in by_set.items():
         name = f"block{version}" if length == 8 * KEY_BYTES[version] else f"block{version}_p{length}"
@@ -276,10 +279,9 @@ def _skeleton() -> list[Message]:
 
 
 def _block_set(network: Network) -> Message:
-    counter = nested(17, text(1, "counter"))
     return set_message(
         set_name(network), KEY_TYPE[network.version], KEY_BYTES[network.version], FLAG_TIMEOUT,
-        nested(9, u32(1, SET_SIZE)), counter,
+        nested(9, u32(1, SET_SIZE)), COUNTED,
     )  # fmt: skip
 
 
@@ -303,8 +305,8 @@ def _never_messages(never: Iterable[Network], *, fresh: bool) -> Iterator[Messag
 
 
 def _interval(network: Network) -> Iterator[bytes]:
-    yield nested(ELEMENT_LIST, nested(1, attribute(1, network.network_address.packed)))
+    yield nested(LIST_ELEMENT, nested(1, attribute(1, network.network_address.packed)))
     behind = int(network.broadcast_address) + 1
     if behind < 1 << network.max_prefixlen:
         end = behind.to_bytes(KEY_BYTES[network.version], "big")
-        yield nested(ELEMENT_LIST, nested(1, attribute(1, end)), u32(3, INTERVAL_END))
+        yield nested(LIST_ELEMENT, nested(1, attribute(1, end)), u32(3, INTERVAL_END))

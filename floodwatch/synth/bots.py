@@ -47,9 +47,7 @@ def http_flood(trace: Trace, flood: Flood, script: Script, bots: Array | None = 
         : len(start)
     ]
     conns = dial(trace, start, client, parse(flood.victim)[1], flood.port or 80, rtt_ms=60.0)
-    sent, requests = _run(trace, flood, script, conns, per_conn)
-    _note(trace, flood, script, conns, sent, requests)
-    return sent
+    return _flooding(trace, flood, script, conns, per_conn)
 
 
 def poll(trace: Trace, flood: Flood, script: Script, clients: Array, starts: Array) -> None:
@@ -88,9 +86,12 @@ def _run(trace: Trace, flood: Flood, script: Script, conns: Array, per_conn: Arr
     return converse(trace, conns, reqs), reqs
 
 
-def _note(trace: Trace, flood: Flood, script: Script, conns: Array, sent: Array, reqs: Array) -> None:
+def _flooding(trace: Trace, flood: Flood, script: Script, conns: Array, per_conn: Array) -> Array:
+    """The same as the flood that it is; returns the packets."""
+    sent, reqs = _run(trace, flood, script, conns, per_conn)
     record(trace, flood, "http_flood", sent, origin="real", unit="req/s", path=script.path,
            requests=len(reqs), peak_per_second=peak(reqs["t"]), sources=texts(conns["client"]))  # fmt: skip
+    return sent
 
 
 def low_rate_flood(trace: Trace, flood: Flood, script: Script) -> Array:
@@ -101,9 +102,7 @@ def low_rate_flood(trace: Trace, flood: Flood, script: Script) -> Array:
     conns = dial(trace, flood.start + rng.integers(0, SECOND, len(bots)), bots, parse(flood.victim)[1],
                  flood.port or 80, rtt_ms=60.0)  # fmt: skip
     per_conn = np.full(len(bots), max(1, round(flood.seconds * each * 1.2)))
-    sent, requests = _run(trace, flood, script, conns, per_conn)
-    _note(trace, flood, script, conns, sent, requests)
-    return sent
+    return _flooding(trace, flood, script, conns, per_conn)
 
 
 def mimics(trace: Trace, flood: Flood, bots: Array, parts: float, **facts: Any) -> None:

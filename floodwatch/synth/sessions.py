@@ -99,9 +99,7 @@ def tls_crowd(trace: Trace, params: Params) -> None:
 def http2_rapid_reset(trace: Trace, params: Params) -> None:
     """40 real bots open 4000 streams of HTTP/2 a second, in clear text, and reset each at once."""
     flood = staged_flood(trace, params, 4000, 6, 40, 80)
-    _break_streams(trace, flood, "http2_rapid_reset", lambda number: b"".join(
-        http2_request(stream, "chat.example") + http2_frame(3, 0, stream, b"\0\0\0\x08")
-        for stream in range(20 * number + 1, 20 * number + 21, 2)))  # fmt: skip
+    _break_streams(trace, flood, "http2_rapid_reset", lambda number: _ten_streams(number, 1))
 
 
 def http2_continuation_flood(trace: Trace, params: Params) -> None:
@@ -118,18 +116,23 @@ def http2_proxy(trace: Trace, params: Params) -> None:
     seconds = params.duration or 6.0
     background(trace, params.victim, seconds)
     proxies = public4(trace.rng, params.sources or 4)
-    pays = [
-        b"".join(
-            http2_request(stream, "chat.example")
-            + (http2_frame(3, 0, stream, b"\0\0\0\x08") if stream % 20 == 1 else b"")
-            for stream in range(20 * number + 1, 20 * number + 21, 2)
-        )
-        for number in range(200)
-    ]
+    pays = [_ten_streams(number, 10) for number in range(200)]
     conns = dial(trace, trace.at(0.5) + np.arange(4) * SECOND // 100, np.resize(proxies, 4),
                  parse(params.victim)[1], 80, rtt_ms=5.0)  # fmt: skip
     _speak(trace, conns, pays, (params.pps or 1500.0) / 10 / 4, trace.at(seconds))
     trace.truth.add_clients(proxies, known=True)
+
+
+def _ten_streams(number: int, reset: int) -> bytes:
+    """Packet ``number`` of a connection: it opens ten streams and resets one of ``reset`` at once."""
+    asks = [
+        (stream, http2_request(stream, "chat.example"))
+        for stream in range(20 * number + 1, 20 * number + 21, 2)
+    ]
+    cancel = b"\0\0\0\x08"
+    return b"".join(
+        ask + (http2_frame(3, 0, stream, cancel) if stream // 2 % reset == 0 else b"") for stream, ask in asks
+    )
 
 
 def _break_streams(trace: Trace, flood: Flood, vector: str, packet: Callable[[int], bytes]) -> None:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+from evaluate import records, write
 from lab import SERVER, Lab, lab
 from pyroute2 import NetNS
 
@@ -98,18 +99,8 @@ def frames(scenario: str, seconds: float, pps: float) -> Callable[[Lab, Path], s
     def start(wire: Lab, folder: Path) -> subprocess.Popen[bytes]:
         made = folder / "all.pcap"
         truth = synth.make(scenario, made, synth.Params(victim=SERVER, duration=seconds, pps=pps))
-        begin = truth.floods[0].first_ns // 1000
-        raw, out, at = made.read_bytes(), [], 24
-        while at + 16 <= len(raw):
-            stamp = int.from_bytes(raw[at : at + 4], "little") * 10**6 + int.from_bytes(
-                raw[at + 4 : at + 8], "little"
-            )
-            size = int.from_bytes(raw[at + 8 : at + 12], "little")
-            if stamp >= begin:
-                out.append(raw[at : at + 16 + size])
-            at += 16 + size
         capture = folder / "attack.pcap"
-        capture.write_bytes(raw[:24] + b"".join(out))
+        write((frame for frame in records(made) if frame[0] >= truth.floods[0].first_ns), capture)
         return wire.sender(capture, deliver=True)
 
     return start
