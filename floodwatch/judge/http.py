@@ -84,7 +84,7 @@ def _slow_evidence(facts: Facts) -> list[Evidence]:
 def _limit_each(origin: Origin, known_path: bool) -> tuple[Action, str]:
     if origin == "real":
         return "limit_per_source", (
-            "the sources finished their handshakes: limit how fast each may ask, and see what they asked for"
+            "the sources finished their handshakes, so a limit meets nobody else; see what they asked for"
         )
     return "observe", "no source is proven real: look at what was asked for"
 

@@ -41,8 +41,7 @@ def _tcp_evidence(facts: Facts) -> list[Evidence]:
 
 def _udp_action(origin: Origin, known_path: bool) -> tuple[Action, str]:
     return "drop_reflector_port", (
-        "the senders are reflectors of forged queries: drop new packets from that port, keep the servers "
-        "that the victim itself asks"
+        "the senders are reflectors of forged queries; the servers that the victim itself asks must pass"
     )
 
 
