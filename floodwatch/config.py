@@ -120,6 +120,7 @@ class Counters(Struct, frozen=True):
         packets: seen so far, after the filter.
         bytes: their length on the wire.
         lost: by the rings and the interfaces.
+        ahead: dropped by XDP, because their sources are blocked, before any tap could see them.
         backlog: dropped by this host before any tap could see them, over all its interfaces.
         rejected: frames that could not be decoded.
         victims: addresses that got most packets in the last epoch, as (text, packets a second).
@@ -130,12 +131,19 @@ class Counters(Struct, frozen=True):
     packets: int
     bytes: int
     lost: int
+    ahead: int
     backlog: int
     rejected: int
     victims: tuple[tuple[str, float], ...]
     open_floods: int
 
     @property
-    def unseen_share(self) -> float:
+    def lost_share(self) -> float:
         """Share of the packets that were lost on the way."""
-        return self.lost / max(self.packets + self.lost, 1)
+        return self.lost / max(self.packets + self.lost + self.ahead, 1)
+
+    @property
+    def unseen_share(self) -> float:
+        """Share of the packets that were lost on the way, or dropped before they could be seen."""
+        unseen = self.lost + self.ahead
+        return unseen / max(self.packets + unseen, 1)

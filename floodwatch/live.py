@@ -158,8 +158,9 @@ class Watch:
         self._next_act = now + ACT_S
         standing = self.analysis.standing()
         try:
-            steps = self._blocker.enforce(standing)
-            told = self._blocker.guard(standing, self.analysis.detection.known_networks())
+            known = self.analysis.detection.known_networks()
+            steps = self._blocker.enforce(standing, known)
+            told = [*self._blocker.guard(standing, known), *self._blocker.news()]
         except EnforceError as error:
             said = f"no rule could be set ({error}); trying again"
             new = said != self._trouble
@@ -190,6 +191,7 @@ class Watch:
             packets=taps.packets,
             bytes=taps.bytes,
             lost=taps.count_lost(),
+            ahead=0 if self._blocker is None else self._blocker.dropped_ahead().dropped,
             backlog=backlog_drops() - self._backlog,
             rejected=sum(taps.rejected.values()),
             victims=self._victims(),

@@ -66,7 +66,7 @@ class Picture:
         self._rates.append(rate)
         head = Text(f"{rate:12,.0f} packets/s {megabit:10,.1f} Mbit/s  {_spark(self._rates)}\n")
         head.append(
-            f"{counters.packets:12,} packets   {counters.lost:,} lost ({100 * counters.unseen_share:.2f} %)"
+            f"{counters.packets:12,} packets   {counters.lost:,} lost ({100 * counters.lost_share:.2f} %)"
         )
         if counters.backlog:
             head.append(f", {counters.backlog:,} by the backlog")

@@ -77,7 +77,10 @@ def block(network: str, seconds: int, reason: str, never: tuple[str, ...], dry_r
 @click.option("--all", "everything", is_flag=True, help="Lift every block.")
 @click.pass_context
 def unblock(ctx: click.Context, network: str | None, everything: bool) -> None:
-    """Lift one block, or all of them."""
+    """Lift one block, or all of them.
+
+    A watch that enforces leaves what you lift alone for ten minutes, unless you block it again.
+    """
     from floodwatch.mitigate import Blocker
 
     if (network is None) != everything:
@@ -97,14 +100,19 @@ def unblock(ctx: click.Context, network: str | None, everything: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON array for programs.")
 @click.pass_context
 def blocks(ctx: click.Context, why: bool, as_json: bool) -> None:
-    """List what is blocked, and who is guarded, now: read back from the kernel."""
-    from floodwatch.mitigate import Table, describe
+    """List what is blocked, and who is guarded, now: read back from the kernel.
+
+    Each line has the seconds that are left and the packets that were dropped, by XDP too where it stands.
+    """
+    from floodwatch.mitigate import Table, describe, dropped_ahead
 
     table = Table()
     try:
         held, guards = table.counted(), table.guards()
     finally:
         table.close()
+    ahead = dropped_ahead()
+    held = {n: (block, packets + ahead.get(n, 0)) for n, (block, packets) in held.items()}
     ordered = sorted(held.items(), key=lambda item: (item[0].version, -item[1][1], item[0]))
     if as_json:
         rows = [

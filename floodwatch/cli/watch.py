@@ -6,10 +6,11 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from floodwatch.errors import EnforceError
 from floodwatch.progress import is_terminal, stopping
 from floodwatch.report import encode
 
@@ -67,6 +68,11 @@ Examples:
               help="Only watch; say what would be blocked; or block it.")  # fmt: skip
 @click.option("--never", "never_block", multiple=True, metavar="CIDR",
               help="Never block this, nor gateways, resolvers, time servers, SSH peers.")  # fmt: skip
+@click.option("--never-file", metavar="FILE",
+              help="Never block these: a network a line. Changes are followed.")  # fmt: skip
+@click.option("--backend", type=click.Choice(["nft", "xdp"]), default="nft",
+              help="Drop blocked sources in nftables, or in XDP ahead of it.")  # fmt: skip
+@click.option("--keep", is_flag=True, help="At the end leave rules to end by themselves, within an hour.")
 @click.option("--seed", callback=read_seed, metavar="HEX", help="Hash key, 32 hex digits [default: random].")
 @click.option("--format", "style", type=click.Choice(["text", "ndjson"]), default="text",
               help="Lines for people, or one JSON object a line.")  # fmt: skip
@@ -78,8 +84,9 @@ Examples:
 @click.pass_context
 def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, ...], bpf: str | None,
           filter_file: str | None, save_baseline: str | None, floors: tuple[str, ...],
-          false_alarms: str | None, mode: str, never_block: tuple[str, ...],
-          style: str, exit_zero: bool, color: str, picture: str, **settings: Any) -> None:  # fmt: skip
+          false_alarms: str | None, mode: str, never_block: tuple[str, ...], never_file: str | None,
+          backend: str, keep: bool, style: str, exit_zero: bool, color: str, picture: str,
+          **settings: Any) -> None:  # fmt: skip
     """Look for floods on live interfaces; nothing is blocked unless --mode enforce says so.
 
     Prints a line for every flood that begins or ends, and a report at the end (Ctrl-C). On a terminal a
@@ -88,7 +95,7 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
 
     Only sources that are proven real are ever blocked, for a minute at a time while their flood lasts.
     Against forged and reflected floods rules stand before the victim that name no source; ctl blocks lists
-    both.
+    both. They go with the watch, unless --keep says otherwise.
     """
     from floodwatch.config import WatchOptions
     from floodwatch.live import Watch
@@ -99,10 +106,13 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
     options = WatchOptions(filter=expression, limits=read_limits(floors, false_alarms), **settings)
     if save_baseline:
         check_output(save_baseline, ())
-    with stopping() as stop, _blocking(mode, never_block) as blocker:
+    acting = _Acting(mode, never_block, never_file, _for_xdp(backend, mode, interfaces), keep)
+    with stopping() as stop, _blocking(acting) as blocker:
         watch = Watch(interfaces, options, stop.event, blocker)
         try:
-            drop(keep_net_admin=mode == "enforce", keep_net_raw=options.workers > 1)
+            drop(
+                keep_net_admin=mode == "enforce", keep_net_raw=options.workers > 1, keep_bpf=bool(acting.xdp)
+            )
             say(f"watching {watch.name}, {MODES[mode]}; Ctrl-C ends with the report")
             with _counters_on_signal(watch), _drawn(picture) as draw:
                 for moment in watch.moments():
@@ -118,24 +128,59 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
     ctx.exit(stop.exit_code or (EXIT_FLOOD if report.floods and not exit_zero else 0))
 
 
+class _Acting(NamedTuple):
+    """What a watch may do about floods."""
+
+    mode: str
+    never_block: tuple[str, ...]
+    never_file: str | None
+    xdp: tuple[str, ...]
+    keep: bool
+
+
+def _for_xdp(backend: str, mode: str, interfaces: tuple[str, ...]) -> tuple[str, ...]:
+    """The interfaces that get an XDP program."""
+    if backend == "nft":
+        return ()
+    if mode != "enforce":
+        raise click.UsageError("--backend xdp blocks sources: it needs --mode enforce")
+    if "any" in interfaces:
+        raise click.UsageError("--backend xdp needs the names of interfaces, not any")
+    return tuple(dict.fromkeys(interfaces))
+
+
 @contextmanager
-def _blocking(mode: str, never_block: tuple[str, ...]) -> Iterator[Blocker | None]:
+def _blocking(acting: _Acting) -> Iterator[Blocker | None]:
     """What acts in this mode; enforcing takes the lock, so that there is one writer."""
-    if mode == "observe":
+    if acting.mode == "observe":
         yield None
         return
     from floodwatch.mitigate import Blocker, Lock
 
-    lock = Lock()
-    if mode == "enforce":
+    lock, enforces = Lock(), acting.mode == "enforce"
+    if enforces:
         lock.take()
     try:
-        with Blocker(dry_run=mode == "suggest", never_block=never_block) as blocker:
-            yield blocker
+        with Blocker(
+            dry_run=not enforces, never_block=acting.never_block, never_file=acting.never_file, xdp=acting.xdp
+        ) as blocker:
+            try:
+                yield blocker
+            finally:
+                if enforces and not acting.keep:
+                    _withdraw(blocker)
     except ValueError as error:
         raise click.UsageError(f"--never: {error}") from None
     finally:
         lock.release()
+
+
+def _withdraw(blocker: Blocker) -> None:
+    """Leave nothing behind; what cannot be taken away ends by itself."""
+    try:
+        say(f"the watch ends: {blocker.withdraw()}")
+    except EnforceError as error:
+        say(f"rules could not be taken away ({error}); they end by themselves within an hour")
 
 
 def _final(report: Report, style: str, top: int, color: str) -> bytes:
@@ -153,9 +198,11 @@ def _tell(moment: Moment, style: str) -> None:
 
 
 def _say_lost(counters: Counters) -> None:
+    if counters.ahead:
+        say(f"dropped by XDP, before the rings: {counters.ahead:,} packets of blocked sources")
     if counters.lost or counters.backlog:
         say(
-            f"lost on the way: {counters.lost:,} packets ({100 * counters.unseen_share:.2f} %) by rings and "
+            f"lost on the way: {counters.lost:,} packets ({100 * counters.lost_share:.2f} %) by rings and "
             f"cards; {counters.backlog:,} by this host's backlog, over all interfaces"
         )
 
@@ -181,7 +228,8 @@ def _counters_on_signal(watch: Watch) -> Iterator[None]:
 def _say_counters(counters: Counters) -> None:
     say(
         f"{counters.seconds:.0f} s: {counters.packets:,} packets, {counters.bytes:,} bytes, "
-        f"{counters.lost:,} lost, {counters.backlog:,} by the backlog, {counters.rejected:,} rejected, "
+        f"{counters.lost:,} lost, {counters.ahead:,} dropped by XDP, {counters.backlog:,} by the backlog, "
+        f"{counters.rejected:,} rejected, "
         f"{counters.open_floods} floods open"
     )
 

@@ -6,6 +6,7 @@ from .lock import Lock
 from .never import NeverBlock
 from .nftables import Table
 from .plan import Block, Ordered, Policy, Proven, Step, plan, prove
+from .xdp import Tally, Xdp, dropped_ahead
 
 __all__ = [
     "Block",
@@ -18,7 +19,10 @@ __all__ = [
     "Standing",
     "Step",
     "Table",
+    "Tally",
+    "Xdp",
     "describe",
+    "dropped_ahead",
     "plan",
     "prove",
 ]

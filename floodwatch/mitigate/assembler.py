@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10 = range(11)
-"""R0 holds results, R1 to R5 arguments that a call destroys; R6 to R9 outlive it; R10 is the stack's top."""
+"""R0 holds results, R1 to R5 arguments that calls destroy; R6 to R9 stay; R10 ends the stack."""
 SIZE = {1: 0x10, 2: 0x08, 4: 0x00, 8: 0x18}
 JUMPS = {"always": 0x05, "==": 0x15, ">": 0x25, "!=": 0x55}
 BY_REGISTER = 0x08
@@ -24,7 +24,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One instruction; ``target`` is the label that a jump goes to, ``more`` the second half of a wide one."""
+    """One instruction; ``target`` is the label that a jump goes to, ``more`` the rest of a wide one."""
 
     code: int
     to: int = 0
@@ -111,7 +111,7 @@ def leave() -> Instruction:
 
 
 def load_map(to: int, file: int) -> Instruction:
-    """``to`` = the map of this file descriptor; a wide instruction, and all that ties a program to its host"""
+    """``to`` = the map of this file descriptor: a wide instruction, all that ties a program to its host"""
     return Instruction(0x18, to, 1, value=file, more=bytes(8))
 
 

@@ -3,27 +3,33 @@ otherwise."""
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import time
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import replace as changed
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+from msgspec.structs import replace
 
-from ..errors import BlockRefused
+from ..errors import BlockRefused, EnforceError
 from ..memory import Networks
 from ..model import Action, Event
 from .codec import COMMENT
-from .guards import LIFETIME_S, TAKEN, Guard, Standing, Trials, orders
+from .dryrun import DryRun
+from .effects import Effects
+from .guards import TAKEN, Guard, Standing, Trials, orders
 from .never import OWN, NeverBlock
 from .nftables import Table
-from .plan import Block, Network, Ordered, Policy, Proven, Step, plan, prove
+from .plan import MINE, NOBODY, Block, Network, Ordered, Policy, Proven, Step, gather, plan, prove
+from .xdp import Tally, Xdp
 
 SYN_COOKIES = "/proc/sys/net/ipv4/tcp_syncookies"
-QUIET_S = 10.0
-"""Seconds without a packet from a blocked source after which its block is lifted."""
+MINUTE_S = 60.0
+LIFTED = "you lifted its block"
 
 
 class Blocker:
@@ -33,10 +39,13 @@ class Blocker:
         dry_run: decide and tell, but never open a netfilter socket.
         never_block: networks that must not be blocked, on top of loopback, this host, its gateways,
             resolvers, time servers and live SSH peers.
+        never_file: a file with more of them, followed as it changes; or None.
         policy: the limits; its ``never`` is replaced.
+        xdp: interfaces on which an XDP program drops what the table blocks, ahead of it.
 
     Raises:
-        EnforceError: the kernel has no nf_tables, or this process no right to it.
+        EnforceError: the kernel has no nf_tables or XDP, or this process no right to it.
+        ConfigError: the file cannot be read.
         ValueError: a never-block entry is no network.
 
     Example:
@@ -47,25 +56,45 @@ class Blocker:
     """
 
     def __init__(
-        self, *, dry_run: bool = True, never_block: Iterable[str] = (), policy: Policy | None = None
+        self,
+        *,
+        dry_run: bool = True,
+        never_block: Iterable[str] = (),
+        never_file: str | None = None,
+        policy: Policy | None = None,
+        xdp: Sequence[str] = (),
     ) -> None:
-        self.never = NeverBlock(never_block)
-        self.policy = replace(policy or Policy(), never=self.never.why)
+        self.never = NeverBlock(never_block, never_file)
+        self.policy = changed(policy or Policy(), never=self._never)
+        self.dry_run = dry_run
+        self._lifted: set[Network] = set()
         self._offences: dict[Network, int] = {}
-        self._planned: dict[Network, Block] = {}
         self._proven: dict[Network, Proven] = {}
-        self._heard: dict[Network, tuple[int, float]] = {}
+        self._last: dict[Network, tuple[Block, float]] = {}
+        self._added: deque[float] = deque()
+        self._effects = Effects()
         self._trials = Trials()
-        self._guarded: dict[Guard, Standing] = {}
         self._passing = np.zeros(0, np.uint64)
-        self._table = None if dry_run else Table()
-        if self._table is not None:
+        self._short = 0
+        self._news: list[str] = []
+        self._ahead = Xdp(xdp) if xdp and not dry_run else None
+        try:
+            self._table = DryRun() if dry_run else Table()
             self._table.ensure(self.never.reasons)
+        except BaseException:
+            if self._ahead is not None:
+                self._ahead.close()
+            raise
 
-    @property
-    def dry_run(self) -> bool:
-        """True when nothing reaches the kernel."""
-        return self._table is None
+    def _never(self, network: Network) -> str | None:
+        if any(network.version == held.version and network.overlaps(held) for held in self._lifted):
+            return LIFTED
+        return self.never.why(network)
+
+    def news(self) -> list[str]:
+        """What became of rules since this was last asked, in words: effects, repairs, what is missing."""
+        told, self._news = self._news, []
+        return told
 
     def guard(self, events: Sequence[Event], known: Networks) -> list[str]:
         """Bring the guards in line with floods whose sources prove nothing; returns what was done, in words.
@@ -79,12 +108,7 @@ class Blocker:
         """
         wanted, standing = orders(events), self.guards()
         up, down, said = self._trials.plan(wanted, standing, time.monotonic())
-        if self._table is None:
-            for order in up:
-                self._guarded[order.guard] = Standing(1, LIFETIME_S, f"fw:{order.event}")
-            for guard in down:
-                self._guarded.pop(guard, None)
-        elif up or down:
+        if up or down:
             fresh = known if not standing else np.setdiff1d(known, self._passing)
             self._table.guard(up, down, fresh)
             self._passing = known
@@ -92,7 +116,7 @@ class Blocker:
 
     def guards(self) -> dict[Guard, Standing]:
         """What guards stand: read back from the kernel, or what a dry run would have put up."""
-        return dict(self._guarded) if self._table is None else self._table.guards()
+        return self._table.guards()
 
     def taken(self, events: Sequence[Event]) -> list[Action]:
         """What stands in the kernel against each event, read back once for all of them."""
@@ -100,7 +124,7 @@ class Blocker:
             return []
         against: dict[str, Action] = {held.why: TAKEN[guard.kind] for guard, held in self.guards().items()}
         against |= dict.fromkeys({block.why for block in self.active().values()}, "drop_sources")
-        return [against.get(f"fw:{event.id}"[:COMMENT]) or self._passive(event) for event in events]
+        return [against.get(f"{MINE}{event.id}"[:COMMENT]) or self._passive(event) for event in events]
 
     def _passive(self, event: Event) -> Action:
         cookies = event.action.recommended == "syn_cookies" and self._cookies_protect(event.victim.ip)
@@ -114,7 +138,11 @@ class Blocker:
 
     def active(self) -> dict[Network, Block]:
         """What is blocked: read back from the kernel, or what a dry run would have done."""
-        return dict(self._planned) if self._table is None else self._table.blocks()
+        return {network: block for network, (block, _) in self._table.counted().items()}
+
+    def dropped_ahead(self) -> Tally:
+        """What XDP did with packets before any tap could see them."""
+        return Tally() if self._ahead is None else self._ahead.tally()
 
     def block(self, network: str, *, ttl: float, reason: str) -> Step:
         """Block one network because the caller orders it.
@@ -125,83 +153,142 @@ class Blocker:
             ValueError: it is no network.
         """
         ordered = Ordered(ipaddress.ip_network(network, strict=False), reason)
-        policy = replace(self.policy, ttl_s=max(int(ttl), 1), ttl_max_s=max(int(ttl), 1))
-        standing = {n: b for n, b in self.active().items() if n != ordered.network}
-        (step,) = plan([ordered], policy, standing)
+        policy = changed(self.policy, ttl_s=max(int(ttl), 1), ttl_max_s=max(int(ttl), 1))
+        active = self.active()
+        others = {n: b for n, b in active.items() if n != ordered.network}
+        step = next(s for s in plan([ordered], policy, others) if s.block.network == ordered.network)
         if step.what == "refuse":
             raise BlockRefused(f"{ordered.network} is not blocked: {step.why}")
-        self._apply([replace(step, what="extend") if ordered.network in self.active() else step])
+        self._table.apply([replace(step, what="extend") if ordered.network in active else step])
+        self._table.lift(ordered.network, undo=True)
+        if ordered.network not in self.active():
+            raise EnforceError(f"the kernel took {ordered.network} and does not hold it: try again")
         return step
 
     def unblock(self, network: str) -> bool:
-        """Lift the block of one network; returns whether there was one."""
-        block = self.active().get(ipaddress.ip_network(network, strict=False))
+        """Lift the block of one network; returns whether there was one.
+
+        A watch that enforces leaves it alone for the next ten minutes.
+        """
+        named = ipaddress.ip_network(network, strict=False)
+        block = self.active().get(named)
         if block is None:
             return False
-        self._apply([Step("remove", block, "you ordered it")])
+        self._table.apply([Step("remove", block, "you ordered it")])
+        self._table.lift(named)
         return True
 
-    def enforce(self, events: Sequence[Event]) -> list[Step]:
+    def enforce(self, events: Sequence[Event], known: Networks = NOBODY) -> list[Step]:
         """Bring the blocks in line with what events prove; returns the steps, refusals included.
 
         A blocked flood looks as if it were over, so what a block drops counts as well: it is renewed while
-        packets come, and lifted when none came for ``QUIET_S`` seconds.
+        packets come, and lifted when none came for ten seconds.
+
+        Args:
+            events: the floods that are going on.
+            known: networks of known clients, see ``memory``.
 
         Raises:
             EnforceError: the kernel refused; nothing was changed.
         """
-        self.refresh()
+        self._look_after_the_table()
+        now, counted = time.monotonic(), self._counted()
+        self._news += self._effects.measured(counted, now)
         proven = {item.network: item for event in events for item in prove(event)}
-        counted = self._counted()
-        busy, quiet = self._listen(counted)
+        busy, quiet = self._effects.listen(counted, now)
+        wanted: Sequence[Proven | Ordered]
         wanted = [*proven.values(), *(self._proven[n] for n in busy if n in self._proven and n not in proven)]
-        self._proven = {n: item for n, item in (self._proven | proven).items() if n in counted or n in proven}
         standing = {network: block for network, (block, _) in counted.items()}
-        lifted = [network for network in quiet if network not in proven]
-        steps = plan(wanted, self.policy, standing, self._offences, quiet=lifted)
-        self._apply([step for step in steps if step.what != "refuse"])
+        wanted = gather(wanted, self.policy, standing, known)
+        proven |= {item.network: item for item in wanted if isinstance(item, Proven)}
+        self._proven = {n: item for n, item in (self._proven | proven).items() if n in counted or n in proven}
+        steps = plan(
+            wanted, self.policy, standing, self._offences, quiet=self._over(standing, quiet, proven),
+            lately=self._lately(now), known=known,
+        )  # fmt: skip
+        self._apply([step for step in steps if step.what != "refuse"], now)
         return steps
 
+    def _over(
+        self, standing: Iterable[Network], quiet: Iterable[Network], proven: Mapping[Network, Proven]
+    ) -> dict[Network, str]:
+        """Blocks that go, and why."""
+        over = {n: "nothing comes from there any more" for n in quiet if n not in proven}
+        return over | {n: why for n in standing if (why := self.policy.never(n))}
+
+    def _lately(self, now: float) -> int:
+        while self._added and now - self._added[0] > MINUTE_S:
+            self._added.popleft()
+        return len(self._added)
+
     def _counted(self) -> dict[Network, tuple[Block, int]]:
-        if self._table is None:
-            return {network: (block, 0) for network, block in self._planned.items()}
-        return self._table.counted()
+        """What the table holds, with what it and XDP dropped; remembered, in case somebody takes it away."""
+        found, now = self._table.counted(), time.monotonic()
+        self._last = {network: (block, now + block.seconds) for network, (block, _) in found.items()}
+        if self._ahead is None:
+            return found
+        self._news += self._ahead.follow()
+        self._ahead.mirror({network: block for network, (block, _) in found.items()}, self.never.reasons)
+        ahead = self._ahead.packets()
+        return {n: (block, packets + ahead.get(n, 0)) for n, (block, packets) in found.items()}
 
-    def _listen(self, counted: Mapping[Network, tuple[Block, int]]) -> tuple[list[Network], list[Network]]:
-        """The networks of proven sources that still send into their blocks, and those that went quiet."""
-        now, heard = time.monotonic(), {}
-        for network, (_, packets) in counted.items():
-            before, since = self._heard.get(network, (-1, now))
-            heard[network] = (packets, now if packets != before else since)
-        self._heard = heard
-        mine = [n for n, (block, _) in counted.items() if block.why.startswith("fw:")]
-        busy = [n for n in mine if now - heard[n][1] < QUIET_S]
-        return busy, [n for n in mine if now - heard[n][1] >= QUIET_S]
+    def _look_after_the_table(self) -> None:
+        """Look again for those who must not be blocked; a table that somebody took away comes back."""
+        self.never.refresh()
+        complaint = self.never.complaint()
+        self._news += [complaint] if complaint else []
+        made = self._table.ensure(self.never.reasons)
+        self._lifted = self._table.lifted()
+        now = time.monotonic()
+        lost = [replace(block, seconds=until - now) for block, until in self._last.values() if until > now]
+        if made and lost:
+            self._table.apply([Step("add", block, "it was taken away") for block in lost])
+            self._news.append(f"the table was taken away: {len(lost)} blocks are put back")
 
-    def refresh(self) -> None:
-        """Look again for those who must not be blocked; the kernel follows, and a lost table comes back."""
-        changed = self.never.refresh()
-        if self._table is not None and (changed or not self._table.exists()):
-            self._table.ensure(self.never.reasons)
-        for network in [n for n in self.active() if self.never.why(n)]:
-            self.unblock(str(network))
+    def _apply(self, steps: Sequence[Step], now: float) -> None:
+        """Carry the steps out, and read back whether the kernel holds what it took."""
+        if not steps:
+            return
+        self._apply_what_fits(steps)
+        held = self._counted()
+        added = [step for step in steps if step.what == "add" and step.block.network in held]
+        for step in added:
+            self._offences[step.block.network] = self._offences.get(step.block.network, 0) + 1
+            self._added.append(now)
+        self._effects.begin(added, now)
+        wanted = sum(step.what != "remove" for step in steps)
+        short = wanted - sum(s.block.network in held for s in steps if s.what != "remove")
+        if short and short != self._short:
+            self._news.append(f"wanted {wanted} more blocks, enforced {wanted - short}, retrying")
+        self._short = short
 
-    def _apply(self, steps: Sequence[Step]) -> None:
-        for step in steps:
-            network = step.block.network
-            if step.what == "add":
-                self._offences[network] = self._offences.get(network, 0) + 1
-            if step.what == "remove":
-                self._planned.pop(network, None)
-            else:
-                self._planned[network] = step.block
-        if self._table is not None:
+    def _apply_what_fits(self, steps: Sequence[Step]) -> None:
+        """All in one transaction; when a set is full, as many of the first as it still takes."""
+        try:
             self._table.apply(steps)
+        except EnforceError as error:
+            if error.errno != errno.ENFILE:
+                raise
+            if len(steps) > 1:
+                half = len(steps) // 2
+                self._apply_what_fits(steps[:half])
+                self._apply_what_fits(steps[half:])
+
+    def withdraw(self) -> str:
+        """Take away what events called for, and the table if nothing ordered by hand is left; says what."""
+        mine = [block for block in self.active().values() if block.why.startswith(MINE)]
+        ordered = len(self.active()) - len(mine)
+        if not ordered:
+            return "its table is gone" if self._table.remove() else "no table stood"
+        self._table.apply([Step("remove", block, "the watch ends") for block in mine])
+        self._table.guard([], list(self.guards()), NOBODY)
+        return f"its rules are gone; {ordered} blocks that were ordered by hand stay"
 
     def close(self) -> None:
         """Let go of the kernel; what is blocked stays until its time is up."""
-        if self._table is not None:
-            self._table.close()
+        self._table.close()
+        if self._ahead is not None:
+            self._ahead.close()
 
     def __enter__(self) -> Blocker:
         return self

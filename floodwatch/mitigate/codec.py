@@ -29,6 +29,8 @@ NEW_SET, GET_SET, NEW_ELEMENT, GET_ELEMENT, DEL_ELEMENT, DESTROY_ELEMENT = 9, 10
 INET = 1
 NESTED = 0x8000
 BUFFER_BYTES = 8 << 20
+RECEIVE_BYTES = 1 << 16
+"""The kernel fills 32 KiB at most in one answer to a dump."""
 SNDBUFFORCE, RCVBUFFORCE = 32, 33
 SOL_NETLINK, CAP_ACK = 270, 10
 TIMEOUT_S = 2.0
@@ -160,7 +162,7 @@ class Netfilter:
     def _await(self, first: int, last: int, end: int) -> None:
         """Read answers until the last message's; an error may carry any number of the batch."""
         while True:
-            answer = self._socket.recv(1 << 20)
+            answer = self._socket.recv(RECEIVE_BYTES)
             at = 0
             while at + 20 <= len(answer):
                 size, kind, _, number = struct.unpack_from("=IHHI", answer, at)
@@ -182,7 +184,7 @@ class Netfilter:
         try:
             self._socket.send(packed)
             while True:
-                answer, at = memoryview(self._socket.recv(1 << 20)), 0
+                answer, at = memoryview(self._socket.recv(RECEIVE_BYTES)), 0
                 while at + 16 <= len(answer):
                     size, sort, flags, number = struct.unpack_from("=IHHI", answer, at)
                     if number == asked:

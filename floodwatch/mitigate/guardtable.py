@@ -70,6 +70,14 @@ SECOND: Mapping[Kind, int | None] = {
     "capped": SERVICE,
 }
 """What stands behind the victim's address in the key of a kind."""
+WORDS = {
+    "reflected": "new packets from a reflector's port",
+    "unasked": "SYN-ACKs nobody asked for",
+    "known": "clients who were served before",
+    "limited": "new flows beyond a limit",
+    "capped": "new connections beyond a limit",
+}
+"""What each rule meets, in the words of its comment."""
 WITH_LIMIT = ("limited", "capped")
 SHIFT = {4: 8, 6: 80}
 """Bits of an address behind the network's."""
@@ -112,19 +120,24 @@ def _rules(version: int) -> Iterator[Message]:
     protocol = meta(META_PROTOCOL, BEHIND[version])
     answers = [*of_protocol(TCP), *of_tcp_flags(SYN | ACK, SYN | ACK), *new]
     opens = [*of_protocol(TCP), *of_tcp_flags(SYN | ACK, SYN)]
-    for words, name, verdict, match in (
-        (
-            "new packets from a reflector's port",
-            "reflected",
-            DROP,
-            [*of_protocol(UDP), *new, victim, port_from],
-        ),
-        ("SYN-ACKs nobody asked for", "unasked", DROP, [*answers, victim]),
-        ("clients who were served before", "known", ACCEPT, [source, masked(MASK[version])]),
-        ("new flows beyond a limit", "limited", DROP, [*new, victim, protocol]),
-        ("new connections beyond a limit", "capped", DROP, [*opens, victim, port_to]),
+    for name, verdict, match in (
+        ("reflected", DROP, [*of_protocol(UDP), *new, victim, port_from]),
+        ("unasked", DROP, [*answers, victim]),
+        ("known", ACCEPT, [source, masked(MASK[version])]),
+        ("limited", DROP, [*new, victim, protocol]),
+        ("capped", DROP, [*opens, victim, port_to]),
     ):
-        yield rule(CHAIN, [*all_of, *match, found_in(f"{name}{version}")], verdict, f"fw: {words}")
+        held = found_in(f"{name}{version}")
+        yield rule(CHAIN, [*all_of, *match, held], verdict, _comment(name, version))
+
+
+def _comment(name: str, version: int) -> str:
+    return f"fw: {name}{version}, {WORDS[name]}"
+
+
+def comments() -> list[str]:
+    """The comments of all rules of the chain."""
+    return [_comment(name, version) for version in (4, 6) for name in WORDS]
 
 
 def elements(orders: Sequence[Order]) -> Iterator[Message]:

@@ -16,6 +16,8 @@ from typing import TypeAlias
 
 from pyroute2 import IPRoute
 
+from ..errors import ConfigError
+
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 TIME_FILES = ("/etc/ntp.conf", "/etc/chrony/chrony.conf", "/etc/chrony.conf", "/etc/systemd/timesyncd.conf")
@@ -29,11 +31,18 @@ class NeverBlock:
 
     Args:
         listed: the operator's own networks.
+        file: a file with more of them, one a line, which is read again when it changes; or None.
+
+    Raises:
+        ValueError: an entry is no network.
+        ConfigError: the file cannot be read.
     """
 
-    def __init__(self, listed: Iterable[str] = ()) -> None:
+    def __init__(self, listed: Iterable[str] = (), file: str | None = None) -> None:
         self._listed = tuple(ipaddress.ip_network(entry, strict=False) for entry in listed)
+        self._file = None if file is None else NeverFile(file)
         self.reasons: dict[Network, str] = {}
+        self._ranges: list[tuple[int, int, int, str]] = []
         self.refresh()
 
     def refresh(self) -> bool:
@@ -42,11 +51,20 @@ class NeverBlock:
         for network, reason in self._look():
             found.setdefault(network, reason)
         changed = found != self.reasons
-        self.reasons = found
+        if changed:
+            self.reasons = found
+            self._ranges = [
+                (held.version, int(held.network_address), int(held.broadcast_address), f"{reason} {held}")
+                for held, reason in found.items()
+            ]
         return changed
 
+    def complaint(self) -> str | None:
+        """What is wrong with the file now, once; its last good entries hold."""
+        return None if self._file is None else self._file.complaint()
+
     def _look(self) -> Iterator[tuple[Network, str]]:
-        for network in self._listed:
+        for network in (*self._listed, *(self._file.networks() if self._file else ())):
             yield network, "your never-block list"
         for network in LOOPBACK:
             yield network, "loopback"
@@ -59,10 +77,66 @@ class NeverBlock:
 
     def why(self, network: Network) -> str | None:
         """The reason why a network must not be blocked (it overlaps one of these), or None."""
-        for held, reason in self.reasons.items():
-            if held.version == network.version and held.overlaps(network):
-                return f"{reason} {held}"
+        version, low = network.version, int(network.network_address)
+        high = low | (1 << network.max_prefixlen - network.prefixlen) - 1
+        for held, first, last, reason in self._ranges:
+            if held == version and first <= high and low <= last:
+                return reason
         return None
+
+
+class NeverFile:
+    """The operator's never-block list in a file, followed as it changes; an error keeps what was good.
+
+    Args:
+        path: the file: a network a line, ``#`` begins a comment.
+
+    Raises:
+        ConfigError: it cannot be read, or a line of it is no network.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._state = self._look()
+        self._networks = self._read()
+        self._trouble: str | None = None
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            state = Path(self._path).stat()
+        except OSError:
+            return None
+        return state.st_mtime_ns, state.st_size
+
+    def _read(self) -> tuple[Network, ...]:
+        found = list[Network]()
+        try:
+            lines = Path(self._path).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"cannot read the never-block list {self._path}: {error}") from error
+        for number, line in enumerate(lines, 1):
+            if entry := line.partition("#")[0].strip():
+                try:
+                    found.append(ipaddress.ip_network(entry, strict=False))
+                except ValueError as error:
+                    raise ConfigError(f"{self._path}, line {number}: {error}") from error
+        return tuple(found)
+
+    def networks(self) -> tuple[Network, ...]:
+        """What it lists now."""
+        state = self._look()
+        if state != self._state:
+            self._state = state
+            try:
+                self._networks = self._read()
+            except ConfigError as error:
+                self._trouble = f"{error}; the list of before holds"
+        return self._networks
+
+    def complaint(self) -> str | None:
+        """What is wrong with it, told once."""
+        trouble, self._trouble = self._trouble, None
+        return trouble
 
 
 def _of_this_host() -> Iterator[tuple[Network, str]]:

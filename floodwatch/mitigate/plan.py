@@ -13,10 +13,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
+import numpy as np
+from msgspec import Struct
+
 from ..errors import BlockRefused
+from ..memory import Networks
 from ..model import Event
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+NOBODY: Final = np.zeros(0, np.uint64)
+GATHERED = {4: 24, 6: 56}
+"""Prefix lengths that hosts are gathered into."""
+CROWDED = 16
+"""Proven hosts that make a network worth blocking as a whole: a sixteenth of a /24."""
+ENOUGH_KNOWN = 20
+"""Networks of known clients from which on a share of them means something."""
+MINE = "fw:"
+"""How the reasons of blocks begin that an event called for; behind it stands the event's id."""
 SOURCE_ACTIONS = ("drop_sources", "limit_per_source")
 _SECRET: Final = object()
 
@@ -62,6 +75,8 @@ class Policy:
         max_blocks: most networks that are blocked at once.
         widest4: shortest IPv4 prefix that may be blocked.
         widest6: the same for IPv6.
+        per_minute: most networks that are blocked anew within a minute.
+        most_share: largest share of the networks of known clients that blocks may touch.
         never: tells why a network must not be blocked, or None.
     """
 
@@ -70,11 +85,12 @@ class Policy:
     max_blocks: int = 4096
     widest4: int = 24
     widest6: int = 48
+    per_minute: int = 4096
+    most_share: float = 0.5
     never: Callable[[Network], str | None] = field(default=lambda network: None)
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Struct, frozen=True, gc=False):
     """One blocked network as it should stand, or stands, in the kernel."""
 
     network: Network
@@ -82,8 +98,7 @@ class Block:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True, gc=False):
     """One line of a plan."""
 
     what: Literal["add", "extend", "remove", "refuse"]
@@ -105,11 +120,50 @@ def refusal(network: Network, policy: Policy) -> str | None:
     if network.prefixlen < widest:
         return f"a /{network.prefixlen} is wider than the /{widest} that the policy allows"
     reason = policy.never(network)
-    return f"it must never be blocked: {reason}" if reason else None
+    return f"it must not be blocked: {reason}" if reason else None
 
 
 def _mapped(network: Network) -> ipaddress.IPv4Address | None:
     return network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+
+
+def gather(
+    wanted: Sequence[Proven | Ordered],
+    policy: Policy,
+    standing: Mapping[Network, Block],
+    known: Networks = NOBODY,
+) -> Sequence[Proven | Ordered]:
+    """Hosts as the wider networks that they crowd, where there are more than may be blocked.
+
+    Those with most hosts first, and no more than it takes. A network of known clients is never gathered, and
+    none with fewer than ``CROWDED`` proven hosts.
+    """
+    fresh = [item for item in wanted if isinstance(item, Proven) and item.network not in standing]
+    surplus = len(standing) + len(fresh) - policy.max_blocks
+    if surplus <= 0:
+        return wanted
+    groups: dict[Network, list[Proven]] = {}
+    for item in wanted:
+        if isinstance(item, Proven):
+            groups.setdefault(_around(item.network), []).append(item)
+    served, gathered = frozenset(known.tolist()), dict[Network, Proven]()
+    for network, members in sorted(groups.items(), key=lambda pair: -len(pair[1])):
+        if surplus <= 0 or len(members) < CROWDED:
+            break
+        if _client_network(network) not in served and refusal(network, policy) is None:
+            gathered[network] = Proven(network, members[0].event, secret=_SECRET)
+            surplus -= len(members) - 1
+    return list(dict.fromkeys(gathered.get(_around(item.network), item) for item in wanted))
+
+
+def _around(network: Network) -> Network:
+    """The wider network that a host is gathered into: a /24, or of IPv6 a /56."""
+    return network.supernet(new_prefix=min(GATHERED[network.version], network.prefixlen))
+
+
+def _client_network(network: Network) -> int:
+    """The number by which ``memory`` knows the network of a client."""
+    return network.version << 56 | int(network.network_address) >> (8 if network.version == 4 else 80)
 
 
 def plan(
@@ -118,7 +172,9 @@ def plan(
     standing: Mapping[Network, Block],
     offences: Mapping[Network, int] | None = None,
     *,
-    quiet: Iterable[Network] = (),
+    quiet: Mapping[Network, str] | None = None,
+    lately: int = 0,
+    known: Networks = NOBODY,
 ) -> list[Step]:
     """The steps from what stands to what is wanted.
 
@@ -127,23 +183,62 @@ def plan(
         policy: the limits.
         standing: what the kernel holds now, read back.
         offences: how often each network was blocked before; each time doubles the lifetime.
-        quiet: blocked networks from which nothing came lately: their blocks go.
+        quiet: blocked networks whose blocks go, and why.
+        lately: networks that were blocked anew in the last minute.
+        known: networks of known clients, see ``memory``.
     """
-    offences, steps = offences or {}, list[Step]()
-    for network in quiet:
-        if network in standing:
-            steps.append(Step("remove", standing[network], "nothing comes from there any more"))
-    held = len(standing) - len(steps)
-    seen: set[Network] = set()
+    gone = {network: why for network, why in (quiet or {}).items() if network in standing}
+    wide = {item.network for item in wanted if isinstance(item, Proven) and _is_gathered(item.network)}
+    wide |= {network for network in standing if _is_gathered(network) and network not in gone}
+    for network, block in standing.items() if wide else ():
+        if block.why.startswith(MINE) and network not in wide and _around(network) in wide:
+            gone[network] = "the network around it is blocked"
+    room = _Room(policy, [network for network in standing if network not in gone], lately, known)
+    steps, seen = [Step("remove", standing[network], why) for network, why in gone.items()], set(gone)
     for item in wanted:
-        if item.network in seen:
+        network = item.network
+        covered = isinstance(item, Proven) and bool(wide) and network not in wide and _around(network) in wide
+        if network in seen or covered:
             continue
-        seen.add(item.network)
-        step = _step(item, policy, standing, offences, room=held < policy.max_blocks)
-        held += step is not None and step.what == "add"
+        seen.add(network)
+        step = _step(item, policy, standing, offences or {}, room)
         if step is not None:
             steps.append(step)
     return steps
+
+
+def _is_gathered(network: Network) -> bool:
+    return network.prefixlen == GATHERED[network.version]
+
+
+class _Room:
+    """What the limits still allow."""
+
+    def __init__(self, policy: Policy, standing: Iterable[Network], lately: int, known: Networks) -> None:
+        held = list(standing)
+        self._policy, self._held, self._lately = policy, len(held), lately
+        self._served = frozenset(known.tolist()) if len(known) >= ENOUGH_KNOWN else frozenset()
+        self._hit = {code for n in held if (code := _client_network(n)) in self._served}
+
+    def refusal(self, network: Network) -> str | None:
+        """Why there is no room for one more, or None."""
+        policy, code = self._policy, _client_network(network)
+        if self._held >= policy.max_blocks:
+            return f"{policy.max_blocks} networks are blocked already, which is the limit"
+        if self._lately >= policy.per_minute:
+            return f"{policy.per_minute} networks were blocked within a minute, which is the limit"
+        if code in self._served and len(self._hit | {code}) > policy.most_share * len(self._served):
+            share = f"{100 * policy.most_share:.0f} %"
+            return f"blocks would touch more than {share} of the networks that are served: look yourself"
+        return None
+
+    def take(self, network: Network) -> None:
+        """One more is blocked."""
+        self._held += 1
+        self._lately += 1
+        code = _client_network(network)
+        if code in self._served:
+            self._hit.add(code)
 
 
 def _step(
@@ -151,10 +246,9 @@ def _step(
     policy: Policy,
     standing: Mapping[Network, Block],
     offences: Mapping[Network, int],
-    *,
-    room: bool,
+    room: _Room,
 ) -> Step | None:
-    why = f"fw:{item.event}" if isinstance(item, Proven) else item.reason
+    why = f"{MINE}{item.event}" if isinstance(item, Proven) else item.reason
     old = standing.get(item.network)
     before = max(offences.get(item.network, 0) - (old is not None), 0)  # a block that stands is no repetition
     seconds = float(min(policy.ttl_s * 2 ** min(before, 16), policy.ttl_max_s))
@@ -165,7 +259,9 @@ def _step(
     if old is not None:
         # half of the lifetime is left for the next renewal to come in time
         return Step("extend", block, "it goes on") if old.seconds < seconds / 2 else None
-    if not room:
-        return Step("refuse", block, f"{policy.max_blocks} networks are blocked already, which is the limit")
+    full = room.refusal(item.network)
+    if full is not None:
+        return Step("refuse", block, full)
+    room.take(item.network)
     proof = "it finished handshakes" if isinstance(item, Proven) else "you ordered it"
     return Step("add", block, proof)

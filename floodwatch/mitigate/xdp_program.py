@@ -50,7 +50,7 @@ DROP, PASS = 1, 2
 LOOKUP, NOW = 1, 160
 TAG, OUTER_TAG, IPV4, IPV6 = (network_order(kind) for kind in (0x8100, 0x88A8, 0x0800, 0x86DD))
 UNTIL, PACKETS = 0, 8
-"""Of a block: when it ends, in nanoseconds of CLOCK_MONOTONIC; the packets that it dropped. Eight bytes each."""
+"""Of a block, eight bytes each: when it ends, in ns of CLOCK_MONOTONIC; the packets that it dropped."""
 REFILLED, LEFT, HOSTS, NETWORKS, SAMPLED, SPARED = range(0, 48, 8)
 """Of a CPU: when its sample was last refilled, what is left of it; packets that were dropped because of a
 host, of a wider network; that passed as a sample; that passed because of the never-block list."""

@@ -1,0 +1,58 @@
+"""What blocks do: each is an experiment, looked at one and three seconds after it was put up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from .plan import MINE, Block, Network, Step
+
+LOOKS_S = (1.0, 3.0)
+QUIET_S = 10.0
+"""Seconds without a packet from a blocked source after which its block is lifted."""
+
+
+class Effects:
+    """Follows what each block drops. All times are seconds of a clock that only goes forward."""
+
+    def __init__(self) -> None:
+        self._heard: dict[Network, tuple[int, float]] = {}
+        self._trials: dict[str, tuple[float, list[Network]]] = {}
+        self._looked: dict[str, int] = {}
+
+    def begin(self, steps: Iterable[Step], now: float) -> None:
+        """Blocks are put up: each is predicted to meet packets of its source."""
+        for step in steps:
+            why = step.block.why
+            if step.what == "add" and why.startswith(MINE):
+                self._trials.setdefault(why, (now, []))[1].append(step.block.network)
+
+    def listen(
+        self, counted: Mapping[Network, tuple[Block, int]], now: float
+    ) -> tuple[list[Network], list[Network]]:
+        """The blocked networks that still send, and those that have gone quiet."""
+        heard = {}
+        for network, (block, packets) in counted.items():
+            if block.why.startswith(MINE):
+                before, since = self._heard.get(network, (-1, now))
+                heard[network] = (packets, now if packets != before else since)
+        self._heard = heard
+        busy = [network for network, (_, since) in heard.items() if now - since < QUIET_S]
+        return busy, [network for network, (_, since) in heard.items() if now - since >= QUIET_S]
+
+    def measured(self, counted: Mapping[Network, tuple[Block, int]], now: float) -> list[str]:
+        """What the blocks of each event did one and three seconds after the first of them, in words."""
+        said = list[str]()
+        for why, (began, networks) in list(self._trials.items()):
+            look = self._looked.get(why, 0)
+            if now - began < LOOKS_S[look]:
+                continue
+            packets = [counted[network][1] for network in networks if network in counted]
+            met = sum(count > 0 for count in packets)
+            said.append(
+                f"{why.removeprefix(MINE)}: {met} of {len(networks)} blocks met packets within "
+                f"{LOOKS_S[look]:.0f} s, {sum(packets):,} in all"
+            )
+            self._looked[why] = look + 1
+            if look + 1 == len(LOOKS_S):
+                del self._trials[why], self._looked[why]
+        return said
