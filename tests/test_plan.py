@@ -6,6 +6,7 @@ import ipaddress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,9 +14,10 @@ from msgspec.structs import replace
 
 from floodwatch import scan, synth
 from floodwatch.errors import BlockRefused
+from floodwatch.mitigate.effects import Effects
 from floodwatch.mitigate.guards import Guard, Order, Standing, Trials, orders
 from floodwatch.mitigate.guardtable import SECOND, guard_of, key_bytes, key_of
-from floodwatch.mitigate.plan import Block, Ordered, Policy, Proven, plan, prove
+from floodwatch.mitigate.plan import Block, Ordered, Policy, Proven, gather, plan, prove
 from floodwatch.model import Event
 
 NETWORKS = st.builds(
@@ -99,6 +101,94 @@ def test_p16_a_hundred_thousand_wanted_keep_the_heaviest(real: Event) -> None:
     added = [step.block.network for step in steps if step.what == "add"]
     assert added == [item.network for item in wanted[:4096]]
     assert sum(step.what == "refuse" for step in steps) == 100_000 - 4096
+
+
+def proven_by(real: Event, addresses: list[str]) -> list[Proven]:
+    """Proven sources with these addresses, as an event of theirs would give them."""
+    (first, *_) = real.sources.top
+    top = tuple(replace(first, cidr=address) for address in addresses)
+    return prove(replace(real, sources=replace(real.sources, top=top)))
+
+
+def test_p16_no_more_than_so_many_networks_are_blocked_within_a_minute(real: Event) -> None:
+    wanted, policy = prove(real), Policy(per_minute=12)
+    steps = plan(wanted, policy, {}, lately=2)
+    assert [step.what for step in steps] == ["add"] * 10 + ["refuse"] * 30
+    assert "within a minute" in steps[-1].why
+
+
+def known(*networks: str) -> Any:
+    """The networks of known clients, as ``memory`` numbers them."""
+    found = map(ipaddress.ip_network, networks)
+    shift = {4: 8, 6: 80}
+    return np.array([n.version << 56 | int(n.network_address) >> shift[n.version] for n in found], np.uint64)
+
+
+def test_p17_blocks_that_would_touch_most_of_those_who_are_served_are_refused(real: Event) -> None:
+    served = known(*(f"10.1.{n}.0/24" for n in range(40)))
+    wanted = proven_by(real, [f"10.1.{n}.7" for n in range(40)] + ["203.0.113.9"])
+    steps = plan(wanted, Policy(), {}, known=served)
+    added = [str(step.block.network) for step in steps if step.what == "add"]
+    assert added == [f"10.1.{n}.7/32" for n in range(20)] + ["203.0.113.9/32"]
+    share = "more than 50 % of the networks that are served"
+    assert all(share in step.why for step in steps if step.what == "refuse")
+    standing = {step.block.network: step.block for step in steps if step.what == "add"}
+    assert not [s for s in plan(wanted, Policy(), standing, known=served) if s.what == "add"]
+    few = known(*(f"10.1.{n}.0/24" for n in range(10)))  # too few to mean anything
+    assert len(plan(wanted, Policy(), {}, known=few)) == 41
+
+
+def test_hosts_are_gathered_into_networks_only_where_they_are_too_many(real: Event) -> None:
+    crowded = [f"10.0.{net}.{host}" for net in range(10) for host in range(1, 33)]
+    single = [f"10.9.{net}.1" for net in range(50)]
+    wanted = proven_by(real, crowded + single)
+    assert gather(wanted, Policy(max_blocks=400), {}) is wanted
+    policy = Policy(max_blocks=100, never=avoid)
+    gathered = gather(wanted, policy, {}, known("10.0.3.0/24"))
+    wide = [str(item.network) for item in gathered if item.network.prefixlen == 24]
+    assert wide == [f"10.0.{net}.0/24" for net in range(10) if net != 3]  # no network of known clients
+    steps = plan(gathered, policy, {}, known=known("10.0.3.0/24"))
+    added = [str(step.block.network) for step in steps if step.what == "add"]
+    assert added[:9] == wide[:3] + [f"10.0.3.{host}/32" for host in range(1, 33)][:6]
+    assert len(added) == 91
+    barely = gather(wanted, Policy(max_blocks=340), {})
+    assert [i.network.prefixlen for i in barely].count(24) == 1  # no more than it takes
+    spread = proven_by(real, [f"10.0.{net}.{host}" for net in range(99) for host in range(1, 16)])
+    assert gather(spread, policy, {}) == spread  # fifteen hosts are no crowd
+
+
+def test_a_network_that_is_blocked_covers_its_hosts(real: Event) -> None:
+    hosts = [f"10.0.1.{host}" for host in range(1, 33)]
+    wanted = proven_by(real, hosts)
+    (network, ordered) = map(ipaddress.ip_network, ("10.0.1.0/24", "10.0.1.200"))
+    standing = {item.network: Block(item.network, 50, "fw:e") for item in wanted[:5]}
+    standing[ordered] = Block(ordered, 500, "by hand")
+    gathered = gather(wanted, Policy(max_blocks=20), standing)
+    steps = plan(gathered, Policy(max_blocks=20), standing)
+    assert [(s.what, str(s.block.network)) for s in steps if s.what == "add"] == [("add", str(network))]
+    removed = {str(step.block.network) for step in steps if step.what == "remove"}
+    assert removed == {f"10.0.1.{host}/32" for host in range(1, 6)}  # what was ordered by hand stays
+    standing = {network: Block(network, 50, "fw:e")}
+    assert plan(wanted, Policy(), standing) == []
+
+
+def test_what_blocks_do_is_looked_at_after_one_and_three_seconds(real: Event) -> None:
+    effects, steps = Effects(), plan(prove(real), Policy(), {})
+    effects.begin(steps, 100.0)
+    counted = {step.block.network: (step.block, 7) for step in steps[:30]}
+    assert effects.measured(counted, 100.5) == []
+    (said,) = effects.measured(counted, 101.0)
+    assert said.endswith("30 of 40 blocks met packets within 1 s, 210 in all")
+    assert effects.measured(counted, 102.0) == []
+    assert len(effects.measured(counted, 103.5)) == 1
+    assert effects.measured(counted, 110.0) == []
+
+
+def test_a_renewal_is_no_packet(real: Event) -> None:
+    effects, block = Effects(quiet_s=10), Block(ipaddress.ip_network("203.0.113.9"), 60, "fw:e")
+    for now, packets, busy in ((0, 5, True), (5, 5, True), (9, 0, True), (10.5, 0, False), (11, 1, True)):
+        listened = effects.listen({block.network: (block, packets)}, float(now))
+        assert listened == ([block.network], []) if busy else ([], [block.network])
 
 
 def test_reports_of_real_scans_plan_nothing_against_forged_sources(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from ..memory import Networks
 from ..model import Action, Event
 from .codec import COMMENT
 from .dryrun import DryRun
-from .effects import Effects
+from .effects import QUIET_S, Effects
 from .guards import TAKEN, Guard, Standing, Trials, orders
 from .never import OWN, NeverBlock
 from .nftables import Table
@@ -72,7 +72,7 @@ class Blocker:
         self._proven: dict[Network, Proven] = {}
         self._last: dict[Network, tuple[Block, float]] = {}
         self._added: deque[float] = deque()
-        self._effects = Effects()
+        self._effects = Effects(min(QUIET_S, self.policy.ttl_s))
         self._trials = Trials()
         self._passing = np.zeros(0, np.uint64)
         self._short = 0

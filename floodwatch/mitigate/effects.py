@@ -12,9 +12,14 @@ QUIET_S = 10.0
 
 
 class Effects:
-    """Follows what each block drops. All times are seconds of a clock that only goes forward."""
+    """Follows what each block drops. All times are seconds of a clock that only goes forward.
 
-    def __init__(self) -> None:
+    Args:
+        quiet_s: seconds without a packet after which a blocked source has gone quiet.
+    """
+
+    def __init__(self, quiet_s: float = QUIET_S) -> None:
+        self._quiet_s = quiet_s
         self._heard: dict[Network, tuple[int, float]] = {}
         self._trials: dict[str, tuple[float, list[Network]]] = {}
         self._looked: dict[str, int] = {}
@@ -33,11 +38,14 @@ class Effects:
         heard = {}
         for network, (block, packets) in counted.items():
             if block.why.startswith(MINE):
-                before, since = self._heard.get(network, (-1, now))
-                heard[network] = (packets, now if packets != before else since)
+                before, since = self._heard.get(network, (0, now))
+                # a renewal may begin the count anew: that is no packet
+                heard[network] = (packets, now if packets not in (0, before) else since)
         self._heard = heard
-        busy = [network for network, (_, since) in heard.items() if now - since < QUIET_S]
-        return busy, [network for network, (_, since) in heard.items() if now - since >= QUIET_S]
+        busy, quiet = list[Network](), list[Network]()
+        for network, (_, since) in heard.items():
+            (busy if now - since < self._quiet_s else quiet).append(network)
+        return busy, quiet
 
     def measured(self, counted: Mapping[Network, tuple[Block, int]], now: float) -> list[str]:
         """What the blocks of each event did one and three seconds after the first of them, in words."""

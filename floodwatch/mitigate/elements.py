@@ -36,8 +36,11 @@ def form_of(name: str) -> tuple[int, int]:
     return version, int(suffix) if suffix else 8 * KEY_BYTES[version]
 
 
-def pack(blocks: Sequence[Block], kind: int) -> Iterator[Message]:
-    """Messages that add or destroy blocks; all but the key is the same for all blocks of one event."""
+def pack(blocks: Sequence[Block], kind: int, *, renew: bool = False) -> Iterator[Message]:
+    """Messages that add or destroy blocks; all but the key is the same for all blocks of one event.
+
+    With ``renew`` blocks that stand get their time anew; it takes Linux 6.12.
+    """
     new = kind == codec.NEW_ELEMENT
     groups: dict[tuple[int, int, float, str], list[bytes]] = {}
     for block in blocks:
@@ -47,7 +50,9 @@ def pack(blocks: Sequence[Block], kind: int) -> Iterator[Message]:
         )  # fmt: skip
         groups.setdefault(group, []).append(network.network_address.packed)
     for (version, length, seconds, why), keys in groups.items():
-        tail = u64(4, max(int(seconds * 1000), 1)) + codec.comment(6, why) if new else b""
+        left = max(int(seconds * 1000), 1)
+        end = u64(4, left) + (u64(5, left) if renew else b"")
+        tail = end + codec.comment(6, why) if new else b""
         size = KEY_BYTES[version]
         head = HEAD(
             12 + size + len(tail), LIST_ELEMENT | codec.NESTED, 8 + size, 1 | codec.NESTED, 4 + size, 1

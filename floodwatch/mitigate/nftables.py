@@ -15,6 +15,8 @@ from __future__ import annotations
 import errno
 import gc
 import ipaddress
+import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -54,6 +56,7 @@ from .plan import Block, Network, Step
 CHAIN = "prerouting"
 SET_SIZE = 65_536
 RAW = -300
+READ_AGAIN = 5
 
 
 @contextmanager
@@ -68,10 +71,21 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-class Table:
-    """The table ``inet floodwatch`` of the current network namespace."""
+def _renews() -> bool:
+    """From Linux 6.12 on, adding an element that stands renews its time, and its counter goes on."""
+    major, minor, *_ = re.findall(r"\d+", os.uname().release)
+    return (int(major), int(minor)) >= (6, 12)
 
-    def __init__(self) -> None:
+
+class Table:
+    """The table ``inet floodwatch`` of the current network namespace.
+
+    Args:
+        renews: the kernel renews elements; else they are taken away and added anew, in one transaction.
+    """
+
+    def __init__(self, *, renews: bool | None = None) -> None:
+        self._renew = _renews() if renews is None else renews
         self._kernel = Netfilter()
         self._sets: set[str] = set()
         self._never: frozenset[Network] | None = None
@@ -134,9 +148,18 @@ class Table:
         with _collector_paused():
             for name in sorted(self._sets):
                 if name.startswith("block"):
-                    for network, block, packets in networks(name, self._dump(name)):
-                        found[network] = (block, packets)
+                    found |= self._held(name)
         return found
+
+    def _held(self, name: str) -> dict[Network, tuple[Block, int]]:
+        """What one set holds; read again if it changed meanwhile, for then something may be missing."""
+        for _ in range(READ_AGAIN):
+            try:
+                return {n: (block, packets) for n, block, packets in networks(name, self._dump(name))}
+            except EnforceError as error:
+                if error.errno != errno.EINTR:
+                    raise
+        raise EnforceError("the rules change all the time: they cannot be read", errno.EINTR)
 
     def _dump(self, name: str) -> Iterator[memoryview]:
         return self._kernel.dump(codec.GET_ELEMENT, text(1, TABLE) + text(2, name))
@@ -147,11 +170,14 @@ class Table:
         Raises:
             EnforceError: the kernel refused; nothing was changed.
         """
-        new = [step.block for step in steps if step.what in ("add", "extend")]
-        old = [step.block for step in steps if step.what in ("remove", "extend")]
-        messages = list(self._missing_sets(new))
+        new, more, old = ([step.block for step in steps if step.what == what]
+                          for what in ("add", "extend", "remove"))  # fmt: skip
+        if not self._renew:
+            new, more, old = [*new, *more], [], [*old, *more]
+        messages = list(self._missing_sets([*new, *more]))
         messages += pack(old, codec.DESTROY_ELEMENT)
         messages += pack(new, codec.NEW_ELEMENT)
+        messages += pack(more, codec.NEW_ELEMENT, renew=True)
         if messages:
             self._kernel.commit(messages)
 
