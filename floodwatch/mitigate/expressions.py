@@ -27,6 +27,7 @@ BEHIND = {4: 9, 6: 2}
 NETWORK, TRANSPORT = 1, 2
 META_PROTOCOL_FAMILY, META_PROTOCOL = 15, 16
 EQUAL, UNEQUAL = 0, 1
+INVERTED = 1
 NEW = struct.pack("=I", 8)
 """The bit of the connection state "new"."""
 LIST_ELEMENT = 1
@@ -108,10 +109,16 @@ def found_in(name: str) -> bytes:
     return expression("lookup", text(1, name), u32(2, REGISTER))
 
 
-def source_in(version: int, name: str, mask: bytes | None) -> list[bytes]:
-    """Match packets of one IP version whose (masked) source address is in a set."""
+def not_in(name: str) -> bytes:
+    """Match what is in register 1 if a set does not hold it."""
+    return expression("lookup", text(1, name), u32(2, REGISTER), u32(5, INVERTED))
+
+
+def source_in(version: int, name: str, mask: bytes | None, but: str) -> list[bytes]:
+    """Match packets of one IP version whose (masked) source address is in a set, but not in another."""
     address = load(NETWORK, SOURCE_AT[version], KEY_BYTES[version])
-    return [*of_version(version), address, *([] if mask is None else [masked(mask)]), found_in(name)]
+    mask_it = [] if mask is None else [masked(mask)]
+    return [*of_version(version), address, *mask_it, found_in(name), address, not_in(but)]
 
 
 def limit_over(rate: int) -> bytes:

@@ -1,13 +1,14 @@
 """Our one table in the kernel: hash sets of blocked networks with timeouts, looked up before anything else.
 
     table inet floodwatch
-        set never4, never6             looked up first: these pass
+        set never4, never6             what is in these passes, in whatever set it is as well
         set block4, block6             hosts
         set block4_p24, block6_p64 ... masked, one per prefix length
         chain prerouting               hook prerouting, priority raw
 
-Every element has a timeout, so a block ends even if nobody is left to end it, a counter, and a comment that
-tells why. Other tables are never read or touched.
+A rule for each set of blocked networks drops what is in it and not in a never-block set; packets of others
+meet one lookup less that way. Every element has a timeout, so a block ends even if nobody is left to end it,
+a counter, and a comment that tells why. Other tables are never read or touched.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ from .elements import (
     set_name,
 )
 from .expressions import (
-    ACCEPT,
     COUNTED,
     DROP,
     FLAG_INTERVAL,
@@ -255,7 +255,7 @@ class Table:
 
 def _rules_of(sets: set[str]) -> list[str]:
     """The comments of the rules that belong to these sets."""
-    named = [f"fw: {name}" for name in sets if name.startswith(("never", "block"))]
+    named = [f"fw: {name}" for name in sets if name.startswith("block")]
     return [*named, *(guardtable.comments() if guardtable.CHAIN_SET in sets else ())]
 
 
@@ -267,7 +267,6 @@ def _skeleton() -> list[Message]:
     for version in (4, 6):
         name = f"never{version}"
         messages.append(set_message(name, KEY_TYPE[version], KEY_BYTES[version], FLAG_INTERVAL))
-        messages.append(rule(CHAIN, source_in(version, name, None), ACCEPT, f"fw: {name}"))
     for network in (ipaddress.ip_network("0.0.0.0/32"), ipaddress.ip_network("::/128")):
         messages += _block_set(network)
     return messages
@@ -279,7 +278,7 @@ def _block_set(network: Network) -> Iterator[Message]:
     name, size = set_name(version, length), nested(9, u32(1, SET_SIZE))
     yield set_message(name, KEY_TYPE[version], KEY_BYTES[version], FLAG_TIMEOUT, size, COUNTED)
     mask = None if length == network.max_prefixlen else network.netmask.packed
-    yield rule(CHAIN, source_in(version, name, mask), DROP, f"fw: {name}")
+    yield rule(CHAIN, source_in(version, name, mask, f"never{version}"), DROP, f"fw: {name}")
 
 
 def _never_messages(never: Iterable[Network], *, fresh: bool) -> Iterator[Message]:
