@@ -20,8 +20,8 @@ from ._native import cpu
 from .capture import LiveRing, backlog_drops, compile_filter
 from .capture.compression import ZSTANDARD, compression_of
 from .config import WatchOptions
-from .errors import FloodwatchError, InputError
-from .mitigate import Lock, NeverBlock, Table
+from .errors import EnforceError, FloodwatchError, InputError
+from .mitigate import Lock, NeverBlock, Table, Xdp
 
 State = Literal["ok", "note", "missing"]
 GOOD_CLOCKS = ("tsc", "kvm-clock", "arch_sys_counter", "hyperv_clocksource_tsc_page")
@@ -95,6 +95,17 @@ def _rules() -> Iterator[Check]:
             return f"nf_tables answers over netlink; {len(table.blocks())} blocks of floodwatch stand there"
 
     yield _tried("rules", attempt)
+
+
+def _xdp() -> Iterator[Check]:
+    try:
+        Xdp([]).close()
+    except EnforceError as error:
+        yield Check("XDP", "note", str(error))
+    else:
+        yield Check(
+            "XDP", "ok", "an XDP program can be loaded: watch --mode enforce --backend xdp would work"
+        )
 
 
 def _number(path: str) -> int | None:
@@ -188,5 +199,5 @@ def _running() -> Iterator[Check]:
 
 
 LOOKS: tuple[Callable[[], Iterator[Check]], ...] = (
-    _capture, _filters, _packing, _hashing, _rules, _cookies, _merging, _backlog, _clock, _lockout, _running,
+    _capture, _filters, _packing, _hashing, _rules, _xdp, _cookies, _merging, _backlog, _clock, _lockout, _running,
 )  # fmt: skip

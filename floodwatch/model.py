@@ -11,7 +11,9 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from .vectors import AMPLIFIERS as AMPLIFIERS
+from .vectors import PROTOCOL_NUMBERS as PROTOCOL_NUMBERS
 from .vectors import Vector as Vector
+from .vectors import protocol_number as protocol_number
 
 EPOCH_NS = 250_000_000
 """Length of one epoch in nanoseconds."""

@@ -16,6 +16,17 @@ AMPLIFIERS: tuple[tuple[int, str], ...] = (
 )  # fmt: skip
 """(UDP source port, protocol) of known reflectors: CISA TA14-017A and the captures of StopDDoS."""
 
+PROTOCOL_NUMBERS = {
+    "icmp": 1, "ipip": 4, "tcp": 6, "udp": 17, "6in4": 41, "gre": 47, "esp": 50, "ah": 51, "icmp6": 58,
+    "ospf": 89, "sctp": 132,
+}  # fmt: skip
+"""Names of IP protocols (IANA) that a victim's ``protocol`` shows; others are ``ip-N``."""
+
+
+def protocol_number(name: str) -> int:
+    """The number of an IP protocol by the name that a victim shows."""
+    return PROTOCOL_NUMBERS[name] if name in PROTOCOL_NUMBERS else int(name.removeprefix("ip-"))
+
 
 class Vector(StrEnum):
     """Attack classes that this version can name (contract: vectors)."""

@@ -133,6 +133,55 @@ def test_a_forged_flood_of_udp_is_limited_and_no_source_is_blocked(wire: Lab, tm
     assert event["action"]["taken"] == "limit_victim"
 
 
+OLD_CONNECTION = """
+import socket, sys, time
+s = socket.create_connection((sys.argv[1], 80), timeout=2)
+print("ready", flush=True)
+time.sleep(float(sys.argv[2]))  # the watch and its guard begin after this connection
+good = 0
+for _ in range(20):
+    s.sendall(b"GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+    try:
+        good += s.recv(100).endswith(b"ok")
+    except TimeoutError:
+        pass
+    time.sleep(0.15)
+print(good)
+"""
+
+
+@pytest.mark.parametrize(
+    ("scenario", "name", "key", "taken"),
+    [
+        ("ack_flood", "strange4", SERVER, "drop_signature"),
+        ("rst_flood", "strange4", SERVER, "drop_signature"),
+        ("fragment_flood", "fragments4", SERVER, "drop_signature"),
+        ("gre_flood", "limited4", str({"concat": [SERVER, "gre"]}), "limit_victim"),
+        ("carpet_udp", "limited4_p24", str({"concat": ["198.51.100.0", "udp"]}), "limit_victim"),
+    ],
+)
+def test_packets_of_nothing_are_dropped_and_old_connections_go_on(
+    wire: Lab, tmp_path: Path, scenario: str, name: str, key: str, taken: str
+) -> None:
+    serve(wire)
+    capture = flood(tmp_path, scenario, duration=5, pps=4000)
+    old = python(wire, wire.client, OLD_CONNECTION, SERVER, "6")
+    watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--mode", "enforce")
+    sender = wire.sender(capture, deliver=True)
+    time.sleep(6.5)
+    assert list(rules(wire)[name]) == [key]
+    good = int(old.communicate(timeout=60)[0])
+    assert sender.wait(30) == 0
+    (row,) = json.loads(ctl(wire, "blocks", "--json"))
+    assert row["packets"] > 4000 * 5 * (0.5 if taken == "limit_victim" else 0.75)
+    assert good >= 19
+    found, _ = report(watch)
+    (event,) = found["floods"]
+    vector = {"gre_flood": "ip_protocol_flood", "carpet_udp": "udp_flood"}.get(scenario, scenario)
+    assert (event["vector"], event["action"]["taken"]) == (vector, taken)
+    assert not any(held for name, held in rules(wire).items() if name.startswith("block"))
+
+
 def test_cookies_are_told_as_taken_only_where_they_are_on(wire: Lab, tmp_path: Path) -> None:
     serve(wire)
     capture = flood(tmp_path, "syn_flood", duration=3)
@@ -142,7 +191,7 @@ def test_cookies_are_told_as_taken_only_where_they_are_on(wire: Lab, tmp_path: P
         wire.send(capture, deliver=True)
         found, _ = report(watch)
         (event,) = found["floods"]
-        assert event["action"]["taken"] == ("syn_cookies" if on == "1" else "none")
+        assert event["action"]["taken"] == ("syn_cookies" if on == "1" else "cap_unknown")
 
 
 def test_suggesting_says_what_guards_would_stand_and_puts_up_none(wire: Lab, tmp_path: Path) -> None:

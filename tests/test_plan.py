@@ -16,16 +16,17 @@ from floodwatch import scan, synth
 from floodwatch.errors import BlockRefused
 from floodwatch.mitigate.effects import Effects
 from floodwatch.mitigate.guards import Guard, Order, Standing, Trials, orders
-from floodwatch.mitigate.guardtable import SECOND, guard_of, key_bytes, key_of
+from floodwatch.mitigate.guardtable import FORMS, guard_of, key_bytes, key_of, set_of
 from floodwatch.mitigate.plan import Block, Ordered, Policy, Proven, gather, plan, prove
-from floodwatch.model import Event
+from floodwatch.model import Event, Vector
 
 NETWORKS = st.builds(
     lambda address, length: ipaddress.ip_network((address, length), strict=False),
     st.integers(0x01000000, 0xDFFFFFFF),
     st.sampled_from([24, 28, 32]),
 )
-VICTIM = ipaddress.ip_address("198.51.100.7")
+VICTIM = ipaddress.ip_network("198.51.100.7")
+AROUND = ipaddress.ip_network("198.51.100.0/24")
 NEVER = ipaddress.ip_network("198.51.100.0/25")
 
 
@@ -210,11 +211,22 @@ def floods(tmp_path: Path, scenario: str, **params: Any) -> list[Event]:
     ("ntp_amplification", Guard("reflected", VICTIM, 123)),
     ("tcp_reflection", Guard("unasked", VICTIM)), ("udp_one_port", Guard("limited", VICTIM, 17)),
     ("icmp_flood", Guard("limited", VICTIM, 1)), ("blind_requests", Guard("capped", VICTIM, 80)),
-    ("http_flood", None), ("syn_flood", None), ("carpet_udp", None), ("fragment_flood", None),
+    ("ack_flood", Guard("strange", VICTIM)), ("fragment_flood", Guard("fragments", VICTIM)),
+    ("carpet_udp", Guard("limited", AROUND, 17)), ("gre_flood", Guard("limited", VICTIM, 47)),
+    ("quic_flood", Guard("limited", VICTIM, 17)), ("http_flood", None), ("syn_flood", None),
 ])  # fmt: skip
 def test_each_flood_without_proof_has_its_guard(tmp_path: Path, scenario: str, wanted: Guard | None) -> None:
-    found = [order.guard for order in orders(floods(tmp_path, scenario))]
+    found = [order.guard for order in orders(floods(tmp_path, scenario), lambda victim: True)]
     assert found == ([] if wanted is None else [wanted])
+
+
+def test_both_ports_of_a_protocol_are_guarded_and_ports_where_no_cookies_protect(tmp_path: Path) -> None:
+    (flood,) = floods(tmp_path, "dns_amplification")
+    both = orders([replace(flood, vector=Vector.ISAKMP_AMPLIFICATION)])
+    assert [order.guard.number for order in both] == [500, 4500]
+    (order,) = orders(floods(tmp_path, "syn_flood"))
+    assert order.guard == Guard("capped", VICTIM, 80)
+    assert order.rate > 50  # twice what is usual
 
 
 def test_limits_leave_room_for_what_is_usual(tmp_path: Path) -> None:
@@ -253,10 +265,15 @@ def test_a_guard_that_works_is_renewed_before_it_ends() -> None:
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 2**128 - 1), st.integers(0, 65_535))
 def test_the_key_of_a_guard_in_the_kernel_leads_back_to_it(four: int, six: int, number: int) -> None:
-    for victim in (ipaddress.IPv4Address(four), ipaddress.IPv6Address(six)):
-        for kind, behind in SECOND.items():
-            own = 0 if behind is None else number if kind in ("reflected", "capped") else number % 256
+    hosts = (ipaddress.IPv4Network(four), ipaddress.IPv6Network(six))
+    victims = [*hosts, hosts[0].supernet(new_prefix=24), hosts[1].supernet(new_prefix=64)]
+    for victim in victims:
+        for kind, form in FORMS.items():
+            own = 0 if form.behind is None else number if kind in ("reflected", "capped") else number % 256
             guard = Guard(kind, victim, own)
             key = key_of(guard)
-            assert len(key) == key_bytes(kind, victim.version)
-            assert guard_of(kind, victim.version, int.from_bytes(key, "big")) == guard
+            assert len(key) == key_bytes(set_of(guard))
+            assert guard_of(set_of(guard), int.from_bytes(key, "big")) == guard
+    for other in ("never4", "block4", "block4_p24", "known6", "lifted4"):
+        assert guard_of(other, four) is None
+        assert key_bytes(other) == 0

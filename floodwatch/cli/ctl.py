@@ -104,7 +104,7 @@ def blocks(ctx: click.Context, why: bool, as_json: bool) -> None:
 
     Each line has the seconds that are left and the packets that were dropped, by XDP too where it stands.
     """
-    from floodwatch.mitigate import Table, describe, dropped_ahead
+    from floodwatch.mitigate import Table, describe, dropped_ahead, name_of
 
     table = Table()
     try:
@@ -120,7 +120,7 @@ def blocks(ctx: click.Context, why: bool, as_json: bool) -> None:
             for n, (b, packets) in ordered
         ]
         rows += [
-            {"guard": g.kind, "victim": str(g.victim), "number": g.number, "seconds": round(s.seconds, 1),
+            {"guard": g.kind, "victim": name_of(g.victim), "number": g.number, "seconds": round(s.seconds, 1),
              "packets": s.packets, "why": s.why}
             for g, s in guards.items()
         ]  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..findings import Finding
-from ..model import Vector
+from ..model import PROTOCOL_NUMBERS, Vector
 from .reflection import reflecting
 from .syn import port_shares
 from .track import (
@@ -165,9 +165,8 @@ def detect_protocols(view: View) -> Iterator[Finding]:
         yield _other(view, row, kind, vector, count, count >= floor, {"answers": float(answers)})
 
 
-UDP_NUMBER = 17
-PROTOCOLS = {4: "ipip", 41: "6in4", 47: "gre", 50: "esp", 51: "ah", 89: "ospf", 132: "sctp"}
-"""Names of IP protocol numbers (IANA) that a victim's ``protocol`` shows; others are ``ip-N``."""
+UDP_NUMBER = PROTOCOL_NUMBERS["udp"]
+NAMES = {number: name for name, number in PROTOCOL_NUMBERS.items()}
 
 
 def _other(
@@ -175,11 +174,10 @@ def _other(
 ) -> Finding:
     kind = row["kinds"][index]
     number = int(kind["port"])
-    names = PROTOCOLS | {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp6"}
     return Finding(
         vector=vector,
         victim=view.track.address,
-        protocol=names.get(number, f"ip-{number}"),
+        protocol=NAMES.get(number, f"ip-{number}"),
         epoch=view.epoch,
         over=over,
         persist=1,

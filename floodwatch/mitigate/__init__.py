@@ -1,7 +1,7 @@
 """From a verdict to a rule in the kernel: plan purely, apply last, read back what stands."""
 
 from .blocker import Blocker
-from .guards import Standing, describe
+from .guards import Standing, describe, name_of
 from .lock import Lock
 from .never import NeverBlock
 from .nftables import Table
@@ -23,6 +23,7 @@ __all__ = [
     "Xdp",
     "describe",
     "dropped_ahead",
+    "name_of",
     "plan",
     "prove",
 ]

@@ -106,7 +106,7 @@ class Blocker:
         Raises:
             EnforceError: the kernel refused; nothing was changed.
         """
-        wanted, standing = orders(events), self.guards()
+        wanted, standing = orders(events, self._cookies_protect), self.guards()
         up, down, said = self._trials.plan(wanted, standing, time.monotonic())
         if up or down:
             fresh = known if not standing else np.setdiff1d(known, self._passing)

@@ -66,6 +66,11 @@ def text(number: int, value: str) -> bytes:
     return attribute(number, value.encode() + b"\0")
 
 
+def u8(number: int, value: int) -> bytes:
+    """An attribute of one byte."""
+    return attribute(number, bytes((value,)))
+
+
 def u32(number: int, value: int) -> bytes:
     """An attribute of four bytes, network order."""
     return attribute(number, struct.pack("!I", value))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 
 from . import codec
-from .codec import Message, attribute, nested, text, u32, u64
+from .codec import Message, attribute, nested, text, u8, u32, u64
 
 TABLE = "floodwatch"
 ACCEPT, DROP = 1, 0
@@ -28,8 +28,9 @@ NETWORK, TRANSPORT = 1, 2
 META_PROTOCOL_FAMILY, META_PROTOCOL = 15, 16
 EQUAL, UNEQUAL = 0, 1
 INVERTED = 1
-NEW = struct.pack("=I", 8)
-"""The bit of the connection state "new"."""
+INVALID, NEW = 1, 8
+"""Bits of the state of a connection; new: it was not seen in both directions yet."""
+FRAGMENT_HEADER = 44
 LIST_ELEMENT = 1
 PREROUTING = 0
 COUNTED = nested(17, text(1, "counter"))
@@ -94,14 +95,24 @@ def of_protocol(number: int) -> list[bytes]:
     return [meta(META_PROTOCOL), compare(bytes((number,)))]
 
 
-def of_new_flows() -> list[bytes]:
-    """Match packets of flows that connection tracking has not seen in both directions."""
-    return [expression("ct", u32(1, REGISTER), u32(2, 0)), masked(NEW), compare(bytes(4), UNEQUAL)]
+def of_states(states: int) -> list[bytes]:
+    """Match packets that connection tracking puts into one of these states."""
+    some = masked(struct.pack("=I", states))
+    return [expression("ct", u32(1, REGISTER), u32(2, 0)), some, compare(bytes(4), UNEQUAL)]
 
 
-def of_tcp_flags(mask: int, flags: int) -> list[bytes]:
-    """Match TCP packets by some of their flags."""
-    return [load(TRANSPORT, 13, 1), masked(bytes((mask,))), compare(bytes((flags,)))]
+def of_tcp_flags(mask: int, flags: int, *, equal: bool = True) -> list[bytes]:
+    """Match TCP packets by some of their flags: as they are given, or any but those."""
+    how = EQUAL if equal else UNEQUAL
+    return [load(TRANSPORT, 13, 1), masked(bytes((mask,))), compare(bytes((flags,)), how)]
+
+
+def later_fragments(version: int) -> list[bytes]:
+    """Match fragments but the first of each packet."""
+    if version == 4:
+        return [load(NETWORK, 6, 2), masked(b"\x1f\xff"), compare(bytes(2), UNEQUAL)]
+    header = u32(1, REGISTER) + u8(2, FRAGMENT_HEADER) + u32(3, 2) + u32(4, 2)
+    return [expression("exthdr", header), masked(b"\xff\xf8"), compare(bytes(2), UNEQUAL)]
 
 
 def found_in(name: str) -> bytes:

@@ -1,45 +1,48 @@
 """Rules that name no source, against floods that are forged or reflected. Decided without a kernel.
 
-A guard stands before one victim, is refreshed while its flood lasts, and outlives it by a minute, for floods
-come in pulses. What the victim itself asked for passes by the kernel's connection tracking: its own DNS and
-NTP answers, its own connections. A limit comes last and is told as such, for it meets new clients as well;
-clients who were served before pass it.
+A guard stands before one victim, a host or a network, is refreshed while its flood lasts, and outlives it by
+a minute, for floods come in pulses. What the victim itself asked for passes by the kernel's connection
+tracking: its own DNS and NTP answers, its own connections. A limit comes last and is told as such, for it
+meets new clients as well; clients who were served before pass it.
 
 * ``reflected``: new UDP packets from a reflector's port (``drop_reflector_port``).
-* ``unasked``: SYN-ACKs to SYNs that the victim never sent (``drop_signature`` of ``tcp_reflection``).
-* ``limited``: new UDP or ICMP flows beyond twice what is usual (``limit_victim``).
-* ``capped``: new TCP connections to a port beyond twice what is usual (``cap_unknown``).
-
-SYN floods need none while SYN cookies are on. Left out: floods of ACK, RST and FIN, which connection tracking
-can only tell from old connections after it has seen those; fragments; victims that are whole prefixes.
+* ``unasked``: SYN-ACKs to SYNs that the victim never sent (``drop_signature``).
+* ``strange``: TCP packets but SYNs that belong to no connection, beyond a few (``drop_signature``); tracking
+  learns connections from before it began by their next packet in either direction, hence the few.
+* ``fragments``: later fragments beyond twice what is usual (``drop_signature``).
+* ``limited``: new flows of UDP, ICMP or another protocol beyond twice what is usual (``limit_victim``).
+* ``capped``: new TCP connections to a port beyond twice what is usual (``cap_unknown``, and
+  ``limit_victim`` against SYN floods where SYN cookies do not protect).
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from ..model import AMPLIFIERS, Action, Event, Vector
+from ..model import AMPLIFIERS, Action, Event, Vector, protocol_number
+from .plan import Network
 
-Kind: TypeAlias = Literal["reflected", "unasked", "limited", "capped"]
-Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+Kind: TypeAlias = Literal["reflected", "unasked", "strange", "fragments", "limited", "capped"]
 LIFETIME_S = 60.0
 """A guard ends so much later even if nobody is left to end it."""
-LEAST_FLOWS = 500
-LEAST_CONNECTIONS = 50
-"""New UDP or ICMP flows, and new connections, a second that a limit always lets through."""
+LEAST_FLOWS, LEAST_CONNECTIONS, LEAST_STRANGE = 500, 50, 100
+"""New flows, new connections, and fragments or packets of none, a second that a limit always lets through."""
 SPARE = 2.0
-TCP, UDP = 6, 17
+UDP = 17
 TRIED_S = 3.0
 """A guard that met nothing for so long does nothing, and goes."""
 FORGIVEN_S = 600.0
 """It is not tried again for so long."""
 TAKEN: Mapping[Kind, Action] = {
-    "reflected": "drop_reflector_port", "unasked": "drop_signature", "limited": "limit_victim",
-    "capped": "cap_unknown",
+    "reflected": "drop_reflector_port", "unasked": "drop_signature", "strange": "drop_signature",
+    "fragments": "drop_signature", "limited": "limit_victim", "capped": "cap_unknown",
 }  # fmt: skip
+STRANGE = (Vector.ACK_FLOOD, Vector.RST_FLOOD, Vector.FIN_FLOOD, Vector.TCP_FLAG_FLOOD)
+UNASKED = (Vector.TCP_REFLECTION, Vector.SYN_ACK_FLOOD)
+LIMITED = (Vector.UDP_FLOOD, Vector.ICMP_FLOOD, Vector.IP_PROTOCOL_FLOOD, Vector.QUIC_FLOOD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Guard:
     """One rule: ``number`` is a source port, an IP protocol or a destination port, as the kind has it."""
 
     kind: Kind
-    victim: Address
+    victim: Network
     number: int = 0
 
 
@@ -60,39 +63,52 @@ class Order:
     event: str
 
 
-def orders(events: Iterable[Event]) -> list[Order]:
-    """The guards that these floods call for; sources that are proven real are blocked instead."""
+def _unprotected(victim: str) -> bool:
+    """SYN cookies protect nobody, as far as is known."""
+    return False
+
+
+def orders(events: Iterable[Event], cookies: Callable[[str], bool] = _unprotected) -> list[Order]:
+    """The guards that these floods call for; sources that are proven real are blocked instead.
+
+    Args:
+        events: the floods that are going on.
+        cookies: do SYN cookies protect this victim?
+    """
     wanted: dict[Guard, Order] = {}
     for event in events:
-        order = _order(event)
-        if order is not None:
-            wanted.setdefault(order.guard, order)
+        if event.verdict != "crowd":
+            for guard, least in _guards(event, cookies):
+                usual = round(SPARE * (event.rate.baseline or 0.0))
+                wanted.setdefault(guard, Order(guard, max(usual, least) if least else 0, event.id))
     return list(wanted.values())
 
 
-def _order(event: Event) -> Order | None:
-    if event.verdict == "crowd" or "/" in event.victim.ip:
-        return None
-    victim, action = ipaddress.ip_address(event.victim.ip), event.action.recommended
-    usual = round(SPARE * (event.rate.baseline or 0.0))
+def _guards(event: Event, cookies: Callable[[str], bool]) -> Iterator[tuple[Guard, int]]:
+    """Each guard with the least that its limit lets through; 0 where it drops all."""
+    victim, action, vector = ipaddress.ip_network(event.victim.ip), event.action.recommended, event.vector
+    port = event.victim.port
     if action == "drop_reflector_port":
-        port = reflector_port(event.vector)
-        return None if port is None else Order(Guard("reflected", victim, port), 0, event.id)
-    if event.vector is Vector.TCP_REFLECTION:
-        return Order(Guard("unasked", victim), 0, event.id)
-    if action == "limit_victim" and event.vector in (Vector.UDP_FLOOD, Vector.ICMP_FLOOD):
-        icmp = 1 if victim.version == 4 else 58
-        number = UDP if event.vector is Vector.UDP_FLOOD else icmp
-        return Order(Guard("limited", victim, number), max(usual, LEAST_FLOWS), event.id)
-    if action == "cap_unknown" and event.victim.port is not None:
-        return Order(Guard("capped", victim, event.victim.port), max(usual, LEAST_CONNECTIONS), event.id)
-    return None
+        for number in reflector_ports(vector):
+            yield Guard("reflected", victim, number), 0
+    elif vector in UNASKED:
+        yield Guard("unasked", victim), 0
+    elif action == "drop_signature" and vector in STRANGE:
+        yield Guard("strange", victim), LEAST_STRANGE
+    elif action == "drop_signature" and vector is Vector.FRAGMENT_FLOOD:
+        yield Guard("fragments", victim), LEAST_STRANGE
+    elif action == "limit_victim" and vector in LIMITED:
+        yield Guard("limited", victim, protocol_number(event.victim.protocol)), LEAST_FLOWS
+    elif port is not None and (
+        action == "cap_unknown" or (action == "syn_cookies" and not cookies(event.victim.ip))
+    ):
+        yield Guard("capped", victim, port), LEAST_CONNECTIONS
 
 
-def reflector_port(vector: Vector) -> int | None:
-    """The port that reflectors of this protocol answer from, if there is one."""
+def reflector_ports(vector: Vector) -> list[int]:
+    """The ports that reflectors of this protocol answer from; none where it is not known."""
     name = vector.removesuffix("_amplification")
-    return next((port for port, protocol in AMPLIFIERS if protocol == name), None)
+    return [port for port, protocol in AMPLIFIERS if protocol == name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +170,20 @@ class Trials:
 
 def describe(guard: Guard, rate: int = 0) -> str:
     """The guard in words; with the rate of its limit, where it is known."""
-    number, victim = guard.number, guard.victim
+    number, victim = guard.number, name_of(guard.victim)
     to = f" to {rate} a second" if rate else ""
+    flows = "UDP" if number == UDP else "ICMP" if number in (1, 58) else f"protocol {number}"
     what = {
         "reflected": f"{victim} against new UDP packets from port {number}",
         "unasked": f"{victim} against SYN-ACKs that it did not ask for",
-        "limited": f"{victim} by a limit of new {'UDP' if number == UDP else 'ICMP'} flows{to}",
+        "strange": f"{victim} against TCP packets of no connection, but for a few{to}",
+        "fragments": f"{victim} by a limit of fragments{to}",
+        "limited": f"{victim} by a limit of new {flows} flows{to}",
         "capped": f"{victim}:{number} by a limit of new connections of unknown clients{to}",
     }
     return what[guard.kind]
+
+
+def name_of(victim: Network) -> str:
+    """A host by its address, a network by its prefix."""
+    return str(victim.network_address if victim.prefixlen == victim.max_prefixlen else victim)

@@ -1,21 +1,26 @@
-"""Guards in the kernel: sets of victims with timeouts, and one rule for each kind of guard.
+"""Guards in the kernel: sets of victims with timeouts, and a rule for each set. Made when they are wanted.
 
     table inet floodwatch
-        set reflected4, reflected6     victim . source port
-        set unasked4, unasked6         victim
         set known4, known6             networks of clients who were served before: /24 and /48
-        set limited4, limited6         victim . protocol, each element with its limit
-        set capped4, capped6           victim . port, each element with its limit
-        chain prerouting_guard         hook prerouting, behind connection tracking
+        chain guard_fragments          before fragments are put together
+            known pass; fragments4 ...     victim, each element with its limit
+        chain guard_signatures         behind connection tracking
+            reflected4 ...                 victim . source port
+            unasked4 ...                   victim
+        chain guard_limits             behind that
+            known pass; strange4 ...       victim, each element with its limit
+            limited4 ...                   victim . protocol, each element with its limit
+            capped4 ...                    victim . port, each element with its limit
 
-They are made when the first guard is wanted, because rules that ask for the state of a connection turn
-connection tracking on.
+A set of victims that are networks has the length of their prefix behind its name (limited4_p24). Rules that
+ask for the state of a connection turn connection tracking on, and rules that nobody needs cost time.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,11 +34,13 @@ from .expressions import (
     DROP,
     FLAG_EXPRESSIONS,
     FLAG_TIMEOUT,
+    INVALID,
     KEY_BYTES,
     KEY_TYPE,
     LIST_ELEMENT,
     META_PROTOCOL,
     NETWORK,
+    NEW,
     PREROUTING,
     PROTOCOL,
     SERVICE,
@@ -44,109 +51,172 @@ from .expressions import (
     base_chain,
     expression,
     found_in,
+    later_fragments,
     limit_over,
     load,
     masked,
     meta,
-    of_new_flows,
     of_protocol,
+    of_states,
     of_tcp_flags,
     of_version,
     rule,
     set_message,
 )
-from .guards import LIFETIME_S, TCP, UDP, Guard, Kind, Order
+from .guards import LIFETIME_S, UDP, Guard, Kind, Order
+from .plan import MINE, Network
 
-CHAIN = "prerouting_guard"
-CHAIN_SET = "reflected4"
-"""This set stands where the chain does: both come and go in one transaction."""
-BEHIND_TRACKING = -140
+TCP = 6
+CHAINS: Mapping[str, tuple[int, bool]] = {
+    "guard_fragments": (-450, True), "guard_signatures": (-140, False), "guard_limits": (-139, True)
+}  # fmt: skip
+"""Chain -> its priority at the hook prerouting, and whether clients who are known pass it."""
 KNOWN_SIZE = 262_144
-SYN, ACK = 2, 16
-SECOND: Mapping[Kind, int | None] = {
-    "reflected": SERVICE,
-    "unasked": None,
-    "limited": PROTOCOL,
-    "capped": SERVICE,
-}
-"""What stands behind the victim's address in the key of a kind."""
-WORDS = {
-    "reflected": "new packets from a reflector's port",
-    "unasked": "SYN-ACKs nobody asked for",
-    "known": "clients who were served before",
-    "limited": "new flows beyond a limit",
-    "capped": "new connections beyond a limit",
-}
-"""What each rule meets, in the words of its comment."""
-WITH_LIMIT = ("limited", "capped")
+FIN, SYN, RST, ACK = 1, 2, 4, 16
 SHIFT = {4: 8, 6: 80}
-"""Bits of an address behind the network's."""
+"""Bits of an address behind its network's."""
 MASK = {4: b"\xff\xff\xff\0", 6: b"\xff" * 6 + bytes(10)}
 
 
-def skeleton() -> list[Message]:
-    """The sets, the chain and its rules."""
-    messages = [base_chain(CHAIN, PREROUTING, BEHIND_TRACKING)]
-    for version in (4, 6):
-        for kind in SECOND:
-            messages.append(_set(kind, version))
-        size = nested(9, u32(1, KNOWN_SIZE))
-        messages.append(set_message(f"known{version}", KEY_TYPE[version], KEY_BYTES[version], 0, size))
-    for version in (4, 6):
-        messages += _rules(version)
-    return messages
+class Form(NamedTuple):
+    """How guards of one kind look in the kernel.
+
+    Attributes:
+        chain: where their rules stand.
+        behind: the key type of what stands behind the victim in a set's key, if anything does.
+        limited: every element has a limit.
+        match: the packets that the rule is about, by IP version.
+        number: loads what stands behind the victim.
+        words: what the rule meets.
+    """
+
+    chain: str
+    behind: int | None
+    limited: bool
+    match: Callable[[int], list[bytes]]
+    number: Callable[[int], list[bytes]]
+    words: str
 
 
-def _set(kind: Kind, version: int) -> Message:
-    behind, key_type, key_bytes = SECOND[kind], KEY_TYPE[version], KEY_BYTES[version]
-    if behind is not None:
-        key_type, key_bytes = key_type << 6 | behind, key_bytes + 4
-    flags = FLAG_TIMEOUT | (FLAG_EXPRESSIONS if kind in WITH_LIMIT else 0)
-    return set_message(f"{kind}{version}", key_type, key_bytes, flags, _set_expressions(kind))
+def _nothing(version: int) -> list[bytes]:
+    return []
 
 
-def _set_expressions(kind: Kind) -> bytes:
-    if kind in WITH_LIMIT:
-        return nested(18, limit_over(1), expression("counter"))
-    return COUNTED
+def _port(at: int) -> Callable[[int], list[bytes]]:
+    return lambda version: [load(TRANSPORT, at, 2, BEHIND[version])]
 
 
-def _rules(version: int) -> Iterator[Message]:
-    """Signatures first; clients who are known pass the limits, which come last."""
-    all_of, new = of_version(version), of_new_flows()
-    victim = load(NETWORK, TARGET_AT[version], KEY_BYTES[version])
-    source = load(NETWORK, SOURCE_AT[version], KEY_BYTES[version])
-    port_from, port_to = (load(TRANSPORT, at, 2, BEHIND[version]) for at in (0, 2))
-    protocol = meta(META_PROTOCOL, BEHIND[version])
-    answers = [*of_protocol(TCP), *of_tcp_flags(SYN | ACK, SYN | ACK), *new]
-    opens = [*of_protocol(TCP), *of_tcp_flags(SYN | ACK, SYN)]
-    for name, verdict, match in (
-        ("reflected", DROP, [*of_protocol(UDP), *new, victim, port_from]),
-        ("unasked", DROP, [*answers, victim]),
-        ("known", ACCEPT, [source, masked(MASK[version])]),
-        ("limited", DROP, [*new, victim, protocol]),
-        ("capped", DROP, [*opens, victim, port_to]),
-    ):
-        held = found_in(f"{name}{version}")
-        yield rule(CHAIN, [*all_of, *match, held], verdict, _comment(name, version))
+FORMS: Mapping[Kind, Form] = {
+    "reflected": Form(
+        "guard_signatures", SERVICE, False, lambda version: [*of_protocol(UDP), *of_states(NEW)], _port(0),
+        "new packets from a reflector's port",
+    ),
+    "unasked": Form(
+        "guard_signatures", None, False,
+        lambda version: [*of_protocol(TCP), *of_tcp_flags(SYN | ACK, SYN | ACK), *of_states(NEW)], _nothing,
+        "SYN-ACKs nobody asked for",
+    ),
+    "strange": Form(
+        "guard_limits", None, True,
+        lambda version: [
+            *of_protocol(TCP), *of_tcp_flags(FIN | SYN | RST | ACK, SYN, equal=False),
+            *of_states(NEW | INVALID),
+        ],
+        _nothing, "packets of no connection",
+    ),
+    "fragments": Form("guard_fragments", None, True, later_fragments, _nothing, "later fragments"),
+    "limited": Form(
+        "guard_limits", PROTOCOL, True, lambda version: of_states(NEW),
+        lambda version: [meta(META_PROTOCOL, BEHIND[version])], "new flows beyond a limit",
+    ),
+    "capped": Form(
+        "guard_limits", SERVICE, True, lambda version: [*of_protocol(TCP), *of_tcp_flags(SYN | ACK, SYN)],
+        _port(2), "new connections beyond a limit",
+    ),
+}  # fmt: skip
 
 
-def _comment(name: str, version: int) -> str:
-    return f"fw: {name}{version}, {WORDS[name]}"
+def set_of(guard: Guard) -> str:
+    """The set that holds this guard."""
+    victim = guard.victim
+    whole = victim.prefixlen == victim.max_prefixlen
+    return f"{guard.kind}{victim.version}" + ("" if whole else f"_p{victim.prefixlen}")
 
 
-def comments() -> list[str]:
-    """The comments of all rules of the chain."""
-    return [_comment(name, version) for version in (4, 6) for name in WORDS]
+def form_of(name: str) -> tuple[Kind, int, int] | None:
+    """The kind, IP version and prefix length of a set of guards, or None: it is another set."""
+    host, _, length = name.partition("_p")
+    kind, version = host[:-1], int(host[-1]) if host[-1:].isdigit() else 0
+    for known in FORMS:
+        if kind == known and version in KEY_BYTES:
+            return known, version, int(length) if length else 8 * KEY_BYTES[version]
+    return None
+
+
+def missing(guards: Iterable[Guard], sets: set[str]) -> Iterator[Message]:
+    """The sets, rules and chains that these guards need beside those that stand."""
+    chains = {FORMS[form[0]].chain for name in sets if (form := form_of(name))}
+    if not chains:
+        for version in (4, 6):
+            size = nested(9, u32(1, KNOWN_SIZE))
+            yield set_message(f"known{version}", KEY_TYPE[version], KEY_BYTES[version], 0, size)
+    for guard in {set_of(guard): guard for guard in guards if set_of(guard) not in sets}.values():
+        chain = FORMS[guard.kind].chain
+        if chain not in chains:
+            chains.add(chain)
+            yield from _chain(chain)
+        yield _set(guard)
+        yield _rule(guard)
+
+
+def _chain(name: str) -> Iterator[Message]:
+    priority, known_pass = CHAINS[name]
+    yield base_chain(name, PREROUTING, priority)
+    for version in (4, 6) if known_pass else ():
+        source = load(NETWORK, SOURCE_AT[version], KEY_BYTES[version])
+        match = [*of_version(version), source, masked(MASK[version]), found_in(f"known{version}")]
+        yield rule(name, match, ACCEPT, f"fw: known{version} pass {name}")
+
+
+def _set(guard: Guard) -> Message:
+    form, version = FORMS[guard.kind], guard.victim.version
+    key_type, key_bytes = KEY_TYPE[version], KEY_BYTES[version]
+    if form.behind is not None:
+        key_type, key_bytes = key_type << 6 | form.behind, key_bytes + 4
+    flags = FLAG_TIMEOUT | (FLAG_EXPRESSIONS if form.limited else 0)
+    held = nested(18, limit_over(1), expression("counter")) if form.limited else COUNTED
+    return set_message(set_of(guard), key_type, key_bytes, flags, held)
+
+
+def _rule(guard: Guard) -> Message:
+    form, victim = FORMS[guard.kind], guard.victim
+    version = victim.version
+    target = [load(NETWORK, TARGET_AT[version], KEY_BYTES[version])]
+    if victim.prefixlen != victim.max_prefixlen:
+        target.append(masked(victim.netmask.packed))
+    match = [*of_version(version), *form.match(version), *target, *form.number(version)]
+    return rule(form.chain, [*match, found_in(set_of(guard))], DROP, _comment(set_of(guard), form))
+
+
+def _comment(name: str, form: Form) -> str:
+    return f"fw: {name}, {form.words}"
+
+
+def comments(sets: Iterable[str]) -> list[str]:
+    """The comments of all rules that belong to these sets."""
+    forms = [(name, FORMS[form[0]]) for name in sets if (form := form_of(name))]
+    passing = {form.chain for _, form in forms if CHAINS[form.chain][1]}
+    known_pass = [f"fw: known{version} pass {chain}" for version in (4, 6) for chain in passing]
+    return [*known_pass, *(_comment(name, form) for name, form in forms)]
 
 
 def elements(orders: Sequence[Order]) -> Iterator[Message]:
     """Put up, or put up anew, what is ordered."""
     for order in orders:
         yield _element(order.guard, codec.DESTROY_ELEMENT)
-        limited = order.guard.kind in WITH_LIMIT
+        limited = FORMS[order.guard.kind].limited
         found = nested(11, limit_over(order.rate), expression("counter")) if limited else b""
-        end = u64(4, int(LIFETIME_S * 1000)) + codec.comment(6, f"fw:{order.event}") + found
+        end = u64(4, int(LIFETIME_S * 1000)) + codec.comment(6, f"{MINE}{order.event}") + found
         yield _element(order.guard, codec.NEW_ELEMENT, end)
 
 
@@ -159,35 +229,46 @@ def removals(guards: Sequence[Guard]) -> Iterator[Message]:
 def _element(guard: Guard, kind: int, end: bytes = b"") -> Message:
     key = codec.attribute(1, key_of(guard))
     body = nested(LIST_ELEMENT, nested(1, key), end)
-    name = f"{guard.kind}{guard.victim.version}"
     flags = codec.CREATE if kind == codec.NEW_ELEMENT else 0
-    return Message(kind, text(1, TABLE) + text(2, name) + nested(3, body), flags)
+    return Message(kind, text(1, TABLE) + text(2, set_of(guard)) + nested(3, body), flags)
 
 
 def key_of(guard: Guard) -> bytes:
     """The key of a guard's element."""
-    behind = SECOND[guard.kind]
+    behind, address = FORMS[guard.kind].behind, guard.victim.network_address.packed
     if behind is None:
-        return guard.victim.packed
-    number = (
-        guard.number.to_bytes(2, "big") + b"\0\0" if behind == SERVICE else bytes((guard.number, 0, 0, 0))
-    )
-    return guard.victim.packed + number
+        return address
+    if behind == SERVICE:
+        return address + guard.number.to_bytes(2, "big") + b"\0\0"
+    return address + bytes((guard.number, 0, 0, 0))
 
 
-def guard_of(kind: Kind, version: int, key: int) -> Guard:
-    """The guard whose element has this key, as a number."""
-    make = ipaddress.IPv4Address if version == 4 else ipaddress.IPv6Address
-    behind = SECOND[kind]
+def guard_of(name: str, key: int) -> Guard | None:
+    """The guard whose element in this set has this key, as a number; None: it is a set of others."""
+    form = form_of(name)
+    if form is None:
+        return None
+    kind, version, length = form
+    behind = FORMS[kind].behind
     if behind is None:
-        return Guard(kind, make(key))
+        return Guard(kind, _network(version, key, length))
     number = key & 0xFFFFFFFF
-    return Guard(kind, make(key >> 32), number >> 16 if behind == SERVICE else number >> 24)
+    return Guard(
+        kind, _network(version, key >> 32, length), number >> 16 if behind == SERVICE else number >> 24
+    )
 
 
-def key_bytes(kind: Kind, version: int) -> int:
-    """Length of the keys of a kind's set."""
-    return KEY_BYTES[version] + (0 if SECOND[kind] is None else 4)
+def _network(version: int, address: int, length: int) -> Network:
+    make = ipaddress.IPv4Network if version == 4 else ipaddress.IPv6Network
+    return make((address, length))
+
+
+def key_bytes(name: str) -> int:
+    """Length of the keys of a set of guards; 0: it is another set."""
+    form = form_of(name)
+    if form is None:
+        return 0
+    return KEY_BYTES[form[1]] + (0 if FORMS[form[0]].behind is None else 4)
 
 
 def known(networks: Networks) -> Iterator[Message]:

@@ -191,12 +191,10 @@ class Table:
     def guards(self) -> dict[Guard, Standing]:
         """The guards that the kernel holds now, read back."""
         found: dict[Guard, Standing] = {}
-        if self.exists() and guardtable.CHAIN_SET in self._sets:
-            for kind in guardtable.SECOND:
-                for version in (4, 6):
-                    dump = self._dump(f"{kind}{version}")
-                    for key, left, why, packets in listed(dump, guardtable.key_bytes(kind, version)):
-                        guard = guardtable.guard_of(kind, version, key)
+        for name in sorted(self._sets) if self.exists() else ():
+            if size := guardtable.key_bytes(name):
+                for key, left, why, packets in listed(self._dump(name), size):
+                    if (guard := guardtable.guard_of(name, key)) is not None:
                         found[guard] = Standing(packets, left / 1000, why)
         return found
 
@@ -211,9 +209,8 @@ class Table:
         Raises:
             EnforceError: the kernel refused; nothing was changed.
         """
-        messages: list[Message] = []
-        if guardtable.CHAIN_SET not in self._sets:
-            messages += guardtable.skeleton()
+        wanted = [order.guard for order in up]
+        messages = list(guardtable.missing(wanted, self._sets))
         messages += [*guardtable.known(known), *guardtable.removals(down), *guardtable.elements(up)]
         self._kernel.commit(messages)
         self._sets = set(self._set_names())
@@ -256,7 +253,7 @@ class Table:
 def _rules_of(sets: set[str]) -> list[str]:
     """The comments of the rules that belong to these sets."""
     named = [f"fw: {name}" for name in sets if name.startswith("block")]
-    return [*named, *(guardtable.comments() if guardtable.CHAIN_SET in sets else ())]
+    return [*named, *guardtable.comments(sets)]
 
 
 def _skeleton() -> list[Message]:

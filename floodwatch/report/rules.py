@@ -8,21 +8,10 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable
 
-from floodwatch.model import Event
+from floodwatch.model import Event, protocol_number
 from floodwatch.report import words
 from floodwatch.report.escape import printable
 
-PROTOCOLS = {
-    "tcp": 6,
-    "udp": 17,
-    "icmp": 1,
-    "icmp6": 58,
-    "gre": 47,
-    "esp": 50,
-    "ah": 51,
-    "ipip": 4,
-    "6in4": 41,
-}
 LIFETIME = "10m"
 LIMIT = 2
 """A victim's limit in times of its usual rate, or of the floor where the usual is not known."""
@@ -87,18 +76,14 @@ def _nft_rules(event: Event) -> list[str]:
             if event.vector == "fragment_flood"
             else f"{to} ct state invalid"
         )
-        hook = "raw" if event.vector == "fragment_flood" else "mangle"
+        # connection tracking puts fragments together at -400: only before that are there any to drop
+        hook = "-450" if event.vector == "fragment_flood" else "mangle"
         return _nft_chain(f"filter hook prerouting priority {hook}", f"{match} counter drop")
     if event.action.recommended == "limit_victim":
-        match = f"{to}{port}" if port else f"{to} meta l4proto {_number(event)}"
+        match = f"{to}{port}" if port else f"{to} meta l4proto {protocol_number(event.victim.protocol)}"
         rule = f"{match} limit rate over {_per_second(event)}/second burst 200 packets counter drop"
         return _nft_chain("filter hook prerouting priority mangle", rule)
     return []
-
-
-def _number(event: Event) -> int:
-    protocol = event.victim.protocol
-    return PROTOCOLS[protocol] if protocol in PROTOCOLS else int(protocol.removeprefix("ip-"))
 
 
 def _nft_chain(hook: str, *rules: str) -> list[str]:

@@ -1,6 +1,6 @@
 """What a watch that enforces does for a server under attack: a line for each attack, in namespaces.
 
-    sudo python native/bench/outcomes.py [ATTACK ...]
+    sudo python native/bench/outcomes.py [--backend nft|xdp] [ATTACK ...]
 
 A client's namespace holds people who are known (they come from the start), people who are new (they come with
 the attack), and the attackers: real ones with addresses of their own, forged ones as frames. The other
@@ -15,7 +15,9 @@ from __future__ import annotations
 import argparse
 import json
 import signal
+import socket
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -106,6 +108,34 @@ def frames(scenario: str, seconds: float, pps: float) -> Callable[[Lab, Path], s
     return start
 
 
+def checksum(data: bytes) -> int:
+    """The Internet checksum (RFC 1071)."""
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def syns(number: int) -> bytes:
+    """A SYN of a real attacker, who finishes no handshake: its kernel resets what comes back."""
+    source = f"10.99.0.{REAL.start + number % len(REAL)}"
+    ends = socket.inet_aton(source) + socket.inet_aton(SERVER)
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 40, number & 0xFFFF, 0x4000, 64, 6, 0)
+    port = 20_000 + number // len(REAL) % 40_000
+    tcp = struct.pack("!HHIIBBHHH", port, 80, number * 7919 & 0xFFFFFFFF, 0, 0x50, 2, 64_240, 0, 0)
+    sums = checksum(head + ends), checksum(ends + struct.pack("!HH", 6, len(tcp)) + tcp)
+    head, tcp = head[:10] + struct.pack("!H", sums[0]), tcp[:16] + struct.pack("!H", sums[1]) + tcp[18:]
+    return bytes(12) + b"\x08\0" + head + ends + tcp
+
+
+def real_syns(wire: Lab, folder: Path) -> subprocess.Popen[bytes]:
+    """200 real addresses that send 4,000 SYNs a second together."""
+    capture = folder / "syns.pcap"
+    gap = 1_000_000_000 // 4000
+    write(((n * gap, 54, syns(n)) for n in range(int(4000 * ATTACK))), capture)
+    return wire.sender(capture, deliver=True)
+
+
 def bots(wire: Lab, folder: Path) -> subprocess.Popen[bytes]:
     """200 real addresses that ask for one path ten times a second each."""
     del folder
@@ -129,16 +159,22 @@ def mix(wire: Lab, folder: Path) -> subprocess.Popen[bytes]:
 
 ATTACKS: dict[str, Callable[[Lab, Path], subprocess.Popen[bytes]]] = {
     "SYN flood, forged": frames("syn_flood", ATTACK, 4000),
+    "SYN flood, 200 real": real_syns,
     "UDP reflection (DNS)": frames("dns_amplification", ATTACK, 1500),
     "UDP flood, forged": frames("udp_one_port", ATTACK, 4000),
     "HTTP flood, 200 real": bots,
     "all of a launch day": mix,
 }
-OF_FRAMES = {"SYN flood, forged": 4000.0, "UDP reflection (DNS)": 1500.0, "UDP flood, forged": 4000.0}
+OF_FRAMES = {
+    "SYN flood, forged": 4000.0,
+    "SYN flood, 200 real": 4000.0,
+    "UDP reflection (DNS)": 1500.0,
+    "UDP flood, forged": 4000.0,
+}
 """Packets a second of the attacks that consist of frames."""
 
 
-def run(name: str) -> Outcome:
+def run(name: str, backend: str) -> Outcome:
     """One attack on a fresh pair of namespaces."""
     out, attack = Outcome(), ATTACKS[name]
     with lab() as wire, tempfile.TemporaryDirectory() as folder:
@@ -149,7 +185,8 @@ def run(name: str) -> Outcome:
         server = wire.start(wire.server, sys.executable, str(SERVE), stdout=subprocess.PIPE)
         assert server.stdout is not None
         server.stdout.readline()
-        watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--mode", "enforce")
+        watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--mode", "enforce",
+                                "--backend", backend)  # fmt: skip
         begin = time.time()
         end = begin + LEAD + ATTACK + AFTER
         known = people(wire, KNOWN, begin, end)
@@ -194,12 +231,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--backend", choices=["nft", "xdp"], default="nft")
     parser.add_argument("attacks", nargs="*", metavar="SCENARIO", help=", ".join(ATTACKS))
     options = parser.parse_args()
     head = ("attack", "acts after", "reaches then", "known people", "new people", "rules")
     print("{:24}{:>11}{:>14}  {:24}{:24}{:>6}  wrong".format(*head))
     for name in options.attacks or ATTACKS:
-        seen = run(name)
+        seen = run(name, options.backend)
         after = "-" if seen.acted is None else f"{seen.acted:.2f} s"
         reached = "-" if seen.reached is None else f"{100 * seen.reached:.1f} %"
         print(f"{name:24}{after:>11}{reached:>14}  {shown(seen.known):24}{shown(seen.new):24}{seen.rules:6}  "
