@@ -199,5 +199,6 @@ def _running() -> Iterator[Check]:
 
 
 LOOKS: tuple[Callable[[], Iterator[Check]], ...] = (
-    _capture, _filters, _packing, _hashing, _rules, _xdp, _cookies, _merging, _backlog, _clock, _lockout, _running,
+    _capture, _filters, _packing, _hashing, _rules, _xdp, _cookies, _merging, _backlog, _clock, _lockout,
+    _running,
 )  # fmt: skip
