@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pyroute2 import NetNS
+from pyroute2 import IPRoute, NetNS, netns
 
 from floodwatch import synth
 
 sys.path.insert(0, str(Path(__file__).parent))
 from lab import CLIENT, SERVER, Lab
-from test_mitigate import ctl, reaches, rules, run, serve
+from test_mitigate import SERVE, ctl, reaches, rules, run, serve
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
@@ -280,3 +282,81 @@ def test_p24_a_kernel_that_takes_no_rules_is_told_and_tried_again(wire: Lab, tmp
     assert "trying again" in said
     assert "rules can be set again" in said
     assert found["floods"][0]["action"]["taken"] == "drop_reflector_port"
+
+
+INNER, INNER_GATEWAY = "10.97.0.2", "10.97.0.1"
+COUNT_SYNS = """
+import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 6)
+s.settimeout(0.2)
+print("ready", flush=True)
+end, seen = time.monotonic() + float(sys.argv[1]), 0
+while time.monotonic() < end:
+    try:
+        packet = s.recv(65535)
+        seen += packet[(packet[0] & 15) * 4 + 13] & 18 == 2
+    except TimeoutError:
+        pass
+print(seen)
+"""
+
+
+@pytest.fixture
+def behind(wire: Lab) -> Iterator[str]:
+    """A namespace behind the server's, which forwards to it: the victim of a router's tests."""
+    name = f"fw-{os.getpid()}-inner"
+    netns.create(name)
+    try:
+        with IPRoute() as outside:
+            outside.link("add", ifname="vc", kind="veth", peer={"ifname": "vd", "net_ns_fd": name},
+                         net_ns_fd=wire.server)  # fmt: skip
+        for where, link, address in ((wire.server, "vc", INNER_GATEWAY), (name, "vd", INNER)):
+            with NetNS(where) as inside:
+                (index,) = inside.link_lookup(ifname=link)
+                inside.addr("add", index=index, address=address, prefixlen=24)
+                inside.link("set", index=index, state="up")
+        with NetNS(name) as inside:
+            inside.link("set", index=1, state="up")
+            inside.route("add", dst="default", gateway=INNER_GATEWAY)
+        with NetNS(wire.client) as inside:
+            inside.route("add", dst="10.97.0.0/24", gateway=SERVER)
+        with NetNS(wire.server) as inside:
+            (index,) = inside.link_lookup(ifname="vb")
+            inside.route("add", dst="default", gateway=CLIENT)
+        run(wire, "sysctl", "-q", "-w", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=0")
+        yield name
+    finally:
+        netns.remove(name)
+
+
+def connects(wire: Lab, victim: str) -> bool:
+    """Does a client get an answer over a connection of its own?"""
+    script = (
+        f"import socket; s = socket.create_connection(('{victim}', 80), timeout=2)\n"
+        "s.sendall(b'GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n'); assert s.recv(100).endswith(b'ok')"
+    )
+    return wire.start(wire.client, sys.executable, "-c", script, stderr=subprocess.DEVNULL).wait(10) == 0
+
+
+def test_a_router_answers_the_syns_of_a_flood_with_cookies_for_who_is_behind_it(
+    wire: Lab, behind: str, tmp_path: Path
+) -> None:
+    server = wire.start(behind, sys.executable, str(SERVE), stdout=subprocess.PIPE)
+    assert server.stdout is not None
+    server.stdout.readline()
+    assert connects(wire, INNER)
+    capture = tmp_path / "syn.pcap"
+    synth.make("syn_flood", capture, synth.Params(victim=INNER, duration=8, pps=3000))
+    watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--mode", "enforce")
+    sender = wire.sender(capture, deliver=True)
+    time.sleep(6)  # three seconds of people come first
+    assert list(rules(wire)["proxied4"]) == [str({"concat": [INNER, 80]})]
+    count = python(wire, behind, COUNT_SYNS, "3")
+    assert all(connects(wire, INNER) for _ in range(5))  # from a client that is not known
+    reached = int(count.communicate(timeout=20)[0])
+    assert reached < 0.01 * 3000 * 3  # those who finished their handshakes, and nobody else
+    assert sender.wait(30) == 0
+    found, said = report(watch)
+    assert found["floods"][0]["action"]["taken"] == "syn_cookies"
+    assert f"guard  {INNER}:80 by answering its SYNs with cookies" in said
+    assert connects(wire, INNER)

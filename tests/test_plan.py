@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from floodwatch import scan, synth
 from floodwatch.errors import BlockRefused
 from floodwatch.mitigate.effects import Effects
-from floodwatch.mitigate.guards import Guard, Order, Standing, Trials, orders
+from floodwatch.mitigate.guards import Guard, Order, Shield, Standing, Trials, orders
 from floodwatch.mitigate.guardtable import FORMS, guard_of, key_bytes, key_of, set_of
 from floodwatch.mitigate.plan import Block, Ordered, Policy, Proven, gather, plan, prove
 from floodwatch.model import Event, Vector
@@ -200,6 +200,11 @@ def test_reports_of_real_scans_plan_nothing_against_forged_sources(tmp_path: Pat
             assert prove(flood) == [], scenario
 
 
+def nothing(victim: str) -> Shield:
+    """SYN cookies can do nothing for anybody."""
+    return "none"
+
+
 def floods(tmp_path: Path, scenario: str, **params: Any) -> list[Event]:
     path = tmp_path / f"{scenario}.pcap"
     synth.make(scenario, path, synth.Params(**params))
@@ -216,26 +221,28 @@ def floods(tmp_path: Path, scenario: str, **params: Any) -> list[Event]:
     ("quic_flood", Guard("limited", VICTIM, 17)), ("http_flood", None), ("syn_flood", None),
 ])  # fmt: skip
 def test_each_flood_without_proof_has_its_guard(tmp_path: Path, scenario: str, wanted: Guard | None) -> None:
-    found = [order.guard for order in orders(floods(tmp_path, scenario), lambda victim: True)]
+    found = [order.guard for order in orders(floods(tmp_path, scenario), lambda victim: "cookies")]
     assert found == ([] if wanted is None else [wanted])
 
 
 def test_both_ports_of_a_protocol_are_guarded_and_ports_where_no_cookies_protect(tmp_path: Path) -> None:
     (flood,) = floods(tmp_path, "dns_amplification")
-    both = orders([replace(flood, vector=Vector.ISAKMP_AMPLIFICATION)])
+    both = orders([replace(flood, vector=Vector.ISAKMP_AMPLIFICATION)], nothing)
     assert [order.guard.number for order in both] == [500, 4500]
-    (order,) = orders(floods(tmp_path, "syn_flood"))
+    (order,) = orders(floods(tmp_path, "syn_flood"), lambda victim: "proxy")
+    assert (order.guard, order.rate) == (Guard("proxied", VICTIM, 80), 0)
+    (order,) = orders(floods(tmp_path, "syn_flood"), nothing)
     assert order.guard == Guard("capped", VICTIM, 80)
     assert order.rate > 50  # twice what is usual
 
 
 def test_limits_leave_room_for_what_is_usual(tmp_path: Path) -> None:
     (flood,) = floods(tmp_path, "udp_one_port")
-    (order,) = orders([replace(flood, rate=replace(flood.rate, baseline=4000.0))])
+    (order,) = orders([replace(flood, rate=replace(flood.rate, baseline=4000.0))], nothing)
     assert order.rate == 8000
-    (order,) = orders([replace(flood, rate=replace(flood.rate, baseline=None))])
+    (order,) = orders([replace(flood, rate=replace(flood.rate, baseline=None))], nothing)
     assert order.rate == 500
-    assert orders([replace(flood, verdict="crowd")]) == []
+    assert orders([replace(flood, verdict="crowd")], nothing) == []
 
 
 def test_a_guard_that_meets_nothing_is_lifted_and_not_tried_again_for_ten_minutes() -> None:

@@ -21,15 +21,24 @@ from ..model import Action, Event
 from .codec import COMMENT
 from .dryrun import DryRun
 from .effects import QUIET_S, Effects
-from .guards import TAKEN, Guard, Standing, Trials, orders
+from .guards import TAKEN, Guard, Shield, Standing, Trials, orders
 from .never import OWN, NeverBlock
 from .nftables import Table
 from .plan import MINE, NOBODY, Block, Network, Ordered, Policy, Proven, Step, gather, plan, prove
 from .xdp import Tally, Xdp
 
 SYN_COOKIES = "/proc/sys/net/ipv4/tcp_syncookies"
+FORWARDS = {4: "/proc/sys/net/ipv4/ip_forward", 6: "/proc/sys/net/ipv6/conf/all/forwarding"}
 MINUTE_S = 60.0
 LIFTED = "you lifted its block"
+
+
+def _switched_on(path: str) -> bool:
+    """A setting of the kernel is there and not 0."""
+    try:
+        return Path(path).read_text().strip() != "0"
+    except OSError:
+        return False
 
 
 class Blocker:
@@ -106,7 +115,7 @@ class Blocker:
         Raises:
             EnforceError: the kernel refused; nothing was changed.
         """
-        wanted, standing = orders(events, self._cookies_protect), self.guards()
+        wanted, standing = orders(events, self._shield), self.guards()
         up, down, said = self._trials.plan(wanted, standing, time.monotonic())
         if up or down:
             fresh = known if not standing else np.setdiff1d(known, self._passing)
@@ -127,14 +136,15 @@ class Blocker:
         return [against.get(f"{MINE}{event.id}"[:COMMENT]) or self._passive(event) for event in events]
 
     def _passive(self, event: Event) -> Action:
-        cookies = event.action.recommended == "syn_cookies" and self._cookies_protect(event.victim.ip)
+        cookies = event.action.recommended == "syn_cookies" and self._shield(event.victim.ip) == "cookies"
         return "syn_cookies" if cookies else "none"
 
-    def _cookies_protect(self, victim: str) -> bool:
-        """SYN cookies are on, and the victim is this host."""
-        if "/" in victim or self.never.reasons.get(ipaddress.ip_network(victim)) != OWN:
-            return False
-        return Path(SYN_COOKIES).read_text().strip() != "0" if Path(SYN_COOKIES).exists() else False
+    def _shield(self, victim: str) -> Shield:
+        """What SYN cookies can do: the victim is this host and has them, or it is behind this host."""
+        network = ipaddress.ip_network(victim)
+        if self.never.reasons.get(network) == OWN:
+            return "cookies" if _switched_on(SYN_COOKIES) else "none"
+        return "proxy" if _switched_on(FORWARDS[network.version]) else "none"
 
     def active(self) -> dict[Network, Block]:
         """What is blocked: read back from the kernel, or what a dry run would have done."""

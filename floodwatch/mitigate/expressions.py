@@ -12,7 +12,6 @@ from . import codec
 from .codec import Message, attribute, nested, text, u8, u32, u64
 
 TABLE = "floodwatch"
-ACCEPT, DROP = 1, 0
 IPV4, IPV6 = 2, 10
 KEY_TYPE = {4: 7, 6: 8}
 KEY_BYTES = {4: 4, 6: 16}
@@ -28,11 +27,13 @@ NETWORK, TRANSPORT = 1, 2
 META_PROTOCOL_FAMILY, META_PROTOCOL = 15, 16
 EQUAL, UNEQUAL = 0, 1
 INVERTED = 1
-INVALID, NEW = 1, 8
+INVALID, NEW, UNTRACKED = 1, 8, 64
 """Bits of the state of a connection; new: it was not seen in both directions yet."""
+PROXY_MSS, PROXY_WINDOW_SCALE, PROXY_OPTIONS = 1460, 7, 0x0F
+"""What synproxy offers: the usual of Ethernet and of Linux; all of MSS, scale, SACK and time stamps."""
 FRAGMENT_HEADER = 44
 LIST_ELEMENT = 1
-PREROUTING = 0
+PREROUTING, FORWARD = 0, 2
 COUNTED = nested(17, text(1, "counter"))
 """Of a set: each element counts its packets."""
 
@@ -44,18 +45,22 @@ def set_message(name: str, key_type: int, key_bytes: int, flags: int, *more: byt
     return Message(codec.NEW_SET, body + b"".join(more), codec.CREATE)
 
 
-def rule(chain: str, match: list[bytes], verdict: int, words: str) -> Message:
-    """A rule at the end of a chain: what it matches is counted and accepted or dropped."""
-    decision = nested(2, nested(2, u32(1, verdict)))
-    end = [expression("counter"), expression("immediate", u32(1, 0), decision)]
-    body = text(1, TABLE) + text(2, chain) + nested(4, *match, *end) + codec.comment(7, words)
+def rule(chain: str, match: list[bytes], end: bytes, words: str) -> Message:
+    """A rule at the end of a chain: what it matches is counted and meets its end."""
+    listed = nested(4, *match, expression("counter"), end)
+    body = text(1, TABLE) + text(2, chain) + listed + codec.comment(7, words)
     return Message(codec.NEW_RULE, body, codec.CREATE | codec.APPEND)
+
+
+def verdict(number: int) -> bytes:
+    """The end of a rule that accepts or drops."""
+    return expression("immediate", u32(1, 0), nested(2, nested(2, u32(1, number))))
 
 
 def base_chain(name: str, hook: int, priority: int) -> Message:
     """A filter chain at a hook, which accepts what no rule drops."""
     where = nested(4, u32(1, hook), attribute(2, struct.pack("!i", priority)))
-    body = text(1, TABLE) + text(3, name) + where + u32(5, ACCEPT) + text(7, "filter")
+    body = text(1, TABLE) + text(3, name) + where + u32(5, 1) + text(7, "filter")
     return Message(codec.NEW_CHAIN, body, codec.CREATE)
 
 
@@ -105,6 +110,20 @@ def of_tcp_flags(mask: int, flags: int, *, equal: bool = True) -> list[bytes]:
     """Match TCP packets by some of their flags: as they are given, or any but those."""
     how = EQUAL if equal else UNEQUAL
     return [load(TRANSPORT, 13, 1), masked(bytes((mask,))), compare(bytes((flags,)), how)]
+
+
+ACCEPT, DROP = verdict(1), verdict(0)
+
+
+def untracked() -> bytes:
+    """The end of a rule whose packets connection tracking does not see."""
+    return expression("notrack")
+
+
+def synproxy() -> bytes:
+    """The end of a rule that finishes handshakes with SYN cookies in place of who is behind this host."""
+    options = attribute(1, struct.pack("!H", PROXY_MSS)) + u8(2, PROXY_WINDOW_SCALE)
+    return expression("synproxy", options, u32(3, PROXY_OPTIONS))
 
 
 def later_fragments(version: int) -> list[bytes]:

@@ -11,8 +11,11 @@ meets new clients as well; clients who were served before pass it.
   learns connections from before it began by their next packet in either direction, hence the few.
 * ``fragments``: later fragments beyond twice what is usual (``drop_signature``).
 * ``limited``: new flows of UDP, ICMP or another protocol beyond twice what is usual (``limit_victim``).
-* ``capped``: new TCP connections to a port beyond twice what is usual (``cap_unknown``, and
-  ``limit_victim`` against SYN floods where SYN cookies do not protect).
+* ``proxied``: SYNs to a port behind this host are answered here, with SYN cookies, and handshakes are
+  finished with the victim only when their ACK came (``syn_cookies``). Connections from before are cut, but
+  those of clients who were served before.
+* ``capped``: new TCP connections to a port beyond twice what is usual (``cap_unknown``; also against SYN
+  floods where neither this host's own cookies protect nor a proxy can).
 """
 
 from __future__ import annotations
@@ -25,7 +28,9 @@ from typing import Literal, TypeAlias
 from ..model import AMPLIFIERS, Action, Event, Vector, protocol_number
 from .plan import Network
 
-Kind: TypeAlias = Literal["reflected", "unasked", "strange", "fragments", "limited", "capped"]
+Kind: TypeAlias = Literal["reflected", "unasked", "strange", "fragments", "limited", "proxied", "capped"]
+Shield: TypeAlias = Literal["cookies", "proxy", "none"]
+"""What SYN cookies can do for a victim: it has its own, this host can stand in for it, or nothing."""
 LIFETIME_S = 60.0
 """A guard ends so much later even if nobody is left to end it."""
 LEAST_FLOWS, LEAST_CONNECTIONS, LEAST_STRANGE = 500, 50, 100
@@ -38,7 +43,8 @@ FORGIVEN_S = 600.0
 """It is not tried again for so long."""
 TAKEN: Mapping[Kind, Action] = {
     "reflected": "drop_reflector_port", "unasked": "drop_signature", "strange": "drop_signature",
-    "fragments": "drop_signature", "limited": "limit_victim", "capped": "cap_unknown",
+    "fragments": "drop_signature", "limited": "limit_victim", "proxied": "syn_cookies",
+    "capped": "cap_unknown",
 }  # fmt: skip
 STRANGE = (Vector.ACK_FLOOD, Vector.RST_FLOOD, Vector.FIN_FLOOD, Vector.TCP_FLAG_FLOOD)
 UNASKED = (Vector.TCP_REFLECTION, Vector.SYN_ACK_FLOOD)
@@ -63,28 +69,23 @@ class Order:
     event: str
 
 
-def _unprotected(victim: str) -> bool:
-    """SYN cookies protect nobody, as far as is known."""
-    return False
-
-
-def orders(events: Iterable[Event], cookies: Callable[[str], bool] = _unprotected) -> list[Order]:
+def orders(events: Iterable[Event], shield: Callable[[str], Shield]) -> list[Order]:
     """The guards that these floods call for; sources that are proven real are blocked instead.
 
     Args:
         events: the floods that are going on.
-        cookies: do SYN cookies protect this victim?
+        shield: what SYN cookies can do for a victim, by its address.
     """
     wanted: dict[Guard, Order] = {}
     for event in events:
         if event.verdict != "crowd":
-            for guard, least in _guards(event, cookies):
+            for guard, least in _guards(event, shield):
                 usual = round(SPARE * (event.rate.baseline or 0.0))
                 wanted.setdefault(guard, Order(guard, max(usual, least) if least else 0, event.id))
     return list(wanted.values())
 
 
-def _guards(event: Event, cookies: Callable[[str], bool]) -> Iterator[tuple[Guard, int]]:
+def _guards(event: Event, shield: Callable[[str], Shield]) -> Iterator[tuple[Guard, int]]:
     """Each guard with the least that its limit lets through; 0 where it drops all."""
     victim, action, vector = ipaddress.ip_network(event.victim.ip), event.action.recommended, event.vector
     port = event.victim.port
@@ -99,10 +100,14 @@ def _guards(event: Event, cookies: Callable[[str], bool]) -> Iterator[tuple[Guar
         yield Guard("fragments", victim), LEAST_STRANGE
     elif action == "limit_victim" and vector in LIMITED:
         yield Guard("limited", victim, protocol_number(event.victim.protocol)), LEAST_FLOWS
-    elif port is not None and (
-        action == "cap_unknown" or (action == "syn_cookies" and not cookies(event.victim.ip))
-    ):
+    elif port is not None and action == "cap_unknown":
         yield Guard("capped", victim, port), LEAST_CONNECTIONS
+    elif port is not None and action == "syn_cookies":
+        match shield(event.victim.ip):
+            case "proxy":
+                yield Guard("proxied", victim, port), 0
+            case "none":
+                yield Guard("capped", victim, port), LEAST_CONNECTIONS
 
 
 def reflector_ports(vector: Vector) -> list[int]:
@@ -179,6 +184,7 @@ def describe(guard: Guard, rate: int = 0) -> str:
         "strange": f"{victim} against TCP packets of no connection, but for a few{to}",
         "fragments": f"{victim} by a limit of fragments{to}",
         "limited": f"{victim} by a limit of new {flows} flows{to}",
+        "proxied": f"{victim}:{number} by answering its SYNs with cookies",
         "capped": f"{victim}:{number} by a limit of new connections of unknown clients{to}",
     }
     return what[guard.kind]

@@ -4,6 +4,9 @@
         set known4, known6             networks of clients who were served before: /24 and /48
         chain guard_fragments          before fragments are put together
             known pass; fragments4 ...     victim, each element with its limit
+        chain guard_untracked          before connection tracking, whose SYNs it must not see
+        chain guard_forwarded          where packets are forwarded
+            known pass; proxied4 ...       victim . port
         chain guard_signatures         behind connection tracking
             reflected4 ...                 victim . source port
             unasked4 ...                   victim
@@ -34,6 +37,7 @@ from .expressions import (
     DROP,
     FLAG_EXPRESSIONS,
     FLAG_TIMEOUT,
+    FORWARD,
     INVALID,
     KEY_BYTES,
     KEY_TYPE,
@@ -48,6 +52,7 @@ from .expressions import (
     TABLE,
     TARGET_AT,
     TRANSPORT,
+    UNTRACKED,
     base_chain,
     expression,
     found_in,
@@ -62,15 +67,21 @@ from .expressions import (
     of_version,
     rule,
     set_message,
+    synproxy,
+    untracked,
 )
 from .guards import LIFETIME_S, UDP, Guard, Kind, Order
 from .plan import MINE, Network
 
 TCP = 6
-CHAINS: Mapping[str, tuple[int, bool]] = {
-    "guard_fragments": (-450, True), "guard_signatures": (-140, False), "guard_limits": (-139, True)
-}  # fmt: skip
-"""Chain -> its priority at the hook prerouting, and whether clients who are known pass it."""
+CHAINS: Mapping[str, tuple[int, int, bool]] = {
+    "guard_fragments": (PREROUTING, -450, True),
+    "guard_untracked": (PREROUTING, -300, True),
+    "guard_signatures": (PREROUTING, -140, False),
+    "guard_limits": (PREROUTING, -139, True),
+    "guard_forwarded": (FORWARD, 0, True),
+}
+"""Chain -> its hook and priority, and whether clients who are known pass it."""
 KNOWN_SIZE = 262_144
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 SHIFT = {4: 8, 6: 80}
@@ -78,60 +89,78 @@ SHIFT = {4: 8, 6: 80}
 MASK = {4: b"\xff\xff\xff\0", 6: b"\xff" * 6 + bytes(10)}
 
 
+class Line(NamedTuple):
+    """One rule for a set of guards: in which chain, the packets it is about, its end, and what that is."""
+
+    chain: str
+    match: list[bytes]
+    end: bytes
+    words: str
+
+
 class Form(NamedTuple):
     """How guards of one kind look in the kernel.
 
     Attributes:
-        chain: where their rules stand.
+        lines: their rules.
         behind: the key type of what stands behind the victim in a set's key, if anything does.
+        number: loads what stands behind the victim, by IP version.
         limited: every element has a limit.
-        match: the packets that the rule is about, by IP version.
-        number: loads what stands behind the victim.
-        words: what the rule meets.
     """
 
-    chain: str
-    behind: int | None
-    limited: bool
-    match: Callable[[int], list[bytes]]
-    number: Callable[[int], list[bytes]]
-    words: str
-
-
-def _nothing(version: int) -> list[bytes]:
-    return []
+    lines: Callable[[int], list[Line]]
+    behind: int | None = None
+    number: Callable[[int], list[bytes]] = lambda version: []
+    limited: bool = False
 
 
 def _port(at: int) -> Callable[[int], list[bytes]]:
     return lambda version: [load(TRANSPORT, at, 2, BEHIND[version])]
 
 
+def _one(chain: str, match: list[bytes], words: str) -> Callable[[int], list[Line]]:
+    return lambda version: [Line(chain, match, DROP, words)]
+
+
+SYNS = [*of_protocol(TCP), *of_tcp_flags(FIN | SYN | RST | ACK, SYN)]
+NO_SYNS = [*of_protocol(TCP), *of_tcp_flags(FIN | SYN | RST | ACK, SYN, equal=False)]
+ANSWERS = [*of_protocol(TCP), *of_tcp_flags(SYN | ACK, SYN | ACK)]
 FORMS: Mapping[Kind, Form] = {
     "reflected": Form(
-        "guard_signatures", SERVICE, False, lambda version: [*of_protocol(UDP), *of_states(NEW)], _port(0),
-        "new packets from a reflector's port",
+        _one(
+            "guard_signatures", [*of_protocol(UDP), *of_states(NEW)], "new packets from a reflector's port"
+        ),
+        SERVICE,
+        _port(0),
     ),
-    "unasked": Form(
-        "guard_signatures", None, False,
-        lambda version: [*of_protocol(TCP), *of_tcp_flags(SYN | ACK, SYN | ACK), *of_states(NEW)], _nothing,
-        "SYN-ACKs nobody asked for",
-    ),
+    "unasked": Form(_one("guard_signatures", [*ANSWERS, *of_states(NEW)], "SYN-ACKs nobody asked for")),
     "strange": Form(
-        "guard_limits", None, True,
-        lambda version: [
-            *of_protocol(TCP), *of_tcp_flags(FIN | SYN | RST | ACK, SYN, equal=False),
-            *of_states(NEW | INVALID),
-        ],
-        _nothing, "packets of no connection",
+        _one("guard_limits", [*NO_SYNS, *of_states(NEW | INVALID)], "packets of no connection"), limited=True
     ),
-    "fragments": Form("guard_fragments", None, True, later_fragments, _nothing, "later fragments"),
+    "fragments": Form(
+        lambda version: [Line("guard_fragments", later_fragments(version), DROP, "later fragments")],
+        limited=True,
+    ),
     "limited": Form(
-        "guard_limits", PROTOCOL, True, lambda version: of_states(NEW),
-        lambda version: [meta(META_PROTOCOL, BEHIND[version])], "new flows beyond a limit",
+        _one("guard_limits", of_states(NEW), "new flows beyond a limit"),
+        PROTOCOL,
+        lambda version: [meta(META_PROTOCOL, BEHIND[version])],
+        limited=True,
+    ),
+    "proxied": Form(
+        lambda version: [
+            Line("guard_untracked", SYNS, untracked(), "SYNs that are answered here"),
+            Line(
+                "guard_forwarded", [*of_protocol(TCP), *of_states(NEW | INVALID | UNTRACKED)], synproxy(),
+                "handshakes that are finished here",
+            ),
+            Line("guard_forwarded", [*of_protocol(TCP), *of_states(INVALID)], DROP, "packets of none"),
+        ],
+        SERVICE,
+        _port(2),
     ),
     "capped": Form(
-        "guard_limits", SERVICE, True, lambda version: [*of_protocol(TCP), *of_tcp_flags(SYN | ACK, SYN)],
-        _port(2), "new connections beyond a limit",
+        _one("guard_limits", SYNS, "new connections beyond a limit"), SERVICE, _port(2), limited=True
     ),
 }  # fmt: skip
 
@@ -155,23 +184,30 @@ def form_of(name: str) -> tuple[Kind, int, int] | None:
 
 def missing(guards: Iterable[Guard], sets: set[str]) -> Iterator[Message]:
     """The sets, rules and chains that these guards need beside those that stand."""
-    chains = {FORMS[form[0]].chain for name in sets if (form := form_of(name))}
+    chains = {line.chain for _, line in _lines(sets)}
     if not chains:
         for version in (4, 6):
             size = nested(9, u32(1, KNOWN_SIZE))
             yield set_message(f"known{version}", KEY_TYPE[version], KEY_BYTES[version], 0, size)
     for guard in {set_of(guard): guard for guard in guards if set_of(guard) not in sets}.values():
-        chain = FORMS[guard.kind].chain
-        if chain not in chains:
-            chains.add(chain)
-            yield from _chain(chain)
         yield _set(guard)
-        yield _rule(guard)
+        for line in FORMS[guard.kind].lines(guard.victim.version):
+            if line.chain not in chains:
+                chains.add(line.chain)
+                yield from _chain(line.chain)
+            yield _rule(guard, line)
+
+
+def _lines(sets: Iterable[str]) -> Iterator[tuple[str, Line]]:
+    """The rules of these sets: each with its set."""
+    for name in sets:
+        if form := form_of(name):
+            yield from ((name, line) for line in FORMS[form[0]].lines(form[1]))
 
 
 def _chain(name: str) -> Iterator[Message]:
-    priority, known_pass = CHAINS[name]
-    yield base_chain(name, PREROUTING, priority)
+    hook, priority, known_pass = CHAINS[name]
+    yield base_chain(name, hook, priority)
     for version in (4, 6) if known_pass else ():
         source = load(NETWORK, SOURCE_AT[version], KEY_BYTES[version])
         match = [*of_version(version), source, masked(MASK[version]), found_in(f"known{version}")]
@@ -188,26 +224,26 @@ def _set(guard: Guard) -> Message:
     return set_message(set_of(guard), key_type, key_bytes, flags, held)
 
 
-def _rule(guard: Guard) -> Message:
+def _rule(guard: Guard, line: Line) -> Message:
     form, victim = FORMS[guard.kind], guard.victim
     version = victim.version
     target = [load(NETWORK, TARGET_AT[version], KEY_BYTES[version])]
     if victim.prefixlen != victim.max_prefixlen:
         target.append(masked(victim.netmask.packed))
-    match = [*of_version(version), *form.match(version), *target, *form.number(version)]
-    return rule(form.chain, [*match, found_in(set_of(guard))], DROP, _comment(set_of(guard), form))
+    match = [*of_version(version), *line.match, *target, *form.number(version), found_in(set_of(guard))]
+    return rule(line.chain, match, line.end, _comment(set_of(guard), line))
 
 
-def _comment(name: str, form: Form) -> str:
-    return f"fw: {name}, {form.words}"
+def _comment(name: str, line: Line) -> str:
+    return f"fw: {name}, {line.words}"
 
 
 def comments(sets: Iterable[str]) -> list[str]:
     """The comments of all rules that belong to these sets."""
-    forms = [(name, FORMS[form[0]]) for name in sets if (form := form_of(name))]
-    passing = {form.chain for _, form in forms if CHAINS[form.chain][1]}
+    lines = list(_lines(sets))
+    passing = {line.chain for _, line in lines if CHAINS[line.chain][2]}
     known_pass = [f"fw: known{version} pass {chain}" for version in (4, 6) for chain in passing]
-    return [*known_pass, *(_comment(name, form) for name, form in forms)]
+    return [*known_pass, *(_comment(name, line) for name, line in lines)]
 
 
 def elements(orders: Sequence[Order]) -> Iterator[Message]:
