@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import re
 import socket
 import struct
 import time
@@ -109,14 +110,24 @@ def attributes(body: bytes | memoryview) -> Iterator[tuple[int, memoryview]]:
         at += (size + 3) & ~3
 
 
+def running_linux() -> tuple[int, int]:
+    """The version of the kernel that runs."""
+    major, minor = re.findall(r"\d+", os.uname().release)[:2]
+    return int(major), int(minor)
+
+
 class Netfilter:
     """A netlink socket to nf_tables.
+
+    Args:
+        linux: version of the kernel to go by.
 
     Raises:
         EnforceError: the kernel has no nf_tables, or says no; ``errno`` tells why.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, linux: tuple[int, int]) -> None:
+        self._destroys = linux >= (6, 3)
         try:
             sort = socket.SOCK_RAW | socket.SOCK_CLOEXEC
             self._socket = socket.socket(socket.AF_NETLINK, sort, NETLINK_NETFILTER)
@@ -148,7 +159,7 @@ class Netfilter:
         """
         first, packed = self._pack(BATCH_BEGIN, b"", 0, 10)
         parts, last = [packed], first
-        listed = list(messages)
+        listed = list(messages) if self._destroys else [old for m in messages for old in _without_destroy(m)]
         for index, message in enumerate(listed):
             final = ACK if index == len(listed) - 1 else 0
             last, packed = self._pack(SUBSYSTEM | message.kind, message.body, message.flags | final)
@@ -212,6 +223,15 @@ class Netfilter:
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
+
+
+def _without_destroy(message: Message) -> Iterator[Message]:
+    """What destroying an element was before Linux 6.3: adding it, so that it is there, and deleting it."""
+    if message.kind == DESTROY_ELEMENT:
+        yield Message(NEW_ELEMENT, message.body, CREATE)
+        yield Message(DEL_ELEMENT, message.body)
+    else:
+        yield message
 
 
 def _why(code: int) -> str:

@@ -16,8 +16,6 @@ from __future__ import annotations
 import errno
 import gc
 import ipaddress
-import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -25,7 +23,7 @@ from typing import Any
 from ..errors import EnforceError
 from ..memory import Networks
 from . import codec, guardtable
-from .codec import Message, Netfilter, nested, text, u32
+from .codec import Message, Netfilter, nested, running_linux, text, u32
 from .elements import (
     lifted_messages,
     lifted_network,
@@ -71,22 +69,18 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _renews() -> bool:
-    """From Linux 6.12 on, adding an element that stands renews its time, and its counter goes on."""
-    major, minor, *_ = re.findall(r"\d+", os.uname().release)
-    return (int(major), int(minor)) >= (6, 12)
-
-
 class Table:
     """The table ``inet floodwatch`` of the current network namespace.
 
     Args:
-        renews: the kernel renews elements; else they are taken away and added anew, in one transaction.
+        linux: version of the kernel to go by. From 6.12 on an element that stands is renewed, and its counter
+            goes on; before that it is taken away and added anew, in one transaction.
     """
 
-    def __init__(self, *, renews: bool | None = None) -> None:
-        self._renew = _renews() if renews is None else renews
-        self._kernel = Netfilter()
+    def __init__(self, *, linux: tuple[int, int] | None = None) -> None:
+        version = linux or running_linux()
+        self._renew = version >= (6, 12)
+        self._kernel = Netfilter(version)
         self._sets: set[str] = set()
         self._never: frozenset[Network] | None = None
 
