@@ -158,6 +158,23 @@ def test_hosts_are_gathered_into_networks_only_where_they_are_too_many(real: Eve
     assert gather(spread, policy, {}) == spread  # fifteen hosts are no crowd
 
 
+def test_sources_are_limited_where_that_is_advised_and_dropped_when_it_is_not_enough(real: Event) -> None:
+    action = replace(real.action, recommended="limit_per_source")
+    (gentle, *_) = prove(replace(real, action=action))
+    (step,) = plan([gentle], Policy(), {})
+    assert (step.what, step.block.rate) == ("add", 5)
+    assert "to 5 packets a second for 60 s" in str(step)
+    standing = {gentle.network: step.block}
+    assert plan([gentle], Policy(), standing) == []
+    (harsh, *_) = prove(real)
+    assert harsh.network == gentle.network
+    steps = plan([harsh], Policy(), standing)
+    assert [(step.what, step.block.rate) for step in steps] == [("remove", 5), ("add", 0)]
+    dropped = {harsh.network: replace(steps[1].block, seconds=20.0)}
+    (step,) = plan([gentle], Policy(), dropped)
+    assert (step.what, step.block.rate) == ("extend", 0)  # it goes on as it is
+
+
 def test_a_network_that_is_blocked_covers_its_hosts(real: Event) -> None:
     hosts = [f"10.0.1.{host}" for host in range(1, 33)]
     wanted = proven_by(real, hosts)

@@ -174,6 +174,42 @@ def test_what_ctl_lifts_stays_lifted_until_it_is_blocked_again(wire: Lab, event:
     assert any("you lifted its block" in line for line in said)
 
 
+def test_a_source_that_is_to_be_limited_gets_through_slowly(wire: Lab, event: Path) -> None:
+    flood = json.loads(event.read_bytes())
+    flood["action"]["recommended"] = "limit_per_source"
+    gentle = event.with_name("gentle.json")
+    gentle.write_text(json.dumps(flood))
+    count = wire.start(wire.server, sys.executable, "-c", COUNT_DATAGRAMS, "5", stdout=subprocess.PIPE)
+    driver = drive(wire, gentle, 30, 6, 0.5)
+    time.sleep(0.7)
+    send(wire, 4)  # a hundred a second
+    time.sleep(3)
+    assert list(rules(wire)["throttle4"]) == [CLIENT]
+    assert f"{HOST} to 5/s" in ctl(wire, "blocks")
+    (row,) = json.loads(ctl(wire, "blocks", "--json"))
+    assert row["rate"] == 5
+    assert row["packets"] > 200
+    assert 10 <= int(count.communicate(timeout=20)[0]) <= 40
+    _, said = told(driver)
+    assert any(f"add    {HOST} to 5 packets a second" in line for line in said)
+
+
+COUNT_DATAGRAMS = """
+import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("0.0.0.0", 9))
+s.settimeout(0.1)
+end, seen = time.monotonic() + float(sys.argv[1]), 0
+while time.monotonic() < end:
+    try:
+        s.recv(100)
+        seen += 1
+    except TimeoutError:
+        pass
+print(seen)
+"""
+
+
 def test_p24_a_full_set_takes_what_fits_and_the_rest_is_told(wire: Lab, event: Path) -> None:
     fill = (
         "import ipaddress; from floodwatch.mitigate import Block, Step, Table; t = Table(); t.ensure()\n"

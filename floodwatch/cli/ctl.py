@@ -116,7 +116,13 @@ def blocks(ctx: click.Context, why: bool, as_json: bool) -> None:
     ordered = sorted(held.items(), key=lambda item: (item[0].version, -item[1][1], item[0]))
     if as_json:
         rows = [
-            {"network": str(n), "seconds": round(b.seconds, 1), "packets": packets, "why": b.why}
+            {
+                "network": str(n),
+                "seconds": round(b.seconds, 1),
+                "packets": packets,
+                "rate": b.rate,
+                "why": b.why,
+            }
             for n, (b, packets) in ordered
         ]
         rows += [
@@ -126,7 +132,7 @@ def blocks(ctx: click.Context, why: bool, as_json: bool) -> None:
         ]  # fmt: skip
         write_stdout(json.dumps(rows).encode() + b"\n")
     else:
-        lines = [_row(str(n), b, packets, why) for n, (b, packets) in ordered]
+        lines = [_row(f"{n}{f' to {b.rate}/s' if b.rate else ''}", b, p, why) for n, (b, p) in ordered]
         lines += [_row(f"guards {describe(g)}", s, s.packets, why) for g, s in guards.items()]
         write_stdout("".join(lines).encode())
     ctx.exit(0 if held or guards else NOTHING)

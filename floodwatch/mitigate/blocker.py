@@ -132,7 +132,8 @@ class Blocker:
         if not events:
             return []
         against: dict[str, Action] = {held.why: TAKEN[guard.kind] for guard, held in self.guards().items()}
-        against |= dict.fromkeys({block.why for block in self.active().values()}, "drop_sources")
+        for block in sorted(self.active().values(), key=lambda block: -block.rate):
+            against[block.why] = "limit_per_source" if block.rate else "drop_sources"
         return [against.get(f"{MINE}{event.id}"[:COMMENT]) or self._passive(event) for event in events]
 
     def _passive(self, event: Event) -> Action:
@@ -204,7 +205,9 @@ class Blocker:
         self._look_after_the_table()
         now, counted = time.monotonic(), self._counted()
         self._news += self._effects.measured(counted, now)
-        proven = {item.network: item for event in events for item in prove(event)}
+        proven: dict[Network, Proven] = {}
+        for item in sorted((item for event in events for item in prove(event)), key=lambda item: item.rate):
+            proven.setdefault(item.network, item)  # to drop is more than to limit
         busy, quiet = self._effects.listen(counted, now)
         wanted: Sequence[Proven | Ordered]
         wanted = [*proven.values(), *(self._proven[n] for n in busy if n in self._proven and n not in proven)]

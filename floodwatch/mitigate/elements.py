@@ -13,7 +13,7 @@ import numpy.typing as npt
 from . import codec
 from .codec import Message, attribute, nested, text, u32, u64
 from .expressions import FLAG_TIMEOUT, KEY_BYTES, KEY_TYPE, LIST_ELEMENT, PROTOCOL, TABLE, set_message
-from .plan import Block, Network
+from .plan import SOURCE_RATES, Block, Network
 
 LIFTED_S = 600.0
 """How long a watch leaves alone what the operator lifted."""
@@ -24,16 +24,22 @@ HALF, PAIR = (struct.Struct(form).unpack_from for form in ("=H", "=HH"))
 Rows: TypeAlias = npt.NDArray[np.uint8]
 
 
-def set_name(version: int, length: int) -> str:
-    """The set that holds networks of this version and prefix length."""
-    return f"block{version}" if length == 8 * KEY_BYTES[version] else f"block{version}_p{length}"
+def set_name(version: int, length: int, rate: int) -> str:
+    """The set that holds networks of this version and prefix length: those that are blocked, or limited."""
+    name = f"{'throttle' if rate else 'block'}{version}"
+    return name if length == 8 * KEY_BYTES[version] else f"{name}_p{length}"
 
 
-def form_of(name: str) -> tuple[int, int]:
-    """The version and prefix length of a set of blocked networks, by its name."""
+def holds_blocks(name: str) -> bool:
+    """Is this one of the sets of blocked or limited networks?"""
+    return name.startswith(("block", "throttle"))
+
+
+def form_of(name: str) -> tuple[int, int, int]:
+    """The version, prefix length and rate of a set of blocked networks, by its name."""
     host, _, suffix = name.partition("_p")
-    version = int(host.removeprefix("block"))
-    return version, int(suffix) if suffix else 8 * KEY_BYTES[version]
+    version, rate = int(host[-1]), SOURCE_RATES["limit_per_source"] if host.startswith("throttle") else 0
+    return version, int(suffix) if suffix else 8 * KEY_BYTES[version], rate
 
 
 def pack(blocks: Sequence[Block], kind: int, *, renew: bool = False) -> Iterator[Message]:
@@ -42,14 +48,13 @@ def pack(blocks: Sequence[Block], kind: int, *, renew: bool = False) -> Iterator
     With ``renew`` blocks that stand get their time anew; it takes Linux 6.12.
     """
     new = kind == codec.NEW_ELEMENT
-    groups: dict[tuple[int, int, float, str], list[bytes]] = {}
+    groups: dict[tuple[int, int, int, float, str], list[bytes]] = {}
     for block in blocks:
         network = block.network
-        group = (network.version, network.prefixlen, block.seconds, block.why) if new else (
-            network.version, network.prefixlen, 0.0, ""
-        )  # fmt: skip
+        seconds, why = (block.seconds, block.why) if new else (0.0, "")
+        group = (network.version, network.prefixlen, block.rate, seconds, why)
         groups.setdefault(group, []).append(network.network_address.packed)
-    for (version, length, seconds, why), keys in groups.items():
+    for (version, length, rate, seconds, why), keys in groups.items():
         left = max(int(seconds * 1000), 1)
         end = u64(4, left) + (u64(5, left) if renew else b"")
         tail = end + codec.comment(6, why) if new else b""
@@ -57,7 +62,7 @@ def pack(blocks: Sequence[Block], kind: int, *, renew: bool = False) -> Iterator
         head = HEAD(
             12 + size + len(tail), LIST_ELEMENT | codec.NESTED, 8 + size, 1 | codec.NESTED, 4 + size, 1
         )
-        name = text(1, TABLE) + text(2, set_name(version, length))
+        name = text(1, TABLE) + text(2, set_name(version, length, rate))
         for at in range(0, len(keys), codec.CHUNK):
             body = head + (tail + head).join(keys[at : at + codec.CHUNK]) + tail
             yield Message(kind, name + nested(3, body), codec.CREATE if new else 0)
@@ -97,11 +102,11 @@ def lifted_network(version: int, key: int) -> Network:
 
 def networks(name: str, bodies: Iterator[memoryview]) -> Iterator[tuple[Network, Block, int]]:
     """What a dump of a set of blocked networks holds: each with its block, and the packets it dropped."""
-    version, length = form_of(name)
+    version, length, rate = form_of(name)
     make = ipaddress.IPv4Network if version == 4 else ipaddress.IPv6Network
     for key, left_ms, why, packets in listed(bodies, KEY_BYTES[version]):
         network = make((key, length))
-        yield network, Block(network, left_ms / 1000, why), packets
+        yield network, Block(network, left_ms / 1000, why, rate), packets
 
 
 def listed(bodies: Iterator[memoryview], key_bytes: int) -> Iterator[tuple[int, int, str, int]]:

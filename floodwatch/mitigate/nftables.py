@@ -4,6 +4,7 @@
         set never4, never6             what is in these passes, in whatever set it is as well
         set block4, block6             hosts
         set block4_p24, block6_p64 ... masked, one per prefix length
+        set throttle4 ...              the same, each element with a limit, for sources that are slowed down
         chain prerouting               hook prerouting, priority raw
 
 A rule for each set of blocked networks drops what is in it and not in a never-block set; packets of others
@@ -25,6 +26,7 @@ from ..memory import Networks
 from . import codec, guardtable
 from .codec import Message, Netfilter, nested, running_linux, text, u32
 from .elements import (
+    holds_blocks,
     lifted_messages,
     lifted_network,
     lifted_set,
@@ -44,6 +46,8 @@ from .expressions import (
     PREROUTING,
     TABLE,
     base_chain,
+    expression,
+    limit_over,
     rule,
     set_message,
     source_in,
@@ -140,8 +144,8 @@ class Table:
             return {}
         found: dict[Network, tuple[Block, int]] = {}
         with _collector_paused():
-            for name in sorted(self._sets):
-                if name.startswith("block"):
+            for name in sorted(self._sets, reverse=True):  # who is in both is dropped
+                if holds_blocks(name):
                     found |= self._held(name)
         return found
 
@@ -176,10 +180,10 @@ class Table:
             self._kernel.commit(messages)
 
     def _missing_sets(self, blocks: Iterable[Block]) -> Iterator[Message]:
-        for network in {(b.network.version, b.network.prefixlen): b.network for b in blocks}.values():
-            name = set_name(network.version, network.prefixlen)
+        for block in {(b.network.version, b.network.prefixlen, b.rate): b for b in blocks}.values():
+            name = set_name(block.network.version, block.network.prefixlen, block.rate)
             if name not in self._sets:
-                yield from _block_set(network)
+                yield from _block_set(block.network, block.rate)
                 self._sets.add(name)
 
     def guards(self) -> dict[Guard, Standing]:
@@ -246,7 +250,7 @@ class Table:
 
 def _rules_of(sets: set[str]) -> list[str]:
     """The comments of the rules that belong to these sets."""
-    named = [f"fw: {name}" for name in sets if name.startswith("block")]
+    named = [f"fw: {name}" for name in sets if holds_blocks(name)]
     return [*named, *guardtable.comments(sets)]
 
 
@@ -259,15 +263,16 @@ def _skeleton() -> list[Message]:
         name = f"never{version}"
         messages.append(set_message(name, KEY_TYPE[version], KEY_BYTES[version], FLAG_INTERVAL))
     for network in (ipaddress.ip_network("0.0.0.0/32"), ipaddress.ip_network("::/128")):
-        messages += _block_set(network)
+        messages += _block_set(network, 0)
     return messages
 
 
-def _block_set(network: Network) -> Iterator[Message]:
+def _block_set(network: Network, rate: int) -> Iterator[Message]:
     """The set for networks of this prefix length, and the rule that looks it up."""
     version, length = network.version, network.prefixlen
-    name, size = set_name(version, length), nested(9, u32(1, SET_SIZE))
-    yield set_message(name, KEY_TYPE[version], KEY_BYTES[version], FLAG_TIMEOUT, size, COUNTED)
+    name, size = set_name(version, length, rate), nested(9, u32(1, SET_SIZE))
+    each = nested(18, limit_over(rate), expression("counter")) if rate else COUNTED
+    yield set_message(name, KEY_TYPE[version], KEY_BYTES[version], FLAG_TIMEOUT, size, each)
     mask = None if length == network.max_prefixlen else network.netmask.packed
     yield rule(CHAIN, source_in(version, name, mask, f"never{version}"), DROP, f"fw: {name}")
 

@@ -30,19 +30,23 @@ ENOUGH_KNOWN = 20
 """Networks of known clients from which on a share of them means something."""
 MINE = "fw:"
 """How the reasons of blocks begin that an event called for; behind it stands the event's id."""
-SOURCE_ACTIONS = ("drop_sources", "limit_per_source")
+SOURCE_RATES: Mapping[str, int] = {"drop_sources": 0, "limit_per_source": 5}
+"""Actions against sources, with the packets a second that each may still send: a request or so."""
 _SECRET: Final = object()
 
 
 class Proven:
-    """A source whose address is proven real, by the event that proves it. Made by ``prove`` alone."""
+    """A source whose address is proven real, by the event that proves it. Made by ``prove`` alone.
 
-    __slots__ = ("event", "network")
+    ``rate`` is how many packets a second it may still send.
+    """
 
-    def __init__(self, network: Network, event: str, *, secret: object = None) -> None:
+    __slots__ = ("event", "network", "rate")
+
+    def __init__(self, network: Network, event: str, rate: int = 0, *, secret: object = None) -> None:
         if secret is not _SECRET:
             raise BlockRefused(f"{network} is not proven real: only finished handshakes of an event prove it")
-        self.network, self.event = network, event
+        self.network, self.event, self.rate = network, event, rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +55,18 @@ class Ordered:
 
     network: Network
     reason: str
+    rate: int = 0
 
 
 def prove(event: Event) -> list[Proven]:
     """The sources that an event proves real and recommends to block, heaviest first."""
     if event.verdict == "crowd" or event.sources.origin != "real":
         return []
-    if event.action.recommended not in SOURCE_ACTIONS:
+    rate = SOURCE_RATES.get(event.action.recommended)
+    if rate is None:
         return []
     return [
-        Proven(ipaddress.ip_network(top.cidr, strict=False), event.id, secret=_SECRET)
+        Proven(ipaddress.ip_network(top.cidr, strict=False), event.id, rate, secret=_SECRET)
         for top in event.sources.top
     ]
 
@@ -91,11 +97,15 @@ class Policy:
 
 
 class Block(Struct, frozen=True, gc=False):
-    """One blocked network as it should stand, or stands, in the kernel."""
+    """One blocked network as it should stand, or stands, in the kernel.
+
+    ``rate`` is how many packets a second pass; 0 drops all.
+    """
 
     network: Network
     seconds: float
     why: str
+    rate: int = 0
 
 
 class Step(Struct, frozen=True, gc=False):
@@ -107,7 +117,8 @@ class Step(Struct, frozen=True, gc=False):
 
     def __str__(self) -> str:
         seconds = f" for {self.block.seconds:.0f} s" if self.what in ("add", "extend") else ""
-        return f"{self.what:7}{self.block.network}{seconds}: {self.why}"
+        rate = f" to {self.block.rate} packets a second" if self.block.rate else ""
+        return f"{self.what:7}{self.block.network}{rate}{seconds}: {self.why}"
 
 
 def refusal(network: Network, policy: Policy) -> str | None:
@@ -144,7 +155,7 @@ def gather(
         return wanted
     groups: dict[Network, list[Proven]] = {}
     for item in wanted:
-        if isinstance(item, Proven):
+        if isinstance(item, Proven) and not item.rate:
             groups.setdefault(_around(item.network), []).append(item)
     served, gathered = frozenset(known.tolist()), dict[Network, Proven]()
     for network, members in sorted(groups.items(), key=lambda pair: -len(pair[1])):
@@ -153,7 +164,9 @@ def gather(
         if _client_network(network) not in served and refusal(network, policy) is None:
             gathered[network] = Proven(network, members[0].event, secret=_SECRET)
             surplus -= len(members) - 1
-    return list(dict.fromkeys(gathered.get(_around(item.network), item) for item in wanted))
+    return list(
+        dict.fromkeys(item if item.rate else gathered.get(_around(item.network), item) for item in wanted)
+    )
 
 
 def _around(network: Network) -> Network:
@@ -201,7 +214,11 @@ def plan(
         if network in seen or covered:
             continue
         seen.add(network)
-        step = _step(item, policy, standing, offences or {}, room)
+        old = standing.get(network)
+        if old is not None and old.rate and not item.rate:
+            steps.append(Step("remove", old, "a limit is not enough"))
+            old = None
+        step = _step(item, policy, old, offences or {}, room)
         if step is not None:
             steps.append(step)
     return steps
@@ -244,15 +261,14 @@ class _Room:
 def _step(
     item: Proven | Ordered,
     policy: Policy,
-    standing: Mapping[Network, Block],
+    old: Block | None,
     offences: Mapping[Network, int],
     room: _Room,
 ) -> Step | None:
     why = f"{MINE}{item.event}" if isinstance(item, Proven) else item.reason
-    old = standing.get(item.network)
     before = max(offences.get(item.network, 0) - (old is not None), 0)  # a block that stands is no repetition
     seconds = float(min(policy.ttl_s * 2 ** min(before, 16), policy.ttl_max_s))
-    block = Block(item.network, seconds, why)
+    block = Block(item.network, seconds, why, item.rate if old is None else old.rate)
     reason = refusal(item.network, policy)
     if reason is not None:
         return Step("refuse", block, reason)

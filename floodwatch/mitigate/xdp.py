@@ -120,13 +120,13 @@ class Xdp:
         return said
 
     def mirror(self, standing: Mapping[Network, Block], never: Iterable[Network]) -> None:
-        """Hold what the table holds, and nothing else.
+        """Hold whom the table drops, and nobody else; limits are left to it.
 
         Raises:
             EnforceError: a map is full.
         """
         now, wanted = time.monotonic(), set(never)
-        until = {network: now + block.seconds for network, block in standing.items()}
+        until = {network: now + block.seconds for network, block in standing.items() if not block.rate}
         fresh = {n: t for n, t in until.items() if abs(t - self._until.get(n, -DRIFT_S)) > DRIFT_S}
         try:
             self._write_never(wanted)

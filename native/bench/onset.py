@@ -94,7 +94,8 @@ def acted_after(made: Lab, flood: Callable[[Lab, int], subprocess.Popen[bytes]],
         time.sleep(0.02)
     acted = time.monotonic() - begin
     table.close()
-    sender.wait(30)
+    sender.kill()  # whoever is blocked would wait for its answer
+    sender.wait()
     watch.terminate()
     watch.communicate()
     return acted

@@ -6,8 +6,9 @@ A client's namespace holds people who are known (they come from the start), peop
 the attack), and the attackers: real ones with addresses of their own, forged ones as frames. The other
 namespace holds the server and ``floodwatch watch --mode enforce``. Printed: seconds from the attack's first
 packet until something stands in the kernel against it (-: nothing does; cookies stand from the start), the
-share of the attack that reaches the server afterwards, the requests of people that were answered and their
-median time, the rules used, and people who were blocked. Everything ends by itself.
+share of the attack that reaches the server afterwards, the requests of people that were answered (before,
+during and after the attack, of how many) and the median time during it, the rules used, and people who were
+blocked. Everything ends by itself.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ class Outcome:
     reached: float | None = None
     rules: int = 0
     wrong: list[str] = field(default_factory=list)
+    first: float = 0.0
 
 
 def people(wire: Lab, numbers: range, begin: float, end: float) -> subprocess.Popen[bytes]:
@@ -194,7 +196,7 @@ def run(name: str, backend: str) -> Outcome:
         time.sleep(max(begin + LEAD - time.time(), 0))
         started = time.time()
         attacker = attack(wire, Path(folder))
-        first = time.time()
+        first = out.first = time.time()
         marks: list[tuple[float, int]] = []
         while time.time() < started + ATTACK - 1:
             rows = held(wire)
@@ -219,11 +221,13 @@ def run(name: str, backend: str) -> Outcome:
     return out
 
 
-def shown(told: list[tuple[float, bool, float]]) -> str:
-    """``answered of asked, median time``."""
-    times = [1000 * seconds for _, ok, seconds in told if ok]
-    middle = f", {statistics.median(times):.1f} ms" if times else ""
-    return f"{len(times)} of {len(told)}{middle}"
+def shown(told: list[tuple[float, bool, float]], first: float) -> str:
+    """``answered/asked`` before, during and after an attack, and the median time during it."""
+    times, parts = [1000 * s for start, ok, s in told if ok and first <= start < first + ATTACK], []
+    for begin, end in ((0.0, first), (first, first + ATTACK), (first + ATTACK, float("inf"))):
+        phase = [ok for start, ok, _ in told if begin <= start < end]
+        parts += [f"{sum(phase)}/{len(phase)}"] if phase else []
+    return " ".join(parts) + (f", {statistics.median(times):.1f} ms" if times else "")
 
 
 def main() -> None:
@@ -235,12 +239,13 @@ def main() -> None:
     parser.add_argument("attacks", nargs="*", metavar="SCENARIO", help=", ".join(ATTACKS))
     options = parser.parse_args()
     head = ("attack", "acts after", "reaches then", "known people", "new people", "rules")
-    print("{:24}{:>11}{:>14}  {:24}{:24}{:>6}  wrong".format(*head))
+    print("{:24}{:>11}{:>14}  {:31}{:24}{:>6}  wrong".format(*head))
     for name in options.attacks or ATTACKS:
         seen = run(name, options.backend)
         after = "-" if seen.acted is None else f"{seen.acted:.2f} s"
         reached = "-" if seen.reached is None else f"{100 * seen.reached:.1f} %"
-        print(f"{name:24}{after:>11}{reached:>14}  {shown(seen.known):24}{shown(seen.new):24}{seen.rules:6}  "
+        known, new = shown(seen.known, seen.first), shown(seen.new, seen.first)
+        print(f"{name:24}{after:>11}{reached:>14}  {known:31}{new:24}{seen.rules:6}  "
               f"{', '.join(seen.wrong) or 'none'}", flush=True)  # fmt: skip
 
 
