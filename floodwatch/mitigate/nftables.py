@@ -39,6 +39,7 @@ from .elements import (
 from .expressions import (
     COUNTED,
     DROP,
+    FLAG_EXPRESSIONS,
     FLAG_INTERVAL,
     FLAG_TIMEOUT,
     KEY_BYTES,
@@ -272,7 +273,8 @@ def _block_set(network: Network, rate: int) -> Iterator[Message]:
     version, length = network.version, network.prefixlen
     name, size = set_name(version, length, rate), nested(9, u32(1, SET_SIZE))
     each = nested(18, limit_over(rate), expression("counter")) if rate else COUNTED
-    yield set_message(name, KEY_TYPE[version], KEY_BYTES[version], FLAG_TIMEOUT, size, each)
+    flags = FLAG_TIMEOUT | (FLAG_EXPRESSIONS if rate else 0)
+    yield set_message(name, KEY_TYPE[version], KEY_BYTES[version], flags, size, each)
     mask = None if length == network.max_prefixlen else network.netmask.packed
     yield rule(CHAIN, source_in(version, name, mask, f"never{version}"), DROP, f"fw: {name}")
 
