@@ -150,7 +150,7 @@ def test_hosts_are_gathered_into_networks_only_where_they_are_too_many(real: Eve
     assert wide == [f"10.0.{net}.0/24" for net in range(10) if net != 3]  # no network of known clients
     steps = plan(gathered, policy, {}, known=known("10.0.3.0/24"))
     added = [str(step.block.network) for step in steps if step.what == "add"]
-    assert added[:9] == wide[:3] + [f"10.0.3.{host}/32" for host in range(1, 33)][:6]
+    assert added[:10] == [*wide, "10.0.3.1/32"]  # whole networks come first
     assert len(added) == 91
     barely = gather(wanted, Policy(max_blocks=340), {})
     assert [i.network.prefixlen for i in barely].count(24) == 1  # no more than it takes
@@ -170,6 +170,8 @@ def test_sources_are_limited_where_that_is_advised_and_dropped_when_it_is_not_en
     assert harsh.network == gentle.network
     steps = plan([harsh], Policy(), standing)
     assert [(step.what, step.block.rate) for step in steps] == [("remove", 5), ("add", 0)]
+    (full,) = plan([harsh], Policy(max_blocks=1), {harsh.network: replace(step.block, seconds=20.0)})
+    assert (full.what, full.block.rate) == ("extend", 5)  # better a limit than nothing
     dropped = {harsh.network: replace(steps[1].block, seconds=20.0)}
     (step,) = plan([gentle], Policy(), dropped)
     assert (step.what, step.block.rate) == ("extend", 0)  # it goes on as it is
@@ -186,6 +188,10 @@ def test_a_network_that_is_blocked_covers_its_hosts(real: Event) -> None:
     assert [(s.what, str(s.block.network)) for s in steps if s.what == "add"] == [("add", str(network))]
     removed = {str(step.block.network) for step in steps if step.what == "remove"}
     assert removed == {f"10.0.1.{host}/32" for host in range(1, 6)}  # what was ordered by hand stays
+    late = plan(gathered, Policy(max_blocks=20, per_minute=9), standing, lately=9)
+    assert not [
+        step for step in late if step.what in ("add", "remove")
+    ]  # no host goes for a network that waits
     standing = {network: Block(network, 50, "fw:e")}
     assert plan(wanted, Policy(), standing) == []
 

@@ -201,7 +201,11 @@ def plan(
         known: networks of known clients, see ``memory``.
     """
     gone = {network: why for network, why in (quiet or {}).items() if network in standing}
-    wide = {item.network for item in wanted if isinstance(item, Proven) and _is_gathered(item.network)}
+    # whole networks come first: each makes room for itself, and its hosts may only go when it is sure to come
+    fresh = [item for item in wanted if isinstance(item, Proven) and _is_new_network(item.network, standing)]
+    surely = fresh[: max(policy.per_minute - lately, 0)]
+    wanted = [*surely, *(item for item in wanted if item not in fresh)]
+    wide = {item.network for item in surely}
     wide |= {network for network in standing if _is_gathered(network) and network not in gone}
     for network, block in standing.items() if wide else ():
         if block.why.startswith(MINE) and network not in wide and _around(network) in wide:
@@ -214,18 +218,16 @@ def plan(
         if network in seen or covered:
             continue
         seen.add(network)
-        old = standing.get(network)
-        if old is not None and old.rate and not item.rate:
-            steps.append(Step("remove", old, "a limit is not enough"))
-            old = None
-        step = _step(item, policy, old, offences or {}, room)
-        if step is not None:
-            steps.append(step)
+        steps += _steps(item, policy, standing.get(network), offences or {}, room)
     return steps
 
 
 def _is_gathered(network: Network) -> bool:
     return network.prefixlen == GATHERED[network.version]
+
+
+def _is_new_network(network: Network, standing: Mapping[Network, Block]) -> bool:
+    return _is_gathered(network) and network not in standing
 
 
 class _Room:
@@ -256,6 +258,22 @@ class _Room:
         code = _client_network(network)
         if code in self._served:
             self._hit.add(code)
+
+
+def _steps(
+    item: Proven | Ordered,
+    policy: Policy,
+    old: Block | None,
+    offences: Mapping[Network, int],
+    room: _Room,
+) -> list[Step]:
+    """The step for one network, or two: where a limit is not enough, it goes when the block comes."""
+    if old is not None and old.rate and not item.rate:
+        step = _step(item, policy, None, offences, room)
+        if step is not None and step.what == "add":
+            return [Step("remove", old, "a limit is not enough"), step]
+    step = _step(item, policy, old, offences, room)
+    return [] if step is None else [step]
 
 
 def _step(
