@@ -18,6 +18,9 @@ from .vectors import protocol_number as protocol_number
 EPOCH_NS = 250_000_000
 """Length of one epoch in nanoseconds."""
 
+SOURCE_RATE = 5
+"""Packets a second that a source may still send when it is limited: a request or so."""
+
 SCHEMA_REPORT = "floodwatch.report/1"
 SCHEMA_EVENT = "floodwatch.event/1"
 

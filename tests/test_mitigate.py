@@ -235,29 +235,26 @@ def test_p01_p09_a_forged_flood_blocks_nobody_and_observing_changes_nothing(
 
 
 def test_explained_rules_load_with_nft(wire: Lab, tmp_path: Path) -> None:
+    floodwatch = (sys.executable, "-P", "-m", "floodwatch")
     for number, scenario in enumerate(
-        ("http_flood", "dns_amplification", "ack_flood", "udp_one_port", "fragment_flood")
+        ("http_flood", "dns_amplification", "ack_flood", "udp_one_port", "fragment_flood", "login_bruteforce")
     ):
         capture, report = tmp_path / f"{scenario}.pcap", tmp_path / f"{scenario}.json"
         synth.make(scenario, capture)
-        floodwatch = (sys.executable, "-P", "-m", "floodwatch")
-        run(
-            wire,
-            *floodwatch,
-            "scan",
-            "--format",
-            "json",
-            "--top",
-            "0",
-            "-o",
-            str(report),
-            str(capture),
-            code=1,
-        )
-        text = run(wire, *floodwatch, "explain", str(report), "1", "--as", "nft")
+        scan = (*floodwatch, "scan", "--format", "json", "--top", "0", "-o", str(report), str(capture))
+        run(wire, *scan, code=1)
+
+        def explained(style: str, report: Path = report) -> str:
+            return run(wire, *floodwatch, "explain", str(report), "1", "--as", style)
+
+        text = explained("nft")
         load = wire.start(wire.server, "nft", "-f", "-", stdin=subprocess.PIPE, stderr=subprocess.PIPE)
         _, err = load.communicate(text.encode(), timeout=10)
         assert load.returncode == 0, err.decode() + text
+        limited = scenario == "login_bruteforce"
+        assert ("limit rate over 5/second" in text) == limited
+        assert ("--hashlimit-above 5/sec" in explained("iptables")) == limited
+        assert ("rate-limit 9600" in explained("flowspec")) == limited
         tables = run(wire, "nft", "list", "tables").splitlines()
         assert len(tables) == number + 1
         assert scenario.split("_")[0] in run(wire, *floodwatch, "explain", str(report), "1").lower()

@@ -10,10 +10,11 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ..model import SOURCE_RATE
 from . import codec
 from .codec import Message, attribute, nested, text, u32, u64
 from .expressions import FLAG_TIMEOUT, KEY_BYTES, KEY_TYPE, LIST_ELEMENT, PROTOCOL, TABLE, set_message
-from .plan import SOURCE_RATES, Block, Network
+from .plan import Block, Network
 
 LIFTED_S = 600.0
 """How long a watch leaves alone what the operator lifted."""
@@ -38,7 +39,7 @@ def holds_blocks(name: str) -> bool:
 def form_of(name: str) -> tuple[int, int, int]:
     """The version, prefix length and rate of a set of blocked networks, by its name."""
     host, _, suffix = name.partition("_p")
-    version, rate = int(host[-1]), SOURCE_RATES["limit_per_source"] if host.startswith("throttle") else 0
+    version, rate = int(host[-1]), SOURCE_RATE if host.startswith("throttle") else 0
     return version, int(suffix) if suffix else 8 * KEY_BYTES[version], rate
 
 

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from ..errors import BlockRefused
 from ..memory import Networks
-from ..model import Event
+from ..model import SOURCE_RATE, Event
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 NOBODY: Final = np.zeros(0, np.uint64)
@@ -30,8 +30,8 @@ ENOUGH_KNOWN = 20
 """Networks of known clients from which on a share of them means something."""
 MINE = "fw:"
 """How the reasons of blocks begin that an event called for; behind it stands the event's id."""
-SOURCE_RATES: Mapping[str, int] = {"drop_sources": 0, "limit_per_source": 5}
-"""Actions against sources, with the packets a second that each may still send: a request or so."""
+SOURCE_RATES: Mapping[str, int] = {"drop_sources": 0, "limit_per_source": SOURCE_RATE}
+"""Actions against sources, with the packets a second that each may still send."""
 _SECRET: Final = object()
 
 

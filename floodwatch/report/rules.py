@@ -8,11 +8,13 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable
 
-from floodwatch.model import Event, protocol_number
+from floodwatch.model import SOURCE_RATE, Event, protocol_number
 from floodwatch.report import words
 from floodwatch.report.escape import printable
 
 LIFETIME = "10m"
+SLOW_BYTES = 9600
+"""What FlowSpec leaves a source that is slowed down, in bytes a second: the least that speakers take."""
 LIMIT = 2
 """A victim's limit in times of its usual rate, or of the floor where the usual is not known."""
 
@@ -28,6 +30,11 @@ def _sources(event: Event) -> list[str]:
         "limit_per_source",
     )
     return [top.cidr for top in event.sources.top] if proven else []
+
+
+def _limited(event: Event) -> bool:
+    """The sources are to be slowed down, not blocked."""
+    return event.action.recommended == "limit_per_source"
 
 
 def _reflector_port(event: Event) -> int | None:
@@ -66,7 +73,7 @@ def _nft_rules(event: Event) -> list[str]:
     port = f" {event.victim.protocol} dport {event.victim.port}" if event.victim.port is not None else ""
     sources, reflector = _sources(event), _reflector_port(event)
     if sources:
-        return _nft_sources(sources, to)
+        return _nft_sources(sources, limited=_limited(event))
     if reflector is not None:
         rule = f"{to} udp sport {reflector} ct state new counter drop"
         return _nft_chain("filter hook prerouting priority mangle", rule)
@@ -95,7 +102,7 @@ def _nft_chain(hook: str, *rules: str) -> list[str]:
     ]
 
 
-def _nft_sources(sources: list[str], to: str) -> list[str]:
+def _nft_sources(sources: list[str], *, limited: bool) -> list[str]:
     lines, rules = [], []
     for version, kind, family in ((4, "ipv4_addr", "ip"), (6, "ipv6_addr", "ip6")):
         mine = [s for s in sources if ipaddress.ip_network(s).version == version]
@@ -105,7 +112,9 @@ def _nft_sources(sources: list[str], to: str) -> list[str]:
                 f"    type {kind}; flags interval, timeout; timeout {LIFETIME}",
             ]
             lines += [f"    elements = {{ {', '.join(mine)} }}", "  }"]
-            rules.append(f"{family} saddr @sources{version} counter drop")
+            over = f"limit rate over {SOURCE_RATE}/second burst {SOURCE_RATE} packets"
+            slow = f" meter slow{version} {{ {family} saddr {over} }}" if limited else ""
+            rules.append(f"{family} saddr @sources{version}{slow} counter drop")
     return [*lines, *_nft_chain("filter hook prerouting priority raw", *rules)]
 
 
@@ -115,7 +124,11 @@ def _iptables(event: Event) -> str:
     for source in sources:
         version = ipaddress.ip_network(source).version
         name = "iptables" if version == 4 else "ip6tables"
-        lines.append(f"{name} -t raw -I PREROUTING -s {source} -j DROP")
+        above = (
+            f" -m hashlimit --hashlimit-above {SOURCE_RATE}/sec --hashlimit-mode srcip --hashlimit-name fw"
+        )
+        limit = above if _limited(event) else ""
+        lines.append(f"{name} -t raw -I PREROUTING -s {source}{limit} -j DROP")
     if reflector is not None:
         match = f"-d {event.victim.ip} -p udp --sport {reflector} -m conntrack --ctstate NEW"
         lines.append(f"{tool} -t mangle -I PREROUTING {match} -j DROP")
@@ -138,7 +151,8 @@ def _flowspec(event: Event) -> str:
     for source in _sources(event):
         network = ipaddress.ip_network(source)
         if network.version == victim.version:
-            lines.append(f"match {{ source {network}; {target} }} then {{ discard; }}")
+            then = f"rate-limit {SLOW_BYTES}" if _limited(event) else "discard"
+            lines.append(f"match {{ source {network}; {target} }} then {{ {then}; }}")
     if len(lines) == len(_head(event, "#")):
         lines.append("# there is no route to announce: " + words.ADVICE[event.action.recommended])
     return "\n".join([*lines, ""])
