@@ -184,7 +184,7 @@ def _lockout() -> Iterator[Check]:
         return
     why = never.why(ip_network(ip_address(peer)))
     if why is None:
-        says = f"your own SSH session comes from {peer}, which is not on the list (not on port 22?)"
+        says = f"your own SSH session comes from {peer}, which is not on the list (no port of sshd?)"
         yield Check("your session", "missing", says, f"give --never {peer} whenever you enforce")
     else:
         yield Check("your session", "ok", f"{peer} is never blocked: {why}")

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from floodwatch import scan, synth
 from floodwatch.errors import BlockRefused
+from floodwatch.mitigate import never
 from floodwatch.mitigate.effects import Effects
 from floodwatch.mitigate.guards import Guard, Order, Shield, Standing, Trials, orders
 from floodwatch.mitigate.guardtable import FORMS, guard_of, key_bytes, key_of, set_of
@@ -213,6 +214,14 @@ def test_a_renewal_is_no_packet(real: Event) -> None:
     for now, packets, busy in ((0, 5, True), (5, 5, True), (9, 0, True), (10.5, 0, False), (11, 1, True)):
         listened = effects.listen({block.network: (block, packets)}, float(now))
         assert listened == ([block.network], []) if busy else ([], [block.network])
+
+
+def test_ports_of_sshd_are_read_from_its_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.conf").write_text("# Port 9\nPort 2222\n  port 2022\nPermitRootLogin no\n")
+    monkeypatch.setattr(never, "SSHD_FILES", (str(tmp_path / "*.conf"), str(tmp_path / "missing")))
+    assert never.ssh_ports() == {22, 2222, 2022}
 
 
 def test_reports_of_real_scans_plan_nothing_against_forged_sources(tmp_path: Path) -> None:

@@ -343,6 +343,36 @@ def test_p07_p08_never_block_follows_addresses_and_its_file(wire: Lab, tmp_path:
     assert "the list of before holds" in err.decode()
 
 
+LONG = """
+import ipaddress, sys, time
+from floodwatch.errors import BlockRefused
+from floodwatch.mitigate import Blocker, Xdp
+with Blocker(dry_run=False, never_file=sys.argv[1]) as blocker:
+    for refused in ("10.3.7.0", "10.0.0.0/24", "2001:db8:77::9"):
+        try:
+            blocker.block(refused, ttl=60, reason="x")
+            raise SystemExit(f"{refused} was blocked")
+        except BlockRefused:
+            pass
+    blocker.block("10.3.7.1", ttl=60, reason="x")
+    xdp = Xdp([])
+    xdp.mirror(blocker.active(), blocker.never.reasons)
+    begin = time.monotonic()
+    hosts = [ipaddress.ip_network(0x0A030000 + 7 * i) for i in range(4096)]
+    assert sum(blocker.never.why(host) is None for host in hosts) > 4000
+    assert time.monotonic() - begin < 1
+"""
+
+
+def test_a_never_block_list_of_ten_thousand_is_held(wire: Lab, tmp_path: Path) -> None:
+    listed = tmp_path / "never.txt"
+    lines = [f"10.{n >> 8}.{n & 255}.0" for n in range(10_000)] + [f"2001:db8:{n:x}::/48" for n in range(500)]
+    listed.write_text("\n".join(lines))
+    run(wire, sys.executable, "-P", "-c", LONG, str(listed))
+    held = run(wire, "nft", "list", "set", "inet", "floodwatch", "never4")
+    assert held.count("10.") > 10_000
+
+
 def test_p19_a_watch_leaves_nothing_behind_nor_does_a_failed_start(wire: Lab, event: Path) -> None:
     before = run(wire, "nft", "list", "ruleset")
     command = (sys.executable, "-P", "-m", "floodwatch", "watch", "--mode", "enforce")

@@ -91,7 +91,8 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
 
     Prints a line for every flood that begins or ends, and a report at the end (Ctrl-C). On a terminal a
     picture shows rates, victims and floods once a second. SIGUSR1 prints the counters. Opening an interface
-    needs CAP_NET_RAW; every right is given up as soon as the rings are open (but CAP_NET_ADMIN, to enforce, and CAP_BPF, for XDP).
+    needs CAP_NET_RAW; every right is given up as soon as the rings are open (but CAP_NET_ADMIN, to enforce,
+    and CAP_BPF, for XDP).
 
     Only sources that are proven real are ever blocked, for a minute at a time while their flood lasts.
     Against forged and reflected floods rules stand before the victim that name no source; ctl blocks lists

@@ -7,10 +7,12 @@ rules about a victim or a signature stay in force, for anyone can forge a gatewa
 
 from __future__ import annotations
 
+import bisect
+import glob
 import ipaddress
 import re
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
@@ -23,6 +25,7 @@ LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128")
 TIME_FILES = ("/etc/ntp.conf", "/etc/chrony/chrony.conf", "/etc/chrony.conf", "/etc/systemd/timesyncd.conf")
 OWN = "address of this host"
 SSH_PORT = 22
+SSHD_FILES = ("/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d/*.conf")
 ESTABLISHED = "01"
 
 
@@ -42,7 +45,7 @@ class NeverBlock:
         self._listed = tuple(ipaddress.ip_network(entry, strict=False) for entry in listed)
         self._file = None if file is None else NeverFile(file)
         self.reasons: dict[Network, str] = {}
-        self._ranges: list[tuple[int, int, int, str]] = []
+        self._ranges: dict[int, list[tuple[int, int, str]]] = {}
         self.refresh()
 
     def refresh(self) -> bool:
@@ -53,10 +56,7 @@ class NeverBlock:
         changed = found != self.reasons
         if changed:
             self.reasons = found
-            self._ranges = [
-                (held.version, int(held.network_address), int(held.broadcast_address), f"{reason} {held}")
-                for held, reason in found.items()
-            ]
+            self._ranges = {version: _ranges(found, version) for version in (4, 6)}
         return changed
 
     def complaint(self) -> str | None:
@@ -77,12 +77,21 @@ class NeverBlock:
 
     def why(self, network: Network) -> str | None:
         """The reason why a network must not be blocked (it overlaps one of these), or None."""
-        version, low = network.version, int(network.network_address)
+        low, ranges = int(network.network_address), self._ranges[network.version]
         high = low | (1 << network.max_prefixlen - network.prefixlen) - 1
-        for held, first, last, reason in self._ranges:
-            if held == version and first <= high and low <= last:
-                return reason
-        return None
+        at = bisect.bisect_right(ranges, high, key=lambda held: held[0])
+        return ranges[at - 1][2] if at and ranges[at - 1][1] >= low else None
+
+
+def _ranges(reasons: Mapping[Network, str], version: int) -> list[tuple[int, int, str]]:
+    """(first address, last address, reason) in order; a network inside another is left out."""
+    mine = [held for held in reasons if held.version == version]
+    found: list[tuple[int, int, str]] = []
+    for held in sorted(mine, key=lambda held: (int(held.network_address), held.prefixlen)):
+        first, last = int(held.network_address), int(held.broadcast_address)
+        if not found or first > found[-1][1]:
+            found.append((first, last, f"{reasons[held]} {held}"))
+    return found
 
 
 class NeverFile:
@@ -179,8 +188,21 @@ def _configured(path: str, words: tuple[str, ...]) -> Iterator[Network]:
                 continue
 
 
+def ssh_ports() -> set[int]:
+    """Port 22, and what sshd is told to listen on (sshd_config(5))."""
+    ports = {SSH_PORT}
+    for path in (Path(found) for pattern in SSHD_FILES for found in glob.glob(pattern)):
+        try:
+            text = path.read_text(errors="replace")
+        except OSError:
+            continue
+        ports |= {int(port) for port in re.findall(r"(?im)^\s*Port\s+(\d+)", text)}
+    return ports
+
+
 def _ssh_peers() -> Iterator[Network]:
-    """Remote ends of established connections to our port 22 (proc(5): /proc/net/tcp)."""
+    """Remote ends of established connections to our sshd (proc(5): /proc/net/tcp)."""
+    ports = ssh_ports()
     for path in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
             rows = Path(path).read_text().splitlines()[1:]
@@ -188,7 +210,7 @@ def _ssh_peers() -> Iterator[Network]:
             continue
         for row in rows:
             _, local, remote, state, *_ = row.split()
-            if state == ESTABLISHED and int(local.rpartition(":")[2], 16) == SSH_PORT:
+            if state == ESTABLISHED and int(local.rpartition(":")[2], 16) in ports:
                 yield _peer(remote.partition(":")[0])
 
 

@@ -287,7 +287,7 @@ def _never_messages(never: Iterable[Network], *, fresh: bool) -> Iterator[Messag
         if not fresh:
             yield Message(codec.DEL_ELEMENT, text(1, TABLE) + text(2, name))
         mine: list[Any] = [network for network in networks if network.version == version]
-        packed = [part for network in ipaddress.collapse_addresses(mine) for part in pack_interval(network)]
-        if packed:
-            body = text(1, TABLE) + text(2, name) + nested(3, *packed)
+        packed = [b"".join(pack_interval(network)) for network in ipaddress.collapse_addresses(mine)]
+        for at in range(0, len(packed), codec.CHUNK):
+            body = text(1, TABLE) + text(2, name) + nested(3, *packed[at : at + codec.CHUNK])
             yield Message(codec.NEW_ELEMENT, body, codec.CREATE)

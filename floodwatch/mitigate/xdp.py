@@ -22,7 +22,7 @@ from . import bpf
 from .plan import Block, Network
 from .xdp_program import CPU_BYTES, HOSTS, NAME, NETWORKS, SAMPLED, SPARED, VALUE_BYTES, program
 
-HOST_MOST, NETWORK_MOST, NEVER_MOST = 262_144, 65_536, 4096
+HOST_MOST, NETWORK_MOST, NEVER_MOST = 262_144, 65_536, 65_536
 DRIFT_S = 1.0
 """A block's end is written anew if it differs by more."""
 FORMS = {
