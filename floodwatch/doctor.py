@@ -174,6 +174,7 @@ def _clock() -> Iterator[Check]:
 def _lockout() -> Iterator[Check]:
     """Who would be hurt by a wrong block, and whether whoever asks would be among them."""
     never = NeverBlock()
+    never.close()
     kinds: dict[str, int] = {}
     for reason in never.reasons.values():
         kinds[reason] = kinds.get(reason, 0) + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from floodwatch.mitigate import never
 from floodwatch.mitigate.effects import Effects
 from floodwatch.mitigate.guards import Guard, Order, Shield, Standing, Trials, orders
 from floodwatch.mitigate.guardtable import FORMS, guard_of, key_bytes, key_of, set_of
+from floodwatch.mitigate.peers import peers, read_tables
 from floodwatch.mitigate.plan import Block, Ordered, Policy, Proven, gather, plan, prove
 from floodwatch.model import Event, Vector
 
@@ -222,6 +224,29 @@ def test_ports_of_sshd_are_read_from_its_configuration(
     (tmp_path / "a.conf").write_text("# Port 9\nPort 2222\n  port 2022\nPermitRootLogin no\n")
     monkeypatch.setattr(never, "SSHD_FILES", (str(tmp_path / "*.conf"), str(tmp_path / "missing")))
     assert never.ssh_ports() == {22, 2222, 2022}
+
+
+def test_who_is_connected_to_a_port_is_told_as_proc_tells_it() -> None:
+    listeners, clients = [], []
+    for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"), (socket.AF_INET6, "::")):
+        listener = socket.socket(family)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.bind((host, 0))
+        listener.listen(5)
+        port = listener.getsockname()[1]
+        client = socket.create_connection(("127.0.0.1" if host == "::" else host, port))
+        listeners.append(listener)
+        clients += [client, listener.accept()[0]]
+        (peer,) = peers([port])
+        assert str(peer) == ("::1" if host == "::1" else "127.0.0.1")
+        (told,) = read_tables({port})
+        assert (getattr(told, "ipv4_mapped", None) or told) == peer
+    ports = [listener.getsockname()[1] for listener in listeners]
+    assert {str(peer) for peer in peers(ports)} == {"127.0.0.1", "::1"}
+    for open_socket in (*clients, *listeners):
+        open_socket.close()
+    assert peers(ports) == set()
 
 
 def test_reports_of_real_scans_plan_nothing_against_forged_sources(tmp_path: Path) -> None:

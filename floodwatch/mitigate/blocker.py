@@ -300,6 +300,7 @@ class Blocker:
     def close(self) -> None:
         """Let go of the kernel; what is blocked stays until its time is up."""
         self._table.close()
+        self.never.close()
         if self._ahead is not None:
             self._ahead.close()
 

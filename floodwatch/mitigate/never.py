@@ -19,6 +19,7 @@ from typing import TypeAlias
 from pyroute2 import IPRoute
 
 from ..errors import ConfigError
+from .peers import peers
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
@@ -26,7 +27,9 @@ TIME_FILES = ("/etc/ntp.conf", "/etc/chrony/chrony.conf", "/etc/chrony.conf", "/
 OWN = "address of this host"
 SSH_PORT = 22
 SSHD_FILES = ("/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d/*.conf")
-ESTABLISHED = "01"
+ROUTE = 0
+ADDRESSES_AND_ROUTES = 0x10 | 0x40 | 0x100 | 0x400
+"""Groups of rtnetlink: addresses and routes of IPv4 and of IPv6."""
 
 
 class NeverBlock:
@@ -44,6 +47,8 @@ class NeverBlock:
     def __init__(self, listed: Iterable[str] = (), file: str | None = None) -> None:
         self._listed = tuple(ipaddress.ip_network(entry, strict=False) for entry in listed)
         self._file = None if file is None else NeverFile(file)
+        self._news = RouteNews()
+        self._of_host: list[tuple[Network, str]] = []
         self.reasons: dict[Network, str] = {}
         self._ranges: dict[int, list[tuple[int, int, str]]] = {}
         self.refresh()
@@ -59,6 +64,10 @@ class NeverBlock:
             self._ranges = {version: _ranges(found, version) for version in (4, 6)}
         return changed
 
+    def close(self) -> None:
+        """Hear no news any more."""
+        self._news.close()
+
     def complaint(self) -> str | None:
         """What is wrong with the file now, once; its last good entries hold."""
         return None if self._file is None else self._file.complaint()
@@ -68,12 +77,14 @@ class NeverBlock:
             yield network, "your never-block list"
         for network in LOOPBACK:
             yield network, "loopback"
-        yield from _of_this_host()
+        if self._news.drain():
+            self._of_host = list(_of_this_host())
+        yield from self._of_host
         for path, words, reason in (("/etc/resolv.conf", ("nameserver",), "resolver"), *_time_files()):
             for network in _configured(path, words):
                 yield network, reason
-        for network in _ssh_peers():
-            yield network, "peer of a live SSH session"
+        for peer in peers(ssh_ports()):
+            yield _host(str(peer)), "peer of a live SSH session"
 
     def why(self, network: Network) -> str | None:
         """The reason why a network must not be blocked (it overlaps one of these), or None."""
@@ -92,6 +103,31 @@ def _ranges(reasons: Mapping[Network, str], version: int) -> list[tuple[int, int
         if not found or first > found[-1][1]:
             found.append((first, last, f"{reasons[held]} {held}"))
     return found
+
+
+class RouteNews:
+    """Hears of addresses and routes that change (rtnetlink(7)): they need not be read all the time."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, ROUTE)
+        self._socket.bind((0, ADDRESSES_AND_ROUTES))
+        self._socket.setblocking(False)
+        self._first = True
+
+    def drain(self) -> bool:
+        """Was anything heard since the last time? The first answer is yes."""
+        heard, self._first = self._first, False
+        while True:
+            try:
+                heard |= bool(self._socket.recv(1 << 16))
+            except BlockingIOError:
+                return heard
+            except OSError:  # so much that some of it was lost
+                heard = True
+
+    def close(self) -> None:
+        """Stop to hear."""
+        self._socket.close()
 
 
 class NeverFile:
@@ -198,26 +234,3 @@ def ssh_ports() -> set[int]:
             continue
         ports |= {int(port) for port in re.findall(r"(?im)^\s*Port\s+(\d+)", text)}
     return ports
-
-
-def _ssh_peers() -> Iterator[Network]:
-    """Remote ends of established connections to our sshd (proc(5): /proc/net/tcp)."""
-    ports = ssh_ports()
-    for path in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            rows = Path(path).read_text().splitlines()[1:]
-        except OSError:
-            continue
-        for row in rows:
-            _, local, remote, state, *_ = row.split()
-            if state == ESTABLISHED and int(local.rpartition(":")[2], 16) in ports:
-                yield _peer(remote.partition(":")[0])
-
-
-def _peer(raw: str) -> Network:
-    """The kernel prints addresses as words in host order."""
-    data = b"".join(bytes.fromhex(raw[at : at + 8])[::-1] for at in range(0, len(raw), 8))
-    family = socket.AF_INET if len(data) == 4 else socket.AF_INET6
-    address = ipaddress.ip_address(socket.inet_ntop(family, data))
-    mapped = getattr(address, "ipv4_mapped", None)
-    return _host(str(mapped or address))
