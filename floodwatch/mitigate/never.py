@@ -12,6 +12,7 @@ import glob
 import ipaddress
 import re
 import socket
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
@@ -27,6 +28,8 @@ TIME_FILES = ("/etc/ntp.conf", "/etc/chrony/chrony.conf", "/etc/chrony.conf", "/
 OWN = "address of this host"
 SSH_PORT = 22
 SSHD_FILES = ("/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d/*.conf")
+REST = 20.0
+"""Routes are not read again for so many times as long as reading them took: there may be a million."""
 ROUTE = 0
 ADDRESSES_AND_ROUTES = 0x10 | 0x40 | 0x100 | 0x400
 """Groups of rtnetlink: addresses and routes of IPv4 and of IPv6."""
@@ -49,6 +52,7 @@ class NeverBlock:
         self._file = None if file is None else NeverFile(file)
         self._news = RouteNews()
         self._of_host: list[tuple[Network, str]] = []
+        self._heard, self._rest_until = False, 0.0
         self.reasons: dict[Network, str] = {}
         self._ranges: dict[int, list[tuple[int, int, str]]] = {}
         self.refresh()
@@ -77,8 +81,11 @@ class NeverBlock:
             yield network, "your never-block list"
         for network in LOOPBACK:
             yield network, "loopback"
-        if self._news.drain():
-            self._of_host = list(_of_this_host())
+        self._heard |= self._news.drain()
+        begin = time.monotonic()
+        if self._heard and begin >= self._rest_until:
+            self._of_host, self._heard = list(_of_this_host()), False
+            self._rest_until = begin + REST * (time.monotonic() - begin)
         yield from self._of_host
         for path, words, reason in (("/etc/resolv.conf", ("nameserver",), "resolver"), *_time_files()):
             for network in _configured(path, words):
