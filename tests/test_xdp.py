@@ -271,6 +271,7 @@ def test_real_flooders_are_dropped_by_xdp_and_others_served(wire: Lab) -> None:
     out, err = watch.communicate(timeout=20)
     (event,) = json.loads(out.splitlines()[-1])["floods"]
     assert (event["vector"], event["action"]["taken"]) == ("http_flood", "drop_sources")
+    assert b"XDP stands on vb, in its driver" in err
     assert b"30 of 30 blocks met packets within 3 s" in err
     assert program_on(wire.server, "vb") == 0  # it went with the watch ...
     assert rules(wire) == {}  # ... and so did the table

@@ -85,8 +85,8 @@ class Blocker:
         self._trials = Trials()
         self._passing = np.zeros(0, np.uint64)
         self._short = 0
-        self._news: list[str] = []
         self._ahead = Xdp(xdp) if xdp and not dry_run else None
+        self._news: list[str] = [] if self._ahead is None else self._ahead.where()
         try:
             self._table = DryRun() if dry_run else Table()
             self._table.ensure(self.never.reasons)

@@ -68,7 +68,7 @@ class Xdp:
         self._maps: dict[str, bpf.Map] = {}
         self._until: dict[Network, float] = {}
         self._never: set[Network] = set()
-        self.modes: dict[str, str] = {}
+        self._modes: dict[str, str] = {}
         try:
             self._load()
             for interface in interfaces:
@@ -101,9 +101,13 @@ class Xdp:
                     raise EnforceError(_occupied(interface, index), error.errno) from error
                 refused = error
             else:
-                self.modes[interface] = words
+                self._modes[interface] = words
                 return
         raise EnforceError(f"no XDP on {interface}: {refused.strerror}; use --backend nft", refused.errno)
+
+    def where(self) -> list[str]:
+        """Where it stands and how, in words."""
+        return [f"XDP stands on {interface}, {mode}" for interface, mode in self._modes.items()]
 
     def follow(self) -> list[str]:
         """Attach anew where an interface was made again or the program was taken off; says so in words."""
@@ -116,7 +120,7 @@ class Xdp:
             except EnforceError:
                 continue  # not there yet, or somebody else's now: the table behind it drops
             os.close(link)
-            said.append(f"XDP stands on {interface} again, {self.modes[interface]}")
+            said.append(f"XDP stands on {interface} again, {self._modes[interface]}")
         return said
 
     def mirror(self, standing: Mapping[Network, Block], never: Iterable[Network]) -> None:
