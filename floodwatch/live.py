@@ -25,7 +25,7 @@ from .recorder import Recorder
 from .taps import Taps
 
 if TYPE_CHECKING:
-    from .mitigate import Blocker, Step
+    from .mitigate import Blocker, Network, Step
 
 FOLLOW_S = 0.25
 """How often an interface is looked after when nothing is heard of it."""
@@ -34,6 +34,8 @@ ACT_S = 0.5
 TICK_MS = 50
 """Longest wait for packets: an idle interface still closes its epochs."""
 BUSIEST = 3
+TOLD_MOST = 65_536
+"""Refused networks that are remembered, so that each is told once."""
 
 
 class Moment(Struct, frozen=True):
@@ -75,7 +77,7 @@ class Watch:
     ) -> None:
         self.options = options
         self._blocker = blocker
-        self._told: set[str] = set()
+        self._told: set[Network] = set()
         self._next_act = 0.0
         self._trouble = ""
         self._stop = stop
@@ -169,8 +171,10 @@ class Watch:
         if self._trouble:
             told = ["rules can be set again", *told]
             self._trouble = ""
-        fresh = [step for step in steps if step.what != "refuse" or str(step) not in self._told]
-        self._told.update(str(step) for step in fresh if step.what == "refuse")
+        fresh = [step for step in steps if step.what != "refuse" or step.block.network not in self._told]
+        if len(self._told) > TOLD_MOST:
+            self._told.clear()
+        self._told.update(step.block.network for step in fresh if step.what == "refuse")
         return fresh, told
 
     def _seen(self, events: list[Event], counters: Counters) -> list[Event]:

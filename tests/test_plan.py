@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from floodwatch import scan, synth
+from floodwatch.cli.watch import summed
 from floodwatch.errors import BlockRefused
 from floodwatch.mitigate import never
 from floodwatch.mitigate.effects import Effects
@@ -209,6 +210,14 @@ def test_what_blocks_do_is_looked_at_after_one_and_three_seconds(real: Event) ->
     assert effects.measured(counted, 102.0) == []
     assert len(effects.measured(counted, 103.5)) == 1
     assert effects.measured(counted, 110.0) == []
+
+
+def test_of_many_steps_the_first_are_told_and_the_others_counted(real: Event) -> None:
+    steps = plan(prove(real), Policy(max_blocks=25), {})
+    told = list(summed(steps))
+    assert len(told) == 22
+    assert told[10] == "add    15 more: it finished handshakes"
+    assert told[-1] == "refuse 5 more: 25 networks are blocked already, which is the limit"
 
 
 def test_a_renewal_is_no_packet(real: Event) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,7 +21,7 @@ from .output import EXIT_CODES, EXIT_FLOOD, check_output, say, write, write_stdo
 if TYPE_CHECKING:
     from floodwatch.config import Counters
     from floodwatch.live import Moment, Watch
-    from floodwatch.mitigate import Blocker
+    from floodwatch.mitigate import Blocker, Step
     from floodwatch.model import Report
 
 MODES = {
@@ -29,6 +29,7 @@ MODES = {
     "suggest": "blocking nothing, saying what could be blocked",
     "enforce": "blocking sources that are proven real, guarding victims of others",
 }
+STEPS_TOLD = 10
 EXAMPLES = (
     """\b
 Examples:
@@ -191,11 +192,22 @@ def _final(report: Report, style: str, top: int, color: str) -> bytes:
 def _tell(moment: Moment, style: str) -> None:
     from floodwatch.report.events import line, ndjson
 
-    for note in (*moment.notes, *map(str, moment.steps)):
+    for note in (*moment.notes, *summed(moment.steps)):
         say(note)
     lines = [ndjson(c.event) if style == "ndjson" else line(c.what, c.event) for c in moment.changes]
     if lines:
         write_stdout(b"".join(lines))
+
+
+def summed(steps: Sequence[Step]) -> Iterator[str]:
+    """The first steps of each kind, and how many more there are: a plan may have thousands."""
+    kinds: dict[tuple[str, str], list[Step]] = {}
+    for step in steps:
+        kinds.setdefault((step.what, step.why), []).append(step)
+    for (what, why), alike in kinds.items():
+        yield from map(str, alike[:STEPS_TOLD])
+        if len(alike) > STEPS_TOLD:
+            yield f"{what:7}{len(alike) - STEPS_TOLD:,} more: {why}"
 
 
 def _say_lost(counters: Counters) -> None:

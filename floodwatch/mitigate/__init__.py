@@ -5,13 +5,14 @@ from .guards import Standing, describe, name_of
 from .lock import Lock
 from .never import NeverBlock
 from .nftables import Table
-from .plan import Block, Ordered, Policy, Proven, Step, plan, prove
+from .plan import Block, Network, Ordered, Policy, Proven, Step, plan, prove
 from .xdp import Tally, Xdp, dropped_ahead
 
 __all__ = [
     "Block",
     "Blocker",
     "Lock",
+    "Network",
     "NeverBlock",
     "Ordered",
     "Policy",

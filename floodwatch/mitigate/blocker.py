@@ -30,6 +30,8 @@ from .xdp import Tally, Xdp
 SYN_COOKIES = "/proc/sys/net/ipv4/tcp_syncookies"
 FORWARDS = {4: "/proc/sys/net/ipv4/ip_forward", 6: "/proc/sys/net/ipv6/conf/all/forwarding"}
 MINUTE_S = 60.0
+OFFENDERS_MOST = 65_536
+"""Networks whose offences are remembered."""
 LIFTED = "you lifted its block"
 
 
@@ -266,8 +268,11 @@ class Blocker:
         held = self._counted()
         added = [step for step in steps if step.what == "add" and step.block.network in held]
         for step in added:
-            self._offences[step.block.network] = self._offences.get(step.block.network, 0) + 1
+            network = step.block.network
+            self._offences[network] = self._offences.pop(network, 0) + 1  # the newest stand last
             self._added.append(now)
+        for oldest in list(self._offences)[: max(len(self._offences) - OFFENDERS_MOST, 0)]:
+            del self._offences[oldest]
         self._effects.begin(added, now)
         wanted = sum(step.what != "remove" for step in steps)
         short = wanted - sum(s.block.network in held for s in steps if s.what != "remove")

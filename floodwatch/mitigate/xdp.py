@@ -190,7 +190,7 @@ def dropped_ahead() -> dict[Network, int]:
     for program_id in ids:
         try:
             name, maps = bpf.maps_of(program_id)
-        except OSError:
+        except (OSError, EnforceError):
             continue
         try:
             if name == NAME:
