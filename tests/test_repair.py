@@ -228,6 +228,10 @@ def test_p24_a_full_set_takes_what_fits_and_the_rest_is_told(wire: Lab, event: P
     assert HOST in seen[-1][1]
     assert "203.0.113.5/32" not in seen[-1][1]
     assert any("wanted 2 more blocks, enforced 1, retrying" in line for line in said)
+    begin = time.monotonic()
+    assert "65536 lifted" in ctl(wire, "unblock", "--all")
+    assert time.monotonic() - begin < 10
+    assert rules(wire)["block4"] == {}
 
 
 LOST = """
@@ -247,7 +251,7 @@ real, kernel._socket = kernel._socket, Deaf(kernel._socket)
 begin = time.monotonic()
 try:
     Table.apply(blocker._table, [])
-    blocker._table.lift(__import__("ipaddress").ip_network("203.0.113.9"))
+    blocker._table.lift([__import__("ipaddress").ip_network("203.0.113.9")])
     raise SystemExit("it was not told")
 except EnforceError as error:
     assert "did not acknowledge in time" in str(error)
@@ -290,10 +294,10 @@ host = Block(ipaddress.ip_network("198.51.100.9"), 60, "x")
 for what in ("remove", "add", "extend", "remove", "remove"):
     table.apply([Step(what, host, "")])
     assert (host.network in table.blocks()) == (what != "remove")
-table.lift(host.network)
-table.lift(host.network)
+table.lift([host.network])
+table.lift([host.network])
 assert table.lifted() == {host.network}
-table.lift(host.network, undo=True)
+table.lift([host.network], undo=True)
 assert table.lifted() == set()
 assert not table.ensure([]) and table.remove()
 """

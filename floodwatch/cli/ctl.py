@@ -87,8 +87,7 @@ def unblock(ctx: click.Context, network: str | None, everything: bool) -> None:
         raise click.UsageError("name one network, or give --all")
     try:
         with Blocker(dry_run=False) as blocker:
-            names = [str(held) for held in blocker.active()] if network is None else [network]
-            lifted = sum([blocker.unblock(name) for name in names])
+            lifted = blocker.unblock_all() if network is None else int(blocker.unblock(network))
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     say(f"{lifted} lifted")

@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace as changed
-from pathlib import Path
 from types import TracebackType
 
 import numpy as np
@@ -25,22 +24,13 @@ from .guards import TAKEN, Guard, Shield, Standing, Trials, orders
 from .never import OWN, NeverBlock
 from .nftables import Table
 from .plan import MINE, NOBODY, Block, Network, Ordered, Policy, Proven, Step, gather, plan, prove
+from .shields import shield
 from .xdp import Tally, Xdp
 
-SYN_COOKIES = "/proc/sys/net/ipv4/tcp_syncookies"
-FORWARDS = {4: "/proc/sys/net/ipv4/ip_forward", 6: "/proc/sys/net/ipv6/conf/all/forwarding"}
 MINUTE_S = 60.0
 OFFENDERS_MOST = 65_536
 """Networks whose offences are remembered."""
 LIFTED = "you lifted its block"
-
-
-def _switched_on(path: str) -> bool:
-    """A setting of the kernel is there and not 0."""
-    try:
-        return Path(path).read_text().strip() != "0"
-    except OSError:
-        return False
 
 
 class Blocker:
@@ -143,11 +133,7 @@ class Blocker:
         return "syn_cookies" if cookies else "none"
 
     def _shield(self, victim: str) -> Shield:
-        """What SYN cookies can do: the victim is this host and has them, or it is behind this host."""
-        network = ipaddress.ip_network(victim)
-        if self.never.reasons.get(network) == OWN:
-            return "cookies" if _switched_on(SYN_COOKIES) else "none"
-        return "proxy" if _switched_on(FORWARDS[network.version]) else "none"
+        return shield(victim, own=self.never.reasons.get(ipaddress.ip_network(victim)) == OWN)
 
     def active(self) -> dict[Network, Block]:
         """What is blocked: read back from the kernel, or what a dry run would have done."""
@@ -173,7 +159,7 @@ class Blocker:
         if step.what == "refuse":
             raise BlockRefused(f"{ordered.network} is not blocked: {step.why}")
         self._table.apply([replace(step, what="extend") if ordered.network in active else step])
-        self._table.lift(ordered.network, undo=True)
+        self._table.lift([ordered.network], undo=True)
         if ordered.network not in self.active():
             raise EnforceError(f"the kernel took {ordered.network} and does not hold it: try again")
         return step
@@ -184,12 +170,16 @@ class Blocker:
         A watch that enforces leaves it alone for the next ten minutes.
         """
         named = ipaddress.ip_network(network, strict=False)
-        block = self.active().get(named)
-        if block is None:
-            return False
-        self._table.apply([Step("remove", block, "you ordered it")])
-        self._table.lift(named)
-        return True
+        return self._unblock([block for network, block in self.active().items() if network == named]) > 0
+
+    def unblock_all(self) -> int:
+        """Lift every block; returns how many there were."""
+        return self._unblock(list(self.active().values()))
+
+    def _unblock(self, blocks: Sequence[Block]) -> int:
+        self._table.apply([Step("remove", block, "you ordered it") for block in blocks])
+        self._table.lift([block.network for block in blocks])
+        return len(blocks)
 
     def enforce(self, events: Sequence[Event], known: Networks = NOBODY) -> list[Step]:
         """Bring the blocks in line with what events prove; returns the steps, refusals included.

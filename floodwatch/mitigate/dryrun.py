@@ -52,7 +52,7 @@ class DryRun:
         for guard in down:
             self._guards.pop(guard, None)
 
-    def lift(self, network: Network, *, undo: bool = False) -> None:
+    def lift(self, networks: Sequence[Network], *, undo: bool = False) -> None:
         """Nothing stands in a kernel that could remember it."""
 
     def lifted(self) -> set[Network]:

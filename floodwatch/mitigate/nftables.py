@@ -214,15 +214,15 @@ class Table:
         self._kernel.commit(messages)
         self._sets = set(self._set_names())
 
-    def lift(self, network: Network, *, undo: bool = False) -> None:
-        """Remember for ten minutes, for other processes too, that the operator lifted this block.
+    def lift(self, networks: Sequence[Network], *, undo: bool = False) -> None:
+        """Remember for ten minutes, for other processes too, that the operator lifted these blocks.
 
         Raises:
             EnforceError: the kernel refused; nothing was changed.
         """
-        name = f"lifted{network.version}"
-        made = [] if name in self._sets else [lifted_set(version) for version in (4, 6)]
-        self._kernel.commit([*made, *lifted_messages(network, undo=undo)])
+        made = [] if "lifted4" in self._sets else [lifted_set(version) for version in (4, 6)]
+        marks = (mark for network in networks for mark in lifted_messages(network, undo=undo))
+        self._kernel.commit([*made, *marks])
         self._sets |= {"lifted4", "lifted6"}
 
     def lifted(self) -> set[Network]:

@@ -1,0 +1,26 @@
+"""What SYN cookies can do for a victim, as this host's kernel is set."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+from .guards import Shield
+
+SYN_COOKIES = "/proc/sys/net/ipv4/tcp_syncookies"
+FORWARDS = {4: "/proc/sys/net/ipv4/ip_forward", 6: "/proc/sys/net/ipv6/conf/all/forwarding"}
+
+
+def shield(victim: str, *, own: bool) -> Shield:
+    """This host's own cookies where it is the victim, a proxy where it forwards, or nothing."""
+    if own:
+        return "cookies" if _switched_on(SYN_COOKIES) else "none"
+    return "proxy" if _switched_on(FORWARDS[ipaddress.ip_network(victim).version]) else "none"
+
+
+def _switched_on(path: str) -> bool:
+    """A setting of the kernel is there and not 0."""
+    try:
+        return Path(path).read_text().strip() != "0"
+    except OSError:
+        return False
