@@ -31,6 +31,8 @@ FOLLOW_S = 0.25
 """How often an interface is looked after when nothing is heard of it."""
 ACT_S = 0.5
 """How often the kernel is brought in line; a flood that begins is acted on at once."""
+ACT_REST = 8.0
+"""It then rests for so many times as long as that took: thousands of blocks take a tenth of a second."""
 TICK_MS = 50
 """Longest wait for packets: an idle interface still closes its epochs."""
 BUSIEST = 3
@@ -150,19 +152,24 @@ class Watch:
         return Moment(changes, counters, notes, steps)
 
     def _act(self, *, at_once: bool) -> tuple[list[Step], list[str]]:
-        """Bring the kernel in line with the floods that are going on; a refusal is told once.
-
-        When the kernel takes no rules, the watch goes on, says so and tries again.
-        """
+        """Bring the kernel in line with the floods that are going on, when it is time for it."""
         now = time.monotonic()
         if self._blocker is None or not (at_once or now >= self._next_act):
             return [], []
-        self._next_act = now + ACT_S
+        done = self._bring_in_line(self._blocker)
+        self._next_act = now + max(ACT_S, ACT_REST * (time.monotonic() - now))
+        return done
+
+    def _bring_in_line(self, blocker: Blocker) -> tuple[list[Step], list[str]]:
+        """What was done, and told; a refusal is told once.
+
+        When the kernel takes no rules, the watch goes on, says so and tries again.
+        """
         standing = self.analysis.standing()
         try:
             known = self.analysis.detection.known_networks()
-            steps = self._blocker.enforce(standing, known)
-            told = [*self._blocker.guard(standing, known), *self._blocker.news()]
+            steps = blocker.enforce(standing, known)
+            told = [*blocker.guard(standing, known), *blocker.news()]
         except EnforceError as error:
             said = f"no rule could be set ({error}); trying again"
             new = said != self._trouble
