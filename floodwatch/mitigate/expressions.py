@@ -153,4 +153,13 @@ def source_in(version: int, name: str, mask: bytes | None, but: str) -> list[byt
 
 def limit_over(rate: int) -> bytes:
     """Match only what comes beyond a rate a second, with as much at once."""
-    return expression("limit", u64(1, rate), u64(2, 1), u32(3, rate), u32(4, 0), u32(5, 1))
+    return _limit(rate, INVERTED)
+
+
+def limit_up_to(rate: int) -> bytes:
+    """Match only what stays within a rate a second, with as much at once."""
+    return _limit(rate, 0)
+
+
+def _limit(rate: int, flags: int) -> bytes:
+    return expression("limit", u64(1, rate), u64(2, 1), u32(3, rate), u32(4, 0), u32(5, flags))

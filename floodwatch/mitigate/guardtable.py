@@ -22,8 +22,7 @@ ask for the state of a connection turn connection tracking on, and rules that no
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -32,137 +31,39 @@ from . import codec
 from .codec import Message, nested, text, u32, u64
 from .expressions import (
     ACCEPT,
-    BEHIND,
     COUNTED,
-    DROP,
     FLAG_EXPRESSIONS,
     FLAG_TIMEOUT,
-    FORWARD,
-    INVALID,
     KEY_BYTES,
     KEY_TYPE,
     LIST_ELEMENT,
-    META_PROTOCOL,
     NETWORK,
-    NEW,
-    PREROUTING,
-    PROTOCOL,
     SERVICE,
     SOURCE_AT,
     TABLE,
     TARGET_AT,
-    TRANSPORT,
-    UNTRACKED,
     base_chain,
     expression,
     found_in,
-    later_fragments,
     limit_over,
+    limit_up_to,
     load,
     masked,
-    meta,
-    of_protocol,
-    of_states,
-    of_tcp_flags,
     of_version,
     rule,
     set_message,
-    synproxy,
-    untracked,
 )
-from .guards import LIFETIME_S, UDP, Guard, Kind, Order
+from .guardforms import CHAINS, FORMS, Line
+from .guards import LIFETIME_S, Guard, Kind, Order
 from .plan import MINE, Network
 
-TCP = 6
-CHAINS: Mapping[str, tuple[int, int, bool]] = {
-    "guard_fragments": (PREROUTING, -450, True),
-    "guard_untracked": (PREROUTING, -300, True),
-    "guard_signatures": (PREROUTING, -140, False),
-    "guard_limits": (PREROUTING, -139, True),
-    "guard_forwarded": (FORWARD, 0, True),
-}
-"""Chain -> its hook and priority, and whether clients who are known pass it."""
 KNOWN_SIZE = 262_144
-FIN, SYN, RST, ACK = 1, 2, 4, 16
+KNOWN_RATE = 500
+"""Packets a second, of those that guards are about, that pass of each known network: who forges the addresses
+of one gets no further with them."""
 SHIFT = {4: 8, 6: 80}
 """Bits of an address behind its network's."""
 MASK = {4: b"\xff\xff\xff\0", 6: b"\xff" * 6 + bytes(10)}
-
-
-class Line(NamedTuple):
-    """One rule for a set of guards: in which chain, the packets it is about, its end, and what that is."""
-
-    chain: str
-    match: list[bytes]
-    end: bytes
-    words: str
-
-
-class Form(NamedTuple):
-    """How guards of one kind look in the kernel.
-
-    Attributes:
-        lines: their rules.
-        behind: the key type of what stands behind the victim in a set's key, if anything does.
-        number: loads what stands behind the victim, by IP version.
-        limited: every element has a limit.
-    """
-
-    lines: Callable[[int], list[Line]]
-    behind: int | None = None
-    number: Callable[[int], list[bytes]] = lambda version: []
-    limited: bool = False
-
-
-def _port(at: int) -> Callable[[int], list[bytes]]:
-    return lambda version: [load(TRANSPORT, at, 2, BEHIND[version])]
-
-
-def _one(chain: str, match: list[bytes], words: str) -> Callable[[int], list[Line]]:
-    return lambda version: [Line(chain, match, DROP, words)]
-
-
-SYNS = [*of_protocol(TCP), *of_tcp_flags(FIN | SYN | RST | ACK, SYN)]
-NO_SYNS = [*of_protocol(TCP), *of_tcp_flags(FIN | SYN | RST | ACK, SYN, equal=False)]
-ANSWERS = [*of_protocol(TCP), *of_tcp_flags(SYN | ACK, SYN | ACK)]
-FORMS: Mapping[Kind, Form] = {
-    "reflected": Form(
-        _one(
-            "guard_signatures", [*of_protocol(UDP), *of_states(NEW)], "new packets from a reflector's port"
-        ),
-        SERVICE,
-        _port(0),
-    ),
-    "unasked": Form(_one("guard_signatures", [*ANSWERS, *of_states(NEW)], "SYN-ACKs nobody asked for")),
-    "strange": Form(
-        _one("guard_limits", [*NO_SYNS, *of_states(NEW | INVALID)], "packets of no connection"), limited=True
-    ),
-    "fragments": Form(
-        lambda version: [Line("guard_fragments", later_fragments(version), DROP, "later fragments")],
-        limited=True,
-    ),
-    "limited": Form(
-        _one("guard_limits", of_states(NEW), "new flows beyond a limit"),
-        PROTOCOL,
-        lambda version: [meta(META_PROTOCOL, BEHIND[version])],
-        limited=True,
-    ),
-    "proxied": Form(
-        lambda version: [
-            Line("guard_untracked", SYNS, untracked(), "SYNs that are answered here"),
-            Line(
-                "guard_forwarded", [*of_protocol(TCP), *of_states(NEW | INVALID | UNTRACKED)], synproxy(),
-                "handshakes that are finished here",
-            ),
-            Line("guard_forwarded", [*of_protocol(TCP), *of_states(INVALID)], DROP, "packets of none"),
-        ],
-        SERVICE,
-        _port(2),
-    ),
-    "capped": Form(
-        _one("guard_limits", SYNS, "new connections beyond a limit"), SERVICE, _port(2), limited=True
-    ),
-}  # fmt: skip
 
 
 def set_of(guard: Guard) -> str:
@@ -187,8 +88,9 @@ def missing(guards: Iterable[Guard], sets: set[str]) -> Iterator[Message]:
     chains = {line.chain for _, line in _lines(sets)}
     if not chains:
         for version in (4, 6):
-            size = nested(9, u32(1, KNOWN_SIZE))
-            yield set_message(f"known{version}", KEY_TYPE[version], KEY_BYTES[version], 0, size)
+            size, each = nested(9, u32(1, KNOWN_SIZE)), nested(18, limit_up_to(KNOWN_RATE))
+            form = KEY_TYPE[version], KEY_BYTES[version], FLAG_EXPRESSIONS
+            yield set_message(f"known{version}", *form, size, each)
     for guard in {set_of(guard): guard for guard in guards if set_of(guard) not in sets}.values():
         yield _set(guard)
         for line in FORMS[guard.kind].lines(guard.victim.version):
@@ -206,11 +108,13 @@ def _lines(sets: Iterable[str]) -> Iterator[tuple[str, Line]]:
 
 
 def _chain(name: str) -> Iterator[Message]:
-    hook, priority, known_pass = CHAINS[name]
-    yield base_chain(name, hook, priority)
-    for version in (4, 6) if known_pass else ():
-        source = load(NETWORK, SOURCE_AT[version], KEY_BYTES[version])
-        match = [*of_version(version), source, masked(MASK[version]), found_in(f"known{version}")]
+    chain = CHAINS[name]
+    yield base_chain(name, chain.hook, chain.priority)
+    for version in (4, 6):
+        if chain.known is None:
+            continue
+        source = [load(NETWORK, SOURCE_AT[version], KEY_BYTES[version]), masked(MASK[version])]
+        match = [*of_version(version), *chain.known(version), *source, found_in(f"known{version}")]
         yield rule(name, match, ACCEPT, f"fw: known{version} pass {name}")
 
 
@@ -241,7 +145,7 @@ def _comment(name: str, line: Line) -> str:
 def comments(sets: Iterable[str]) -> list[str]:
     """The comments of all rules that belong to these sets."""
     lines = list(_lines(sets))
-    passing = {line.chain for _, line in lines if CHAINS[line.chain][2]}
+    passing = {line.chain for _, line in lines if CHAINS[line.chain].known}
     known_pass = [f"fw: known{version} pass {chain}" for version in (4, 6) for chain in passing]
     return [*known_pass, *(_comment(name, line) for name, line in lines)]
 
