@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import struct
 from collections.abc import Iterator, Sequence
+from itertools import repeat
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -23,6 +24,7 @@ HEAD = struct.Struct("=HHHHHH").pack
 """Headers of an element, its key and the key's value."""
 HALF, PAIR = (struct.Struct(form).unpack_from for form in ("=H", "=HH"))
 Rows: TypeAlias = npt.NDArray[np.uint8]
+Columns: TypeAlias = tuple[list[int], list[int], list[str], list[int]]
 
 
 def set_name(version: int, length: int, rate: int) -> str:
@@ -105,28 +107,31 @@ def networks(name: str, bodies: Iterator[memoryview]) -> Iterator[tuple[Network,
     """What a dump of a set of blocked networks holds: each with its block, and the packets it dropped."""
     version, length, rate = form_of(name)
     make = ipaddress.IPv4Network if version == 4 else ipaddress.IPv6Network
-    for key, left_ms, why, packets in listed(bodies, KEY_BYTES[version]):
-        network = make((key, length))
-        yield network, Block(network, left_ms / 1000, why, rate), packets
+    for keys, left, why, packets in _columns(bodies, KEY_BYTES[version]):
+        found = [make((key, length)) for key in keys]
+        seconds = [ms / 1000 for ms in left]
+        yield from zip(found, map(Block, found, seconds, why, repeat(rate)), packets, strict=True)
 
 
 def listed(bodies: Iterator[memoryview], key_bytes: int) -> Iterator[tuple[int, int, str, int]]:
     """(key, milliseconds left, comment, packets) of the elements in a dump of any set."""
-    for body in bodies:
-        for number, value in codec.attributes(body):
-            if number == 3:
-                yield from _parse(value, key_bytes)
+    for columns in _columns(bodies, key_bytes):
+        yield from zip(*columns, strict=True)
 
 
-def _parse(elements: memoryview, key_bytes: int) -> Iterator[tuple[int, int, str, int]]:
-    """(key, milliseconds left, comment, packets) of a list of elements: those of one layout all at once."""
-    raw = np.frombuffer(elements, np.uint8)
-    for size, places in _by_size(bytes(elements)).items():
+def _columns(bodies: Iterator[memoryview], key_bytes: int) -> Iterator[Columns]:
+    """Keys, milliseconds left, comments and packets of the elements of each layout, taken apart all at once.
+
+    The dump is read to its end first, for the kernel is faster that way.
+    """
+    held = b"".join(value for body in bodies for number, value in codec.attributes(body) if number == 3)
+    raw = np.frombuffer(held, np.uint8)
+    for size, places in _by_size(held).items():
         rows = raw[np.array(places)[:, None] + np.arange(size)]
         while len(rows):
             layout = _layout(rows[0].tobytes(), key_bytes)
             alike = (rows[:, layout.fixed] == rows[0, layout.fixed]).all(axis=1)
-            yield from _values(rows[alike], layout, key_bytes)
+            yield _values(rows[alike], layout, key_bytes)
             rows = rows[~alike]
 
 
@@ -188,7 +193,7 @@ def _spans(raw: bytes, at: int, end: int) -> Iterator[tuple[int, int, int]]:
         at += (pair[0] + 3) & ~3
 
 
-def _values(rows: Rows, layout: _Layout, key_bytes: int) -> Iterator[tuple[int, int, str, int]]:
+def _values(rows: Rows, layout: _Layout, key_bytes: int) -> Columns:
     if key_bytes == 4:
         keys = _numbers(rows, layout.key, ">u4")
     else:
@@ -198,7 +203,7 @@ def _values(rows: Rows, layout: _Layout, key_bytes: int) -> Iterator[tuple[int, 
     data = [row.tobytes() for row in rows[:, layout.why]]
     why = [reasons.get(one) or reasons.setdefault(one, codec.comment_of(one)) for one in data]
     left, packets = (_numbers(rows, at, ">u8") for at in (layout.left, layout.packets))
-    return zip(keys, left, why, packets, strict=True)
+    return keys, left, why, packets
 
 
 def _numbers(rows: Rows, at: int, form: str) -> list[int]:
