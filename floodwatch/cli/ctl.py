@@ -103,15 +103,14 @@ def blocks(ctx: click.Context, why: bool, as_json: bool) -> None:
 
     Each line has the seconds that are left and the packets that were dropped, by XDP too where it stands.
     """
-    from floodwatch.mitigate import Table, describe, dropped_ahead, name_of
+    from floodwatch.mitigate import Table, describe, dropped_ahead, name_of, with_ahead
 
     table = Table()
     try:
         held, guards = table.counted(), table.guards()
     finally:
         table.close()
-    ahead = dropped_ahead()
-    held = {n: (block, packets + ahead.get(n, 0)) for n, (block, packets) in held.items()}
+    held = with_ahead(held, dropped_ahead())
     ordered = sorted(held.items(), key=lambda item: (item[0].version, -item[1][1], item[0]))
     if as_json:
         rows = [

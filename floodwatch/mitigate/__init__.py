@@ -6,7 +6,7 @@ from .lock import Lock
 from .never import NeverBlock
 from .nftables import Table
 from .plan import Block, Network, Ordered, Policy, Proven, Step, plan, prove
-from .xdp import Tally, Xdp, dropped_ahead
+from .xdp import Tally, Xdp, dropped_ahead, with_ahead
 
 __all__ = [
     "Block",
@@ -27,4 +27,5 @@ __all__ = [
     "name_of",
     "plan",
     "prove",
+    "with_ahead",
 ]

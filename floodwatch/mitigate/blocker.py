@@ -25,7 +25,7 @@ from .never import OWN, NeverBlock
 from .nftables import Table
 from .plan import MINE, NOBODY, Block, Network, Ordered, Policy, Proven, Step, gather, plan, prove
 from .shields import shield
-from .xdp import Tally, Xdp
+from .xdp import Tally, Xdp, with_ahead
 
 MINUTE_S = 60.0
 OFFENDERS_MOST = 65_536
@@ -234,8 +234,7 @@ class Blocker:
             return found
         self._news += self._ahead.follow()
         self._ahead.mirror({network: block for network, (block, _) in found.items()}, self.never.reasons)
-        ahead = self._ahead.packets()
-        return {n: (block, packets + ahead.get(n, 0)) for n, (block, packets) in found.items()}
+        return with_ahead(found, self._ahead.packets())
 
     def _look_after_the_table(self) -> None:
         """Look again for those who must not be blocked; a table that somebody took away comes back."""
@@ -264,10 +263,10 @@ class Blocker:
         for oldest in list(self._offences)[: max(len(self._offences) - OFFENDERS_MOST, 0)]:
             del self._offences[oldest]
         self._effects.begin(added, now)
-        wanted = sum(step.what != "remove" for step in steps)
-        short = wanted - sum(s.block.network in held for s in steps if s.what != "remove")
+        wanted = [step.block.network for step in steps if step.what != "remove"]
+        short = sum(network not in held for network in wanted)
         if short and short != self._short:
-            self._news.append(f"wanted {wanted} more blocks, enforced {wanted - short}, retrying")
+            self._news.append(f"wanted {len(wanted)} more blocks, enforced {len(wanted) - short}, retrying")
         self._short = short
 
     def _apply_what_fits(self, steps: Sequence[Step]) -> None:
@@ -284,8 +283,9 @@ class Blocker:
 
     def withdraw(self) -> str:
         """Take away what events called for, and the table if nothing ordered by hand is left; says what."""
-        mine = [block for block in self.active().values() if block.why.startswith(MINE)]
-        ordered = len(self.active()) - len(mine)
+        active = self.active()
+        mine = [block for block in active.values() if block.why.startswith(MINE)]
+        ordered = len(active) - len(mine)
         if not ordered:
             return "its table is gone" if self._table.remove() else "no table stood"
         self._table.apply([Step("remove", block, "the watch ends") for block in mine])

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from .plan import MINE, Block, Network, Step
 
 LOOKS_S = (1.0, 3.0)
 QUIET_S = 10.0
 """Seconds without a packet from a blocked source after which its block is lifted."""
+
+
+@dataclass(slots=True)
+class _Trial:
+    """The blocks of one event: since when, whom, and how often they were looked at."""
+
+    began: float
+    networks: list[Network] = field(default_factory=list)
+    looked: int = 0
 
 
 class Effects:
@@ -21,15 +31,14 @@ class Effects:
     def __init__(self, quiet_s: float = QUIET_S) -> None:
         self._quiet_s = quiet_s
         self._heard: dict[Network, tuple[int, float]] = {}
-        self._trials: dict[str, tuple[float, list[Network]]] = {}
-        self._looked: dict[str, int] = {}
+        self._trials: dict[str, _Trial] = {}
 
     def begin(self, steps: Iterable[Step], now: float) -> None:
         """Blocks are put up: each is predicted to meet packets of its source."""
         for step in steps:
             why = step.block.why
             if step.what == "add" and why.startswith(MINE):
-                self._trials.setdefault(why, (now, []))[1].append(step.block.network)
+                self._trials.setdefault(why, _Trial(now)).networks.append(step.block.network)
 
     def listen(
         self, counted: Mapping[Network, tuple[Block, int]], now: float
@@ -50,17 +59,16 @@ class Effects:
     def measured(self, counted: Mapping[Network, tuple[Block, int]], now: float) -> list[str]:
         """What the blocks of each event did one and three seconds after the first of them, in words."""
         said = list[str]()
-        for why, (began, networks) in list(self._trials.items()):
-            look = self._looked.get(why, 0)
-            if now - began < LOOKS_S[look]:
+        for why, trial in self._trials.items():
+            after = LOOKS_S[trial.looked]
+            if now - trial.began < after:
                 continue
-            packets = [counted[network][1] for network in networks if network in counted]
+            packets = [counted[network][1] for network in trial.networks if network in counted]
             met = sum(count > 0 for count in packets)
             said.append(
-                f"{why.removeprefix(MINE)}: {met} of {len(networks)} blocks met packets within "
-                f"{LOOKS_S[look]:.0f} s, {sum(packets):,} in all"
+                f"{why.removeprefix(MINE)}: {met} of {len(trial.networks)} blocks met packets within "
+                f"{after:.0f} s, {sum(packets):,} in all"
             )
-            self._looked[why] = look + 1
-            if look + 1 == len(LOOKS_S):
-                del self._trials[why], self._looked[why]
+            trial.looked += 1
+        self._trials = {why: t for why, t in self._trials.items() if t.looked < len(LOOKS_S)}
         return said

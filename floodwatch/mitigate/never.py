@@ -57,16 +57,14 @@ class NeverBlock:
         self._ranges: dict[int, list[tuple[int, int, str]]] = {}
         self.refresh()
 
-    def refresh(self) -> bool:
-        """Look again; returns whether anything changed."""
+    def refresh(self) -> None:
+        """Look again."""
         found: dict[Network, str] = {}
         for network, reason in self._look():
             found.setdefault(network, reason)
-        changed = found != self.reasons
-        if changed:
+        if found != self.reasons:
             self.reasons = found
             self._ranges = {version: _ranges(found, version) for version in (4, 6)}
-        return changed
 
     def close(self) -> None:
         """Hear no news any more."""

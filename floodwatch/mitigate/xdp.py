@@ -66,6 +66,7 @@ class Xdp:
     def __init__(self, interfaces: Sequence[str]) -> None:
         self._links: dict[str, int] = {}
         self._maps: dict[str, bpf.Map] = {}
+        self._files: list[int] = []
         self._until: dict[Network, float] = {}
         self._never: set[Network] = set()
         self._modes: dict[str, str] = {}
@@ -81,7 +82,9 @@ class Xdp:
         try:
             for name, (kind, key_bytes, value_bytes, most) in FORMS.items():
                 self._maps[name] = bpf.make_map(kind, name, key_bytes, value_bytes, most)
+                self._files.append(self._maps[name].file)
             self._program = bpf.load(program({n: m.file for n, m in self._maps.items()}), NAME)
+            self._files.append(self._program)
         except OSError as error:
             rights = "loading XDP programs needs root (CAP_BPF, CAP_NET_ADMIN)"
             why = rights if error.errno == errno.EPERM else str(error)
@@ -166,17 +169,22 @@ class Xdp:
 
     def tally(self) -> Tally:
         """What became of packets, over all CPUs and interfaces."""
-        return _tally(self._maps["tally"])
+        sums = self._maps["tally"].slots().view(np.uint64).sum(axis=0)
+        hosts, networks, sampled, spared = (int(sums[at // 8]) for at in (HOSTS, NETWORKS, SAMPLED, SPARED))
+        return Tally(hosts, networks, sampled, spared)
 
     def close(self) -> None:
         """Take the program off the interfaces."""
-        files = [*self._links.values(), *(held.file for held in self._maps.values())]
-        if hasattr(self, "_program"):
-            files.append(self._program)
-            del self._program
-        self._links, self._maps = {}, {}
-        for file in files:
+        for file in (*self._links.values(), *self._files):
             os.close(file)
+        self._links, self._files = {}, []
+
+
+def with_ahead(
+    counted: Mapping[Network, tuple[Block, int]], ahead: Mapping[Network, int]
+) -> dict[Network, tuple[Block, int]]:
+    """Blocks with what the table dropped and what XDP dropped ahead of it."""
+    return {n: (block, packets + ahead.get(n, 0)) for n, (block, packets) in counted.items()}
 
 
 def dropped_ahead() -> dict[Network, int]:
@@ -217,12 +225,6 @@ def _networks(name: str, keys: bpf.Bytes) -> Iterator[Network]:
         raw = row.tobytes()
         length = int(np.frombuffer(raw[:4], np.uint32)[0]) if wide else bits
         yield make((int.from_bytes(raw[4:] if wide else raw, "big"), length))
-
-
-def _tally(held: bpf.Map) -> Tally:
-    sums = held.slots().view(np.uint64).sum(axis=0)
-    hosts, networks, sampled, spared = (int(sums[at // 8]) for at in (HOSTS, NETWORKS, SAMPLED, SPARED))
-    return Tally(hosts, networks, sampled, spared)
 
 
 def _map_of(network: Network) -> str:
