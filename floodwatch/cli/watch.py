@@ -36,6 +36,8 @@ Examples:
   sudo floodwatch watch -i eth0
   sudo floodwatch watch -i eth0 -i eth1 --format ndjson >> events.ndjson
   sudo floodwatch watch -i any --duration 60 -- tcp port 443
+  sudo floodwatch watch -i eth0 --mode suggest       what would be blocked?
+  sudo floodwatch watch -i eth0 --mode enforce --never 192.0.2.0/24
 
 """
     + EXIT_CODES
