@@ -13,13 +13,20 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from .version import __version__ as __version__
+
 if TYPE_CHECKING:
     from ._native import CountMin as CountMin
     from ._native import HyperLogLog as HyperLogLog
     from ._native import TopK as TopK
-    from .batches import read as read
-    from .detector import Detector as Detector
-    from .detector import detect as detect
+    from .api.batches import read as read
+    from .api.detector import Detector as Detector
+    from .api.detector import detect as detect
+    from .api.packets import PacketBatch as PacketBatch
+    from .api.results import Report as Report
+    from .api.results import scan as scan
+    from .api.watching import live as live
+    from .api.window import Window as Window
     from .errors import BlockRefused as BlockRefused
     from .errors import CaptureError as CaptureError
     from .errors import ConfigError as ConfigError
@@ -28,22 +35,19 @@ if TYPE_CHECKING:
     from .errors import InputError as InputError
     from .errors import SketchMismatch as SketchMismatch
     from .mitigate import Blocker as Blocker
-    from .model import Event as Event
-    from .model import Vector as Vector
-    from .model import Verdict as Verdict
-    from .model import Victim as Victim
-    from .packets import PacketBatch as PacketBatch
-    from .results import Report as Report
-    from .results import scan as scan
-    from .watching import live as live
-    from .window import Window as Window
-
-__version__ = "0.1.0"
+    from .model.event import Event as Event
+    from .model.event import Verdict as Verdict
+    from .model.event import Victim as Victim
+    from .model.vector import Vector as Vector
 
 _PLACES = {
     "_native": ("CountMin", "HyperLogLog", "TopK"),
-    "batches": ("read",),
-    "detector": ("Detector", "detect"),
+    "api.batches": ("read",),
+    "api.detector": ("Detector", "detect"),
+    "api.packets": ("PacketBatch",),
+    "api.results": ("Report", "scan"),
+    "api.watching": ("live",),
+    "api.window": ("Window",),
     "errors": (
         "BlockRefused",
         "CaptureError",
@@ -54,11 +58,8 @@ _PLACES = {
         "SketchMismatch",
     ),
     "mitigate": ("Blocker",),
-    "model": ("Event", "Vector", "Verdict", "Victim"),
-    "packets": ("PacketBatch",),
-    "results": ("Report", "scan"),
-    "watching": ("live",),
-    "window": ("Window",),
+    "model.event": ("Event", "Verdict", "Victim"),
+    "model.vector": ("Vector",),
 }
 _HOME = {name: module for module, names in _PLACES.items() for name in names}
 

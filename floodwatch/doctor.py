@@ -19,7 +19,7 @@ from msgspec import Struct
 from ._native import cpu
 from .capture import LiveRing, backlog_drops, compile_filter
 from .capture.compression import ZSTANDARD, compression_of
-from .config import WatchOptions
+from .config.options import WatchOptions
 from .errors import EnforceError, FloodwatchError, InputError
 from .mitigate import Lock, NeverBlock, Table, Xdp
 

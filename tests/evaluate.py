@@ -28,11 +28,11 @@ from degrade import DEGRADES, Frame
 from scoring import Judge, Score, show
 
 from floodwatch import synth
-from floodwatch.config import ScanOptions
-from floodwatch.judge import floor
-from floodwatch.limits import Limits, ask
-from floodwatch.model import Vector
-from floodwatch.pipeline import scan
+from floodwatch.config.limits import Limits, ask
+from floodwatch.config.options import ScanOptions
+from floodwatch.decide.judge import floor
+from floodwatch.model.vector import Vector
+from floodwatch.pipeline.scan import scan
 from floodwatch.synth.truth import Truth
 
 LOSSY = ("half_lost", "sampled", "inbound_only")

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from floodwatch.model import Event, Report
+from floodwatch.model.event import Event
+from floodwatch.model.report import Report
 from floodwatch.synth.truth import CrowdTruth, FloodTruth, SideTruth, Truth
 
 BLOCKING = ("drop_sources", "limit_per_source")

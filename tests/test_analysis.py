@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from floodwatch._native import Batch, Decoder
-from floodwatch.analysis import Analysis, Change
-from floodwatch.config import ScanOptions
-from floodwatch.model import EPOCH_NS
-from floodwatch.pipeline import scan
+from floodwatch.config.options import ScanOptions
+from floodwatch.model.epoch import EPOCH_NS
+from floodwatch.pipeline.analysis import Analysis, Change
+from floodwatch.pipeline.scan import scan
 
 CAPTURE = Path(__file__).resolve().parents[1] / "pcaps" / "launch-day.pcap.gz"
 KEY = bytes(range(16))

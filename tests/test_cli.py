@@ -21,25 +21,12 @@ import pytest
 
 import floodwatch
 from floodwatch import cli
-from floodwatch.config import Progress, ScanOptions
+from floodwatch.cli.progress import bar
+from floodwatch.config.options import Progress, ScanOptions
 from floodwatch.errors import ConfigError, EnvironmentFault, InputError
-from floodwatch.model import (
-    Advice,
-    CaptureInfo,
-    Estimate,
-    Event,
-    Input,
-    InputFault,
-    Rate,
-    Report,
-    Settings,
-    Sources,
-    Tool,
-    Totals,
-    Vector,
-    Victim,
-)
-from floodwatch.progress import bar
+from floodwatch.model.event import Advice, CaptureInfo, Estimate, Event, Rate, Sources, Victim
+from floodwatch.model.report import Input, InputFault, Report, Settings, Tool, Totals
+from floodwatch.model.vector import Vector
 from floodwatch.report.json import dump
 
 replace = msgspec.structs.replace
@@ -71,8 +58,8 @@ FLOODED_BROKEN = replace(BROKEN, floods=(FLOOD,))
 CHILD = """
 import sys, threading, types
 import msgspec
-from floodwatch.model import Report
-fake = types.ModuleType("floodwatch.pipeline")
+from floodwatch.model.report import Report
+fake = types.ModuleType("floodwatch.pipeline.scan")
 def scan(paths, options, *, on_progress=None, on_change=None, on_sources=None, on_memory=None, stop=None):
     report = msgspec.json.decode(open(sys.argv[1], "rb").read(), type=Report)
     if paths[0] == "wait":
@@ -80,14 +67,14 @@ def scan(paths, options, *, on_progress=None, on_change=None, on_sources=None, o
         return msgspec.structs.replace(report, complete=not stop.wait(30))
     return report
 fake.scan = scan
-sys.modules["floodwatch.pipeline"] = fake
+sys.modules["floodwatch.pipeline.scan"] = fake
 from floodwatch.cli import main
 main(sys.argv[2:], prog_name="floodwatch")
 """
 
 
 class FakePipeline:
-    """Stands in for ``floodwatch.pipeline`` and remembers how it was called."""
+    """Stands in for ``floodwatch.pipeline.scan`` and remembers how it was called."""
 
     def __init__(self) -> None:
         self.answer: Report | Exception = CLEAN
@@ -109,9 +96,9 @@ class FakePipeline:
 @pytest.fixture
 def pipeline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakePipeline:
     fake = FakePipeline()
-    module: Any = types.ModuleType("floodwatch.pipeline")
+    module: Any = types.ModuleType("floodwatch.pipeline.scan")
     module.scan = fake.scan
-    monkeypatch.setitem(sys.modules, "floodwatch.pipeline", module)
+    monkeypatch.setitem(sys.modules, "floodwatch.pipeline.scan", module)
     monkeypatch.chdir(tmp_path)
     return fake
 

@@ -22,8 +22,8 @@ import numpy as np
 import pytest
 
 from floodwatch import _native, synth
-from floodwatch.config import ScanOptions
-from floodwatch.pipeline import scan
+from floodwatch.config.options import ScanOptions
+from floodwatch.pipeline.scan import scan
 
 pytestmark = pytest.mark.captures
 

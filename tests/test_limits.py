@@ -12,25 +12,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 import floodwatch as fw
-from floodwatch import judge, synth
+from floodwatch import synth
 from floodwatch.cli import main
-from floodwatch.detectors import (
-    connect,
-    guessing,
-    http,
-    http2,
-    lookback,
-    reflection,
-    scripts,
-    slow,
-    state,
-    syn,
-    volume,
-)
-from floodwatch.limits import HABITS, Limits, budget
-from floodwatch.model import Vector
+from floodwatch.config.limits import HABITS, Limits, budget
+from floodwatch.decide import judge
+from floodwatch.decide.tuning import Proposal
+from floodwatch.detectors import connect, guessing, http, http2, reflection, scripts, slow, state, syn, volume
+from floodwatch.history import servers as lookback
+from floodwatch.model.vector import Vector
 from floodwatch.synth import floods
-from floodwatch.tuning import Proposal
 
 CAPTURES = Path(__file__).resolve().parents[1] / "pcaps"
 DAY, FLOOD, CROWD = (CAPTURES / f"{name}.pcap.gz" for name in ("launch-day", "syn_flood", "crowd"))

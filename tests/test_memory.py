@@ -14,8 +14,8 @@ import pytest
 import floodwatch as fw
 from floodwatch import ConfigError, synth
 from floodwatch._native import HEAVY_DTYPE
-from floodwatch.detectors.known import KnownNetworks, networks
-from floodwatch.memory import Memory, encode, join, load, nothing
+from floodwatch.history.clients import KnownNetworks, networks
+from floodwatch.history.memory import Memory, encode, join, load, nothing
 
 PROGRAM = (sys.executable, "-P", "-m", "floodwatch")
 

@@ -18,12 +18,13 @@ from floodwatch.cli.watch import summed
 from floodwatch.errors import BlockRefused
 from floodwatch.mitigate import never
 from floodwatch.mitigate.effects import Effects
-from floodwatch.mitigate.guardforms import FORMS
 from floodwatch.mitigate.guards import Guard, Order, Shield, Standing, Trials, orders
-from floodwatch.mitigate.guardtable import guard_of, key_bytes, key_of, set_of
+from floodwatch.mitigate.nft.guardforms import FORMS
+from floodwatch.mitigate.nft.guardtable import guard_of, key_bytes, key_of, set_of
 from floodwatch.mitigate.peers import peers, read_tables
 from floodwatch.mitigate.plan import Block, Ordered, Policy, Proven, gather, plan, prove
-from floodwatch.model import Event, Vector
+from floodwatch.model.event import Event
+from floodwatch.model.vector import Vector
 
 NETWORKS = st.builds(
     lambda address, length: ipaddress.ip_network((address, length), strict=False),

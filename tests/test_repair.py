@@ -33,7 +33,7 @@ import json, sys, time, msgspec
 from floodwatch.errors import EnforceError
 from floodwatch.mitigate import Blocker, Policy, Table
 from floodwatch.mitigate import blocker as module
-from floodwatch.model import Event
+from floodwatch.model.event import Event
 path, ttl, flood_s, rest_s, minor = sys.argv[1], *map(float, sys.argv[2:6])
 event = msgspec.json.decode(open(path, "rb").read(), type=Event)
 module.Table = lambda: Table(linux=(6, int(minor)))

@@ -13,26 +13,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from floodwatch.model import (
+from floodwatch.model.event import (
     Advice,
     CaptureInfo,
     CountBounds,
     Estimate,
     Event,
     Evidence,
-    Input,
-    InputFault,
     Rate,
-    Report,
-    Settings,
     ShareEstimate,
     Sources,
-    Tool,
     TopSource,
-    Totals,
-    Vector,
     Victim,
 )
+from floodwatch.model.report import Input, InputFault, Report, Settings, Tool, Totals
+from floodwatch.model.vector import Vector
 from floodwatch.report.escape import clip, columns, flow, look, printable
 from floodwatch.report.json import dump, schema
 from floodwatch.report.text import render

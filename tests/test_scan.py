@@ -16,9 +16,9 @@ import dpkt
 import jsonschema
 import pytest
 
-from floodwatch.config import ScanOptions
-from floodwatch.model import AMPLIFIERS
-from floodwatch.pipeline import scan as scan_captures
+from floodwatch.config.options import ScanOptions
+from floodwatch.model.vector import AMPLIFIERS
+from floodwatch.pipeline.scan import scan as scan_captures
 
 PCAPS = Path(__file__).resolve().parent.parent / "pcaps"
 SEED = "00112233445566778899aabbccddeeff"

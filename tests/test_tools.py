@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from floodwatch.config import ScanOptions
-from floodwatch.model import Event
-from floodwatch.pipeline import scan
+from floodwatch.config.options import ScanOptions
+from floodwatch.model.event import Event
+from floodwatch.pipeline.scan import scan
 
 sys.path.insert(0, str(Path(__file__).parent))
 from lab import CLIENT, SERVER, Lab

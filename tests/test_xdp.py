@@ -24,9 +24,10 @@ from hypothesis import strategies as st
 from pyroute2 import NetNS
 
 from floodwatch.errors import EnforceError
-from floodwatch.mitigate import Block, Xdp, bpf
-from floodwatch.mitigate.xdp import FORMS
-from floodwatch.mitigate.xdp_program import CPU_BYTES, PASS, SAMPLE_MOST, program
+from floodwatch.mitigate import Block, Xdp
+from floodwatch.mitigate.xdp import bpf
+from floodwatch.mitigate.xdp.mirror import FORMS
+from floodwatch.mitigate.xdp.program import CPU_BYTES, PASS, SAMPLE_MOST, program
 
 sys.path.insert(0, str(Path(__file__).parent))
 from evaluate import records

@@ -9,7 +9,7 @@ import os
 
 import click
 
-from floodwatch import __version__
+from floodwatch.version import __version__
 
 from .group import LazyGroup
 from .output import EXIT_CODES

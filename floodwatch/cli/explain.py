@@ -12,7 +12,7 @@ from floodwatch.errors import ConfigError, InputError
 from .output import write_stdout
 
 if TYPE_CHECKING:
-    from floodwatch.model import Event
+    from floodwatch.model.event import Event
 
 EXAMPLES = """\b
 Examples:
@@ -31,7 +31,7 @@ def explain(report: str, event: str, style: str) -> None:
 
     The rules never name a source that is not proven real. Read them before you load them.
     """
-    from floodwatch.report.rules import render
+    from floodwatch.mitigate.ruletext import render
 
     write_stdout(render(_find(report, event), style).encode())
 
@@ -39,7 +39,7 @@ def explain(report: str, event: str, style: str) -> None:
 def _find(path: str, wanted: str) -> Event:
     import msgspec
 
-    from floodwatch.model import Report
+    from floodwatch.model.report import Report
 
     try:
         report = msgspec.json.decode(Path(path).read_bytes(), type=Report)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from floodwatch.progress import bar, stopping
+from floodwatch.cli.progress import bar, stopping
 
 from .options import WHEN
 from .output import EXIT_INPUT, write_stdout
@@ -38,9 +38,9 @@ def info(ctx: click.Context, captures: tuple[str, ...], recursive: bool, style: 
     """
     import msgspec
 
-    from floodwatch.config import ScanOptions
-    from floodwatch.model import Info
-    from floodwatch.pipeline import scan
+    from floodwatch.config.options import ScanOptions
+    from floodwatch.model.report import Info
+    from floodwatch.pipeline.scan import scan
     from floodwatch.report.escape import look
     from floodwatch.report.info import render_info
     from floodwatch.report.json import ascii_json

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from floodwatch.limits import Limits
+    from floodwatch.config.limits import Limits
 
 
 def read_seed(ctx: click.Context, option: click.Parameter, value: str | None) -> bytes | None:
@@ -25,7 +25,8 @@ def read_limits(texts: tuple[str, ...], false_alarms: str | None) -> Limits:
     Raises:
         ConfigError: it cannot be understood, or not be done.
     """
-    from floodwatch import judge, limits
+    from floodwatch.config import limits
+    from floodwatch.decide import judge
     from floodwatch.errors import ConfigError
 
     wanted: dict[str, float] = {}

@@ -14,7 +14,7 @@ from floodwatch.errors import EnvironmentFault
 from floodwatch.report.escape import printable
 
 if TYPE_CHECKING:
-    from floodwatch.model import Report
+    from floodwatch.model.report import Report
 
 EXIT_FLOOD, EXIT_INPUT, EXIT_ENVIRONMENT, EXIT_SIGNAL = 1, 3, 4, 128
 EXIT_CODES = """\b

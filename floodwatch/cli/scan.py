@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from floodwatch.progress import bar, stopping
+from floodwatch.cli.progress import bar, stopping
 from floodwatch.report import encode
 
 from .filters import FILTER_WORDS, FilterCommand, one_filter, split_words
@@ -18,9 +18,9 @@ from .options import AT_LEAST_1, BASELINE, FALSE_ALARMS, SAVE_BASELINE, SET, WHE
 from .output import EXIT_CODES, EXIT_FLOOD, EXIT_INPUT, check_output, complain, write
 
 if TYPE_CHECKING:
-    from floodwatch.analysis import Change
-    from floodwatch.memory import Memory
-    from floodwatch.model import Report
+    from floodwatch.history.memory import Memory
+    from floodwatch.model.report import Report
+    from floodwatch.pipeline.analysis import Change
 
 EXAMPLES = (
     """\b
@@ -53,7 +53,7 @@ def _tell(change: Change) -> None:
 
 def read_time(ctx: click.Context, option: click.Parameter, value: str | None) -> int:
     """Nanoseconds since 1970 of a ``--since`` or ``--until``; without a zone the time is UTC."""
-    from floodwatch.config import ALL_TIME
+    from floodwatch.config.options import ALL_TIME
 
     if value is None:
         return 0 if option.name == "since_ns" else ALL_TIME
@@ -113,9 +113,9 @@ def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], 
     Captures are pcap or pcapng files, also compressed, directories of them, or - for standard input. Words
     after -- are a filter in the syntax of tcpdump; so are, after -r FILE, words that name no file.
     """
-    from floodwatch.config import ScanOptions
-    from floodwatch.memory import encode as encode_memory
-    from floodwatch.pipeline import scan as run_pipeline
+    from floodwatch.config.options import ScanOptions
+    from floodwatch.history.memory import encode as encode_memory
+    from floodwatch.pipeline.scan import scan as run_pipeline
 
     after_dashes = ctx.meta[FILTER_WORDS]
     may_filter = bool(reads) and not (bpf or filter_file or after_dashes)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from floodwatch.progress import bar, stopping
+from floodwatch.cli.progress import bar, stopping
 
 from .options import BASELINE, FALSE_ALARMS, SAVE_BASELINE, SET, WHEN, read_limits
 from .output import EXIT_INPUT, check_output, complain, write, write_stdout
 
 if TYPE_CHECKING:
-    from floodwatch.memory import Memory
-    from floodwatch.tuning import Proposal
+    from floodwatch.decide.tuning import Proposal
+    from floodwatch.history.memory import Memory
 
 EXAMPLES = """\b
 Examples:
@@ -52,11 +52,11 @@ def tune(ctx: click.Context, captures: tuple[str, ...], recursive: bool, baselin
     """
     import msgspec
 
-    from floodwatch.config import ScanOptions
-    from floodwatch.memory import encode as encode_memory
-    from floodwatch.pipeline import scan
+    from floodwatch.config.options import ScanOptions
+    from floodwatch.decide.tuning import propose
+    from floodwatch.history.memory import encode as encode_memory
+    from floodwatch.pipeline.scan import scan
     from floodwatch.report.json import ascii_json
-    from floodwatch.tuning import propose
 
     if save_baseline:
         check_output(save_baseline, captures)
@@ -80,8 +80,8 @@ def tune(ctx: click.Context, captures: tuple[str, ...], recursive: bool, baselin
 
 
 def _text(proposal: Proposal, saved: str | None) -> str:
+    from floodwatch.decide.tuning import arguments
     from floodwatch.report.units import duration, plural
-    from floodwatch.tuning import arguments
 
     lines = [f"{duration(proposal.hours * 3600)} of traffic that you say is clean"]
     lines.append(f"{plural(len(proposal.named), 'flood')} would have been named" + ":" * bool(proposal.named))

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from floodwatch.cli.progress import is_terminal, stopping
 from floodwatch.errors import EnforceError
-from floodwatch.progress import is_terminal, stopping
 from floodwatch.report import encode
 
 from .filters import FILTER_WORDS, FilterCommand, one_filter
@@ -19,10 +19,10 @@ from .options import AT_LEAST_1, BASELINE, FALSE_ALARMS, SAVE_BASELINE, SET, WHE
 from .output import EXIT_CODES, EXIT_FLOOD, check_output, say, write, write_stdout
 
 if TYPE_CHECKING:
-    from floodwatch.config import Counters
-    from floodwatch.live import Moment, Watch
+    from floodwatch.config.options import Counters
     from floodwatch.mitigate import Blocker, Step
-    from floodwatch.model import Report
+    from floodwatch.model.report import Report
+    from floodwatch.pipeline.watch import Moment, Watch
 
 MODES = {
     "observe": "blocking nothing",
@@ -101,10 +101,10 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
     Against forged and reflected floods rules stand before the victim that name no source; ctl blocks lists
     both. They go with the watch, unless --keep says otherwise.
     """
-    from floodwatch.config import WatchOptions
-    from floodwatch.live import Watch
-    from floodwatch.memory import encode as encode_memory
-    from floodwatch.privileges import drop
+    from floodwatch.config.options import WatchOptions
+    from floodwatch.history.memory import encode as encode_memory
+    from floodwatch.pipeline.privileges import drop
+    from floodwatch.pipeline.watch import Watch
 
     expression = one_filter(bpf, filter_file, words or ctx.meta[FILTER_WORDS])
     options = WatchOptions(filter=expression, limits=read_limits(floors, false_alarms), **settings)
@@ -254,7 +254,7 @@ def _drawn(mode: str) -> Iterator[Any]:
     if mode == "never" or (mode == "auto" and not is_terminal()):
         yield lambda moment: None
         return
-    from floodwatch.picture import Picture
+    from floodwatch.cli.picture import Picture
 
     with Picture() as picture:
         yield picture.draw

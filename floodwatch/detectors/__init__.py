@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..findings import Finding, Summary
-from ..limits import HABITS, Limits
-from ..memory import Memory, Networks
-from ..model import Vector
+from ..config.limits import HABITS, Limits
+from ..history.memory import Memory, Networks
+from ..history.victims import Tracker, View
+from ..model.epoch import EPOCHS_PER_SECOND
+from ..model.finding import Finding
+from ..model.summary import Summary
+from ..model.vector import Vector
 from .carpet import detect_carpet
 from .connect import detect_connections, detect_tls
 from .guessing import GuessingDetector
@@ -19,7 +22,6 @@ from .scripts import ScriptDetector
 from .slow import SlowDetector
 from .state import detect_state
 from .syn import detect_syn
-from .track import EPOCHS_PER_SECOND, Tracker, View
 from .volume import detect_fragments, detect_icmp, detect_protocols, detect_quic, detect_udp
 
 DETECTORS = (

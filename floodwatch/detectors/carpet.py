@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._native import hll_estimate
-from ..findings import Finding, Summary
-from ..model import AMPLIFIERS, Vector
-from .track import CLASS_OTHER, CLASS_SYN, CLASS_UDP, ICMP, SYN, SYNACK, UDP
+from ..model.epoch import CLASS_OTHER, CLASS_SYN, CLASS_UDP, ICMP, SYN, SYNACK, UDP
+from ..model.finding import Finding
+from ..model.summary import Summary
+from ..model.vector import AMPLIFIERS, Vector
 
 FLOOR = {SYN: 125, UDP: 250, ICMP: 250}
 """Packets in an epoch over a whole network: the floors of one host."""

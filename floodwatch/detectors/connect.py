@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..findings import Finding, SourceCount
-from ..model import Vector
-from .track import CLASS_TCP, DATA, SYN, View, source_registers
+from ..history.victims import View, source_registers
+from ..model.epoch import CLASS_TCP, DATA, SYN
+from ..model.finding import Finding, SourceCount
+from ..model.vector import Vector
 
 FLOOR = 125
 """Connections, or TLS handshakes begun, in an epoch: 500 a second."""

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..findings import Address, Finding, Summary
-from ..model import Vector
-from .lookback import Lookback, Server
-from .track import EPOCHS_PER_SECOND
+from ..history.servers import Lookback, Server
+from ..model.address import Address
+from ..model.epoch import EPOCHS_PER_SECOND
+from ..model.finding import Finding
+from ..model.summary import Summary
+from ..model.vector import Vector
 
 LEAST = 100
 """Posts in 20 s: five a second ..."""

@@ -16,13 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._native import hll_estimate
-from ..findings import Finding, Summary
-from ..memory import Networks
-from ..model import Vector
-from .known import KnownNetworks
+from ..history.clients import KnownNetworks
+from ..history.memory import Networks
+from ..history.sources import Machines, Paces, asking, machines, requests_in, source_counts
+from ..history.victims import View, distinct_sources, source_registers
+from ..model.epoch import CLASS_HTTP, DATA, EPOCHS_PER_SECOND
+from ..model.finding import Finding
+from ..model.summary import Summary
+from ..model.vector import Vector
 from .slow import MISSING
-from .sources import Machines, Paces, asking, machines, requests_in, source_counts
-from .track import CLASS_HTTP, DATA, EPOCHS_PER_SECOND, View, distinct_sources, source_registers
 
 FLOOR = 50
 """Requests of machines in an epoch: 200 a second ..."""

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..findings import Finding
-from ..model import Vector
-from .sources import source_counts
-from .track import CLASS_TCP, DATA, View, source_registers
+from ..history.sources import source_counts
+from ..history.victims import View, source_registers
+from ..model.epoch import CLASS_TCP, DATA
+from ..model.finding import Finding
+from ..model.vector import Vector
 
 RESETS = 125
 """Resets in an epoch: 500 a second ..."""

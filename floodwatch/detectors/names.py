@@ -12,9 +12,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from .._native import hll_estimate
-from ..findings import Finding
-from ..model import Vector
-from .track import CLASS_UDP, UDP, View, distinct_sources, source_registers
+from ..history.victims import View, distinct_sources, source_registers
+from ..model.epoch import CLASS_UDP, UDP
+from ..model.finding import Finding
+from ..model.vector import Vector
 
 FLOOR = 250
 """Queries in an epoch: 1,000 a second ..."""

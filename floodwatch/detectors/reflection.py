@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..findings import Finding, SourceCount
-from ..model import AMPLIFIERS, Vector
-from .sources import source_counts
-from .syn import port_shares
-from .track import CLASS_UDP, FRAGMENT, UDP, View, distinct_sources, source_registers
+from ..history.sources import source_counts
+from ..history.victims import View, distinct_sources, port_shares, source_registers
+from ..model.epoch import CLASS_UDP, FRAGMENT, UDP
+from ..model.finding import Finding, SourceCount
+from ..model.vector import AMPLIFIERS, Vector
 
 FLOOR = 250
 """Answers in an epoch: 1,000 a second ..."""

@@ -14,10 +14,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ..findings import Address, Finding, Summary
-from ..model import Unit, Vector
-from .sources import asking, distinct_paths, requests_in, source_counts, with_earlier
-from .track import EPOCHS_PER_SECOND
+from ..history.sources import asking, distinct_paths, requests_in, source_counts, with_earlier
+from ..model.address import Address
+from ..model.epoch import EPOCHS_PER_SECOND
+from ..model.event import Unit
+from ..model.finding import Finding
+from ..model.summary import Summary
+from ..model.vector import Vector
 
 LEAST = 16
 """Requests in the window from which a script shows."""

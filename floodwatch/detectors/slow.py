@@ -16,11 +16,12 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ..findings import Finding, Summary
-from ..model import Vector
-from .lookback import Lookback, Server
-from .sources import source_counts
-from .track import EPOCHS_PER_SECOND
+from ..history.servers import Lookback, Server
+from ..history.sources import source_counts
+from ..model.epoch import EPOCHS_PER_SECOND
+from ..model.finding import Finding
+from ..model.summary import Summary
+from ..model.vector import Vector
 
 LEAST = 50
 """Requests without their end or body, or stalled packets, from which a server feels it."""

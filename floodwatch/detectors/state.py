@@ -13,22 +13,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..findings import Finding, SourceCount
-from ..model import Vector
-from .sources import source_counts
-from .track import (
-    ACK,
-    CLASS_TCP,
-    DATA,
-    FIN,
-    RST,
-    SYN,
-    SYNACK,
-    TCP_ODD,
-    View,
-    distinct_sources,
-    source_registers,
-)
+from ..history.sources import source_counts
+from ..history.victims import View, distinct_sources, source_registers
+from ..model.epoch import ACK, CLASS_TCP, DATA, FIN, RST, SYN, SYNACK, TCP_ODD
+from ..model.finding import Finding, SourceCount
+from ..model.vector import Vector
 
 FLOOR = 250
 """Packets out of any connection in an epoch: 1,000 a second."""

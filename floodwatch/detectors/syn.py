@@ -11,9 +11,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from .._native import hll_estimate
-from ..findings import Finding
-from ..model import Vector
-from .track import CLASS_SYN, RST, SYN, View, distinct_sources, source_registers
+from ..history.victims import View, distinct_sources, port_shares, source_registers
+from ..model.epoch import CLASS_SYN, RST, SYN
+from ..model.finding import Finding
+from ..model.vector import Vector
 
 FLOOR = 125
 """Unfinished attempts in an epoch: 500 a second."""
@@ -123,13 +124,3 @@ def _finding(
         keys=port_shares(row["opened"], 6),
         sources=registers,
     )
-
-
-def port_shares(opened: np.ndarray, protocol: int) -> list[tuple[int, int]]:
-    """(port, packets) of the ports that win their bucket's majority vote; packets is a lower bound."""
-    keys, votes = opened["key"], opened["vote"]
-    return [
-        (int(key) & 0xFFFF, int(vote))
-        for key, vote in zip(keys, votes, strict=True)
-        if vote > 0 and int(key) >> 16 == protocol
-    ]

@@ -6,22 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..findings import Finding
-from ..model import PROTOCOL_NUMBERS, Vector
+from ..history.victims import View, distinct_sources, port_shares, source_registers
+from ..model.epoch import CARRIER, CLASS_OTHER, CLASS_UDP, FRAGMENT, ICMP, OTHER, UDP
+from ..model.finding import Finding
+from ..model.vector import PROTOCOL_NUMBERS, Vector
 from .reflection import reflecting
-from .syn import port_shares
-from .track import (
-    CARRIER,
-    CLASS_OTHER,
-    CLASS_UDP,
-    FRAGMENT,
-    ICMP,
-    OTHER,
-    UDP,
-    View,
-    distinct_sources,
-    source_registers,
-)
 
 UDP_FLOOR = 250
 """Unanswered UDP packets in an epoch (1,000 a second) when both directions are seen ..."""

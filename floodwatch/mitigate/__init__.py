@@ -4,9 +4,9 @@ from .blocker import Blocker
 from .guards import Standing, describe, name_of
 from .lock import Lock
 from .never import NeverBlock
-from .nftables import Table
+from .nft.table import Table
 from .plan import Block, Network, Ordered, Policy, Proven, Step, plan, prove
-from .xdp import Tally, Xdp, dropped_ahead, with_ahead
+from .xdp.mirror import Tally, Xdp, dropped_ahead, with_ahead
 
 __all__ = [
     "Block",

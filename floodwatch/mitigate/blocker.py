@@ -15,17 +15,17 @@ import numpy as np
 from msgspec.structs import replace
 
 from ..errors import BlockRefused, EnforceError
-from ..memory import Networks
-from ..model import Action, Event
-from .codec import COMMENT
+from ..history.memory import Networks
+from ..model.event import Action, Event
 from .dryrun import DryRun
 from .effects import QUIET_S, Effects
 from .guards import TAKEN, Guard, Shield, Standing, Trials, orders
 from .never import OWN, NeverBlock
-from .nftables import Table
+from .nft.codec import COMMENT
+from .nft.table import Table
 from .plan import MINE, NOBODY, Block, Network, Ordered, Policy, Proven, Step, gather, plan, prove
 from .shields import shield
-from .xdp import Tally, Xdp, with_ahead
+from .xdp.mirror import Tally, Xdp, with_ahead
 
 MINUTE_S = 60.0
 OFFENDERS_MOST = 65_536
@@ -102,7 +102,7 @@ class Blocker:
 
         Args:
             events: the floods that are going on.
-            known: networks whose clients pass limits, see ``memory``.
+            known: networks whose clients pass limits, see ``history.memory``.
 
         Raises:
             EnforceError: the kernel refused; nothing was changed.
@@ -189,7 +189,7 @@ class Blocker:
 
         Args:
             events: the floods that are going on.
-            known: networks of known clients, see ``memory``.
+            known: networks of known clients, see ``history.memory``.
 
         Raises:
             EnforceError: the kernel refused; nothing was changed.

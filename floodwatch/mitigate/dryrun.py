@@ -1,4 +1,4 @@
-"""The table that would stand: takes the same calls as ``nftables.Table``, and opens no netfilter socket."""
+"""The table that would stand: takes the same calls as ``nft.table.Table``, and opens no netfilter socket."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from ..memory import Networks
+from ..history.memory import Networks
 from .guards import LIFETIME_S, Guard, Order, Standing
 from .plan import MINE, Block, Network, Step
 

@@ -25,7 +25,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from ..model import AMPLIFIERS, Action, Event, Vector, protocol_number
+from ..model.event import Action, Event
+from ..model.vector import AMPLIFIERS, Vector, protocol_number
 from .plan import Network
 
 Kind: TypeAlias = Literal["reflected", "unasked", "strange", "fragments", "limited", "proxied", "capped"]

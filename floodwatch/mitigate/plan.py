@@ -17,8 +17,8 @@ import numpy as np
 from msgspec import Struct
 
 from ..errors import BlockRefused
-from ..memory import Networks
-from ..model import SOURCE_RATE, Event
+from ..history.memory import Networks
+from ..model.event import SOURCE_RATE, Event
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 NOBODY: Final = np.zeros(0, np.uint64)
@@ -175,7 +175,7 @@ def _around(network: Network) -> Network:
 
 
 def _client_network(network: Network) -> int:
-    """The number by which ``memory`` knows the network of a client."""
+    """The number by which ``history.memory`` knows the network of a client."""
     return network.version << 56 | int(network.network_address) >> (8 if network.version == 4 else 80)
 
 
@@ -198,7 +198,7 @@ def plan(
         offences: how often each network was blocked before; each time doubles the lifetime.
         quiet: blocked networks whose blocks go, and why.
         lately: networks that were blocked anew in the last minute.
-        known: networks of known clients, see ``memory``.
+        known: networks of known clients, see ``history.memory``.
     """
     gone = {network: why for network, why in (quiet or {}).items() if network in standing}
     # whole networks come first: each makes room for itself, and its hosts may only go when it is sure to come

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from floodwatch.model import Report
+    from floodwatch.model.report import Report
 
 
 def encode(report: Report, style: str, *, top: int, color: str, to_file: bool) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from floodwatch.model import Event
+from floodwatch.model.event import Event
 from floodwatch.report import words
 from floodwatch.report.escape import printable
 from floodwatch.report.json import ascii_json

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from floodwatch.model import Info, Input
+from floodwatch.model.report import Info, Input
 from floodwatch.report import words
 from floodwatch.report.escape import flow, printable
 from floodwatch.report.units import compact, largest_first, percent, plural, span

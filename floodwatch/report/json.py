@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from floodwatch.model import SCHEMA_REPORT, Report
+from floodwatch.model.report import SCHEMA_REPORT, Report
 
 SCHEMA_ID = f"urn:floodwatch:schema:{SCHEMA_REPORT}"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

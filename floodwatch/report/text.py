@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from floodwatch.model import Event, Input, Report, Sources, Vector, Victim
+from floodwatch.model.event import Event, Sources, Victim
+from floodwatch.model.report import Input, Report
+from floodwatch.model.vector import Vector
 from floodwatch.report import words
 from floodwatch.report.escape import clip, flow, printable
 from floodwatch.report.units import compact, largest_first, percent, plural, span

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from floodwatch.model import Action, Origin, Severity, Vector
+from floodwatch.model.event import Action, Origin, Severity
+from floodwatch.model.vector import Vector
 
 COLORS: dict[Severity, str] = {"low": "36", "medium": "33", "high": "31", "critical": "1;31"}
 ACRONYMS = frozenset(

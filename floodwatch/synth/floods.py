@@ -10,13 +10,7 @@ from numpy.typing import NDArray
 
 from floodwatch.synth.addresses import forged4, forged6, is_v6, parse, public4
 from floodwatch.synth.packets import ACK, SECOND, SYN, Trace, arrivals, hops
-from floodwatch.synth.templates import (
-    Head,
-    dns_any_answer,
-    memcached_reply,
-    ntp_monlist,
-    ssdp_reply,
-)
+from floodwatch.synth.templates import Head, dns_any_answer, memcached_reply, ntp_monlist, ssdp_reply
 from floodwatch.synth.truth import FloodTruth, peak, span
 
 Array = NDArray[Any]

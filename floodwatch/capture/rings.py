@@ -1,0 +1,146 @@
+"""All rings of a watch with their decoders: batches out, counters summed.
+
+With several workers each interface has as many rings, among which the kernel shares the connections
+(PACKET_FANOUT by a hash that is the same in both directions). They are read and decoded at the same time;
+counting stays with one writer, so the verdicts are those of one worker.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from .._native import Batch, Decoder
+from ..config.options import WatchOptions, hash_key
+from . import LiveRing, compile_filter
+from .recorder import Recorder
+
+BATCH = 8192
+
+
+class _Tap:
+    """One ring, what decodes it, and the batch that is filled from it."""
+
+    def __init__(self, ring: LiveRing, decoder: Decoder) -> None:
+        self.ring = ring
+        self.decoder = decoder
+        self.batch = Batch(BATCH)
+
+
+class Taps:
+    """The open rings of some interfaces.
+
+    Args:
+        interfaces: names, or ``any``.
+        options: see WatchOptions.
+
+    Raises:
+        ConfigError: the filter is wrong.
+        EnvironmentFault: an interface cannot be opened.
+    """
+
+    def __init__(self, interfaces: Sequence[str], options: WatchOptions) -> None:
+        self._options = options
+        self._compiled = compile_filter(options.filter) if options.filter else None
+        self._key = hash_key(options.seed)
+        self._taps: list[_Tap] = []
+        self._pool = ThreadPoolExecutor(options.workers, "decode") if options.workers > 1 else None
+        try:
+            for number, interface in enumerate(dict.fromkeys(interfaces)):
+                for worker in range(options.workers):
+                    self._taps.append(self._open(interface, number, leads=worker == 0))
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, interface: str, number: int, *, leads: bool) -> _Tap:
+        options, decoder = self._options, Decoder(self._key)
+        if self._compiled is not None:
+            decoder.set_filter(self._compiled.function, self._compiled.programs, self._compiled)
+        group = (os.getpid() << 4 | number & 15) & 0xFFFF if options.workers > 1 else None
+        ring = LiveRing(
+            interface,
+            ring_mb=max(2, options.ring_mb // options.workers),
+            snaplen=options.snaplen,
+            promiscuous=options.promiscuous,
+            compiled=self._compiled,
+            group=group,
+            leads=leads,
+        )
+        return _Tap(ring, decoder)
+
+    @property
+    def sockets(self) -> list[socket.socket]:
+        """What to wait on for packets."""
+        return [tap.ring.socket for tap in self._taps]
+
+    def attach(self, recorder: Recorder) -> None:
+        """Let every ring keep frames for a flight recorder."""
+        for tap in self._taps:
+            recorder.attach(tap.ring)
+
+    def batches(self, shift_ns: int) -> Iterator[Batch]:
+        """What the rings hold now; ``shift_ns`` is taken off the time stamps.
+
+        Each batch is good until the next is asked for. No more than one ring full is taken, and of every
+        ring alike, so that a flood on one interface cannot starve the others.
+        """
+
+        def fill(tap: _Tap) -> bool:
+            return tap.ring.fill(tap.decoder, tap.batch, shift_ns)
+
+        together: Callable[[Callable[[_Tap], bool], list[_Tap]], Iterable[bool]]
+        together = map if self._pool is None else self._pool.map
+        for _ in range(self._options.ring_mb):
+            ready = list(together(fill, self._taps))
+            if not any(ready):
+                return
+            yield from (tap.batch for tap, full in zip(self._taps, ready, strict=True) if full)
+
+    def follow(self) -> list[str]:
+        """Look after the interfaces; returns what changed, in words."""
+        return list(dict.fromkeys(note for tap in self._taps if (note := tap.ring.follow()) is not None))
+
+    @property
+    def packets(self) -> int:
+        """Packets seen, after the filter."""
+        return sum(tap.decoder.packets for tap in self._taps)
+
+    @property
+    def bytes(self) -> int:
+        """Their length on the wire."""
+        return sum(tap.decoder.bytes for tap in self._taps)
+
+    @property
+    def rejected(self) -> dict[str, int]:
+        """Frames that could not be decoded, by reason."""
+        return dict(sum((Counter(tap.decoder.rejected) for tap in self._taps), Counter[str]()))
+
+    @property
+    def linktypes(self) -> tuple[int, ...]:
+        """Link types of the frames seen."""
+        return tuple(dict.fromkeys(number for tap in self._taps for number in tap.decoder.linktypes))
+
+    @property
+    def first_ns(self) -> int | None:
+        """Time of the first packet."""
+        return min((t for tap in self._taps if (t := tap.decoder.first_ns) is not None), default=None)
+
+    @property
+    def last_ns(self) -> int | None:
+        """Time of the newest packet."""
+        return max((t for tap in self._taps if (t := tap.decoder.last_ns) is not None), default=None)
+
+    def count_lost(self) -> int:
+        """Packets that rings and interfaces lost so far."""
+        return sum(tap.ring.count_lost() for tap in self._taps)
+
+    def close(self) -> None:
+        """Leave the interfaces."""
+        if self._pool is not None:
+            self._pool.shutdown()
+        for tap in self._taps:
+            tap.ring.close()

@@ -1,0 +1,103 @@
+"""What the user asks of the limits: absolute floors for vectors, and a budget of false alarms.
+
+A floor raises the rate from which a vector is named. It cannot lower it: below the built-in floors the shares
+that detectors judge by mean nothing. The budget adds a limit above what is usual for each victim. Let an
+epoch's count have mean m and variance D m, as learnt, and let D be 1 or more. Bernstein's inequality for D
+times a Poisson count says
+
+    P(count >= m + t)  <=  exp(-t^2 / (2 D (m + t / 3)))
+
+so t is chosen such that all victims, metrics and epochs of the budget's period together exceed their limits
+no more often than the budget says. It holds for traffic whose epochs are no burstier than those learnt,
+at victims that were watched for a minute or more; before, the built-in floors stand alone.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
+
+from ..errors import ConfigError
+from ..model.vector import Vector
+
+EPOCHS = {"h": 14_400, "d": 345_600, "w": 2_419_200}
+"""Epochs in an hour, a day, a week."""
+HABITS = frozenset({Vector.SLOW_HTTP, Vector.API_PROBING, Vector.LOGIN_BRUTEFORCE})
+"""Vectors that are told by what sources do, at any rate."""
+JUDGED = 1024 * 5
+"""Victim slots times metrics: as many limits may be exceeded in an epoch."""
+
+
+class Limits(Struct, frozen=True):
+    """See above.
+
+    Attributes:
+        floors: least rates a second, in each vector's unit.
+        surprise: -ln of the probability with which one count may exceed its limit by chance, or None for no
+            budget.
+    """
+
+    floors: dict[Vector, float] = {}
+    surprise: float | None = None
+
+    def beyond(self, mean: float, spread: float) -> float:
+        """The count that is exceeded with no more than the probability asked for.
+
+        Args:
+            mean: of an epoch's counts.
+            spread: their variance over their mean; less than 1 counts as 1.
+        """
+        if self.surprise is None:
+            return 0.0
+        step = max(spread, 1.0) * self.surprise
+        return mean + step / 3 + math.sqrt(step * step / 9 + 2 * step * mean)
+
+
+def budget(text: str) -> float:
+    """``surprise`` of a budget as ``1/30d``: at most so many false alarms in so many hours, days or weeks.
+
+    Raises:
+        ConfigError: it is written in another way.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)/(\d*)([hdw])", text)
+    if not found or float(found[1]) == 0 or found[2] == "0":
+        raise ConfigError(f"write a budget of false alarms as 1/30d (h, d or w), not {text!r}")
+    epochs = EPOCHS[found[3]] * int(found[2] or 1)
+    return max(math.log(epochs * JUDGED / float(found[1])), 1.0)
+
+
+def ask(wanted: Mapping[str, float], false_alarms: str | None, least: Callable[[Vector], float]) -> Limits:
+    """The limits that a user asks for; see ``floors`` and ``budget``.
+
+    Raises:
+        ConfigError: they cannot be understood, or not be kept.
+    """
+    return Limits(floors(wanted, least), None if false_alarms is None else budget(false_alarms))
+
+
+def floors(wanted: Mapping[str, float], least: Callable[[Vector], float]) -> dict[Vector, float]:
+    """The floors by vector.
+
+    Args:
+        wanted: rates a second by the name of a vector.
+        least: the built-in floor of a vector.
+
+    Raises:
+        ConfigError: there is no such vector, or its floor cannot be so low.
+    """
+    out: dict[Vector, float] = {}
+    for name, rate in wanted.items():
+        if name not in set(Vector):
+            raise ConfigError(f"there is no vector {name!r}; one of {', '.join(sorted(Vector))}")
+        vector = Vector(name)
+        if vector in HABITS:
+            raise ConfigError(f"{name} is told by habits and not by a rate, so it has no floor")
+        if not least(vector) <= rate < math.inf:
+            raise ConfigError(
+                f"the floor of {name} is {least(vector):.0f} a second; it can be raised, not lowered"
+            )
+        out[vector] = rate
+    return out

@@ -1,0 +1,181 @@
+"""Recent epochs of each loaded victim, and the view of them that detectors judge.
+
+Handshakes need a round trip, so SYNs are judged one epoch late, with the ACKs that followed. A view therefore
+carries the epoch that just closed and the one before it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._native import hll_estimate
+from ..config.limits import Limits
+from ..model.address import Address
+from ..model.epoch import CLASSES, EPOCHS_PER_SECOND, FRAGMENT, ICMP, OTHER, SYN, TCP_ODD, UDP
+from ..model.summary import Summary
+from .baseline import Baseline
+from .memory import Memory
+
+BARE = [SYN, TCP_ODD, UDP, ICMP, FRAGMENT, OTHER]
+"""Kinds of which a burst is worth a look by itself; the others belong to connections."""
+KEEP = 5
+"""Epochs that a track remembers: one second, and the one that is judged late."""
+MAX_TRACKS = 4096
+_INTERESTING = 20  # packets of one kind in an epoch, far under every floor
+_INTERESTING_REQUESTS = 5
+
+
+def source_registers(row: np.void, source_class: int) -> NDArray[np.uint8]:
+    """HyperLogLog registers (p = 10) of one of a victim's source sets."""
+    registers: NDArray[np.uint8] = row["sources"].reshape(len(CLASSES), -1)[source_class]
+    return registers
+
+
+def distinct_sources(row: np.void, source_class: int) -> float:
+    """Estimated distinct sources of one of a victim's source sets in one epoch."""
+    return hll_estimate(np.ascontiguousarray(source_registers(row, source_class)))
+
+
+def port_shares(opened: np.ndarray, protocol: int) -> list[tuple[int, int]]:
+    """(port, packets) of the ports that win their bucket's majority vote; packets is a lower bound."""
+    keys, votes = opened["key"], opened["vote"]
+    return [
+        (int(key) & 0xFFFF, int(vote))
+        for key, vote in zip(keys, votes, strict=True)
+        if vote > 0 and int(key) >> 16 == protocol
+    ]
+
+
+@dataclass(slots=True)
+class Track:
+    """One victim's last epochs."""
+
+    address: Address
+    rows: deque[tuple[int, np.void]] = field(default_factory=lambda: deque(maxlen=KEEP))
+    received: int = 0
+    sent: int = 0
+    judged: int = -1
+    """The last epoch whose SYNs were judged."""
+
+    def row(self, epoch: int) -> np.void | None:
+        """The row of one epoch, or None if the victim was quiet."""
+        for number, row in self.rows:
+            if number == epoch:
+                return row
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a detector looks at: one victim at the end of one epoch."""
+
+    track: Track
+    epoch: int
+    row: np.void | None
+    before: np.void | None
+    final: bool
+    baseline: Baseline
+    heavy: Callable[[], NDArray[np.void]]
+
+    @property
+    def one_way(self) -> bool:
+        """The victim was never seen to send: only the inbound half can be judged."""
+        return self.track.sent == 0
+
+    def usual(self, metric: str) -> float | None:
+        """The victim's usual rate per second of one of ``baseline.METRICS``."""
+        row = self.row if self.row is not None else self.before
+        return None if row is None else self.baseline.usual(int(row["reference"]), metric, self.epoch)
+
+    def limit(self, metric: str, limits: Limits) -> float:
+        """The rate a second above which the budget of false alarms allows to name something; 0: any."""
+        usual = self.usual(metric)
+        row = self.row if self.row is not None else self.before
+        if usual is None or row is None:
+            return 0.0
+        spread = self.baseline.spread(int(row["reference"]), metric, self.epoch)
+        if spread is None:
+            return 0.0
+        return EPOCHS_PER_SECOND * limits.beyond(usual / EPOCHS_PER_SECOND, spread)
+
+    def bogons(self, name: str) -> float:
+        """Packets from reserved addresses; inside a private network they are ordinary."""
+        hi, lo = self.track.address
+        if self.row is None or hi or ipaddress.ip_address(lo & 0xFFFFFFFF).is_private:
+            return 0.0
+        return float(self.row[name])
+
+    def recent(self) -> list[np.void]:
+        """Rows of the last second, newest last."""
+        return [row for number, row in self.track.rows if number > self.epoch - EPOCHS_PER_SECOND]
+
+
+class Tracker:
+    """Tracks of every victim worth a look; at most ``MAX_TRACKS``, the stalest forgotten first."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._tracks: dict[Address, Track] = {}
+        self.baseline = Baseline(memory)
+        self.received = 0
+        self.sent = 0
+
+    def views(self, summary: Summary) -> Iterator[View]:
+        """Views of all victims that are or were loaded; call ``close_epoch`` afterwards."""
+        victims, epoch = summary.victims, summary.epoch
+        if summary.gap:
+            self._forget_gap(epoch)
+            self.baseline.bridge(epoch)
+        interesting = _interesting(victims)
+        for index in np.flatnonzero(interesting | self._tracked(victims)):
+            self._add(victims[index], epoch)
+        for track in list(self._tracks.values()):
+            row, before = track.row(epoch), track.row(epoch - 1)
+            if row is not None or before is not None:
+                yield View(track, epoch, row, before, summary.final, self.baseline, summary.heavy)
+
+    def close_epoch(self, summary: Summary) -> None:
+        """Learn the epoch's rates and forget tracks that went quiet."""
+        packets = summary.victims["kinds"]
+        self.received += int(packets["packets"].sum())
+        self.sent += int(packets["out"].sum())
+        self.baseline.update(summary.victims, summary.epoch)
+        stale = [a for a, t in self._tracks.items() if not t.rows or t.rows[-1][0] < summary.epoch - KEEP]
+        for address in stale:
+            del self._tracks[address]
+        while len(self._tracks) > MAX_TRACKS:
+            del self._tracks[min(self._tracks, key=lambda a: self._tracks[a].rows[-1][0])]
+
+    def _tracked(self, victims: np.ndarray) -> np.ndarray:
+        if not self._tracks:
+            return np.zeros(len(victims), bool)
+        pairs = zip(victims["hi"].tolist(), victims["lo"].tolist(), strict=True)
+        return np.fromiter((pair in self._tracks for pair in pairs), bool, len(victims))
+
+    def _add(self, row: np.void, epoch: int) -> None:
+        address = (int(row["hi"]), int(row["lo"]))
+        track = self._tracks.setdefault(address, Track(address))
+        track.rows.append((epoch, row))
+        track.received += int(row["kinds"]["packets"].sum())
+        track.sent += int(row["kinds"]["out"].sum())
+
+    def _forget_gap(self, epoch: int) -> None:
+        """After a silence or a clock step, what lies outside the last second is no context any more."""
+        for track in self._tracks.values():
+            kept = [(n, row) for n, row in track.rows if epoch - KEEP < n < epoch]
+            track.rows.clear()
+            track.rows.extend(kept)
+            track.judged = -1 if track.judged >= epoch else track.judged
+
+
+def _interesting(victims: np.ndarray) -> np.ndarray:
+    packets = victims["kinds"]["packets"]
+    odd: np.ndarray = victims["kinds"]["strange"].max(axis=1, initial=0) >= _INTERESTING
+    bare: np.ndarray = packets[:, BARE].max(axis=1, initial=0) >= _INTERESTING
+    interesting: np.ndarray = bare | odd | (victims["requests"] >= _INTERESTING_REQUESTS)
+    return interesting

@@ -1,0 +1,1 @@
+"""The table of nf_tables, over netlink."""

@@ -1,0 +1,213 @@
+"""Elements of the sets of blocked networks as bytes: packed and parsed flat, for there may be 100,000."""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ...model.event import SOURCE_RATE
+from ..plan import Block, Network
+from . import codec
+from .codec import Message, attribute, nested, text, u32, u64
+from .expressions import FLAG_TIMEOUT, KEY_BYTES, KEY_TYPE, LIST_ELEMENT, PROTOCOL, TABLE, set_message
+
+LIFTED_S = 600.0
+"""How long a watch leaves alone what the operator lifted."""
+INTERVAL_END = 1
+HEAD = struct.Struct("=HHHHHH").pack
+"""Headers of an element, its key and the key's value."""
+HALF, PAIR = (struct.Struct(form).unpack_from for form in ("=H", "=HH"))
+Rows: TypeAlias = npt.NDArray[np.uint8]
+Columns: TypeAlias = tuple[list[int], list[int], list[str], list[int]]
+
+
+def set_name(version: int, length: int, rate: int) -> str:
+    """The set that holds networks of this version and prefix length: those that are blocked, or limited."""
+    name = f"{'throttle' if rate else 'block'}{version}"
+    return name if length == 8 * KEY_BYTES[version] else f"{name}_p{length}"
+
+
+def holds_blocks(name: str) -> bool:
+    """Is this one of the sets of blocked or limited networks?"""
+    return name.startswith(("block", "throttle"))
+
+
+def form_of(name: str) -> tuple[int, int, int]:
+    """The version, prefix length and rate of a set of blocked networks, by its name."""
+    host, _, suffix = name.partition("_p")
+    version, rate = int(host[-1]), SOURCE_RATE if host.startswith("throttle") else 0
+    return version, int(suffix) if suffix else 8 * KEY_BYTES[version], rate
+
+
+def pack(blocks: Sequence[Block], kind: int, *, renew: bool = False) -> Iterator[Message]:
+    """Messages that add or destroy blocks; all but the key is the same for all blocks of one event.
+
+    With ``renew`` blocks that stand get their time anew; it takes Linux 6.12.
+    """
+    new = kind == codec.NEW_ELEMENT
+    groups: dict[tuple[int, int, int, float, str], list[bytes]] = {}
+    for block in blocks:
+        network = block.network
+        seconds, why = (block.seconds, block.why) if new else (0.0, "")
+        group = (network.version, network.prefixlen, block.rate, seconds, why)
+        groups.setdefault(group, []).append(network.network_address.packed)
+    for (version, length, rate, seconds, why), keys in groups.items():
+        left = max(int(seconds * 1000), 1)
+        end = u64(4, left) + (u64(5, left) if renew else b"")
+        tail = end + codec.comment(6, why) if new else b""
+        size = KEY_BYTES[version]
+        head = HEAD(
+            12 + size + len(tail), LIST_ELEMENT | codec.NESTED, 8 + size, 1 | codec.NESTED, 4 + size, 1
+        )
+        name = text(1, TABLE) + text(2, set_name(version, length, rate))
+        for at in range(0, len(keys), codec.CHUNK):
+            body = head + (tail + head).join(keys[at : at + codec.CHUNK]) + tail
+            yield Message(kind, name + nested(3, body), codec.CREATE if new else 0)
+
+
+def pack_interval(network: Network) -> Iterator[bytes]:
+    """The elements that stand for a network in an interval set: where it begins, and what lies behind."""
+    yield nested(LIST_ELEMENT, nested(1, attribute(1, network.network_address.packed)))
+    behind = int(network.broadcast_address) + 1
+    if behind < 1 << network.max_prefixlen:
+        end = behind.to_bytes(KEY_BYTES[network.version], "big")
+        yield nested(LIST_ELEMENT, nested(1, attribute(1, end)), u32(3, INTERVAL_END))
+
+
+def lifted_set(version: int) -> Message:
+    """The set of networks whose blocks the operator lifted: address and length. No rule reads it."""
+    form = KEY_TYPE[version] << 6 | PROTOCOL, KEY_BYTES[version] + 4
+    return set_message(f"lifted{version}", *form, FLAG_TIMEOUT)
+
+
+def lifted_messages(network: Network, *, undo: bool) -> Iterator[Message]:
+    """Add a network to that set anew, or only take it away."""
+    key = network.network_address.packed + bytes((network.prefixlen, 0, 0, 0))
+    name = text(1, TABLE) + text(2, f"lifted{network.version}")
+    held = nested(1, attribute(1, key))
+    yield Message(codec.DESTROY_ELEMENT, name + nested(3, nested(LIST_ELEMENT, held)))
+    if not undo:
+        end = u64(4, int(LIFTED_S * 1000))
+        yield Message(codec.NEW_ELEMENT, name + nested(3, nested(LIST_ELEMENT, held, end)), codec.CREATE)
+
+
+def lifted_network(version: int, key: int) -> Network:
+    """The network that an element of that set names."""
+    make = ipaddress.IPv4Network if version == 4 else ipaddress.IPv6Network
+    return make((key >> 32, key >> 24 & 0xFF))
+
+
+def networks(name: str, bodies: Iterator[memoryview]) -> Iterator[tuple[Network, Block, int]]:
+    """What a dump of a set of blocked networks holds: each with its block, and the packets it dropped."""
+    version, length, rate = form_of(name)
+    make = ipaddress.IPv4Network if version == 4 else ipaddress.IPv6Network
+    for keys, left, why, packets in _columns(bodies, KEY_BYTES[version]):
+        found = [make((key, length)) for key in keys]
+        seconds = [ms / 1000 for ms in left]
+        yield from zip(found, map(Block, found, seconds, why, repeat(rate)), packets, strict=True)
+
+
+def listed(bodies: Iterator[memoryview], key_bytes: int) -> Iterator[tuple[int, int, str, int]]:
+    """(key, milliseconds left, comment, packets) of the elements in a dump of any set."""
+    for columns in _columns(bodies, key_bytes):
+        yield from zip(*columns, strict=True)
+
+
+def _columns(bodies: Iterator[memoryview], key_bytes: int) -> Iterator[Columns]:
+    """Keys, milliseconds left, comments and packets of the elements of each layout, taken apart all at once.
+
+    The dump is read to its end first, for the kernel is faster that way.
+    """
+    held = b"".join(value for body in bodies for number, value in codec.attributes(body) if number == 3)
+    raw = np.frombuffer(held, np.uint8)
+    for size, places in _by_size(held).items():
+        rows = raw[np.array(places)[:, None] + np.arange(size)]
+        while len(rows):
+            layout = _layout(rows[0].tobytes(), key_bytes)
+            alike = (rows[:, layout.fixed] == rows[0, layout.fixed]).all(axis=1)
+            yield _values(rows[alike], layout, key_bytes)
+            rows = rows[~alike]
+
+
+def _by_size(raw: bytes) -> dict[int, list[int]]:
+    """Where elements lie, by their size."""
+    found, at = dict[int, list[int]](), 0
+    while at + 4 <= len(raw) and 4 <= (size := HALF(raw, at)[0]) <= len(raw) - at:
+        found.setdefault(size, []).append(at)
+        at += (size + 3) & ~3
+    return found
+
+
+class _Layout(NamedTuple):
+    """Where the values of an element lie (0: it has none), and which of its bytes elements share."""
+
+    key: int
+    left: int
+    why: slice
+    packets: int
+    fixed: npt.NDArray[np.bool_]
+
+
+def _layout(element: bytes, key_bytes: int) -> _Layout:
+    key = left = packets = 0
+    why = slice(0)
+    fixed = np.ones(len(element), np.bool_)
+    for number, at, end in _spans(element, 4, len(element)):
+        if number == 1:  # the key: nested, its value behind one more header
+            key = at + 4
+            fixed[key : key + key_bytes] = False
+        elif number in (4, 5):  # lifetime, and what is left of it
+            left = at if number == 5 else left
+            fixed[at:end] = False
+        elif number == 6:  # user data
+            why = slice(at, end)
+            fixed[at:end] = False
+        elif number in (7, 11):  # an expression, or several
+            for counted in [(at, end)] if number == 7 else [(a, e) for _, a, e in _spans(element, at, end)]:
+                packets = _counter(element, *counted, fixed) or packets
+    return _Layout(key, left, why, packets, fixed)
+
+
+def _counter(element: bytes, at: int, end: int, fixed: npt.NDArray[np.bool_]) -> int:
+    """Where the packets of an expression that is a counter lie, or 0; its values are not what is shared."""
+    packets = 0
+    name, data = (next((s for s in _spans(element, at, end) if s[0] == n), (0, 0, 0)) for n in (1, 2))
+    if element[name[1] : name[2]] == b"counter\0":
+        for number, begin, stop in _spans(element, data[1], data[2]):
+            if number in (1, 2):
+                fixed[begin:stop] = False
+                packets = begin if number == 2 else packets
+    return packets
+
+
+def _spans(raw: bytes, at: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """(number, begin, end) of the value of each attribute; a length that lies ends the walk."""
+    while at + 4 <= end and 4 <= (pair := PAIR(raw, at))[0] <= end - at:
+        yield pair[1] & 0x3FFF, at + 4, at + pair[0]
+        at += (pair[0] + 3) & ~3
+
+
+def _values(rows: Rows, layout: _Layout, key_bytes: int) -> Columns:
+    if key_bytes == 4:
+        keys = _numbers(rows, layout.key, ">u4")
+    else:
+        held = rows[:, layout.key : layout.key + key_bytes]
+        keys = [int.from_bytes(row.tobytes(), "big") for row in held]
+    reasons: dict[bytes, str] = {}
+    data = [row.tobytes() for row in rows[:, layout.why]]
+    why = [reasons.get(one) or reasons.setdefault(one, codec.comment_of(one)) for one in data]
+    left, packets = (_numbers(rows, at, ">u8") for at in (layout.left, layout.packets))
+    return keys, left, why, packets
+
+
+def _numbers(rows: Rows, at: int, form: str) -> list[int]:
+    if not at:
+        return [0] * len(rows)
+    size = np.dtype(form).itemsize
+    return np.ascontiguousarray(rows[:, at : at + size]).view(form).ravel().tolist()

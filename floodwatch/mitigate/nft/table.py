@@ -1,0 +1,293 @@
+"""Our one table in the kernel: hash sets of blocked networks with timeouts, looked up before anything else.
+
+    table inet floodwatch
+        set never4, never6             what is in these passes, in whatever set it is as well
+        set block4, block6             hosts
+        set block4_p24, block6_p64 ... masked, one per prefix length
+        set throttle4 ...              the same, each element with a limit, for sources that are slowed down
+        chain prerouting               hook prerouting, priority raw
+
+A rule for each set of blocked networks drops what is in it and not in a never-block set; packets of others
+meet one lookup less that way. Every element has a timeout, so a block ends even if nobody is left to end it,
+a counter, and a comment that tells why. Other tables are never read or touched.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import ipaddress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ...errors import EnforceError
+from ...history.memory import Networks
+from ..guards import Guard, Order, Standing
+from ..plan import Block, Network, Step
+from . import codec, guardtable
+from .codec import Message, Netfilter, nested, running_linux, text, u32
+from .elements import (
+    holds_blocks,
+    lifted_messages,
+    lifted_network,
+    lifted_set,
+    listed,
+    networks,
+    pack,
+    pack_interval,
+    set_name,
+)
+from .expressions import (
+    COUNTED,
+    DROP,
+    FLAG_EXPRESSIONS,
+    FLAG_INTERVAL,
+    FLAG_TIMEOUT,
+    KEY_BYTES,
+    KEY_TYPE,
+    PREROUTING,
+    TABLE,
+    base_chain,
+    expression,
+    limit_over,
+    rule,
+    set_message,
+    source_in,
+)
+
+CHAIN = "prerouting"
+SET_SIZE = 65_536
+RAW = -300
+READ_AGAIN = 5
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Without the garbage collector, which looks at 100,000 new objects over and over: half of the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+class Table:
+    """The table ``inet floodwatch`` of the current network namespace.
+
+    Args:
+        linux: version of the kernel to go by. From 6.12 on an element that stands is renewed, and its counter
+            goes on; before that it is taken away and added anew, in one transaction.
+    """
+
+    def __init__(self, *, linux: tuple[int, int] | None = None) -> None:
+        version = linux or running_linux()
+        self._renew = version >= (6, 12)
+        self._kernel = Netfilter(version)
+        self._sets: set[str] = set()
+        self._never: frozenset[Network] | None = None
+
+    def exists(self) -> bool:
+        """Is there such a table now?"""
+        try:
+            self._sets = set(self._set_names())
+        except EnforceError as error:
+            if error.errno == errno.ENOENT:
+                return False
+            raise
+        return bool(self._sets)
+
+    def ensure(self, never: Iterable[Network] = ()) -> bool:
+        """Make the table if it is missing or its rules were changed; bring its never-block sets up to date.
+
+        Returns whether it was made, and is empty therefore.
+
+        Raises:
+            EnforceError: no right, or no nf_tables.
+        """
+        wanted, messages = frozenset(never), list[Message]()
+        stands = self.exists()
+        whole = stands and sorted(self._rules()) == sorted(_rules_of(self._sets))
+        if stands and not whole:
+            messages.append(Message(codec.DEL_TABLE, text(1, TABLE)))
+        if not whole:
+            messages += _skeleton()
+        if not whole or wanted != self._never:
+            messages += _never_messages(wanted, fresh=not whole)
+        self._kernel.commit(messages)
+        if not whole:
+            self._sets = set(self._set_names())
+        self._never = wanted
+        return not whole
+
+    def _rules(self) -> Iterator[str]:
+        """The comments of our table's rules, as the kernel has them."""
+        for body in self._kernel.dump(codec.GET_RULE, text(1, TABLE)):
+            found = dict(codec.attributes(body))
+            if bytes(found.get(1, b"")).rstrip(b"\0") == TABLE.encode():
+                yield codec.comment_of(bytes(found.get(7, b"")))
+
+    def _set_names(self) -> Iterator[str]:
+        for body in self._kernel.dump(codec.GET_SET, text(1, TABLE)):
+            found = dict(codec.attributes(body))
+            if 1 in found and 2 in found and bytes(found[1]).rstrip(b"\0") == TABLE.encode():
+                yield bytes(found[2]).rstrip(b"\0").decode()
+
+    def blocks(self) -> dict[Network, Block]:
+        """What the kernel holds now, read back: networks with the seconds that are left and why."""
+        return {network: block for network, (block, _) in self.counted().items()}
+
+    def counted(self) -> dict[Network, tuple[Block, int]]:
+        """The same, with the packets that each one dropped."""
+        if not self.exists():
+            return {}
+        found: dict[Network, tuple[Block, int]] = {}
+        with _collector_paused():
+            for name in sorted(self._sets, reverse=True):  # who is in both is dropped
+                if holds_blocks(name):
+                    found |= self._held(name)
+        return found
+
+    def _held(self, name: str) -> dict[Network, tuple[Block, int]]:
+        """What one set holds; read again if it changed meanwhile, for then something may be missing."""
+        for _ in range(READ_AGAIN):
+            try:
+                return {n: (block, packets) for n, block, packets in networks(name, self._dump(name))}
+            except EnforceError as error:
+                if error.errno != errno.EINTR:
+                    raise
+        raise EnforceError("the rules change all the time: they cannot be read", errno.EINTR)
+
+    def _dump(self, name: str) -> Iterator[memoryview]:
+        return self._kernel.dump(codec.GET_ELEMENT, text(1, TABLE) + text(2, name))
+
+    def apply(self, steps: Sequence[Step]) -> None:
+        """Carry out the steps of a plan in one transaction: all of it, or nothing.
+
+        Raises:
+            EnforceError: the kernel refused; nothing was changed.
+        """
+        new, more, old = ([step.block for step in steps if step.what == what]
+                          for what in ("add", "extend", "remove"))  # fmt: skip
+        if not self._renew:
+            new, more, old = [*new, *more], [], [*old, *more]
+        messages = list(self._missing_sets([*new, *more]))
+        messages += pack(old, codec.DESTROY_ELEMENT)
+        messages += pack(new, codec.NEW_ELEMENT)
+        messages += pack(more, codec.NEW_ELEMENT, renew=True)
+        if messages:
+            self._kernel.commit(messages)
+
+    def _missing_sets(self, blocks: Iterable[Block]) -> Iterator[Message]:
+        for block in {(b.network.version, b.network.prefixlen, b.rate): b for b in blocks}.values():
+            name = set_name(block.network.version, block.network.prefixlen, block.rate)
+            if name not in self._sets:
+                yield from _block_set(block.network, block.rate)
+                self._sets.add(name)
+
+    def guards(self) -> dict[Guard, Standing]:
+        """The guards that the kernel holds now, read back."""
+        found: dict[Guard, Standing] = {}
+        for name in sorted(self._sets) if self.exists() else ():
+            if size := guardtable.key_bytes(name):
+                for key, left, why, packets in listed(self._dump(name), size):
+                    if (guard := guardtable.guard_of(name, key)) is not None:
+                        found[guard] = Standing(packets, left / 1000, why)
+        return found
+
+    def guard(self, up: Sequence[Order], down: Sequence[Guard], known: Networks) -> None:
+        """Put guards up and take others down, in one transaction.
+
+        Args:
+            up: guards that are wanted; their lifetime begins anew.
+            down: guards that are not.
+            known: networks to add to those whose clients pass limits.
+
+        Raises:
+            EnforceError: the kernel refused; nothing was changed.
+        """
+        wanted = [order.guard for order in up]
+        messages = list(guardtable.missing(wanted, self._sets))
+        messages += [*guardtable.known(known), *guardtable.removals(down), *guardtable.elements(up)]
+        self._kernel.commit(messages)
+        self._sets = set(self._set_names())
+
+    def lift(self, networks: Sequence[Network], *, undo: bool = False) -> None:
+        """Remember for ten minutes, for other processes too, that the operator lifted these blocks.
+
+        Raises:
+            EnforceError: the kernel refused; nothing was changed.
+        """
+        made = [] if "lifted4" in self._sets else [lifted_set(version) for version in (4, 6)]
+        marks = (mark for network in networks for mark in lifted_messages(network, undo=undo))
+        self._kernel.commit([*made, *marks])
+        self._sets |= {"lifted4", "lifted6"}
+
+    def lifted(self) -> set[Network]:
+        """The networks whose blocks the operator lifted lately."""
+        found = set[Network]()
+        for version in (4, 6) if "lifted4" in self._sets else ():
+            for key, *_ in listed(self._dump(f"lifted{version}"), KEY_BYTES[version] + 4):
+                found.add(lifted_network(version, key))
+        return found
+
+    def remove(self) -> bool:
+        """Take the whole table away; returns whether there was one."""
+        try:
+            self._kernel.commit([Message(codec.DEL_TABLE, text(1, TABLE))])
+        except EnforceError as error:
+            if error.errno == errno.ENOENT:
+                return False
+            raise
+        self._sets.clear()
+        return True
+
+    def close(self) -> None:
+        """Close the socket; what stands keeps standing until its timeout."""
+        self._kernel.close()
+
+
+def _rules_of(sets: set[str]) -> list[str]:
+    """The comments of the rules that belong to these sets."""
+    named = [f"fw: {name}" for name in sets if holds_blocks(name)]
+    return [*named, *guardtable.comments(sets)]
+
+
+def _skeleton() -> list[Message]:
+    messages = [
+        Message(codec.NEW_TABLE, text(1, TABLE) + u32(2, 0), codec.CREATE),
+        base_chain(CHAIN, PREROUTING, RAW),
+    ]
+    for version in (4, 6):
+        name = f"never{version}"
+        messages.append(set_message(name, KEY_TYPE[version], KEY_BYTES[version], FLAG_INTERVAL))
+    for network in (ipaddress.ip_network("0.0.0.0/32"), ipaddress.ip_network("::/128")):
+        messages += _block_set(network, 0)
+    return messages
+
+
+def _block_set(network: Network, rate: int) -> Iterator[Message]:
+    """The set for networks of this prefix length, and the rule that looks it up."""
+    version, length = network.version, network.prefixlen
+    name, size = set_name(version, length, rate), nested(9, u32(1, SET_SIZE))
+    each = nested(18, limit_over(rate), expression("counter")) if rate else COUNTED
+    flags = FLAG_TIMEOUT | (FLAG_EXPRESSIONS if rate else 0)
+    yield set_message(name, KEY_TYPE[version], KEY_BYTES[version], flags, size, each)
+    mask = None if length == network.max_prefixlen else network.netmask.packed
+    yield rule(CHAIN, source_in(version, name, mask, f"never{version}"), DROP, f"fw: {name}")
+
+
+def _never_messages(never: Iterable[Network], *, fresh: bool) -> Iterator[Message]:
+    """Replace the never-block sets: flush, then the networks as intervals that do not overlap."""
+    networks = list(never)
+    for version in (4, 6):
+        name = f"never{version}"
+        if not fresh:
+            yield Message(codec.DEL_ELEMENT, text(1, TABLE) + text(2, name))
+        mine: list[Any] = [network for network in networks if network.version == version]
+        packed = [b"".join(pack_interval(network)) for network in ipaddress.collapse_addresses(mine)]
+        for at in range(0, len(packed), codec.CHUNK):
+            body = text(1, TABLE) + text(2, name) + nested(3, *packed[at : at + codec.CHUNK])
+            yield Message(codec.NEW_ELEMENT, body, codec.CREATE)

@@ -1,0 +1,23 @@
+"""One spelling of addresses and networks."""
+
+from __future__ import annotations
+
+import ipaddress
+
+Address = tuple[int, int]
+"""The upper and lower 64 bits of an address; IPv4 is mapped as in ``::ffff:a.b.c.d``."""
+
+
+def address_text(address: Address) -> str:
+    """The usual text of a victim's address."""
+    hi, lo = address
+    if hi == 0 and lo >> 32 == 0xFFFF:
+        return str(ipaddress.IPv4Address(lo & 0xFFFFFFFF))
+    return str(ipaddress.IPv6Address(hi << 64 | lo))
+
+
+def source_cidr(source: int, v6: bool) -> str:
+    """What a rule would name: the IPv4 address, or the /64 of an IPv6 source."""
+    if v6:
+        return f"{ipaddress.IPv6Address(source << 64)}/64"
+    return str(ipaddress.IPv4Address(source & 0xFFFFFFFF))

@@ -1,0 +1,157 @@
+"""Records without logic, and every name that leaves the program.
+
+The JSON names of a report are the attribute names here; ``SCHEMA_REPORT`` is generated from these types.
+Times are nanoseconds of packet time since the Unix epoch inside the program and RFC 3339 UTC in every output.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from .vector import AMPLIFIERS as AMPLIFIERS
+from .vector import PROTOCOL_NUMBERS as PROTOCOL_NUMBERS
+from .vector import Vector as Vector
+from .vector import protocol_number as protocol_number
+
+SOURCE_RATE = 5
+"""Packets a second that a source may still send when it is limited: a request or so."""
+
+SCHEMA_EVENT = "floodwatch.event/1"
+
+Verdict = Literal["attack", "mixed", "crowd"]
+Origin = Literal["forged", "real", "reflected", "mixed", "unknown"]
+Severity = Literal["low", "medium", "high", "critical"]
+State = Literal["open", "ended", "cut"]
+Pattern = Literal["steady", "pulse", "carpet", "ramp"]
+Unit = Literal["packet/s", "req/s", "conn/s", "hello/s", "query/s", "record/s"]
+Action = Literal[
+    "none",
+    "observe",
+    "scale_out",
+    "syn_cookies",
+    "limit_victim",
+    "drop_signature",
+    "drop_reflector_port",
+    "limit_per_source",
+    "drop_sources",
+    "cap_unknown",
+]
+Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+Count = Annotated[int, Meta(ge=0)]
+Time = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$")]
+
+
+class Record(Struct, frozen=True):
+    """Base of every record: immutable; each subclass takes keywords only."""
+
+
+class Estimate(Record, frozen=True, kw_only=True):
+    """A count with the bounds that hold with 95 % probability."""
+
+    est: Count
+    lo: Count
+    hi: Count
+
+
+class ShareEstimate(Record, frozen=True, kw_only=True):
+    """A share between 0 and 1 with its bounds."""
+
+    est: Share
+    lo: Share
+    hi: Share
+
+
+class CountBounds(Record, frozen=True, kw_only=True):
+    """Guaranteed bounds of a count: never less than ``lo``, never more than ``hi``."""
+
+    lo: Count
+    hi: Count
+
+
+class TopSource(Record, frozen=True, kw_only=True):
+    """One source of a flood; ``cidr`` is what a rule would name (an IPv6 source is its /64)."""
+
+    cidr: str
+    share: Share
+    count: CountBounds
+
+
+class Sources(Record, frozen=True, kw_only=True):
+    """Who sent the flood, as far as packets can prove it. ``top`` is filled for real and reflected only."""
+
+    origin: Origin
+    distinct: Estimate
+    forged_share: ShareEstimate | None
+    top: tuple[TopSource, ...]
+
+
+class Victim(Record, frozen=True, kw_only=True):
+    """The address (and port, and path) under load. ``port`` is null when no port holds most of it."""
+
+    ip: str
+    port: int | None
+    protocol: str
+    path: str | None
+
+
+class Rate(Record, frozen=True, kw_only=True):
+    """``peak`` is the largest count in any one second of packet time, ``baseline`` the usual rate or null."""
+
+    peak: float
+    unit: Unit
+    baseline: float | None
+
+
+class Evidence(Record, frozen=True, kw_only=True):
+    """One measured fact behind the verdict, with the value that is usual and a sentence."""
+
+    name: str
+    value: float
+    usual: float | None
+    says: str
+
+
+class Advice(Record, frozen=True, kw_only=True):
+    """What to do, why, and what was done (``none`` unless the kernel confirmed it)."""
+
+    recommended: Action
+    why: str
+    taken: Action
+
+
+class CaptureInfo(Record, frozen=True, kw_only=True):
+    """Where the packets were seen and which share of them may be missing."""
+
+    interface: str | None
+    unseen_share: Share
+
+
+class Event(Record, frozen=True, kw_only=True):
+    """One flood or crowd: one record per victim and vector while it lasts."""
+
+    schema: Literal["floodwatch.event/1"] = "floodwatch.event/1"
+    id: str
+    input: str
+    seq: Count
+    vector: Vector
+    verdict: Verdict
+    severity: Severity
+    confidence: Share
+    state: State
+    pattern: tuple[Pattern, ...]
+    linked: tuple[str, ...]
+    capture: CaptureInfo
+    victim: Victim
+    first: Time
+    detected: Time
+    last: Time
+    rate: Rate
+    packets: Count
+    bytes: Count
+    sources: Sources
+    evidence: tuple[Evidence, ...]
+    action: Advice
+    timeline: tuple[float, ...]
+    """The event's rate from ``first`` to ``last`` in at most 60 equal steps, in ``rate.unit``."""

@@ -1,0 +1,104 @@
+"""The answer of a scan or a watch, and of ``info``: the contract ``floodwatch.report/1``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import field
+
+from .event import Count, Estimate, Event, Record, Share, Time
+
+SCHEMA_REPORT = "floodwatch.report/1"
+
+
+class InputFault(Record, frozen=True, kw_only=True):
+    """Why a capture could not be read to its end; ``offset`` counts decompressed bytes."""
+
+    code: str
+    offset: int | None
+    message: str
+
+
+class Interface(Record, frozen=True, kw_only=True):
+    """An interface as a capture describes it; ``name`` may be empty, and ``snaplen`` 0 is no limit."""
+
+    name: str
+    linktype: str
+    snaplen: Count
+
+
+class Input(Record, frozen=True, kw_only=True):
+    """One capture: what was read from it, what could not be decoded, and where reading stopped."""
+
+    path: str
+    format: str | None
+    linktypes: tuple[str, ...]
+    packets: Count
+    bytes: Count
+    first: Time | None
+    last: Time | None
+    rejected: dict[str, Count]
+    duration_s: float
+    one_way: bool
+    """True when for most loaded hosts only one direction was seen, so that no source can be proven real."""
+    unslotted: Count = 0
+    """Packets to addresses that found no room in the victim table, because busier ones held it."""
+    lost: Count = 0
+    """Packets that the capture itself lost: a live ring or its interface, or what the file says about it."""
+    duplicates: Count = 0
+    """Second copies of frames, left out because every frame of the capture stands there twice."""
+    doubled: Share = 0.0
+    """Share of the first frames that stand there exactly twice; from 0.9 on the copies are left out."""
+    tunnels: dict[str, Count] = field(default_factory=dict)
+    """Frames that carried another packet, by the kind of the outermost tunnel."""
+    interfaces: tuple[Interface, ...] = ()
+    """Interfaces that the capture describes; only ``info`` tells them."""
+    error: InputFault | None
+
+
+class Tool(Record, frozen=True, kw_only=True):
+    """The program that made the report."""
+
+    name: Literal["floodwatch"]
+    version: str
+
+
+class Settings(Record, frozen=True, kw_only=True):
+    """The settings that change an answer. ``seeded`` tells that the hash key was given, never the key."""
+
+    profile: str
+    epoch_s: float
+    seeded: bool
+    filter: str | None
+
+
+class Totals(Record, frozen=True, kw_only=True):
+    """Sums over all inputs; ``skipped`` counts files in directories that are not captures."""
+
+    packets: Count
+    bytes: Count
+    duration_s: float
+    sources: Estimate
+    skipped: Count
+
+
+class Info(Record, frozen=True, kw_only=True):
+    """What is in some captures (``floodwatch.info/1``)."""
+
+    schema: Literal["floodwatch.info/1"] = "floodwatch.info/1"
+    tool: Tool
+    complete: bool
+    inputs: tuple[Input, ...]
+
+
+class Report(Record, frozen=True, kw_only=True):
+    """The answer of one scan (contract: ``floodwatch.report/1``)."""
+
+    schema: Literal["floodwatch.report/1"] = "floodwatch.report/1"
+    tool: Tool
+    complete: bool
+    inputs: tuple[Input, ...]
+    settings: Settings
+    totals: Totals
+    floods: tuple[Event, ...]
+    crowds: tuple[Event, ...]

@@ -1,0 +1,1 @@
+"""The loops: frames in, answers out, for captures and for live interfaces."""

@@ -1,0 +1,182 @@
+"""One analysis: engine -> detect -> decide -> events, for a scan, a live watch and the Python API alike.
+
+Packets bring the clock. A live interface that falls silent brings none, so there ``advance`` closes epochs by
+a clock of the caller's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import Literal, NamedTuple
+
+from msgspec import Struct
+
+from .._native import Batch, Engine
+from ..config.limits import Limits
+from ..decide.cases import Case, Decider
+from ..decide.events import build_each, build_events
+from ..detectors import Detection
+from ..history.memory import Memory, nothing
+from ..model.epoch import EPOCH_NS
+from ..model.event import Event
+from ..model.summary import Summary
+
+LEAST = 16
+"""Packets in an epoch below which an address is not looked at."""
+GRACE_NS = 90_000_000
+"""How long after the end of an epoch packets of it may still be on their way out of a ring."""
+CATCH_UP = 60
+"""Most epochs that one ``advance`` closes: a host that slept does not wake to hours of empty epochs."""
+UPDATE_EPOCHS = 240
+"""Epochs (one minute) between two updates of an event that lasts."""
+NOTHING = Batch(1)
+"""Stands for "no packet follows"."""
+
+
+What = Literal["opened", "updated", "ended"]
+
+
+class Change(Struct, frozen=True):
+    """What became of an event since the last look; ``updated`` also says that a flood came back."""
+
+    what: What
+    event: Event
+
+
+class _Told(NamedTuple):
+    """What was said last about a case, and in which epoch."""
+
+    case: Case
+    epoch: int
+    ended: bool
+
+
+class Analysis:
+    """The state of one analysis; not for use by two threads at once.
+
+    Args:
+        path: what events name as their input: a file or an interface.
+        top: length of the ``sources.top`` lists; 0 is all.
+        memory: what was learnt before, or None.
+        limits: what the user asks of floors and false alarms, or None.
+    """
+
+    def __init__(
+        self, path: str, top: int, memory: Memory | None = None, limits: Limits | None = None
+    ) -> None:
+        self.engine = Engine()
+        self.detection = Detection(memory or nothing(), limits or Limits())
+        self._decider = Decider()
+        self._path = path
+        self._top = top
+        self._closed = -1
+        self.newest: Summary | None = None
+        self._told: dict[int, _Told] = {}
+
+    @property
+    def one_way(self) -> bool:
+        """Only one direction was seen, so that no source can be proven real."""
+        tracker = self.detection.tracker
+        return tracker.received > 0 and tracker.sent == 0
+
+    def observe(self, batch: Batch) -> bool:
+        """Count a batch, closing each epoch that it ends; returns whether it ended one."""
+        start, closed = 0, False
+        while (start := start + self.engine.observe(batch, start)) < len(batch):
+            self._close(batch, start)
+            closed = True
+        return closed
+
+    def advance(self, now_ns: int) -> bool:
+        """Close the epochs that ended before ``now_ns`` (on the packets' clock); returns whether one did."""
+        if self.engine.epoch == 0:
+            return False
+        for count in range(CATCH_UP):
+            if (self.engine.epoch + 1) * EPOCH_NS + GRACE_NS > now_ns:
+                return count > 0
+            self._close(NOTHING, 1)
+        return True
+
+    def finish(self) -> None:
+        """The capture ends: judge what is held back, and the open epoch."""
+        if self.engine.epoch_packets:
+            self._close(NOTHING, 1, final=True)
+
+    def events(self) -> tuple[list[Event], list[Event]]:
+        """The floods and the crowds of the analysis, after ``finish``."""
+        return build_events(list(self._decider.cases()), self._path, self.engine.epoch - 1, self._top)
+
+    def forget_events(self) -> None:
+        """Begin to judge anew, with what is known of the hosts so far."""
+        self._decider = Decider()
+        self._told = {}
+
+    def standing(self) -> list[Event]:
+        """The floods that are going on, as events with what is known of them now."""
+        return self._so_far(self._open_floods())
+
+    def open_floods(self) -> int:
+        """How many floods are going on."""
+        return len(self._open_floods())
+
+    def _open_floods(self) -> list[Case]:
+        opened = self._decider.opened()
+        return [case for case in opened if case.verdict != "crowd" and not case.ended(self._closed)]
+
+    def changes(self) -> list[Change]:
+        """Events that opened, ended or lasted another minute since the last call, by onset.
+
+        Calling it changes nothing of what ``events`` will say.
+        """
+        cases = list(self._decider.opened())
+        self._told = {key: told for key, told in self._told.items() if any(told.case is c for c in cases)}
+        news = [(case, what) for case in cases if (what := self._news(case)) is not None]
+        if not news:
+            return []
+        events = self._so_far(cases)
+        by_case = {id(case): event for case, event in zip(cases, events, strict=True)}
+        return [Change(what, by_case[id(case)]) for case, what in news]
+
+    def _so_far(self, cases: list[Case]) -> list[Event]:
+        copies = [replace(case, top=dict(case.top), settled=dict(case.settled)) for case in cases]
+        for copy in copies:  # what the open window proved so far, without ending it
+            copy.settle_window()
+        return build_each(copies, self._path, self._closed, self._top, "open")
+
+    def _news(self, case: Case) -> What | None:
+        """What is new about a case; notes that it was told."""
+        told = self._told.get(id(case))
+        ended = case.ended(self._closed)
+        what: What | None = None
+        if told is None:
+            what = "opened"
+        elif ended != told.ended:
+            what = "ended" if ended else "updated"
+        elif not ended and self._closed - told.epoch >= UPDATE_EPOCHS:
+            what = "updated"
+        if what is not None:
+            self._told[id(case)] = _Told(case, self._closed, ended)
+        return what
+
+    def _close(self, batch: Batch, following: int, *, final: bool = False) -> None:
+        """Summary out of the engine, through detect and decide; then the next epoch opens."""
+        engine = self.engine
+        summary = Summary(
+            epoch=engine.epoch,
+            gap=engine.gap,
+            first_ns=engine.first_ns,
+            last_ns=engine.last_ns,
+            victims=engine.victims(LEAST),
+            heavy=cache(engine.heavy),
+            hosts=cache(engine.hosts),
+            sources_of=engine.sources_of,
+            window_ends=engine.window_ends(batch, following),
+            final=final,
+        )
+        now = summary.last_ns if final else (summary.epoch + 1) * EPOCH_NS
+        findings = list(self.detection.update(summary))
+        self._decider.update(findings, summary.epoch, now, window_ends=summary.window_ends)
+        engine.close_epoch(batch, following)
+        self._closed = summary.epoch
+        self.newest = summary

@@ -1,0 +1,116 @@
+"""The answer in one shape, for a scan and for a watch: what was read, what was found, with which settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ..capture import linktype_name
+from ..capture.file import Reading
+from ..capture.rings import Taps
+from ..config.options import ScanOptions, WatchOptions
+from ..decide.events import estimate, sort_key
+from ..model.epoch import EPOCH_NS, rfc3339
+from ..model.event import Event
+from ..model.report import Input, InputFault, Interface, Report, Settings, Tool, Totals
+from ..version import __version__
+from .analysis import Analysis
+
+
+def of_capture(reading: Reading, analysis: Analysis, *, describe: bool) -> Input:
+    """What was read of one capture; with its interfaces, where they are to be described."""
+    decoder, error = reading.decoder, reading.error
+    fault = None
+    if error is not None:
+        fault = InputFault(code=error.code, offset=error.offset, message=str(error))
+    return Input(
+        path=reading.path,
+        format=decoder.format,
+        linktypes=_linktypes(decoder.linktypes),
+        packets=decoder.packets,
+        bytes=decoder.bytes,
+        first=_time(decoder.first_ns),
+        last=_time(decoder.last_ns),
+        rejected=decoder.rejected,
+        one_way=analysis.one_way,
+        unslotted=analysis.engine.unslotted,
+        lost=decoder.lost,
+        duplicates=decoder.duplicates,
+        doubled=round(reading.twins, 4),
+        tunnels=decoder.tunnelled,
+        interfaces=tuple(
+            Interface(name=name, linktype=linktype_name(number), snaplen=snaplen)
+            for name, number, snaplen in (decoder.interfaces if describe else ())
+        ),
+        error=fault,
+        duration_s=((decoder.last_ns or 0) - (decoder.first_ns or 0)) / 1e9,
+    )
+
+
+def of_watch(name: str, taps: Taps, analysis: Analysis, *, seconds: float, lost: int) -> Input:
+    """What a watch saw on its interfaces."""
+    return Input(
+        path=name,
+        format="live",
+        linktypes=_linktypes(taps.linktypes),
+        packets=taps.packets,
+        bytes=taps.bytes,
+        first=_time(taps.first_ns),
+        last=_time(taps.last_ns),
+        rejected=taps.rejected,
+        one_way=analysis.one_way,
+        error=None,
+        duration_s=round(seconds, 6),
+        lost=lost,
+        unslotted=analysis.engine.unslotted,
+    )
+
+
+def report(
+    inputs: Sequence[Input],
+    floods: Iterable[Event],
+    crowds: Iterable[Event],
+    *,
+    sources: object,
+    options: ScanOptions | WatchOptions,
+    complete: bool = True,
+    skipped: int = 0,
+) -> Report:
+    """The report over these inputs.
+
+    Args:
+        inputs: what was read.
+        floods: in any order.
+        crowds: in any order.
+        sources: HyperLogLog registers (p = 12) of all their sources.
+        options: what the user chose.
+        complete: everything was read that was asked for.
+        skipped: files that are no captures.
+    """
+    return Report(
+        tool=Tool(name="floodwatch", version=__version__),
+        complete=complete,
+        inputs=tuple(inputs),
+        settings=Settings(
+            profile="default",
+            epoch_s=EPOCH_NS / 1e9,
+            seeded=options.seed is not None,
+            filter=options.filter,
+        ),
+        totals=Totals(
+            packets=sum(item.packets for item in inputs),
+            bytes=sum(item.bytes for item in inputs),
+            duration_s=round(sum(item.duration_s for item in inputs), 6),
+            sources=estimate(sources, 12),
+            skipped=skipped,
+        ),
+        floods=tuple(sorted(floods, key=sort_key)),
+        crowds=tuple(sorted(crowds, key=sort_key)),
+    )
+
+
+def _linktypes(numbers: Iterable[int]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(linktype_name(number) for number in numbers))
+
+
+def _time(ns: int | None) -> str | None:
+    return None if ns is None else rfc3339(ns)
