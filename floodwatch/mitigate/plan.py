@@ -11,16 +11,16 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal
 
 import numpy as np
 from msgspec import Struct
 
 from ..errors import BlockRefused
 from ..history.memory import Networks
+from ..model.address import Network as Network
 from ..model.event import SOURCE_RATE, Event
 
-Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 NOBODY: Final = np.zeros(0, np.uint64)
 GATHERED = {4: 24, 6: 56}
 """Prefix lengths that hosts are gathered into."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import TypeAlias
 
-Address = tuple[int, int]
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address: TypeAlias = tuple[int, int]
 """The upper and lower 64 bits of an address; IPv4 is mapped as in ``::ffff:a.b.c.d``."""
 
 
