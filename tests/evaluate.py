@@ -30,7 +30,7 @@ from scoring import Judge, Score, show
 from floodwatch import synth
 from floodwatch.config.limits import Limits, ask
 from floodwatch.config.options import ScanOptions
-from floodwatch.decide.judge import floor
+from floodwatch.detectors import least_floor
 from floodwatch.model.vector import Vector
 from floodwatch.pipeline.scan import scan
 from floodwatch.synth.truth import Truth
@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--false-alarms", metavar="N/TIME", help="a budget as of floodwatch scan")
     options = parser.parse_args()
-    limits = ask({}, options.false_alarms, floor)
+    limits = ask({}, options.false_alarms, least_floor)
     short = [row for which in options.sets for row in show(which, evaluate(which, options.jobs, limits))]
     sys.exit(bool(short))
 

@@ -10,22 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from floodwatch.detectors import FAMILIES
+from floodwatch.model.epoch import EPOCH_NS
 from floodwatch.model.event import Event
 from floodwatch.model.report import Report
+from floodwatch.model.vector import Vector
 from floodwatch.synth.truth import CrowdTruth, FloodTruth, SideTruth, Truth
 
 BLOCKING = ("drop_sources", "limit_per_source")
-ASKED_S = {
-    "http_flood": 3.0,
-    "tls_flood": 3.0,
-    "http2_rapid_reset": 3.0,
-    "http2_continuation_flood": 3.0,
-    "slow_http": 30.0,
-    "api_probing": 30.0,
-    "login_bruteforce": 30.0,
-}
-"""Seconds of packet time from onset to ``detected``; the others get one."""
-EPOCH_NS = 250_000_000
 MINUTE_NS = 60_000_000_000
 
 
@@ -223,7 +215,7 @@ def rows(score: Score) -> list[Row]:
         Row("forged or innocent sources offered", str(len(offered)), "0", not offered),
     ]  # fmt: skip
     for vector, delays in sorted(score.delays.items()):
-        late, asked = float(np.percentile(delays, 95)), ASKED_S.get(vector, 1.0)
+        late, asked = float(np.percentile(delays, 95)), FAMILIES[Vector(vector)].promised_s
         label = f"onset to detected, {vector}"
         table.append(Row(label, f"{late:.2f} s of {len(delays)}", f"{asked:g} s", late <= asked))
     return table

@@ -104,10 +104,10 @@ def test_a_visit_right_before_does_not_make_a_network_known() -> None:
     known.learn(rows(0x01020304, 0x01020399), 0)
     known.learn(rows(0x05060708, proven=0), 0)  # no handshake: it may be forged
     known.learn(rows(0x090A0B0C), 1)
-    assert known.asked(rows(0x01020304), 1) == {}
+    assert known.asked(rows(0x01020304), 1) == (0.0, 0.0)
     asking = rows(0x010203FF, 0x05060708, 0x090A0B0C)  # another host of the first network
-    assert known.asked(asking, 2) == {"listed_requests": 9.0, "known_requests": 3.0}
-    assert known.asked(asking, 3) == {"listed_requests": 9.0, "known_requests": 6.0}
+    assert known.asked(asking, 2) == (9.0, 3.0)
+    assert known.asked(asking, 3) == (9.0, 6.0)
     assert known.learnt().tolist() == networks(rows(0x01020300, 0x090A0B00)).tolist()
     six = rows(0)
     six["source"], six["v6"] = 0x20010DB8_00010002, 1

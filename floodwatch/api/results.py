@@ -12,7 +12,7 @@ import msgspec
 
 from ..config import limits
 from ..config.options import ScanOptions
-from ..decide import judge
+from ..detectors import least_floor
 from ..model import report as records
 from ..pipeline import scan as pipeline
 from ..report import encode
@@ -98,7 +98,7 @@ def scan(
     kept = None if baseline is None else os.fspath(baseline)
     options = ScanOptions(
         filter=filter, jobs=workers, seed=seed, top=top, merge=merge, baseline=kept,
-        limits=limits.ask(floors or {}, false_alarms, judge.floor),
+        limits=limits.ask(floors or {}, false_alarms, least_floor),
     )  # fmt: skip
     report = pipeline.scan([os.fspath(path) for path in several], options, on_progress=progress, stop=stop)
     return Report(**{name: getattr(report, name) for name in report.__struct_fields__})

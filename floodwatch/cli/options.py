@@ -26,7 +26,7 @@ def read_limits(texts: tuple[str, ...], false_alarms: str | None) -> Limits:
         ConfigError: it cannot be understood, or not be done.
     """
     from floodwatch.config import limits
-    from floodwatch.decide import judge
+    from floodwatch.detectors import least_floor
     from floodwatch.errors import ConfigError
 
     wanted: dict[str, float] = {}
@@ -36,7 +36,7 @@ def read_limits(texts: tuple[str, ...], false_alarms: str | None) -> Limits:
             wanted[name.strip().lower()] = float(rate)
         except ValueError:
             raise ConfigError(f"write a floor as syn_flood=900, not {text!r}") from None
-    return limits.ask(wanted, false_alarms, judge.floor)
+    return limits.ask(wanted, false_alarms, least_floor)
 
 
 BASELINE = click.option("--baseline", metavar="FILE",

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from floodwatch.detectors import title
 from floodwatch.report import words
 from floodwatch.report.escape import clip, printable
 
@@ -77,12 +78,17 @@ class Picture:
             return Text("no flood", style="dim")
         table = Table("since", "flood", "victim", "peak", "confidence", box=None, pad_edge=False)
         for event in self._open.values():
-            title = words.title(event.vector) if event.verdict != "crowd" else "crowd"
             port = "" if event.victim.port is None else f":{event.victim.port}"
             style = words.COLORS[event.severity].replace("1;31", "bold red")
             style = {"36": "cyan", "33": "yellow", "31": "red"}.get(style, style)
             peak = f"{event.rate.peak:,.0f} {event.rate.unit}"
-            cells = (event.first[11:19], title, f"{event.victim.ip}{port}", peak, f"{event.confidence:.2f}")
+            cells = (
+                event.first[11:19],
+                title(event.vector, event.verdict),
+                f"{event.victim.ip}{port}",
+                peak,
+                f"{event.confidence:.2f}",
+            )
             table.add_row(*(Text(clip(printable(cell), 44)) for cell in cells), style=style)
         return table
 

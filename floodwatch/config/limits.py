@@ -25,8 +25,6 @@ from ..model.vector import Vector
 
 EPOCHS = {"h": 14_400, "d": 345_600, "w": 2_419_200}
 """Epochs in an hour, a day, a week."""
-HABITS = frozenset({Vector.SLOW_HTTP, Vector.API_PROBING, Vector.LOGIN_BRUTEFORCE})
-"""Vectors that are told by what sources do, at any rate."""
 JUDGED = 1024 * 5
 """Victim slots times metrics: as many limits may be exceeded in an epoch."""
 
@@ -69,7 +67,9 @@ def budget(text: str) -> float:
     return max(math.log(epochs * JUDGED / float(found[1])), 1.0)
 
 
-def ask(wanted: Mapping[str, float], false_alarms: str | None, least: Callable[[Vector], float]) -> Limits:
+def ask(
+    wanted: Mapping[str, float], false_alarms: str | None, least: Callable[[Vector], float | None]
+) -> Limits:
     """The limits that a user asks for; see ``floors`` and ``budget``.
 
     Raises:
@@ -78,12 +78,12 @@ def ask(wanted: Mapping[str, float], false_alarms: str | None, least: Callable[[
     return Limits(floors(wanted, least), None if false_alarms is None else budget(false_alarms))
 
 
-def floors(wanted: Mapping[str, float], least: Callable[[Vector], float]) -> dict[Vector, float]:
+def floors(wanted: Mapping[str, float], least: Callable[[Vector], float | None]) -> dict[Vector, float]:
     """The floors by vector.
 
     Args:
         wanted: rates a second by the name of a vector.
-        least: the built-in floor of a vector.
+        least: the built-in floor of a vector; None: it is told by habits and not by a rate.
 
     Raises:
         ConfigError: there is no such vector, or its floor cannot be so low.
@@ -93,11 +93,10 @@ def floors(wanted: Mapping[str, float], least: Callable[[Vector], float]) -> dic
         if name not in set(Vector):
             raise ConfigError(f"there is no vector {name!r}; one of {', '.join(sorted(Vector))}")
         vector = Vector(name)
-        if vector in HABITS:
+        lowest = least(vector)
+        if lowest is None:
             raise ConfigError(f"{name} is told by habits and not by a rate, so it has no floor")
-        if not least(vector) <= rate < math.inf:
-            raise ConfigError(
-                f"the floor of {name} is {least(vector):.0f} a second; it can be raised, not lowered"
-            )
+        if not lowest <= rate < math.inf:
+            raise ConfigError(f"the floor of {name} is {lowest:.0f} a second; it can be raised, not lowered")
         out[vector] = rate
     return out

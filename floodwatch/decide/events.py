@@ -1,16 +1,15 @@
-"""Cases -> the event records that users receive."""
+"""Cases -> the event records that users receive, and the decisions that mitigation gets."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any
+import ipaddress
+from collections.abc import Iterable
 
 import numpy as np
 
 from .._native import hll_estimate
-from ..model.address import address_text, source_cidr
+from ..model.address import Network, source_cidr
+from ..model.decision import SOURCES_MOST, Decision, Protection, Suspect, prove
 from ..model.epoch import EPOCH_NS, rfc3339
 from ..model.event import (
     Action,
@@ -19,6 +18,7 @@ from ..model.event import (
     CountBounds,
     Estimate,
     Event,
+    Origin,
     Pattern,
     Rate,
     Sources,
@@ -27,11 +27,21 @@ from ..model.event import (
     Victim,
 )
 from ..model.finding import SourceCount
+from ..model.vector import protocol_number
 from . import judge
-from .cases import Case
+from .case import Case, winner
 
-_KEY_SHARE = 0.8
-_TIMELINE = 60
+TIMELINE = 60
+RAMP_EPOCHS = 20
+ABOUT_SOURCES: frozenset[Action] = frozenset({"drop_sources", "limit_per_source"})
+"""Actions that name sources."""
+PROTECTIONS: dict[Action, Protection] = {
+    "drop_reflector_port": "reflected",
+    "syn_cookies": "cookies",
+    "cap_unknown": "capped",
+}
+"""What stands before a victim where the advice says it all; else its family knows."""
+NO_SOURCES = bytes(1024)
 
 
 def estimate(registers: object, precision: int) -> Estimate:
@@ -41,113 +51,128 @@ def estimate(registers: object, precision: int) -> Estimate:
     return Estimate(est=round(value), lo=int(value / (1 + error)), hi=int(value * (1 + error)) + 1)
 
 
-def build_events(
-    cases: Sequence[Case], path: str, last_epoch: int, top: int
-) -> tuple[list[Event], list[Event]]:
-    """The floods and the crowds of one capture, linked where they overlap on one victim."""
-    linked = build_each(cases, path, last_epoch, top)
-    return [e for e in linked if e.verdict != "crowd"], [e for e in linked if e.verdict == "crowd"]
+class Meaning:
+    """What a case means by now: its facts, whose addresses the sources are, and what to do.
+
+    Attributes:
+        case: it, with what the open window proved added up.
+    """
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.facts = case.gathered.merged()
+        registers = np.ascontiguousarray(case.sources) if case.sources is not None else NO_SOURCES
+        self.distinct = estimate(registers, 10)
+        count, est = float(case.count), float(self.distinct.est)
+        self.origin: Origin = case.family.origin(self.facts, count, est)
+        if self.origin == "real" and case.settled:  # the set also holds those who only visit
+            named = len(case.settled)
+            self.distinct = Estimate(est=named, lo=named, hi=max(named, self.distinct.hi))
+        self.path = winner(case.paths, case.count)
+        self.action, self.why = case.family.advice(self.facts, self.origin, self.path is not None)
+        if self.action == "drop_sources" and not case.settled:
+            self.action, self.why = "cap_unknown", "no single source stands out: cap unknown clients"
+
+    @property
+    def reflector_ports(self) -> tuple[int, ...]:
+        """Ports that reflectors answer from."""
+        return self.case.family.reflectors(self.case.vector, self.facts)
+
+    def sources(self) -> list[SourceCount]:
+        """The sources that may be named, heaviest first."""
+        return sorted(self.case.settled.values(), key=lambda s: (-s.lo, s.v6, s.source))
 
 
-def build_each(
-    cases: Sequence[Case], path: str, last_epoch: int, top: int, unfinished: State = "cut"
-) -> list[Event]:
-    """One event for each case, in order; ``unfinished`` is the state of those that go on."""
-    events = [_event(case, path, last_epoch, top, unfinished) for case in cases]
-    return [
-        _linked(event, case, list(zip(events, cases, strict=True)))
-        for event, case in zip(events, cases, strict=True)
-    ]
-
-
-def _linked(event: Event, case: Case, others: list[tuple[Event, Case]]) -> Event:
-    ids = tuple(
-        other.id
-        for other, theirs in others
-        if theirs is not case
-        and theirs.victim == case.victim
-        and theirs.first_ns <= case.last_ns
-        and case.first_ns <= theirs.last_ns
+def decide(case: Case) -> Decision:
+    """What is to be done about a flood, with the proof of its sources where there is one."""
+    meaning, family = Meaning(case), case.family
+    proven = meaning.origin == "real" and meaning.action in ABOUT_SOURCES
+    signature = meaning.action in ("drop_signature", "limit_victim")
+    return Decision(
+        id=case.id,
+        vector=case.vector,
+        origin=meaning.origin,
+        action=meaning.action,
+        victim=ipaddress.ip_network(case.where),
+        protocol=protocol_number(case.protocol),
+        port=case.port,
+        reflector_ports=meaning.reflector_ports,
+        protection=family.protection if signature else PROTECTIONS.get(meaning.action),
+        usual=case.baseline or 0.0,
+        sources=tuple(map(_suspect, meaning.sources()[:SOURCES_MOST])) if proven else (),
+        proof=prove(case.id) if proven else None,
     )
-    return _replace(event, linked=ids)
 
 
-def _replace(event: Event, **changes: Any) -> Event:
-    fields = {name: getattr(event, name) for name in event.__struct_fields__}
-    return Event(**(fields | changes))
+def _suspect(source: SourceCount) -> Suspect:
+    network: Network
+    if source.v6:
+        network = ipaddress.IPv6Network((source.source << 64, 64))
+    else:
+        network = ipaddress.IPv4Network(source.source & 0xFFFFFFFF)
+    return Suspect(network, source.lo, source.hi)
 
 
-def _event(case: Case, path: str, last_epoch: int, top: int, unfinished: State) -> Event:
-    facts: dict[str, float] = dict(case.facts)
-    registers = np.ascontiguousarray(case.sources) if case.sources is not None else bytes(1024)
-    distinct = estimate(registers, 10)
-    origin = judge.origin(case.vector, facts, float(case.count), float(distinct.est))
-    if origin == "real" and case.settled:  # the set also holds those who only visit
-        named = len(case.settled)
-        distinct = Estimate(est=named, lo=named, hi=max(named, distinct.hi))
-    port = _winner(case.ports, case.count)
-    name = _winner(case.paths, case.count)
-    peak = float(case.peak)
-    state: State = "ended" if case.ended(last_epoch) else unfinished
-    seconds = max((case.last_ns - case.first_ns) / 1e9, 1.0)
-    ip = address_text(case.victim) + ("" if case.prefix is None else f"/{case.prefix}")
+def tell(
+    case: Case, overlapping: Iterable[Case], path: str, last_epoch: int, top: int, unfinished: State = "cut"
+) -> Event:
+    """The event of a case.
+
+    Args:
+        case: it, with what the open window proved added up.
+        overlapping: the other cases at the same victim at the same time.
+        path: what events name as their input.
+        last_epoch: the newest epoch that was judged.
+        top: length of the ``sources.top`` list; 0 is all.
+        unfinished: the state of what goes on.
+    """
+    meaning, family = Meaning(case), case.family
+    peak, seconds = float(case.peak), max((case.last_ns - case.first_ns) / 1e9, 1.0)
+    listed = meaning.origin in ("real", "reflected") and case.verdict != "crowd"
+    forged = judge.forged_share(meaning.facts, case.count, meaning.distinct.est)
     return Event(
-        id=f"{datetime.fromtimestamp(min(case.first_ns // 10**9, 253402300799), UTC):%Y%m%dT%H%M%SZ}"
-        f"-{case.vector}-{ip}-{'any' if port is None else port}",
+        id=case.id,
         input=path,
         seq=1 + int(seconds // 60),
         vector=case.vector,
         verdict=case.verdict,
-        severity=judge.severity(case.vector, peak, case.bytes * 8 / seconds / 1e6),
-        confidence=judge.confidence(case.vector, case.count, case.epochs, case.verdict, facts),
-        state=state,
+        severity=judge.severity(family, peak, case.bytes * 8 / seconds / 1e6),
+        confidence=judge.confidence(
+            family, meaning.facts, count=case.count, epochs=case.epochs, one_way=case.one_way
+        ),
+        state="ended" if case.ended(last_epoch) else unfinished,
         pattern=_pattern(case),
-        linked=(),
+        linked=tuple(other.id for other in overlapping),
         capture=CaptureInfo(interface=None, unseen_share=0.0),
-        victim=Victim(ip=ip, port=port, protocol=case.protocol, path=name),
+        victim=Victim(ip=case.where, port=case.port, protocol=case.protocol, path=meaning.path),
         first=rfc3339(case.first_ns),
         detected=rfc3339(case.detected_ns),
         last=rfc3339(case.last_ns),
-        rate=Rate(peak=peak, unit=case.unit, baseline=_rounded(case.baseline)),
+        rate=Rate(
+            peak=peak,
+            unit=family.unit,
+            baseline=None if case.baseline is None else round(case.baseline, 1),
+        ),
         packets=case.count,
         bytes=case.bytes,
         sources=Sources(
-            origin=origin,
-            distinct=distinct,
-            forged_share=judge.forged_share(case.vector, facts, float(case.count), float(distinct.est)),
-            top=_top(case, top) if origin in ("real", "reflected") and case.verdict != "crowd" else (),
+            origin=meaning.origin,
+            distinct=meaning.distinct,
+            forged_share=forged if meaning.origin == "forged" else None,
+            top=_top(case, meaning.sources(), top) if listed else (),
         ),
-        evidence=judge.evidence(case.vector, facts, peak, case.baseline, _limit(case)),
-        action=_advice(case, origin, name is not None),
-        timeline=case.timeline(_TIMELINE),
+        evidence=judge.evidence(
+            family,
+            meaning.facts,
+            rate=peak,
+            usual=case.baseline,
+            one_way=case.one_way,
+            floor=case.floor,
+            limit=case.limit,
+        ),
+        action=Advice(recommended=meaning.action, why=meaning.why, taken="none"),
+        timeline=case.timeline(TIMELINE),
     )
-
-
-def _advice(case: Case, origin: Any, known_path: bool) -> Advice:
-    found = judge.advice(case.vector, case.verdict, origin, known_path, case.facts)
-    needs: Action = found.recommended
-    if needs == "drop_sources" and not case.settled:
-        return Advice(
-            recommended="cap_unknown", why="no single source stands out: cap unknown clients", taken="none"
-        )
-    return found
-
-
-def _limit(case: Case) -> float | None:
-    """The rate a second that the user's limits ask for; a crowd is told by its growth."""
-    return None if case.verdict == "crowd" else case.limit
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 1)
-
-
-def _winner(table: Counter[Any], count: int) -> Any:
-    """The key that holds most of the count, or None: scattered ports and paths are not named."""
-    if not table:
-        return None
-    key, held = max(table.items(), key=lambda item: (item[1], str(item[0])))
-    return key if held >= _KEY_SHARE * count and held > 0 else None
 
 
 def _pattern(case: Case) -> tuple[Pattern, ...]:
@@ -159,24 +184,22 @@ def _course(case: Case) -> tuple[Pattern, ...]:
     if case.pulses > 1:
         return ("pulse",)
     rates = case.timeline(10)
-    if len(rates) >= 6 and case.last_ns - case.first_ns >= 20 * EPOCH_NS:
+    if len(rates) >= 6 and case.last_ns - case.first_ns >= RAMP_EPOCHS * EPOCH_NS:
         third = len(rates) // 3
         if sum(rates[-third:]) > 3 * sum(rates[:third]):
             return ("ramp",)
     return ("steady",)
 
 
-def _top(case: Case, limit: int) -> tuple[TopSource, ...]:
-    ordered = sorted(case.settled.values(), key=lambda s: (-s.lo, s.v6, s.source))
-    total = max(case.count, sum(s.lo for s in ordered), 1)
-    chosen: list[SourceCount] = ordered[:limit] if limit else ordered
+def _top(case: Case, sources: list[SourceCount], limit: int) -> tuple[TopSource, ...]:
+    total = max(case.count, sum(source.lo for source in sources), 1)
     return tuple(
         TopSource(
-            cidr=source_cidr(s.source, s.v6),
-            share=round(s.lo / total, 4),
-            count=CountBounds(lo=s.lo, hi=s.hi),
+            cidr=source_cidr(source.source, source.v6),
+            share=round(source.lo / total, 4),
+            count=CountBounds(lo=source.lo, hi=source.hi),
         )
-        for s in chosen
+        for source in (sources[:limit] if limit else sources)
     )
 
 

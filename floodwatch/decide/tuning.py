@@ -8,10 +8,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from ..config.limits import HABITS
+from ..detectors import least_floor
 from ..model.event import Event
 from ..model.report import Report
-from . import judge
 
 SPARE = 1.5
 """How far above the highest peak of clean traffic a proposed floor lies."""
@@ -54,11 +53,12 @@ def propose(report: Report) -> Proposal:
     hours = report.totals.duration_s / 3600
     floors: dict[str, float] = {}
     for event in report.floods:
-        if event.vector not in HABITS:
+        least = least_floor(event.vector)
+        if least is not None:
             peak = max(event.rate.peak, _shortest(event))
-            floor = max(_rounded_up(SPARE * peak), judge.floor(event.vector))
+            floor = max(_rounded_up(SPARE * peak), least)
             floors[event.vector.value] = max(floors.get(event.vector.value, 0.0), floor)
-    habits = sorted({event.vector.value for event in report.floods if event.vector in HABITS})
+    habits = sorted({event.vector.value for event in report.floods if least_floor(event.vector) is None})
     return Proposal(
         hours=round(hours, 4),
         named=tuple(_named(event) for event in report.floods),

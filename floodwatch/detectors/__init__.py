@@ -1,56 +1,74 @@
-"""Findings from epoch summaries. Each vector family is one module; ``DETECTORS`` is the whole list."""
+"""Findings from epoch summaries. Each family of vectors is one module; ``DETECTORS`` is the whole list."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from ..config.limits import HABITS, Limits
+from ..config.limits import Limits
+from ..history.clients import Visitors
 from ..history.memory import Memory, Networks
-from ..history.victims import Tracker, View
+from ..history.victims import Tracker
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.finding import Finding
 from ..model.summary import Summary
 from ..model.vector import Vector
-from .carpet import detect_carpet
-from .connect import detect_connections, detect_tls
-from .guessing import GuessingDetector
-from .http import HttpDetector
-from .http2 import detect_http2
-from .names import detect_queries
-from .reflection import detect_reflection
-from .scripts import ScriptDetector
-from .slow import SlowDetector
-from .state import detect_state
-from .syn import detect_syn
-from .volume import detect_fragments, detect_icmp, detect_protocols, detect_quic, detect_udp
-
-DETECTORS = (
-    detect_syn,
-    detect_state,
-    detect_connections,
-    detect_tls,
-    detect_http2,
-    detect_reflection,
-    detect_udp,
-    detect_quic,
-    detect_queries,
-    detect_icmp,
-    detect_fragments,
-    detect_protocols,
+from . import (
+    carpet,
+    connect,
+    dns,
+    guessing,
+    http,
+    http2,
+    icmp,
+    protocols,
+    quic,
+    reflection,
+    scripts,
+    slow,
+    state,
+    syn,
+    udp,
 )
-"""Detectors that need nothing but one victim's recent epochs."""
-METRIC = {
-    Vector.SYN_FLOOD: "syn",
-    Vector.UDP_FLOOD: "udp",
-    Vector.QUIC_FLOOD: "udp",
-    Vector.DNS_QUERY_FLOOD: "udp",
-    Vector.ICMP_FLOOD: "icmp",
-    Vector.HTTP_FLOOD: "requests",
-    Vector.CONNECTION_FLOOD: "finished",
-    Vector.TLS_FLOOD: "finished",
-    **{vector: "udp" for vector in Vector if vector.endswith("_amplification")},
-}
-"""The usual rate that a vector is measured against; others, such as ACKs out of any connection, have none."""
+from .family import Detector, Family, Scene
+
+DETECTORS: tuple[Detector, ...] = (
+    syn.DETECTOR,
+    state.DETECTOR,
+    connect.DETECTOR,
+    http2.DETECTOR,
+    reflection.DETECTOR,
+    udp.DETECTOR,
+    quic.DETECTOR,
+    dns.DETECTOR,
+    icmp.DETECTOR,
+    protocols.DETECTOR,
+    http.DETECTOR,
+    carpet.DETECTOR,
+    scripts.DETECTOR,
+    guessing.DETECTOR,
+    slow.DETECTOR,
+)
+"""What is looked for, in this order: ``guessing`` leaves out whom ``scripts`` names."""
+_ALL = [family for detector in DETECTORS for family in detector.families]
+FAMILIES: dict[Vector, Family[Any]] = {v: f for f in _ALL if f.verdict == "attack" for v in f.vectors}
+CROWDS: dict[Vector, Family[Any]] = {v: f for f in _ALL if f.verdict == "crowd" for v in f.vectors}
+
+
+def family_of(vector: Vector, verdict: str) -> Family[Any]:
+    """The family that judges a vector; a crowd is named by the vector that it could be taken for."""
+    return CROWDS[vector] if verdict == "crowd" else FAMILIES[vector]
+
+
+def title(vector: Vector, verdict: str = "attack") -> str:
+    """The vector as people write it: ``SYN ACK flood``, ``NTP amplification (reflection)``."""
+    family = CROWDS.get(vector) if verdict == "crowd" else FAMILIES[vector]
+    return "crowd" if family is None else family.title(vector)
+
+
+def least_floor(vector: Vector) -> float | None:
+    """The rate a second below which a vector is never named; None: it is told by habits, at any rate."""
+    return None if FAMILIES[vector].habitual else FAMILIES[vector].floor
 
 
 class Detection:
@@ -63,51 +81,45 @@ class Detection:
 
     def __init__(self, memory: Memory, limits: Limits) -> None:
         self._limits = limits
-        self.tracker = Tracker(memory)
-        self._http = HttpDetector(memory.networks)
-        self._scripts = ScriptDetector()
-        self._guessing = GuessingDetector()
-        self._slow = SlowDetector()
+        self.tracker = Tracker(memory, limits)
+        self._visitors = Visitors(memory.networks)
+        self._detectors = [_looking(detector) for detector in DETECTORS]
 
     def learnt(self) -> Memory:
         """What is known now: clients' networks, and what is usual for each host."""
-        return Memory(self._http.known.learnt(), *self.tracker.baseline.learnt())
+        return Memory(self._visitors.networks.learnt(), *self.tracker.baseline.learnt())
 
     def known_networks(self) -> Networks:
         """Networks of clients who were served before anything that is going on began."""
-        return self._http.known_networks()
+        return self._visitors.known_networks()
 
-    def update(self, summary: Summary) -> Iterator[Finding]:
+    def update(self, summary: Summary) -> Iterator[Finding[Any]]:
         """Yield the findings of one epoch that the limits let through; epochs come in order."""
-        for finding, usual_limit in self._each(summary):
-            if finding.verdict != "crowd" and finding.vector not in HABITS:
-                finding.limit = max(usual_limit, self._limits.floors.get(finding.vector, 0.0))
-                rate = EPOCHS_PER_SECOND * finding.count
-                if rate < finding.limit / 2:
-                    continue
-                finding.over = finding.over and rate >= finding.limit
-            yield finding
-
-    def _each(self, summary: Summary) -> Iterator[tuple[Finding, float]]:
-        """What detectors say, with the limit that the victim's usual traffic gives (0: none)."""
-        for view in self.tracker.views(summary):
-            for finding in self._of_victim(view, summary):
-                metric = METRIC.get(finding.vector)
-                yield finding, view.limit(metric, self._limits) if metric else 0.0
-        for finding in self._whole(summary):
-            yield finding, 0.0
-        self._http.close_epoch(summary)
+        scene = Scene(summary, self.tracker.views(summary), self._visitors, set())
+        for look in self._detectors:
+            for finding in look(scene):
+                scene.named.add((finding.vector, finding.victim))
+                if self._let_through(finding):
+                    yield finding
+        self._visitors.close_epoch(summary)
         self.tracker.close_epoch(summary)
 
-    def _of_victim(self, view: View, summary: Summary) -> Iterator[Finding]:
-        for detector in DETECTORS:
-            yield from detector(view)
-        yield from self._http.detect(view, summary)
+    def _let_through(self, finding: Finding[Any]) -> bool:
+        """Hold a finding against the user's limits; below half of them it does not even keep an event."""
+        if finding.verdict == "crowd" or FAMILIES[finding.vector].habitual:
+            return True
+        finding.limit = max(finding.limit, self._limits.floors.get(finding.vector, 0.0))
+        rate = EPOCHS_PER_SECOND * finding.count
+        finding.over = finding.over and rate >= finding.limit
+        return rate >= finding.limit / 2
 
-    def _whole(self, summary: Summary) -> Iterator[Finding]:
-        """Findings of detectors that look at more than one victim's recent epochs."""
-        yield from detect_carpet(summary)
-        scripts = list(self._scripts.detect(summary))
-        yield from scripts
-        yield from self._guessing.detect(summary, {finding.victim for finding in scripts})
-        yield from self._slow.detect(summary)
+
+def _looking(detector: Detector) -> Callable[[Scene], Iterator[Finding[Any]]]:
+    """The one way to look that a detector has."""
+    if detector.watcher is not None:
+        return detector.watcher().detect
+    if detector.of_epoch is not None:
+        return detector.of_epoch
+    of_victim = detector.of_victim
+    assert of_victim is not None
+    return lambda scene: (finding for view in scene.views for finding in of_victim(view))

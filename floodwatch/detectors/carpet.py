@@ -8,17 +8,24 @@ back, so that nobody there asked for it. A sweep by few sources is a scan. Left 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._native import hll_estimate
 from ..model.epoch import CLASS_OTHER, CLASS_SYN, CLASS_UDP, ICMP, SYN, SYNACK, UDP
-from ..model.finding import Finding
+from ..model.finding import Finding, Floor
 from ..model.summary import Summary
-from ..model.vector import AMPLIFIERS, Vector
+from ..model.vector import AMPLIFIERS
+from .family import Detector, Family, Scene
+from .icmp import ICMP_FLOOD
+from .reflection import AMPLIFICATION, Answers, amplification
+from .syn import SYN_FLOOD, Attempts
+from .udp import UDP_FLOOD, Unanswered
 
-FLOOR = {SYN: 125, UDP: 250, ICMP: 250}
+WHERE = "over a whole network"
+FLOOR = {SYN: Floor(125, WHERE), UDP: Floor(250, WHERE), ICMP: Floor(250, WHERE)}
 """Packets in an epoch over a whole network: the floors of one host."""
 OWN = 0.5
 """Share of a host's own floor from which it is judged by itself and left out here."""
@@ -36,14 +43,26 @@ REFLECTORS = 50
 """... or reflectors, where nothing that the network sends is seen."""
 ONE_PORT = 0.8
 MAPPED = 0xFFFF
-CLASSES = {SYN: CLASS_SYN, UDP: CLASS_UDP, ICMP: CLASS_OTHER}
-VECTORS = {SYN: Vector.SYN_FLOOD, UDP: Vector.UDP_FLOOD, ICMP: Vector.ICMP_FLOOD}
-PROTOCOLS = {SYN: "tcp", UDP: "udp", ICMP: "icmp"}
+PERSIST = 2
 
 
-def detect_carpet(summary: Summary) -> Iterator[Finding]:
+class Kind(NamedTuple):
+    """What is summed over a network: the family that it is of, and the source set of its packets."""
+
+    family: Family[Any]
+    sources: int
+
+
+KINDS = {
+    SYN: Kind(SYN_FLOOD, CLASS_SYN),
+    UDP: Kind(UDP_FLOOD, CLASS_UDP),
+    ICMP: Kind(ICMP_FLOOD, CLASS_OTHER),
+}
+
+
+def detect(scene: Scene) -> Iterator[Finding[Any]]:
     """Judge the networks of one epoch."""
-    hosts = summary.hosts()
+    hosts = scene.summary.hosts()
     if len(hosts) < HOSTS:
         return
     four = (hosts["hi"] == 0) & (hosts["lo"] >> np.uint64(32) == MAPPED)
@@ -55,27 +74,26 @@ def detect_carpet(summary: Summary) -> Iterator[Finding]:
     for index in np.flatnonzero(ends - starts >= HOSTS):
         start, end = starts[index], ends[index]
         for kind in FLOOR:
-            yield from _judge(summary, hosts[start:end], kind, bool(four[start]))
+            yield from _judge(scene.summary, hosts[start:end], kind, bool(four[start]))
 
 
-def _judge(summary: Summary, hosts: NDArray[np.void], kind: int, four: bool) -> Iterator[Finding]:
-    packets = hosts["packets"][:, kind].astype(np.int64)
-    mine = (packets > 0) & (packets < OWN * FLOOR[kind])
+def _judge(summary: Summary, hosts: NDArray[np.void], kind: int, four: bool) -> Iterator[Finding[Any]]:
+    packets, floor = hosts["packets"][:, kind].astype(np.int64), FLOOR[kind]
+    mine = (packets > 0) & (packets < OWN * floor.count)
     hosts, packets = hosts[mine], packets[mine]
     total = int(packets.sum())
-    if len(hosts) < HOSTS or total < FLOOR[kind] // 2 or int(packets.max()) > LARGEST * total:
+    if len(hosts) < HOSTS or total < floor.count // 2 or int(packets.max()) > LARGEST * total:
         return
     answered = int(hosts["finished"].sum()) if kind == SYN else int(hosts["out"][:, kind].sum())
-    sent = int(hosts["out"].sum())
-    registers = summary.sources_of(hosts["reference"], CLASSES[kind])
+    registers = summary.sources_of(hosts["reference"], KINDS[kind].sources)
     distinct = hll_estimate(np.ascontiguousarray(registers))
     if answered > ANSWERED * total or distinct < SOURCES:
         return
-    vector, port = _reflection(hosts, total) if kind == UDP else (VECTORS[kind], None)
+    port = _reflected_from(hosts, total) if kind == UDP else None
     # seen one way, an answered network looks the same; but its packets come from few, and from no reflectors
     everywhere = distinct >= EVERYWHERE * total or (port is not None and distinct >= REFLECTORS)
-    if sent > 0 or everywhere:
-        yield _finding(summary, hosts, kind, four, (vector, port), registers)
+    if int(hosts["out"].sum()) > 0 or everywhere:
+        yield _finding(summary, hosts, kind, four, port, registers)
 
 
 def _finding(
@@ -83,42 +101,50 @@ def _finding(
     hosts: NDArray[np.void],
     kind: int,
     four: bool,
-    named: tuple[Vector, int | None],
+    port: int | None,
     registers: NDArray[np.uint8],
-) -> Finding:
-    first, (vector, port) = hosts[0], named
+) -> Finding[Any]:
+    first, floor = hosts[0], FLOOR[kind]
+    family = KINDS[kind].family if port is None else AMPLIFICATION
     total, size = int(hosts["packets"][:, kind].sum()), int(hosts["bytes"][:, kind].sum())
-    facts = {
-        "packets": float(total),
-        "answers": float(hosts["out"][:, kind].sum() if port is None else total),
-        "sent": float(hosts["out"].sum()),
-    }
-    if port is not None:
-        facts |= {"asked": 0.0, "answer_bytes": float(size), "service_port": float(port)}
-    if kind == SYN:
-        facts |= {"attempts": float(total), "finished": float(hosts["finished"].sum()), "syn": float(total)}
-        facts |= {"answered": float(hosts["out"][:, SYNACK].sum()), "refused": 0.0, "bogons": 0.0}
     return Finding(
-        vector=vector,
+        vector=family.vectors[0] if port is None else amplification(port),
+        verdict=family.verdict,
         victim=(0, int(first["lo"]) & ~0xFF) if four else (int(first["hi"]), 0),
         prefix=24 if four else 64,
-        protocol=PROTOCOLS[kind] if four or kind != ICMP else "icmp6",
+        protocol=family.protocol if four or kind != ICMP else "icmp6",
         epoch=summary.epoch,
-        over=total >= FLOOR[kind],
-        persist=2,
+        facts=_facts(hosts, kind, total, size, port),
+        floor=floor,
+        over=total >= floor.count,
+        persist=PERSIST,
         count=total,
         bytes=size,
         first_ns=summary.first_ns,
         last_ns=summary.last_ns,
-        facts=facts,
+        one_way=int(hosts["out"].sum()) == 0,
         sources=registers,
     )
 
 
-def _reflection(hosts: NDArray[np.void], total: int) -> tuple[Vector, int | None]:
-    """The amplification that most of a network's UDP packets are, by their source port; else a UDP flood."""
+def _facts(
+    hosts: NDArray[np.void], kind: int, total: int, size: int, port: int | None
+) -> Attempts | Answers | Unanswered:
+    if kind == SYN:
+        finished, answered = int(hosts["finished"].sum()), int(hosts["out"][:, SYNACK].sum())
+        return Attempts(attempts=total, finished=finished, answered=answered, syn=total)
+    if port is not None:
+        return Answers(answers=total, answer_bytes=size, service_port=port)
+    return Unanswered(packets=total, answers=int(hosts["out"][:, kind].sum()))
+
+
+def _reflected_from(hosts: NDArray[np.void], total: int) -> int | None:
+    """The reflectors' port that most of a network's UDP packets come from, or None."""
     votes = np.maximum(hosts["udp_vote"], 0)
-    for port, name in AMPLIFIERS:
+    for port, _ in AMPLIFIERS:
         if int(votes[hosts["udp_from"] == port].sum()) >= ONE_PORT * total:
-            return Vector(f"{name}_amplification"), port
-    return Vector.UDP_FLOOD, None
+            return port
+    return None
+
+
+DETECTOR = Detector((), of_epoch=detect)

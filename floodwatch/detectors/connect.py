@@ -3,59 +3,124 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-from ..history.victims import View, source_registers
+from ..history.victims import View
 from ..model.epoch import CLASS_TCP, DATA, SYN
-from ..model.finding import Finding, SourceCount
+from ..model.event import Action, Evidence, Origin
+from ..model.finding import F, Facts, Finding, Floor, SourceCount, Sum
 from ..model.vector import Vector
+from .family import BLOCK, LIMIT, PROVEN_SHARE, Detector, Family, share
 
-FLOOR = 125
+FLOOR = Floor(125)
 """Connections, or TLS handshakes begun, in an epoch: 500 a second."""
 UNUSED = 0.5
 """Packets of data (or of TLS) per connection below which it was not meant."""
-PERSIST = 3
 NAMED = 4
 """Connections that one source finished from which it is named ..."""
 SMALL = 150
 """... if its packets are this small on average (bytes): it says next to nothing."""
 
 
-def detect_connections(view: View) -> Iterator[Finding]:
-    """Judge the connections that were finished in the last second by what followed on them."""
+FINISHED = "of the new connections finished their handshake"
+
+
+@dataclass(slots=True)
+class Connections(Facts):
+    """Connections asked for and made, those proven by a handshake, and packets of data that followed."""
+
+    attempts: Sum = 0.0
+    made: Sum = 0.0
+    finished: Sum = 0.0
+    data: Sum = 0.0
+
+
+@dataclass(slots=True)
+class Hellos(Facts):
+    """TLS handshakes that were begun, packets of TLS that followed, handshakes of TCP that were finished."""
+
+    hellos: Sum = 0.0
+    records: Sum = 0.0
+    finished: Sum = 0.0
+
+
+def _evidence(facts: Connections) -> list[Evidence]:
+    value = facts.data / max(facts.made, 1)
+    says = f"the clients sent {value:.2f} packets of data for each connection that they opened"
+    return [
+        share("handshake_completion", facts.made, facts.attempts, 0.97, FINISHED),
+        Evidence(name="data_per_connection", value=round(value, 3), usual=2.0, says=says),
+    ]
+
+
+def _origin(facts: Connections, count: float, distinct: float) -> Origin:
+    return "real" if facts.finished > 0 else "unknown"
+
+
+def _tls_evidence(facts: Hellos) -> list[Evidence]:
+    value = facts.records / max(facts.hellos, 1)
+    says = f"the clients went on with {value:.2f} packets of TLS for each handshake that they began"
+    return [Evidence(name="records_per_hello", value=round(value, 3), usual=3.0, says=says)]
+
+
+def _tls_origin(facts: Hellos, count: float, distinct: float) -> Origin:
+    return "real" if facts.finished >= PROVEN_SHARE * facts.hellos else "unknown"
+
+
+def _advice(facts: Facts, origin: Origin, known_path: bool) -> tuple[Action, str]:
+    return BLOCK if origin == "real" else LIMIT
+
+
+CONNECTION_FLOOD = Family(
+    (Vector.CONNECTION_FLOOD,),
+    Connections,
+    _evidence,
+    _advice,
+    floor=4 * FLOOR.count,
+    rule="{floor} connections in a quarter of a second, with less data than one packet for two of them",
+    unit="conn/s",
+    persist=3,
+    usual="finished",
+    origin=_origin,
+)
+TLS_FLOOD = Family(
+    (Vector.TLS_FLOOD,),
+    Hellos,
+    _tls_evidence,
+    _advice,
+    floor=4 * FLOOR.count,
+    rule="{floor} handshakes begun in a quarter of a second, and less than one of two goes on",
+    unit="hello/s",
+    persist=3,
+    usual="finished",
+    origin=_tls_origin,
+    promised_s=3.0,
+)
+
+
+def detect(view: View) -> Iterator[Finding[Connections] | Finding[Hellos]]:
+    """Judge what was begun in the last second by what followed on it: connections, and TLS handshakes."""
     row = view.row
     if row is None:
         return
     name = "followed" if view.one_way else "finished"  # one way an ACK is a hint: it can be forged blindly
     made, data = int(row[name]), _lately(view, "kinds", DATA)
-    if made < FLOOR // 2 or data >= UNUSED * _lately(view, name):
-        return
-    facts = {
-        "attempts": float(max(int(row["syn_flows"]), made)),
-        "made": float(made),
-        "finished": float(row["finished"]),
-        "data": float(row["kinds"]["packets"][DATA]),
-        "again": float(row["syn_again"]),
-    }
-    yield _finding(view, row, Vector.CONNECTION_FLOOD, made, facts)
-
-
-def detect_tls(view: View) -> Iterator[Finding]:
-    """Judge the TLS handshakes that were begun in the last second by whether they went on."""
-    row = view.row
-    if row is None:
-        return
+    if made >= FLOOR.count // 2 and data < UNUSED * _lately(view, name):
+        facts = Connections(
+            attempts=float(max(int(row["syn_flows"]), made)),
+            made=float(made),
+            finished=float(row["finished"]),
+            data=float(row["kinds"]["packets"][DATA]),
+        )
+        yield _finding(view, row, CONNECTION_FLOOD, SYN, made, facts)
     hellos = int(row["tls_hellos"])
-    begun, records = _lately(view, "tls_hellos"), _lately(view, "tls_records")
-    if hellos < FLOOR // 2 or records >= UNUSED * begun:
-        return
-    facts = {
-        "hellos": float(hellos),
-        "records": float(row["tls_records"]),
-        "finished": float(row["finished"]),
-    }
-    yield _finding(view, row, Vector.TLS_FLOOD, hellos, facts)
+    if hellos >= FLOOR.count // 2 and _lately(view, "tls_records") < UNUSED * _lately(view, "tls_hellos"):
+        begun = Hellos(
+            hellos=float(hellos), records=float(row["tls_records"]), finished=float(row["finished"])
+        )
+        yield _finding(view, row, TLS_FLOOD, DATA, hellos, begun)
 
 
 def _lately(view: View, name: str, kind: int | None = None) -> int:
@@ -64,27 +129,17 @@ def _lately(view: View, name: str, kind: int | None = None) -> int:
     return sum(int(r[name] if kind is None else r[name]["packets"][kind]) for r in rows)
 
 
-def _finding(view: View, row: np.void, vector: Vector, count: int, facts: dict[str, float]) -> Finding:
-    kind = row["kinds"][DATA if vector is Vector.TLS_FLOOD else SYN]
-    ends = kind if int(kind["packets"]) else row["kinds"][SYN]
-    ports = row["kinds"]
-    held = [(int(k["port"]), int(k["port_vote"])) for k in ports[SYN + 1 : DATA + 2]]
-    return Finding(
-        vector=vector,
-        victim=view.track.address,
-        protocol="tcp",
-        epoch=view.epoch,
-        over=count >= FLOOR,
-        persist=PERSIST,
+def _finding(view: View, row: np.void, family: Family[F], kind: int, count: int, facts: F) -> Finding[F]:
+    kinds = row["kinds"]
+    return family.seen(
+        view,
+        facts,
+        (kind,),
         count=count,
-        bytes=int(ports["bytes"][: DATA + 2].sum()),
-        first_ns=int(ends["first_ns"]),
-        last_ns=int(ends["last_ns"]),
-        unit="hello/s" if vector is Vector.TLS_FLOOD else "conn/s",
-        baseline=view.usual("finished"),
-        facts=facts | {"sent": float(view.track.sent)},
-        keys=held,
-        sources=source_registers(row, CLASS_TCP),
+        floor=FLOOR,
+        size=int(kinds["bytes"][: DATA + 2].sum()),
+        ports=[(int(k["port"]), int(k["port_vote"])) for k in kinds[SYN + 1 : DATA + 2]],
+        sources=CLASS_TCP,
         top=_idlers(view.heavy(), int(row["reference"])),
     )
 
@@ -99,3 +154,6 @@ def _idlers(heavy: np.ndarray, victim: int) -> list[SourceCount]:
         )
         for r in rows
     ]
+
+
+DETECTOR = Detector((CONNECTION_FLOOD, TLS_FLOOD), detect)

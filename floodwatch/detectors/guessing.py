@@ -9,13 +9,16 @@ status of 200, and what TLS hides.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from ..history.servers import Lookback, Server
-from ..model.address import Address
+from ..history.servers import MEMORY, MEMORY_S, Lookback, Server
 from ..model.epoch import EPOCHS_PER_SECOND
-from ..model.finding import Finding
+from ..model.event import Evidence
+from ..model.finding import Finding, Floor, Sum
 from ..model.summary import Summary
 from ..model.vector import Vector
+from .family import Detector, Family, Named, Scene, by_handshakes, percent, share
+from .slow import limit_each
 
 LEAST = 100
 """Posts in 20 s: five a second ..."""
@@ -25,47 +28,79 @@ ONE_PATH = 0.8
 """... and this share went to one path."""
 
 
+FLOOR = Floor(LEAST, f"of all clients in {MEMORY_S:.0f} s, {percent(DENIED)} denied")
+
+
+@dataclass(slots=True)
+class Guesses(Named):
+    """Requests of guessers, those that were refused, and those that posted something."""
+
+    requests: Sum = 0.0
+    errors: Sum = 0.0
+    posts: Sum = 0.0
+
+
+def refused(errors: float, requests: float) -> Evidence:
+    """How many of the requests the server did not grant."""
+    says = "of the requests were refused (a status of 400 or more)"
+    return share("refused", errors, requests, 0.05, says)
+
+
+def _evidence(facts: Guesses) -> list[Evidence]:
+    says = "of the requests post something, nearly always to one path"
+    return [refused(facts.errors, facts.requests), share("posts", facts.posts, facts.requests, None, says)]
+
+
+LOGIN_BRUTEFORCE = Family(
+    (Vector.LOGIN_BRUTEFORCE,),
+    Guesses,
+    _evidence,
+    limit_each,
+    floor=200.0,
+    rule="{floor} posts",
+    unit="req/s",
+    hold=MEMORY,
+    habitual=True,
+    origin=by_handshakes,
+    promised_s=30.0,
+)
+EARLIER = (Vector.API_PROBING, Vector.LOGIN_BRUTEFORCE)
+"""Where sources stand out one by one, they are not judged as a crowd of guessers as well."""
+
+
 class GuessingDetector:
     """Judges servers once a second; remembers those that denied something lately."""
 
     def __init__(self) -> None:
         self._lately = Lookback(("requests", "posts", "denied"), ("denied",))
 
-    def detect(self, summary: Summary, told: set[Address]) -> Iterator[Finding]:
-        """The findings of the second that ends with this epoch; ``told`` are the victims named already."""
-        if not self._lately.second(summary):
+    def detect(self, scene: Scene) -> Iterator[Finding[Guesses]]:
+        """The findings of the second that ends with this epoch, if one does."""
+        if not self._lately.second(scene.summary):
             return
         for server in self._lately.servers.values():
             sums = server.sums()
-            if server.address in told or sums["posts"] < LEAST or sums["denied"] < DENIED * sums["posts"]:
+            told = any((vector, server.address) in scene.named for vector in EARLIER)
+            if told or sums["posts"] < LEAST or sums["denied"] < DENIED * sums["posts"]:
                 continue
             ((path, votes),) = server.posted.most_common(1) or [("", 0)]
             if votes and votes >= ONE_PATH * server.posted.total():
-                yield _finding(summary, server, sums, path)
+                yield _finding(scene.summary, server, sums, path)
 
 
-def _finding(summary: Summary, server: Server, sums: dict[str, int], path: str) -> Finding:
+def _finding(summary: Summary, server: Server, sums: dict[str, int], path: str) -> Finding[Guesses]:
     count = server.lately(summary.epoch - EPOCHS_PER_SECOND)["posts"]
-    return Finding(
-        vector=Vector.LOGIN_BRUTEFORCE,
-        victim=server.address,
-        protocol="tcp",
-        epoch=summary.epoch,
-        over=count > 0,
-        persist=1,
+    posts = float(sums["posts"])
+    return LOGIN_BRUTEFORCE.told(
+        summary,
+        server.address,
+        Guesses(requests=posts, errors=float(sums["denied"]), posts=posts),
         count=count,
-        bytes=0,
-        first_ns=summary.first_ns,
-        last_ns=summary.last_ns,
-        unit="req/s",
-        keys=[(server.port, count)],
+        floor=FLOOR,
+        over=count > 0,
+        ports=[(server.port, count)],
         paths=[(path, count)],
-        facts={
-            "requests": float(sums["posts"]),
-            "errors": float(sums["denied"]),
-            "posts": float(sums["posts"]),
-            "paths": 1.0,
-            "asked": 0.0,
-            "proven_requests": 0.0,
-        },
     )
+
+
+DETECTOR = Detector((LOGIN_BRUTEFORCE,), watcher=GuessingDetector)

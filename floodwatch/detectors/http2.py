@@ -9,73 +9,121 @@ frame. Left out: what TLS hides. There both are small records at a high rate, wh
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..history.sources import source_counts
-from ..history.victims import View, source_registers
-from ..model.epoch import CLASS_TCP, DATA
-from ..model.finding import Finding
+from ..history.victims import View
+from ..model.epoch import CLASS_TCP, DATA, EPOCHS_PER_SECOND
+from ..model.event import Evidence
+from ..model.finding import Finding, Floor, Sum
 from ..model.vector import Vector
+from .family import Detector, Family, Named, by_handshakes
+from .http import block_or_cap, proof
 
-RESETS = 125
+RESETS = Floor(125)
 """Resets in an epoch: 500 a second ..."""
 RESET_SHARE = 0.5
 """... if they are this share of the streams of the last second."""
-CONTINUATIONS = 50
+CONTINUATIONS = Floor(50)
 """Continuations in an epoch: 200 a second ..."""
 PER_HEADER = 2.0
 """... if so many come for each header of the last second."""
-PERSIST = 2
 NAMED = 8
 """Packets with such frames, in the window of the heavy-hitter table, from which a source is named."""
 
 
-def detect_http2(view: View) -> Iterator[Finding]:
+@dataclass(slots=True)
+class Frames(Named):
+    """Streams that were opened, and the frames that broke them."""
+
+    streams: Sum = 0.0
+    broken: Sum = 0.0
+
+
+def _frames(facts: Frames, what: str) -> list[Evidence]:
+    value = facts.broken / max(facts.streams, 1)
+    says = f"{value:.2f} {what} came for each stream that was opened"
+    return [
+        Evidence(name="frames_per_stream", value=round(value, 3), usual=0.05, says=says),
+        *proof(facts, "of the frames of listed sources"),
+    ]
+
+
+def _resets(facts: Frames) -> list[Evidence]:
+    return _frames(facts, "resets")
+
+
+def _continuations(facts: Frames) -> list[Evidence]:
+    return _frames(facts, "continuations of a header")
+
+
+RAPID_RESET = Family(
+    (Vector.HTTP2_RAPID_RESET,),
+    Frames,
+    _resets,
+    block_or_cap,
+    floor=EPOCHS_PER_SECOND * RESETS.count,
+    rule="{floor} resets in a quarter of a second, and one for two streams",
+    unit="record/s",
+    persist=2,
+    origin=by_handshakes,
+    promised_s=3.0,
+)
+CONTINUATION_FLOOD = Family(
+    (Vector.HTTP2_CONTINUATION_FLOOD,),
+    Frames,
+    _continuations,
+    block_or_cap,
+    floor=EPOCHS_PER_SECOND * CONTINUATIONS.count,
+    rule=f"{{floor}} continuations in a quarter of a second, and {PER_HEADER:g} for each header",
+    unit="record/s",
+    persist=2,
+    origin=by_handshakes,
+    promised_s=3.0,
+)
+
+
+def detect(view: View) -> Iterator[Finding[Frames]]:
     """Judge the frames of the last epoch, if a victim got any."""
     row = view.row
     if row is None:
         return
     resets, continuations = int(row["h2_resets"]), int(row["h2_continuations"])
-    if resets < RESETS // 2 and continuations < CONTINUATIONS // 2:
+    reset, continued = resets >= RESETS.count // 2, continuations >= CONTINUATIONS.count // 2
+    if not (reset or continued):
         return
-    sums = {
-        name: sum(int(r[name]) for r in view.recent())
-        for name in ("h2_streams", "h2_resets", "h2_continuations")
-    }
-    if resets >= RESETS // 2 and sums["h2_resets"] >= RESET_SHARE * sums["h2_streams"]:
-        yield _finding(view, row, Vector.HTTP2_RAPID_RESET, resets, over=resets >= RESETS)
-    if continuations >= CONTINUATIONS // 2 and sums["h2_continuations"] >= PER_HEADER * sums["h2_streams"]:
-        yield _finding(
-            view, row, Vector.HTTP2_CONTINUATION_FLOOD, continuations, over=continuations >= CONTINUATIONS
-        )
+    streams, all_resets, all_continuations = (
+        sum(int(r[name]) for r in view.recent()) for name in ("h2_streams", "h2_resets", "h2_continuations")
+    )
+    if reset and all_resets >= RESET_SHARE * streams:
+        yield _finding(view, row, RAPID_RESET, resets, RESETS)
+    if continued and all_continuations >= PER_HEADER * streams:
+        yield _finding(view, row, CONTINUATION_FLOOD, continuations, CONTINUATIONS)
 
 
-def _finding(view: View, row: np.void, vector: Vector, count: int, *, over: bool) -> Finding:
+def _finding(view: View, row: np.void, family: Family[Frames], count: int, floor: Floor) -> Finding[Frames]:
     heavy = view.heavy()
     rows = heavy[(heavy["victim"] == int(row["reference"])) & (heavy["strains"] >= NAMED)]
-    proven = rows[rows["proven"] > 0]
-    kind = row["kinds"][DATA]
-    return Finding(
-        vector=vector,
-        victim=view.track.address,
-        protocol="tcp",
-        epoch=view.epoch,
-        over=over,
-        persist=PERSIST,
+    proven, kind = rows[rows["proven"] > 0], row["kinds"][DATA]
+    facts = Frames(
+        streams=float(row["h2_streams"]),
+        broken=float(count),
+        asked=float(rows["strains"].sum()),
+        proven=float(proven["strains"].sum()),
+    )
+    return family.seen(
+        view,
+        facts,
+        (DATA,),
         count=count,
-        bytes=int(kind["bytes"]),
-        first_ns=int(kind["first_ns"]),
-        last_ns=int(kind["last_ns"]),
-        unit="record/s",
-        facts={
-            "broken": float(count),
-            "streams": float(row["h2_streams"]),
-            "asked": float(rows["strains"].sum()),
-            "proven_requests": float(proven["strains"].sum()),
-            "sent": float(view.track.sent),
-        },
-        keys=[(int(kind["port"]), int(kind["port_vote"]))],
-        sources=source_registers(row, CLASS_TCP),
+        floor=floor,
+        size=int(kind["bytes"]),
+        ports=[(int(kind["port"]), int(kind["port_vote"]))],
+        sources=CLASS_TCP,
         top=source_counts(proven, "strains", "packets"),
     )
+
+
+DETECTOR = Detector((RAPID_RESET, CONTINUATION_FLOOD), detect)

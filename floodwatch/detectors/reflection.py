@@ -6,43 +6,124 @@ A service port's packets are judged against what the victim sent to that port: w
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..history.sources import source_counts
-from ..history.victims import View, distinct_sources, port_shares, source_registers
+from ..history.victims import View, distinct_sources, port_shares
 from ..model.epoch import CLASS_UDP, FRAGMENT, UDP
-from ..model.finding import Finding, SourceCount
-from ..model.vector import AMPLIFIERS, Vector
+from ..model.event import Action, Evidence, Origin
+from ..model.finding import Facts, Finding, Floor, Majority, SourceCount, Sum
+from ..model.vector import AMPLIFIERS, UDP_NUMBER, Vector
+from .family import Detector, Family, reflected
 
-FLOOR = 250
-"""Answers in an epoch: 1,000 a second ..."""
 FLOOR_BYTES = 1_562_500
-"""... or this many bytes (50 Mbit/s) in at least ``FEW`` packets."""
+"""So many bytes in an epoch (50 Mbit/s), in at least ``FEW`` packets ..."""
 FEW = 50
+FLOOR = Floor(250, f"or {FLOOR_BYTES / 1e6:.2f} MB in {FEW} of them")
+"""... or so many answers: 1,000 a second."""
 ASKED_SHARE = 0.1
 """Packets to the port per packet from it, from which on the answers were asked for."""
 REFLECTORS = 8
 """Fewer senders are servers that the victim talks to."""
 UNKNOWN_REFLECTORS = 50
+EPHEMERAL = 32_768
+"""Ports from here on are those of clients."""
 SHARED_PORT = 443
 """QUIC answers come from here too: reflectors then are many and say little each."""
+SHARED_REFLECTORS = 200
+SHARED_EACH = 20
 PEER_PORTS = frozenset({123, 500, 1194, 4500, 5353})
 """Protocols whose peers use the same port at both ends when all is well."""
-
-UDP_PROTOCOL = 17
 FULL_BYTES = 1_200
 """Bytes an answer from which on its datagrams reach us in fragments."""
+SUFFIX = "_amplification"
+SPELLINGS = {
+    "bacnet": "BACnet", "coap": "CoAP", "fivem": "FiveM", "jenkins": "Jenkins", "memcached": "memcached",
+    "natpmp": "NAT-PMP", "netbios": "NetBIOS", "openvpn": "OpenVPN", "plex": "Plex", "portmap": "portmap",
+    "quake": "Quake", "steam": "Steam", "teamspeak": "TeamSpeak", "ubiquiti": "Ubiquiti",
+    "unknown": "unknown",
+}  # fmt: skip
+"""Protocols that are not written in capitals."""
 
 _NAMES = dict(AMPLIFIERS)
 
 
-def detect_reflection(view: View) -> Iterator[Finding]:
+@dataclass(slots=True)
+class Answers(Facts):
+    """Answers from one service port, their bytes, and what the victim sent to that port."""
+
+    answers: Sum = 0.0
+    asked: Sum = 0.0
+    answer_bytes: Sum = 0.0
+    service_port: Majority = 0
+
+
+def unasked(facts: Answers, what: str) -> Evidence:
+    """How many of the answers were not asked for, and where they come from."""
+    says = f"{facts.answers:.0f} {what} port {facts.service_port}; the victim sent {facts.asked:.0f} to it"
+    value = round(1 - min(1.0, facts.asked / max(facts.answers, 1)), 4)
+    return Evidence(name="unasked_answers", value=value, usual=0.0, says=says)
+
+
+def answering_port(vector: Vector, facts: Answers) -> tuple[int, ...]:
+    """The port that most of the answers came from."""
+    return (facts.service_port,)
+
+
+def _ports(vector: Vector, facts: Answers) -> tuple[int, ...]:
+    """All ports that reflectors of the protocol answer from; where it is unknown, the one that was seen."""
+    protocol = vector.removesuffix(SUFFIX)
+    return tuple(port for port, name in AMPLIFIERS if name == protocol) or (facts.service_port,)
+
+
+def _evidence(facts: Answers) -> list[Evidence]:
+    size = facts.answer_bytes / max(facts.answers, 1)
+    says = f"{size:.0f} bytes an answer on average"
+    return [
+        unasked(facts, "answers from UDP"),
+        Evidence(name="answer_bytes", value=round(size, 1), usual=None, says=says),
+    ]
+
+
+def _advice(facts: Answers, origin: Origin, known_path: bool) -> tuple[Action, str]:
+    return "drop_reflector_port", (
+        "the senders are reflectors of forged queries; the servers that the victim itself asks must pass"
+    )
+
+
+def _title(vector: Vector) -> str:
+    name = vector.removesuffix(SUFFIX)
+    return f"{SPELLINGS.get(name, name.upper())} amplification (reflection)"
+
+
+AMPLIFICATION = Family(
+    tuple(vector for vector in Vector if vector.endswith(SUFFIX)),
+    Answers,
+    _evidence,
+    _advice,
+    floor=4 * FLOOR.count,
+    rule="{floor} answers in a quarter of a second that nobody asked for",
+    protocol="udp",
+    usual="udp",
+    origin=reflected,
+    reflectors=_ports,
+    title=_title,
+)
+
+
+def amplification(port: int) -> Vector:
+    """The vector of reflectors that answer from this port."""
+    return Vector(f"{_NAMES.get(port, 'unknown')}{SUFFIX}")
+
+
+def detect(view: View) -> Iterator[Finding[Answers]]:
     """Judge every UDP service port of one victim's epoch."""
     if view.row is None or int(view.row["kinds"]["packets"][UDP]) < FEW:
         return
-    for bucket in reflecting(view, half=True):
-        yield _finding(view, bucket)
+    for held in reflecting(view, half=True):
+        yield _finding(view, view.row, held)
 
 
 def reflecting(view: View, *, half: bool = False) -> list[np.void]:
@@ -52,16 +133,16 @@ def reflecting(view: View, *, half: bool = False) -> list[np.void]:
         return []
     service = row["service"]
     scale = 2 if half else 1
-    busy = (service["packets"] >= FLOOR / scale) | (
+    busy = (service["packets"] >= FLOOR.count / scale) | (
         (service["bytes"] >= FLOOR_BYTES / scale) & (service["packets"] >= FEW)
     )
     return [service[i] for i in np.flatnonzero(busy) if _reflects(view, row, int(i))]
 
 
 def _reflects(view: View, row: np.void, index: int) -> bool:
-    bucket = row["service"][index]
-    port, packets = int(bucket["key"]) & 0xFFFF, int(bucket["packets"])
-    if int(bucket["vote"]) < 0.5 * packets or int(bucket["key"]) >> 16 != UDP_PROTOCOL:
+    held = row["service"][index]
+    port, packets = int(held["key"]) & 0xFFFF, int(held["packets"])
+    if int(held["vote"]) < 0.5 * packets or int(held["key"]) >> 16 != UDP_NUMBER:
         return False
     recent = view.recent()
     asked = sum(int(r["service"]["out"][index]) for r in recent)
@@ -69,44 +150,34 @@ def _reflects(view: View, row: np.void, index: int) -> bool:
     if asked >= ASKED_SHARE * answered:
         return False
     senders = distinct_sources(row, CLASS_UDP)
-    if port in PEER_PORTS and any(p == port and n > 0.5 * packets for p, n in port_shares(row["opened"], 17)):
+    opened = port_shares(row["opened"], UDP_NUMBER)
+    if port in PEER_PORTS and any(p == port and n > 0.5 * packets for p, n in opened):
         return False
     if port == SHARED_PORT:
-        return senders >= 200 and packets <= 20 * senders
-    return senders >= (REFLECTORS if port in _NAMES else UNKNOWN_REFLECTORS) and (
-        port in _NAMES or port < 32768
-    )
+        return senders >= SHARED_REFLECTORS and packets <= SHARED_EACH * senders
+    known = port in _NAMES
+    return senders >= (REFLECTORS if known else UNKNOWN_REFLECTORS) and (known or port < EPHEMERAL)
 
 
-def _finding(view: View, bucket: np.void) -> Finding:
-    row = view.row
-    assert row is not None
-    port, packets, size = int(bucket["key"]) & 0xFFFF, int(bucket["packets"]), int(bucket["bytes"])
-    name = _NAMES.get(port, "unknown")
-    kind, fragments = row["kinds"][UDP], row["kinds"][FRAGMENT]
+def _finding(view: View, row: np.void, held: np.void) -> Finding[Answers]:
+    port, packets, size = int(held["key"]) & 0xFFFF, int(held["packets"]), int(held["bytes"])
+    fragments = row["kinds"][FRAGMENT]
     tails = int(fragments["packets"]) if size >= FULL_BYTES * packets else 0
     tail_bytes = int(fragments["bytes"]) if tails else 0
-    return Finding(
-        vector=Vector(f"{name}_amplification"),
-        victim=view.track.address,
-        protocol="udp",
-        epoch=view.epoch,
-        over=packets >= FLOOR or (size >= FLOOR_BYTES and packets >= FEW),
-        persist=1,
-        count=int(bucket["vote"]) + tails,
-        bytes=int(size * int(bucket["vote"]) / packets) + tail_bytes,
-        first_ns=int(kind["first_ns"]),
-        last_ns=int(kind["last_ns"]),
-        baseline=view.usual("udp"),
-        facts={
-            "answers": float(packets),
-            "asked": float(bucket["out"]),
-            "answer_bytes": float(size),
-            "service_port": float(port),
-            "sent": float(view.track.sent),
-        },
-        keys=port_shares(row["opened"], 17),
-        sources=source_registers(row, CLASS_UDP),
+    facts = Answers(
+        answers=float(packets), asked=float(held["out"]), answer_bytes=float(size), service_port=port
+    )
+    return AMPLIFICATION.seen(
+        view,
+        facts,
+        (UDP,),
+        vector=amplification(port),
+        count=int(held["vote"]) + tails,
+        floor=FLOOR,
+        over=packets >= FLOOR.count or (size >= FLOOR_BYTES and packets >= FEW),
+        size=int(size * int(held["vote"]) / packets) + tail_bytes,
+        ports=port_shares(row["opened"], UDP_NUMBER),
+        sources=CLASS_UDP,
         top=_reflectors(view.heavy(), int(row["reference"]), port),
     )
 
@@ -123,3 +194,6 @@ def _from_port(rows: np.ndarray, port: int) -> np.ndarray:
     bit = np.uint64((port * 0x9E3779B1 & 0xFFFFFFFF) >> 26)
     sent: np.ndarray = (rows["paths"] >> bit & np.uint64(1)) > 0
     return sent
+
+
+DETECTOR = Detector((AMPLIFICATION,), detect)

@@ -10,17 +10,22 @@ once or twice each is judged in ``guessing``.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..history.servers import MEMORY
 from ..history.sources import asking, distinct_paths, requests_in, source_counts, with_earlier
 from ..model.address import Address
 from ..model.epoch import EPOCHS_PER_SECOND
-from ..model.event import Unit
-from ..model.finding import Finding
+from ..model.event import Evidence
+from ..model.finding import Finding, Floor, Mean, Sum
 from ..model.summary import Summary
 from ..model.vector import Vector
+from .family import Detector, Family, Named, Scene, by_handshakes, percent
+from .guessing import LOGIN_BRUTEFORCE, Guesses, refused
+from .slow import limit_each
 
 LEAST = 16
 """Requests in the window from which a script shows."""
@@ -39,6 +44,41 @@ PARTS = 0.1
 MAX_ADDRESSES = 4096
 
 
+@dataclass(slots=True)
+class Walks(Named):
+    """Requests of probers, those that were refused, and the different paths that they tried."""
+
+    requests: Sum = 0.0
+    errors: Sum = 0.0
+    paths: Mean = 0.0
+
+
+def _evidence(facts: Walks) -> list[Evidence]:
+    says = f"about {facts.paths:.0f} different paths were tried, and no parts of pages"
+    return [
+        refused(facts.errors, facts.requests),
+        Evidence(name="distinct_paths", value=round(facts.paths, 1), usual=None, says=says),
+    ]
+
+
+API_PROBING = Family(
+    (Vector.API_PROBING,),
+    Walks,
+    _evidence,
+    limit_each,
+    floor=200.0,
+    rule=f"{{floor}} requests of one source in 8 s, {percent(REFUSED)} refused, for {WALK} different paths "
+    "or more",
+    unit="req/s",
+    hold=MEMORY,
+    habitual=True,
+    origin=by_handshakes,
+    promised_s=30.0,
+)
+FLOOR = Floor(LEAST)
+FLOOR_POSTS = Floor(LEAST, f"of one source in 8 s, {percent(REFUSED)} refused")
+
+
 class ScriptDetector:
     """Judges the heavy-hitter table once a second; remembers a second and the window before."""
 
@@ -48,8 +88,9 @@ class ScriptDetector:
         self._earlier: NDArray[np.void] | None = None
         self._addresses: dict[int, tuple[Address, int]] = {}
 
-    def detect(self, summary: Summary) -> Iterator[Finding]:
+    def detect(self, scene: Scene) -> Iterator[Finding[Walks] | Finding[Guesses]]:
         """The findings of the second that ends with this epoch, if one does."""
+        summary = scene.summary
         self._age += 1
         ends = self._age % EPOCHS_PER_SECOND == 0 or summary.window_ends or summary.final
         if not ends:
@@ -73,57 +114,67 @@ class ScriptDetector:
 
     def _judge(
         self, summary: Summary, whole: NDArray[np.void], lately: NDArray[np.int64]
-    ) -> Iterator[Finding]:
+    ) -> Iterator[Finding[Walks] | Finding[Guesses]]:
         requests = whole["requests"].astype(np.float64)
-        refused = (whole["errors"] >= REFUSED * requests) & (whole["assets"] <= PARTS * requests)
-        active = (requests >= LEAST) & refused & (lately > 0)
+        denied = (whole["errors"] >= REFUSED * requests) & (whole["assets"] <= PARTS * requests)
+        active = (requests >= LEAST) & denied & (lately > 0)
         if not active.any():
             return
         walked = distinct_paths(whole["paths"])
         guessing = (whole["posts"] >= POSTED * requests) & (whole["repeats"] >= SAME * (requests - 1))
-        probing = (walked >= WALK) & (walked >= FRESH * requests)
-        for vector, chosen in (
-            (Vector.API_PROBING, probing & ~guessing),
-            (Vector.LOGIN_BRUTEFORCE, guessing),
-        ):
-            picked = active & chosen
+        probing = (walked >= WALK) & (walked >= FRESH * requests) & ~guessing
+        for picked, found in ((active & probing, _walks), (active & guessing, _guesses)):
             for victim in np.unique(whole["victim"][picked]):
                 mine = picked & (whole["victim"] == victim)
                 known = self._addresses.get(int(victim))
                 if known is not None:
-                    yield _finding(summary, vector, known, whole[mine], int(lately[mine].sum()), walked[mine])
+                    yield found(summary, known, whole[mine], int(lately[mine].sum()))
 
 
-def _finding(
-    summary: Summary,
-    vector: Vector,
-    victim: tuple[Address, int],
-    rows: NDArray[np.void],
-    lately: int,
-    walked: NDArray[np.float64],
-) -> Finding:
-    unit: Unit = "req/s"
-    total = float(rows["requests"].sum())
-    return Finding(
-        vector=vector,
-        victim=victim[0],
-        protocol="tcp",
-        epoch=summary.epoch,
-        over=True,
-        persist=1,
-        count=lately,
-        bytes=int(rows["bytes"].sum() * lately / max(total, 1)),
-        first_ns=summary.first_ns,
-        last_ns=summary.last_ns,
-        unit=unit,
-        keys=[(victim[1], lately)],
-        facts={
-            "requests": total,
-            "errors": float(rows["errors"].sum()),
-            "posts": float(rows["posts"].sum()),
-            "paths": float(walked.sum()),
-            "asked": total,
-            "proven_requests": float(rows["requests"][rows["proven"] > 0].sum()),
-        },
-        top=source_counts(rows[rows["proven"] > 0], "requests", "requests"),
+def _walks(
+    summary: Summary, victim: tuple[Address, int], rows: NDArray[np.void], lately: int
+) -> Finding[Walks]:
+    total, proven = float(rows["requests"].sum()), rows[rows["proven"] > 0]
+    facts = Walks(
+        requests=total,
+        errors=float(rows["errors"].sum()),
+        paths=float(distinct_paths(rows["paths"]).sum()),
+        asked=total,
+        proven=float(proven["requests"].sum()),
     )
+    return API_PROBING.told(
+        summary,
+        victim[0],
+        facts,
+        count=lately,
+        floor=FLOOR,
+        size=int(rows["bytes"].sum() * lately / max(total, 1)),
+        ports=[(victim[1], lately)],
+        top=source_counts(proven, "requests", "requests"),
+    )
+
+
+def _guesses(
+    summary: Summary, victim: tuple[Address, int], rows: NDArray[np.void], lately: int
+) -> Finding[Guesses]:
+    total, proven = float(rows["requests"].sum()), rows[rows["proven"] > 0]
+    facts = Guesses(
+        requests=total,
+        errors=float(rows["errors"].sum()),
+        posts=float(rows["posts"].sum()),
+        asked=total,
+        proven=float(proven["requests"].sum()),
+    )
+    return LOGIN_BRUTEFORCE.told(
+        summary,
+        victim[0],
+        facts,
+        count=lately,
+        floor=FLOOR_POSTS,
+        size=int(rows["bytes"].sum() * lately / max(total, 1)),
+        ports=[(victim[1], lately)],
+        top=source_counts(proven, "requests", "requests"),
+    )
+
+
+DETECTOR = Detector((API_PROBING,), watcher=ScriptDetector)

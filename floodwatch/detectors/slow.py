@@ -12,16 +12,19 @@ that sends ten packets to others for each stall.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..history.servers import Lookback, Server
+from ..history.servers import MEMORY, MEMORY_S, Lookback, Server
 from ..history.sources import source_counts
 from ..model.epoch import EPOCHS_PER_SECOND
-from ..model.finding import Finding
+from ..model.event import Action, Evidence, Origin
+from ..model.finding import Finding, Floor, Mean, Sum
 from ..model.summary import Summary
 from ..model.vector import Vector
+from .family import Detector, Family, Named, Scene, by_handshakes, share
 
 LEAST = 50
 """Requests without their end or body, or stalled packets, from which a server feels it."""
@@ -37,7 +40,57 @@ MOST_NAMED = 4096
 """Such sources of one server that are remembered."""
 IDLE = 0.1
 """Stalls for each packet of data that the server sends, from which it is kept from sending."""
-COUNTED = ("requests", "responses", "unfinished", "owing", "owed", "loose", "stalled", "sent")
+COUNTED = ("requests", "responses", "unfinished", "owing", "owed", "loose", "stalled", "sent", "out")
+FLOOR = Floor(LEAST)
+
+
+@dataclass(slots=True)
+class Strains(Named):
+    """Requests and answers of the last 20 s, and the ways in which clients held places."""
+
+    requests: Sum = 0.0
+    responses: Sum = 0.0
+    unfinished: Sum = 0.0
+    owing: Sum = 0.0
+    stalled: Mean = 0.0
+
+
+def _evidence(facts: Strains) -> list[Evidence]:
+    requests, out = facts.requests, list[Evidence]()
+    if facts.unfinished > 0:
+        says = "of the requests never came to their end"
+        out.append(share("unfinished", facts.unfinished, requests, 0.02, says))
+    if facts.owing > 0:
+        says = "of the requests promised a body, and it did not come"
+        out.append(share("bodies_owed", facts.owing, requests, 0.02, says))
+    if facts.stalled > 0:
+        says = f"{facts.stalled:.0f} packets in 20 s told the server that the client takes nothing now"
+        out.append(Evidence(name="stalls", value=round(facts.stalled, 1), usual=0.0, says=says))
+    return [*out, share("answered", facts.responses, requests, 0.99, "of the requests were answered")]
+
+
+def limit_each(facts: Named, origin: Origin, known_path: bool) -> tuple[Action, str]:
+    """Slow down whom handshakes prove."""
+    if origin == "real":
+        return "limit_per_source", (
+            "the sources finished their handshakes, so a limit meets nobody else; see what they asked for"
+        )
+    return "observe", "no source is proven real: look at what was asked for"
+
+
+SLOW_HTTP = Family(
+    (Vector.SLOW_HTTP,),
+    Strains,
+    _evidence,
+    limit_each,
+    floor=float(LEAST),
+    rule=f"{{floor}} requests without their end or body, or stalled packets, in {MEMORY_S:.0f} s",
+    unit="conn/s",
+    hold=MEMORY,
+    habitual=True,
+    origin=by_handshakes,
+    promised_s=30.0,
+)
 
 
 class SlowDetector:
@@ -46,15 +99,17 @@ class SlowDetector:
     def __init__(self) -> None:
         self._lately = Lookback(COUNTED, ("unfinished", "owing", "stalled"))
 
-    def detect(self, summary: Summary) -> Iterator[Finding]:
+    def detect(self, scene: Scene) -> Iterator[Finding[Strains]]:
         """The findings of the second that ends with this epoch, if one does."""
-        if not self._lately.second(summary):
+        if not self._lately.second(scene.summary):
             return
         for reference, server in self._lately.servers.items():
-            yield from _judge(summary, reference, server, server.sums())
+            yield from _judge(scene.summary, reference, server, server.sums())
 
 
-def _judge(summary: Summary, reference: int, server: Server, sums: dict[str, int]) -> Iterator[Finding]:
+def _judge(
+    summary: Summary, reference: int, server: Server, sums: dict[str, int]
+) -> Iterator[Finding[Strains]]:
     requests, unanswered = sums["requests"], sums["requests"] - sums["responses"]
     headers = sums["unfinished"] >= max(LEAST, SHARE * requests) and unanswered > SHARE * requests
     bodies = (
@@ -88,27 +143,31 @@ def _strainers(summary: Summary, reference: int, least: int) -> NDArray[np.void]
     return chosen
 
 
-def _finding(summary: Summary, server: Server, sums: dict[str, int], strainers: NDArray[np.void]) -> Finding:
+def _finding(
+    summary: Summary, server: Server, sums: dict[str, int], strainers: NDArray[np.void]
+) -> Finding[Strains]:
     lately = server.lately(summary.epoch - EPOCHS_PER_SECOND)
     fresh = lately["unfinished"] + lately["owing"] + lately["stalled"]
     proven = strainers[strainers["proven"] > 0]
-    return Finding(
-        vector=Vector.SLOW_HTTP,
-        victim=server.address,
-        protocol="tcp",
-        epoch=summary.epoch,
-        over=True,
-        persist=1,
+    facts = Strains(
+        requests=float(sums["requests"]),
+        responses=float(sums["responses"]),
+        unfinished=float(sums["unfinished"]),
+        owing=float(sums["owing"]),
+        stalled=float(sums["stalled"]),
+        asked=float(strainers["strains"].sum()),
+        proven=float(proven["strains"].sum()),
+    )
+    return SLOW_HTTP.told(
+        summary,
+        server.address,
+        facts,
         count=fresh,
-        bytes=0,
-        first_ns=summary.first_ns,
-        last_ns=summary.last_ns,
-        unit="conn/s",
-        facts={
-            **{name: float(sums[name]) for name in COUNTED},
-            "asked": float(strainers["strains"].sum()),
-            "proven_requests": float(proven["strains"].sum()),
-        },
-        keys=[(server.port, fresh)],
+        floor=FLOOR,
+        one_way=sums["out"] == 0,
+        ports=[(server.port, fresh)],
         top=source_counts(proven, "strains", "packets"),
     )
+
+
+DETECTOR = Detector((SLOW_HTTP,), watcher=SlowDetector)

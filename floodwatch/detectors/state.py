@@ -10,22 +10,27 @@ answers of middleboxes count into ``ack_flood``.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..history.sources import source_counts
-from ..history.victims import View, distinct_sources, source_registers
+from ..history.victims import View, distinct_sources
 from ..model.epoch import ACK, CLASS_TCP, DATA, FIN, RST, SYN, SYNACK, TCP_ODD
-from ..model.finding import Finding, SourceCount
-from ..model.vector import Vector
+from ..model.event import Action, Evidence, Origin
+from ..model.finding import Facts, Finding, Floor, SourceCount, Sum
+from ..model.vector import TCP_NUMBER, Vector
+from .family import Detector, Family, percent, reflected, share
+from .reflection import Answers, answering_port, unasked
 
-FLOOR = 250
-"""Packets out of any connection in an epoch: 1,000 a second."""
 SHARE = 0.3
 """Least share of the kind's packets that is out of any connection ..."""
 SHARE_ONE_WAY = 0.5
 """... and where only the inbound direction is seen."""
-PERSIST = 2
+FLOOR = Floor(250, f"{percent(SHARE)} of their kind at least")
+"""Packets out of any connection in an epoch: 1,000 a second."""
+FLOOR_ONE_WAY = Floor(250, f"seen one way: flows that begin, {percent(SHARE_ONE_WAY)} of their kind at least")
+FLOOR_ODD = Floor(250)
 SCAN_SOURCES = 8
 SCAN_MAX = 1_250
 """So few sources on scattered ports look for services below this many packets an epoch (5,000 a second)."""
@@ -33,6 +38,7 @@ ONE_PORT = 0.2
 REFLECTORS = 8
 SERVICE_SHARE = 0.5
 """Share of the SYN-ACKs that comes from service ports (below 1,024, or one port alone) in a reflection."""
+WELL_KNOWN = 1024
 
 KINDS = (
     (Vector.ACK_FLOOD, (ACK, DATA)),
@@ -42,22 +48,97 @@ KINDS = (
 )
 
 
-def detect_state(view: View) -> Iterator[Finding]:
+@dataclass(slots=True)
+class OutOfState(Facts):
+    """Packets of a kind, and those of them that belong to no connection."""
+
+    packets: Sum = 0.0
+    strange: Sum = 0.0
+
+
+@dataclass(slots=True)
+class Refusals(Answers):
+    """Of a TCP reflection also the resets, from others that refused the same."""
+
+    resets: Sum = 0.0
+
+
+def _evidence(facts: OutOfState) -> list[Evidence]:
+    says = "of these packets belong to no connection that was seen to open or to be answered"
+    return [share("out_of_state", facts.strange, facts.packets, 0.0, says)]
+
+
+def _advice(facts: OutOfState, origin: Origin, known_path: bool) -> tuple[Action, str]:
+    return "drop_signature", (
+        "these packets belong to no connection: connection tracking drops them as invalid; the addresses "
+        "may be forged, so no source is blocked"
+    )
+
+
+def _reflected_evidence(facts: Refusals) -> list[Evidence]:
+    says = f"{facts.resets:.0f} resets from others that refused the same"
+    return [
+        unasked(facts, "SYN-ACKs, most of them from TCP"),
+        Evidence(name="resets", value=facts.resets, usual=0.0, says=says),
+    ]
+
+
+def _reflected_advice(facts: Refusals, origin: Origin, known_path: bool) -> tuple[Action, str]:
+    return "drop_signature", (
+        "the senders answer SYNs that were forged in the victim's name: connection tracking drops SYN-ACKs "
+        "that nobody asked for; the senders are innocent"
+    )
+
+
+RULE = "{floor} packets out of any connection in a quarter of a second"
+OUT_OF_STATE = Family(
+    tuple(vector for vector, _ in KINDS),
+    OutOfState,
+    _evidence,
+    _advice,
+    floor=4 * FLOOR.count,
+    rule=RULE,
+    persist=2,
+    protection="strange",
+)
+UNASKED_SYN_ACKS = Family(
+    (Vector.SYN_ACK_FLOOD,),
+    OutOfState,
+    _evidence,
+    _advice,
+    floor=4 * FLOOR.count,
+    rule=RULE,
+    persist=2,
+    protection="unasked",
+)
+TCP_REFLECTION = Family(
+    (Vector.TCP_REFLECTION,),
+    Refusals,
+    _reflected_evidence,
+    _reflected_advice,
+    floor=4 * FLOOR.count,
+    rule="{floor} SYN-ACKs in a quarter of a second that nobody asked for",
+    origin=reflected,
+    protection="unasked",
+    reflectors=answering_port,
+)
+
+
+def detect(view: View) -> Iterator[Finding[OutOfState] | Finding[Refusals]]:
     """Judge one victim's TCP packets of an epoch that are no SYNs."""
     row = view.row
-    if row is None or int(row["kinds"]["packets"][SYNACK : TCP_ODD + 1].sum()) < FLOOR // 2:
+    if row is None or int(row["kinds"]["packets"][SYNACK : TCP_ODD + 1].sum()) < FLOOR.count // 2:
         return
     one_way = _hears_only(view)
     answers = _strange(row, (SYNACK,), one_way)
-    if answers >= FLOOR // 2:
-        resets = _strange(row, (RST,), one_way)
-        yield from _answered(view, row, answers, resets)
+    if answers >= FLOOR.count // 2:
+        yield _answered(view, row, answers, one_way)
     for vector, kinds in KINDS:
-        if vector is Vector.RST_FLOOD and answers >= FLOOR // 2:
+        if vector is Vector.RST_FLOOD and answers >= FLOOR.count // 2:
             continue
         count = _strange(row, kinds, one_way)
-        if count >= FLOOR // 2 and not _is_scan(row, kinds):
-            yield _finding(view, row, vector, kinds, count)
+        if count >= FLOOR.count // 2 and not _is_scan(row, kinds):
+            yield _finding(view, row, OUT_OF_STATE, kinds, count, one_way, vector)
 
 
 def _hears_only(view: View) -> bool:
@@ -84,28 +165,33 @@ def _is_scan(row: np.void, kinds: tuple[int, ...]) -> bool:
     return few and packets < SCAN_MAX and held < ONE_PORT * packets
 
 
-def _answered(view: View, row: np.void, answers: int, resets: int) -> Iterator[Finding]:
+def _answered(
+    view: View, row: np.void, answers: int, one_way: bool
+) -> Finding[OutOfState] | Finding[Refusals]:
     """SYN-ACKs that nobody asked for: reflected by servers, or forged like any other packet."""
-    service = row["service"]
-    tcp = [bucket for bucket in service if bucket["vote"] > 0 and int(bucket["key"]) >> 16 == 6]
-    if not tcp:
-        return
-    biggest = max(tcp, key=lambda bucket: (int(bucket["vote"]), int(bucket["key"])))
-    served = sum(int(b["vote"]) for b in tcp if int(b["key"]) & 0xFFFF < 1024 or b is biggest)
+    tcp = [held for held in row["service"] if held["vote"] > 0 and int(held["key"]) >> 16 == TCP_NUMBER]
+    biggest = max(tcp, key=lambda held: (int(held["vote"]), int(held["key"])), default=None)
+    served = sum(int(b["vote"]) for b in tcp if int(b["key"]) & 0xFFFF < WELL_KNOWN or b is biggest)
     servers = served >= SERVICE_SHARE * int(row["kinds"]["packets"][SYNACK])
-    if servers and distinct_sources(row, CLASS_TCP) >= REFLECTORS:
-        finding = _finding(view, row, Vector.TCP_REFLECTION, (SYNACK, RST), answers + resets)
-        finding.persist = 1
-        finding.facts |= {
-            "answers": float(answers),
-            "asked": float(biggest["out"]),
-            "resets": float(resets),
-            "service_port": float(int(biggest["key"]) & 0xFFFF),
-        }
-        finding.top = _reflectors(view.heavy(), int(row["reference"]))
-        yield finding
-    else:
-        yield _finding(view, row, Vector.SYN_ACK_FLOOD, (SYNACK,), answers)
+    if biggest is None or not servers or distinct_sources(row, CLASS_TCP) < REFLECTORS:
+        return _finding(view, row, UNASKED_SYN_ACKS, (SYNACK,), answers, one_way)
+    resets = _strange(row, (RST,), one_way)
+    facts = Refusals(
+        answers=float(answers),
+        asked=float(biggest["out"]),
+        resets=float(resets),
+        service_port=int(biggest["key"]) & 0xFFFF,
+    )
+    return TCP_REFLECTION.seen(
+        view,
+        facts,
+        (SYNACK, RST),
+        count=answers + resets,
+        floor=FLOOR,
+        ports=_ports(row, (SYNACK, RST)),
+        sources=CLASS_TCP,
+        top=_reflectors(view.heavy(), int(row["reference"])),
+    )
 
 
 def _reflectors(heavy: np.ndarray, victim: int) -> list[SourceCount]:
@@ -114,23 +200,32 @@ def _reflectors(heavy: np.ndarray, victim: int) -> list[SourceCount]:
     return source_counts(rows, "packets", "packets")
 
 
-def _finding(view: View, row: np.void, vector: Vector, kinds: tuple[int, ...], count: int) -> Finding:
-    seen = [row["kinds"][kind] for kind in kinds if int(row["kinds"]["packets"][kind])]
-    packets = sum(int(kind["packets"]) for kind in seen)
-    size = sum(int(kind["bytes"]) for kind in seen)
-    ports = [(int(kind["port"]), int(kind["port_vote"])) for kind in seen]
-    return Finding(
+def _ports(row: np.void, kinds: tuple[int, ...]) -> list[tuple[int, int]]:
+    counted = [row["kinds"][kind] for kind in kinds if int(row["kinds"]["packets"][kind])]
+    return [(int(kind["port"]), int(kind["port_vote"])) for kind in counted]
+
+
+def _finding(
+    view: View,
+    row: np.void,
+    family: Family[OutOfState],
+    kinds: tuple[int, ...],
+    count: int,
+    one_way: bool,
+    vector: Vector | None = None,
+) -> Finding[OutOfState]:
+    packets = sum(int(row["kinds"]["packets"][kind]) for kind in kinds)
+    floor = FLOOR_ONE_WAY if one_way else FLOOR
+    return family.seen(
+        view,
+        OutOfState(packets=float(packets), strange=float(count)),
+        kinds,
         vector=vector,
-        victim=view.track.address,
-        protocol="tcp",
-        epoch=view.epoch,
-        over=count >= FLOOR,
-        persist=PERSIST,
         count=count,
-        bytes=int(size * count / max(packets, 1)),
-        first_ns=min(int(kind["first_ns"]) for kind in seen),
-        last_ns=max(int(kind["last_ns"]) for kind in seen),
-        facts={"packets": float(packets), "strange": float(count), "sent": float(view.track.sent)},
-        keys=ports,
-        sources=source_registers(row, CLASS_TCP),
+        floor=FLOOR_ODD if kinds == (TCP_ODD,) else floor,
+        ports=_ports(row, kinds),
+        sources=CLASS_TCP,
     )
+
+
+DETECTOR = Detector((OUT_OF_STATE, UNASKED_SYN_ACKS, TCP_REFLECTION), detect)

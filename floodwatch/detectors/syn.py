@@ -7,16 +7,19 @@ that real clients sent again because the server was slow. What is left is the fl
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from .._native import hll_estimate
-from ..history.victims import View, distinct_sources, port_shares, source_registers
-from ..model.epoch import CLASS_SYN, RST, SYN
-from ..model.finding import Finding
-from ..model.vector import Vector
+from ..history.victims import View, distinct_sources, port_shares
+from ..model.epoch import CLASS_SYN, SYN
+from ..model.event import Action, Evidence, Origin
+from ..model.finding import Finding, Floor, Sum
+from ..model.vector import TCP_NUMBER, Vector
+from .family import Bare, Detector, Family, percent, share
 
-FLOOR = 125
+FLOOR = Floor(125)
 """Unfinished attempts in an epoch: 500 a second."""
 SHARE = 0.15
 """Least share of the attempts that is unfinished; below it is loss and impatience."""
@@ -28,9 +31,59 @@ SCAN_SOURCES = 8
 SCAN_PORTS = 40
 SCAN_MAX = 5_000
 """SYNs in an epoch (20,000 a second) beyond which a sweep of ports is a load by itself."""
+REFUSED = 0.1
+"""Share of the attempts that met a closed port, from which it is worth telling."""
 
 
-def detect_syn(view: View) -> Iterator[Finding]:
+@dataclass(slots=True)
+class Attempts(Bare):
+    """Connections asked for, and what became of them; ``syn`` counts packets."""
+
+    attempts: Sum = 0.0
+    finished: Sum = 0.0
+    answered: Sum = 0.0
+    refused: Sum = 0.0
+    syn: Sum = 0.0
+
+
+def _clear(facts: Attempts) -> float:
+    return 1 - 0.3 * min(1.0, facts.finished / max(facts.attempts, 1))
+
+
+def _evidence(facts: Attempts) -> list[Evidence]:
+    attempts = facts.attempts
+    says = "of the SYNs were followed by an ACK"
+    out = [
+        share("handshake_completion", facts.finished, attempts, 0.97, says),
+        share("answered", facts.answered, attempts, 0.99, "of the SYNs were answered by the victim"),
+    ]
+    if facts.refused > REFUSED * attempts:
+        out.append(share("refused", facts.refused, attempts, 0.0, "of the SYNs met a closed port"))
+    if facts.bogons > 0:
+        says = "of the sources are reserved addresses that cannot exist"
+        out.append(share("bogon_share", facts.bogons, facts.syn, 0.0, says))
+    return out
+
+
+def _advice(facts: Attempts, origin: Origin, known_path: bool) -> tuple[Action, str]:
+    if origin == "forged":
+        return "syn_cookies", "the addresses are forged: blocking them would hit bystanders"
+    return "syn_cookies", "no source finished a handshake, so none is proven real"
+
+
+SYN_FLOOD = Family(
+    (Vector.SYN_FLOOD,),
+    Attempts,
+    _evidence,
+    _advice,
+    floor=4 * FLOOR.count,
+    rule=f"{{floor}} unfinished attempts in a quarter of a second, and {percent(SHARE)} of all attempts",
+    usual="syn",
+    clear=_clear,
+)
+
+
+def detect(view: View) -> Iterator[Finding[Attempts]]:
     """Judge the epoch before this one, and the last epoch of a capture at once."""
     if view.before is not None and view.track.judged < view.epoch - 1:
         finding = _judge(view, view.before, view.row, view.epoch - 1, SHARE)
@@ -43,20 +96,39 @@ def detect_syn(view: View) -> Iterator[Finding]:
             yield finding
 
 
-def _judge(view: View, row: np.void, after: np.void | None, epoch: int, share: float) -> Finding | None:
+def _judge(
+    view: View, row: np.void, after: np.void | None, epoch: int, least: float
+) -> Finding[Attempts] | None:
     raw = int(row["kinds"]["packets"][SYN])
-    if raw < FLOOR // 2:
+    if raw < FLOOR.count // 2:
         return None
     attempts = _attempts(row, raw)
     finished = max(_finished(view, row), _finished(view, after))
     retried = max(_retried(row, raw), _retried(after, raw) if after is not None else 0)
     unfinished = attempts - finished - retried
-    if unfinished < FLOOR / 2 or unfinished < share / 2 * attempts or _is_scan(row, raw):
+    if unfinished < FLOOR.count / 2 or unfinished < least / 2 * attempts or _is_scan(row, raw):
         return None
-    over = unfinished >= FLOOR and unfinished >= share * attempts
-    persist = 1 if unfinished >= MOST * attempts else PATIENCE
-    facts = {"attempts": attempts, "finished": float(finished)}
-    return _finding(view, row, epoch, over, unfinished, facts, persist)
+    facts = Attempts(
+        attempts=attempts,
+        finished=float(finished),
+        answered=float(row["synack_flows"]),
+        refused=float(row["refused"]),
+        syn=float(raw),
+        bogons=view.bogons("syn_bogons"),
+    )
+    return SYN_FLOOD.seen(
+        view,
+        facts,
+        (SYN,),
+        row=row,
+        epoch=epoch,
+        count=int(unfinished),
+        floor=FLOOR,
+        over=unfinished >= FLOOR.count and unfinished >= least * attempts,
+        persist=1 if unfinished >= MOST * attempts else PATIENCE,
+        ports=port_shares(row["opened"], TCP_NUMBER),
+        sources=CLASS_SYN,
+    )
 
 
 def _is_repetition(row: np.void, raw: int) -> bool:
@@ -94,33 +166,4 @@ def _is_scan(row: np.void, raw: int) -> bool:
     )
 
 
-def _finding(
-    view: View, row: np.void, epoch: int, over: bool, flood: float, facts: dict[str, float], persist: int
-) -> Finding:
-    kind = row["kinds"][SYN]
-    registers = source_registers(row, CLASS_SYN)
-    facts |= {
-        "syn": float(kind["packets"]),
-        "distinct_flows": float(row["syn_flows"]),
-        "answered": float(row["synack_flows"]),
-        "refused": float(row["refused"]),
-        "resets": float(row["kinds"]["packets"][RST]),
-        "bogons": view.bogons("syn_bogons"),
-        "sent": float(view.track.sent),
-    }
-    return Finding(
-        vector=Vector.SYN_FLOOD,
-        victim=view.track.address,
-        protocol="tcp",
-        epoch=epoch,
-        over=over,
-        persist=persist,
-        count=int(flood),
-        bytes=int(float(kind["bytes"]) * flood / max(int(kind["packets"]), 1)),
-        first_ns=int(kind["first_ns"]),
-        last_ns=int(kind["last_ns"]),
-        baseline=view.usual("syn"),
-        facts=facts,
-        keys=port_shares(row["opened"], 6),
-        sources=registers,
-    )
+DETECTOR = Detector((SYN_FLOOD,), detect)

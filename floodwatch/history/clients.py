@@ -1,4 +1,4 @@
-"""Networks whose clients were served before anything happened: /24 of IPv4, /48 of IPv6.
+"""Who was served before anything happened: networks of clients (/24 of IPv4, /48 of IPv6), and their paces.
 
 Learnt only from sources that finished a handshake and asked for something, seconds later and when no flood
 was found at their host in between. A network counts as known two windows of the heavy-hitter table (8 s each)
@@ -9,16 +9,25 @@ is never pushed out by what comes later.
 
 from __future__ import annotations
 
+from collections import deque
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.epoch import EPOCHS_PER_SECOND
+from ..model.summary import Summary
 from .memory import Networks
-from .sources import positions
+from .sources import Paces, Windows, positions, requests_in
 
 MOST = 262_144
 """Networks that are remembered; then no new ones are learnt."""
 AGED = 2
 """Windows after its first visit from which on a network is known."""
+TRIED = 12
+"""Epochs (3 s) that a pace has to stand before it is believed: no flood goes unnoticed for longer ..."""
+HELD = 40
+"""... and epochs (10 s) after one in which nothing is learnt about its victim."""
 
 
 class KnownNetworks:
@@ -50,14 +59,74 @@ class KnownNetworks:
         """Networks that were first served long enough before this window."""
         return self._ids[self._first <= window - AGED]
 
-    def asked(self, rows: NDArray[np.void], window: int) -> dict[str, float]:
-        """Requests of these sources, and those from known networks; empty while none is known."""
+    def asked(self, rows: NDArray[np.void], window: int) -> tuple[float, float]:
+        """Requests of these sources, and those from known networks; both 0 while none is known."""
         known = self.aged(window)
         if not len(known) or not len(rows):
-            return {}
+            return 0.0, 0.0
         found = _among(networks(rows), known)
-        total, of_known = int(rows["requests"].sum()), int(rows["requests"][found].sum())
-        return {"listed_requests": float(total), "known_requests": float(of_known)}
+        return float(rows["requests"].sum()), float(rows["requests"][found].sum())
+
+
+class Second(NamedTuple):
+    """The table at the end of a second, and what its pairs had asked by the second before."""
+
+    epoch: int
+    rows: NDArray[np.void]
+    asked: NDArray[np.int64]
+    seconds: float
+    window: int
+
+
+class Visitors:
+    """Who was served while nothing was wrong, and how fast they asked: believed only some seconds later.
+
+    Args:
+        before: networks of clients that are known from the start.
+    """
+
+    def __init__(self, before: Networks) -> None:
+        self.windows = Windows()
+        self.networks = KnownNetworks(before)
+        self.paces = Paces()
+        self._learnt: NDArray[np.void] | None = None
+        self._pending: deque[Second] = deque()
+        self._flooded: dict[int, int] = {}
+
+    def flooded(self, victim: int, epoch: int) -> None:
+        """A flood was found at a victim, given by its slot reference: nothing is learnt of it for a while."""
+        self._flooded[victim] = epoch
+
+    def known_networks(self) -> Networks:
+        """Networks that are known by now."""
+        return self.networks.aged(self.windows.number)
+
+    def asked(self, rows: NDArray[np.void]) -> tuple[float, float]:
+        """Requests of these sources, and those from known networks; both 0 while none is known."""
+        return self.networks.asked(rows, self.windows.number)
+
+    def close_epoch(self, summary: Summary) -> None:
+        """Once a second, remember how fast everybody asks; believe it when no flood was found since."""
+        epoch, windows = summary.epoch, self.windows
+        if self._pending and self._pending[-1].epoch >= epoch:  # the clock was set back
+            self._pending.clear()
+        if windows.age % EPOCHS_PER_SECOND == EPOCHS_PER_SECOND - 1:
+            table, seconds = windows.now(summary), (windows.age + 1) / EPOCHS_PER_SECOND
+            asked = requests_in(self._learnt, table)
+            self._learnt = table
+            self._pending.append(Second(epoch, table, asked, seconds, windows.number))
+        while self._pending and self._pending[0].epoch <= epoch - TRIED:
+            self._believe(self._pending.popleft(), epoch)
+        self._flooded = {v: at for v, at in self._flooded.items() if epoch - HELD < at <= epoch}
+        if summary.window_ends:
+            self._learnt = None
+        windows.close_epoch(summary)
+
+    def _believe(self, second: Second, epoch: int) -> None:
+        recent = [victim for victim, at in self._flooded.items() if at > epoch - HELD]
+        calm = ~np.isin(second.rows["victim"], recent)
+        self.paces.learn(second.rows[calm], second.asked[calm], second.seconds, second.window)
+        self.networks.learn(second.rows[calm], second.window)
 
 
 def _among(wanted: Networks, ids: Networks) -> NDArray[np.bool_]:

@@ -14,6 +14,7 @@ from ..model.summary import Summary
 
 MEMORY = 80
 """Epochs (20 s) that are looked back on."""
+MEMORY_S = MEMORY / EPOCHS_PER_SECOND
 MAX_SERVERS = 1024
 
 
@@ -59,7 +60,8 @@ class Lookback:
     """Remembers servers from the first epoch that is chosen until nothing of it is left.
 
     Args:
-        columns: counters of a victim's row that are kept; ``sent`` are its packets of TCP data.
+        columns: counters of a victim's row that are kept; ``sent`` are its packets of TCP data, and ``out``
+            all that it sent.
         marks: those of them of which one above 0 makes a server worth remembering.
     """
 
@@ -120,4 +122,6 @@ class Lookback:
 
 
 def _counter(row: np.void, name: str) -> int:
+    if name == "out":
+        return int(row["kinds"]["out"].sum())
     return int(row["kinds"]["out"][DATA] if name == "sent" else row[name])

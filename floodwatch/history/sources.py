@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.finding import SourceCount
+from ..model.summary import Summary
 
 FAST = 10.0
 """Requests a second of one source over the last second, beyond one person's pace ..."""
@@ -36,6 +39,58 @@ SLACK = 4.0
 MAX_PACES = 65_536
 
 
+class Windows:
+    """The heavy-hitter table over time, rows with requests only: now, an epoch and a second ago, and at the
+    end of the window before.
+
+    Attributes:
+        number: of the window, from 0 on.
+        age: epochs of it that have closed.
+        earlier: the table at the end of the window before, or None.
+    """
+
+    def __init__(self) -> None:
+        self.number = self.age = 0
+        self.earlier: NDArray[np.void] | None = None
+        self._second: deque[NDArray[np.void]] = deque(maxlen=EPOCHS_PER_SECOND)
+        self._now: NDArray[np.void] | None = None
+
+    def now(self, summary: Summary) -> NDArray[np.void]:
+        """The table at the end of this epoch."""
+        if self._now is None:
+            self._now = asking(summary.heavy())
+        return self._now
+
+    @property
+    def newest(self) -> NDArray[np.void] | None:
+        """The table one epoch ago, or None at the start of a window."""
+        return self._second[-1] if self._second else None
+
+    @property
+    def before(self) -> NDArray[np.void] | None:
+        """The table about a second ago, ``epochs`` before the end of this one; None as above."""
+        return self._second[0] if self._second else None
+
+    @property
+    def epochs(self) -> int:
+        """Length of the stretch over which a rate is taken, in epochs."""
+        return len(self._second) + 1
+
+    def close_epoch(self, summary: Summary) -> None:
+        """Keep this epoch's table for the rates of the next ones."""
+        if self._now is None and (summary.victims["requests"] == 0).all() and self._second:
+            self._second.append(self._second[-1])  # nobody asked, so the table stands as it was
+        else:
+            self._second.append(self.now(summary))
+        self.age += 1
+        if summary.window_ends:
+            self.earlier = self._now
+            self._second.clear()
+            self.age = 0
+            self.number += 1
+        self._now = None
+
+
 @dataclass(frozen=True, slots=True)
 class Machines:
     """Heavy-table rows of the sources that are machines, and their requests in the last epoch."""
@@ -45,34 +100,25 @@ class Machines:
 
 
 def machines(
-    victim: int,
-    now: NDArray[np.void],
-    newest: NDArray[np.void] | None,
-    before: NDArray[np.void] | None,
-    earlier: NDArray[np.void] | None,
-    epochs: int,
-    only: int | None,
-    paces: Paces,
+    victim: int, summary: Summary, windows: Windows, paces: Paces, only: int | None = None
 ) -> Machines:
     """Pick the machines among one victim's sources.
 
     Args:
         victim: the victim's slot reference.
-        now: table rows with requests at the end of this epoch, as ``asking`` returns them.
-        newest: the same one epoch ago, or None at the start of a window.
-        before: the same about a second ago, ``epochs`` epochs before the end of this one.
-        earlier: the table at the end of the previous window.
-        epochs: length of the stretch over which a rate is taken, in epochs.
-        only: keyed hash of the one path that is flooded, where there is one.
+        summary: the epoch.
+        windows: the tables of before.
         paces: how fast the sources asked before.
+        only: keyed hash of the one path that is flooded, where there is one.
     """
+    now = windows.now(summary)
     rows = now[now["victim"] == victim]
     if not len(rows):
         return Machines(rows, 0)
     total = rows["requests"].astype(np.int64)
-    last = total - requests_in(newest, rows)
-    second = (total - requests_in(before, rows)) * (4.0 / epochs)
-    habit = with_earlier(rows, earlier)
+    last = total - requests_in(windows.newest, rows)
+    second = (total - requests_in(windows.before, rows)) * (EPOCHS_PER_SECOND / windows.epochs)
+    habit = with_earlier(rows, windows.earlier)
     chosen = _behaves_like_machine(habit, second)
     if only is not None:
         bit = np.uint64(1) << np.uint64(only >> 58)

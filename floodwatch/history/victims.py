@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -81,6 +81,7 @@ class View:
     before: np.void | None
     final: bool
     baseline: Baseline
+    limits: Limits
     heavy: Callable[[], NDArray[np.void]]
 
     @property
@@ -93,7 +94,7 @@ class View:
         row = self.row if self.row is not None else self.before
         return None if row is None else self.baseline.usual(int(row["reference"]), metric, self.epoch)
 
-    def limit(self, metric: str, limits: Limits) -> float:
+    def limit(self, metric: str) -> float:
         """The rate a second above which the budget of false alarms allows to name something; 0: any."""
         usual = self.usual(metric)
         row = self.row if self.row is not None else self.before
@@ -102,7 +103,7 @@ class View:
         spread = self.baseline.spread(int(row["reference"]), metric, self.epoch)
         if spread is None:
             return 0.0
-        return EPOCHS_PER_SECOND * limits.beyond(usual / EPOCHS_PER_SECOND, spread)
+        return EPOCHS_PER_SECOND * self.limits.beyond(usual / EPOCHS_PER_SECOND, spread)
 
     def bogons(self, name: str) -> float:
         """Packets from reserved addresses; inside a private network they are ordinary."""
@@ -119,13 +120,14 @@ class View:
 class Tracker:
     """Tracks of every victim worth a look; at most ``MAX_TRACKS``, the stalest forgotten first."""
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: Memory, limits: Limits) -> None:
+        self._limits = limits
         self._tracks: dict[Address, Track] = {}
         self.baseline = Baseline(memory)
         self.received = 0
         self.sent = 0
 
-    def views(self, summary: Summary) -> Iterator[View]:
+    def views(self, summary: Summary) -> list[View]:
         """Views of all victims that are or were loaded; call ``close_epoch`` afterwards."""
         victims, epoch = summary.victims, summary.epoch
         if summary.gap:
@@ -134,10 +136,14 @@ class Tracker:
         interesting = _interesting(victims)
         for index in np.flatnonzero(interesting | self._tracked(victims)):
             self._add(victims[index], epoch)
-        for track in list(self._tracks.values()):
-            row, before = track.row(epoch), track.row(epoch - 1)
-            if row is not None or before is not None:
-                yield View(track, epoch, row, before, summary.final, self.baseline, summary.heavy)
+        return [view for track in self._tracks.values() if (view := self._view(track, summary)) is not None]
+
+    def _view(self, track: Track, summary: Summary) -> View | None:
+        epoch = summary.epoch
+        row, before = track.row(epoch), track.row(epoch - 1)
+        if row is None and before is None:
+            return None
+        return View(track, epoch, row, before, summary.final, self.baseline, self._limits, summary.heavy)
 
     def close_epoch(self, summary: Summary) -> None:
         """Learn the epoch's rates and forget tracks that went quiet."""

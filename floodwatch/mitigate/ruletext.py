@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable
 
+from floodwatch.detectors import title
 from floodwatch.model.event import SOURCE_RATE, Event
 from floodwatch.model.vector import protocol_number
 from floodwatch.report import words
@@ -52,7 +53,7 @@ def _per_second(event: Event) -> int:
 
 
 def _head(event: Event, mark: str) -> list[str]:
-    says = [f"{words.title(event.vector)} at {event.victim.ip}, {event.id}", event.action.why]
+    says = [f"{title(event.vector, event.verdict)} at {event.victim.ip}, {event.id}", event.action.why]
     return [f"{mark} {printable(line)}" for line in says]
 
 
@@ -160,9 +161,8 @@ def _flowspec(event: Event) -> str:
 
 
 def _text(event: Event) -> str:
-    lines = [
-        f"{words.title(event.vector)} ({event.verdict}), confidence {event.confidence}, {event.severity}"
-    ]
+    named = title(event.vector, event.verdict)
+    lines = [f"{named} ({event.verdict}), confidence {event.confidence}, {event.severity}"]
     port = "" if event.victim.port is None else f" port {event.victim.port}"
     lines.append(
         f"victim    {event.victim.ip}{port} ({event.victim.protocol}) {event.victim.path or ''}".rstrip()

@@ -2,16 +2,88 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections import Counter
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeAlias, TypeVar, get_type_hints
 
 from .address import Address
-from .event import Unit, Verdict
+from .event import Verdict
 from .vector import Vector
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+Sum: TypeAlias = Annotated[float, "sum"]
+"""A fact of which all epochs are added up."""
+Mean: TypeAlias = Annotated[float, "mean"]
+"""A fact that is the mean of its epochs."""
+Majority: TypeAlias = Annotated[int, "majority"]
+"""A fact that is what most epochs say, such as a port; of equals the first."""
+
+
+@dataclass(slots=True)
+class Facts:
+    """The numbers behind a verdict: a subclass a family, each field declared as Sum, Mean or Majority."""
+
+
+F = TypeVar("F", bound=Facts)
+
+
+_declared: dict[type[Facts], dict[str, str]] = {}
+
+
+def _how(kind: type[Facts]) -> dict[str, str]:
+    """How each field of a family's facts is merged."""
+    if kind not in _declared:
+        hints = get_type_hints(kind, include_extras=True)
+        _declared[kind] = {item.name: hints[item.name].__metadata__[0] for item in fields(kind)}
+    return _declared[kind]
+
+
+class Gathered(Generic[F]):
+    """The facts of one event so far, merged field by field as they are declared.
+
+    Args:
+        kind: the family's facts.
+    """
+
+    __slots__ = ("_epochs", "_kind", "_sums", "_votes")
+
+    def __init__(self, kind: type[F]) -> None:
+        self._kind = kind
+        self._epochs = 0
+        self._sums = dict.fromkeys((n for n, how in _how(kind).items() if how != "majority"), 0.0)
+        self._votes: dict[str, Counter[int]] = {
+            name: Counter() for name, how in _how(kind).items() if how == "majority"
+        }
+
+    def add(self, facts: F) -> None:
+        """Take in one epoch's facts."""
+        self._epochs += 1
+        for name in self._sums:
+            self._sums[name] += getattr(facts, name)
+        for name, votes in self._votes.items():
+            votes[getattr(facts, name)] += 1
+
+    def merged(self) -> F:
+        """The facts of all epochs together."""
+        how = _how(self._kind)
+        out: dict[str, Any] = {
+            name: total / max(self._epochs, 1) if how[name] == "mean" else total
+            for name, total in self._sums.items()
+        }
+        for name, votes in self._votes.items():
+            out[name] = votes.most_common(1)[0][0] if votes else 0
+        return self._kind(**out)
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """The count that a finding was held against, and under which circumstances it is that one."""
+
+    count: float
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,37 +97,40 @@ class SourceCount:
 
 
 @dataclass(slots=True)
-class Finding:
+class Finding(Generic[F]):
     """What one detector says about one victim and one epoch.
 
     Attributes:
-        over: the count is over the detector's floor; otherwise it only keeps an open event alive.
+        facts: the numbers behind the evidence.
+        floor: what ``count`` was held against.
+        over: it is over the floor; otherwise it only keeps an open event alive.
         persist: epochs in a row over the floor before it becomes a verdict.
         count: packets (or requests, connections) of the excess in this epoch.
-        facts: additive numbers behind the evidence; summed over the event.
-        keys: candidates for the victim's port, with how much of the count each holds.
-        paths: the same for its HTTP path.
+        one_way: the victim was never seen to send.
+        ports: candidates for the victim's port, with how much of the count each holds.
+        paths: the same for its HTTP path, or the zone of DNS queries.
         prefix: length of the prefix that ``victim`` stands for, or None for one address.
         sources: HyperLogLog registers (p = 10) of the sources in this epoch.
         top: bounds per source, for origins that may be named.
-        limit: the rate a second that the count was compared with, where it is above the vector's own floor.
+        limit: the rate a second that the user's limits ask for; 0: none.
     """
 
     vector: Vector
+    verdict: Verdict
     victim: Address
     protocol: str
     epoch: int
+    facts: F
+    floor: Floor
     over: bool
     persist: int
     count: int
     bytes: int
     first_ns: int
     last_ns: int
-    verdict: Verdict = "attack"
-    unit: Unit = "packet/s"
+    one_way: bool = False
     baseline: float | None = None
-    facts: dict[str, float] = field(default_factory=dict)
-    keys: list[tuple[int, int]] = field(default_factory=list)
+    ports: list[tuple[int, int]] = field(default_factory=list)
     paths: list[tuple[str, int]] = field(default_factory=list)
     prefix: int | None = None
     sources: NDArray[np.uint8] | None = None

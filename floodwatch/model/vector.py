@@ -16,6 +16,7 @@ AMPLIFIERS: tuple[tuple[int, str], ...] = (
 )  # fmt: skip
 """(UDP source port, protocol) of known reflectors: CISA TA14-017A and the captures of StopDDoS."""
 
+TCP_NUMBER, UDP_NUMBER = 6, 17
 PROTOCOL_NUMBERS = {
     "icmp": 1, "ipip": 4, "tcp": 6, "udp": 17, "6in4": 41, "gre": 47, "esp": 50, "ah": 51, "icmp6": 58,
     "ospf": 89, "sctp": 132,

@@ -6,18 +6,19 @@ a clock of the caller's.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from msgspec import Struct
 
 from .._native import Batch, Engine
 from ..config.limits import Limits
-from ..decide.cases import Case, Decider
-from ..decide.events import build_each, build_events
+from ..decide.case import Case
+from ..decide.cases import Decider, onset
+from ..decide.events import decide, tell
 from ..detectors import Detection
 from ..history.memory import Memory, nothing
+from ..model.decision import Decision
 from ..model.epoch import EPOCH_NS
 from ..model.event import Event
 from ..model.summary import Summary
@@ -44,14 +45,6 @@ class Change(Struct, frozen=True):
     event: Event
 
 
-class _Told(NamedTuple):
-    """What was said last about a case, and in which epoch."""
-
-    case: Case
-    epoch: int
-    ended: bool
-
-
 class Analysis:
     """The state of one analysis; not for use by two threads at once.
 
@@ -72,7 +65,6 @@ class Analysis:
         self._top = top
         self._closed = -1
         self.newest: Summary | None = None
-        self._told: dict[int, _Told] = {}
 
     @property
     def one_way(self) -> bool:
@@ -105,58 +97,64 @@ class Analysis:
 
     def events(self) -> tuple[list[Event], list[Event]]:
         """The floods and the crowds of the analysis, after ``finish``."""
-        return build_events(list(self._decider.cases()), self._path, self.engine.epoch - 1, self._top)
+        last = self.engine.epoch - 1
+        told = [
+            tell(case, self._decider.overlapping(case), self._path, last, self._top)
+            for case in self._decider.cases()
+        ]
+        return [e for e in told if e.verdict != "crowd"], [e for e in told if e.verdict == "crowd"]
+
+    @property
+    def forgotten(self) -> int:
+        """Floods and crowds that were too many to keep; the smallest were forgotten first."""
+        return self._decider.forgotten
 
     def forget_events(self) -> None:
         """Begin to judge anew, with what is known of the hosts so far."""
         self._decider = Decider()
-        self._told = {}
 
     def standing(self) -> list[Event]:
         """The floods that are going on, as events with what is known of them now."""
-        return self._so_far(self._open_floods())
+        return [self._so_far(case) for case in self._open_floods()]
+
+    def decisions(self) -> list[Decision]:
+        """What is to be done about the floods that are going on, with what is known of them now."""
+        return [decide(case.so_far()) for case in self._open_floods()]
 
     def open_floods(self) -> int:
         """How many floods are going on."""
         return len(self._open_floods())
 
     def _open_floods(self) -> list[Case]:
-        opened = self._decider.opened()
-        return [case for case in opened if case.verdict != "crowd" and not case.ended(self._closed)]
+        current = sorted(self._decider.current, key=onset)
+        return [case for case in current if case.verdict != "crowd" and not case.ended(self._closed)]
 
     def changes(self) -> list[Change]:
         """Events that opened, ended or lasted another minute since the last call, by onset.
 
         Calling it changes nothing of what ``events`` will say.
         """
-        cases = list(self._decider.opened())
-        self._told = {key: told for key, told in self._told.items() if any(told.case is c for c in cases)}
-        news = [(case, what) for case in cases if (what := self._news(case)) is not None]
-        if not news:
-            return []
-        events = self._so_far(cases)
-        by_case = {id(case): event for case, event in zip(cases, events, strict=True)}
-        return [Change(what, by_case[id(case)]) for case, what in news]
+        news = ((case, self._news(case)) for case in sorted(self._decider.current, key=onset))
+        return [Change(what, self._so_far(case)) for case, what in news if what is not None]
 
-    def _so_far(self, cases: list[Case]) -> list[Event]:
-        copies = [replace(case, top=dict(case.top), settled=dict(case.settled)) for case in cases]
-        for copy in copies:  # what the open window proved so far, without ending it
-            copy.settle_window()
-        return build_each(copies, self._path, self._closed, self._top, "open")
+    def _so_far(self, case: Case) -> Event:
+        overlapping = self._decider.overlapping(case)
+        return tell(case.so_far(), overlapping, self._path, self._closed, self._top, "open")
 
     def _news(self, case: Case) -> What | None:
         """What is new about a case; notes that it was told."""
-        told = self._told.get(id(case))
         ended = case.ended(self._closed)
         what: What | None = None
-        if told is None:
+        if case.told_epoch < 0:
             what = "opened"
-        elif ended != told.ended:
+        elif ended != case.told_ended:
             what = "ended" if ended else "updated"
-        elif not ended and self._closed - told.epoch >= UPDATE_EPOCHS:
+        elif not ended and self._closed - case.told_epoch >= UPDATE_EPOCHS:
             what = "updated"
         if what is not None:
-            self._told[id(case)] = _Told(case, self._closed, ended)
+            case.told_epoch, case.told_ended = self._closed, ended
+        if case.told_ended:
+            self._decider.current.discard(case)
         return what
 
     def _close(self, batch: Batch, following: int, *, final: bool = False) -> None:

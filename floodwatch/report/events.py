@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from floodwatch.detectors import title
 from floodwatch.model.event import Event
 from floodwatch.report import words
 from floodwatch.report.escape import printable
@@ -21,14 +22,10 @@ def line(what: str, event: Event) -> bytes:
     where = f"[{victim.ip}]" if ":" in victim.ip and victim.port is not None else victim.ip
     where += "" if victim.port is None else f":{victim.port}"
     where += f" {victim.path}" if victim.path else ""
-    title = (
-        f"{words.CROWDS.get(event.vector, 'crowd')}"
-        if event.verdict == "crowd"
-        else words.title(event.vector)
-    )
     origin = words.TITLE_ENDS.get(event.sources.origin, "")
     lost = event.capture.unseen_share
     unseen = f"  {100 * lost:.1f} % unseen" if lost >= 0.001 else ""
     when = event.last if what == "ended" else event.detected
-    text = f"{when}  {what:8}{title}{origin}  {where}  peak {rate.peak:,.0f} {rate.unit}  "
+    named = title(event.vector, event.verdict)
+    text = f"{when}  {what:8}{named}{origin}  {where}  peak {rate.peak:,.0f} {rate.unit}  "
     return printable(f"{text}confidence {event.confidence}{unseen}").encode() + b"\n"

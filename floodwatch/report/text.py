@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
+from floodwatch.detectors import title
 from floodwatch.model.event import Event, Sources, Victim
 from floodwatch.model.report import Input, Report
 from floodwatch.model.vector import Vector
@@ -68,12 +69,12 @@ def render(
     if notes:
         lines += [*notes, ""]
     days = {item.path: (item.first or "")[:10] for item in report.inputs}
-    for noun, title, events in (
+    for noun, titled, events in (
         ("FLOOD", _flood_title, report.floods),
         ("CROWD", _crowd_title, report.crowds),
     ):
         if events:
-            lines += [*_section(noun, title, events, days, view), ""]
+            lines += [*_section(noun, titled, events, days, view), ""]
     return "\n".join([*lines, _closing(report)]) + "\n"
 
 
@@ -127,19 +128,19 @@ def _notes(report: Report, view: _View) -> list[str]:
 
 
 def _section(
-    noun: str, title: Callable[[Event], str], events: tuple[Event, ...], days: dict[str, str], view: _View
+    noun: str, titled: Callable[[Event], str], events: tuple[Event, ...], days: dict[str, str], view: _View
 ) -> list[str]:
     lines = [f"{len(events)} {noun}{'S' if len(events) != 1 else ''}"]
     for number, event in enumerate(events, 1):
-        lines += _headline(number, title(event), event, view)
+        lines += _headline(number, titled(event), event, view)
         if len(days) > 1:
             lines += view.row("capture", [view.safe(event.input)])
         lines += _event(event, days.get(event.input, ""), view)
     return lines
 
 
-def _headline(number: int, title: str, event: Event, view: _View) -> list[str]:
-    left = f"{number:>2}  {title}"
+def _headline(number: int, named: str, event: Event, view: _View) -> list[str]:
+    left = f"{number:>2}  {named}"
     severity = event.severity.upper()
     right = f"{severity:<8} confidence {event.confidence:.2f}"
     *lines, last = flow(left.split(" "), view.width, rest="    ")
@@ -153,14 +154,12 @@ def _headline(number: int, title: str, event: Event, view: _View) -> list[str]:
 
 
 def _flood_title(event: Event) -> str:
-    text = words.title(event.vector)
-    if not event.vector.endswith("_amplification"):
-        text += words.TITLE_ENDS.get(event.sources.origin, "")
+    text = title(event.vector) + words.TITLE_ENDS.get(event.sources.origin, "")
     return text + (", inside a crowd" if event.verdict == "mixed" else "")
 
 
 def _crowd_title(event: Event) -> str:
-    return words.CROWDS.get(event.vector, "crowd") + ", not an attack"
+    return title(event.vector, "crowd") + ", not an attack"
 
 
 def _event(event: Event, day: str, view: _View) -> list[str]:

@@ -1,23 +1,10 @@
-"""The words of the report for people: titles, origins, patterns, advice."""
+"""The words of the report for people: origins, patterns, advice; titles are known to each vector's family."""
 
 from __future__ import annotations
 
 from floodwatch.model.event import Action, Origin, Severity
-from floodwatch.model.vector import Vector
 
 COLORS: dict[Severity, str] = {"low": "36", "medium": "33", "high": "31", "critical": "1;31"}
-ACRONYMS = frozenset(
-    {"syn", "ack", "rst", "fin", "tcp", "udp", "icmp", "ip", "http", "api", "tls", "quic", "dns"}
-)
-"""Words of a vector's name that are written in capitals."""
-CROWDS = {Vector.SYN_FLOOD: "crowd of new connections", Vector.HTTP_FLOOD: "crowd of HTTP clients"}
-SPELLINGS = {
-    "bacnet": "BACnet", "coap": "CoAP", "fivem": "FiveM", "jenkins": "Jenkins", "memcached": "memcached",
-    "natpmp": "NAT-PMP", "netbios": "NetBIOS", "openvpn": "OpenVPN", "plex": "Plex", "portmap": "portmap",
-    "quake": "Quake", "steam": "Steam", "teamspeak": "TeamSpeak", "ubiquiti": "Ubiquiti",
-    "unknown": "unknown",
-}  # fmt: skip
-"""Protocols that are not written in capitals."""
 TITLE_ENDS: dict[Origin, str] = {"forged": ", forged sources", "mixed": ", partly forged sources"}
 ORIGINS: dict[Origin, str] = {
     "forged": "forged",
@@ -41,12 +28,3 @@ ADVICE: dict[Action, str] = {
     "drop_sources": "block the listed sources",
     "cap_unknown": "cap the rate of clients that were not known before",
 }
-
-
-def title(vector: Vector) -> str:
-    """The vector as people write it: ``SYN ACK flood``, ``NTP amplification (reflection)``."""
-    name, amplified, _ = vector.partition("_amplification")
-    if amplified:
-        return f"{SPELLINGS.get(name, name.upper())} amplification (reflection)"
-    text = " ".join(word.upper() if word in ACRONYMS else word for word in vector.split("_"))
-    return text[0].upper() + text[1:]

@@ -1,0 +1,192 @@
+"""A case: everything gathered about one victim and vector, from the first finding on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..detectors import family_of
+from ..detectors.family import Family
+from ..model.address import Address, address_text
+from ..model.epoch import EPOCH_NS, EPOCHS_PER_SECOND
+from ..model.event import Verdict
+from ..model.finding import Finding, Floor, Gathered, SourceCount
+from ..model.vector import Vector
+
+MAX_TOP = 16_384
+MAX_KEYS = 256
+MAX_TIMELINE = 4096
+HELD = 0.8
+"""Share of the count that one port or path holds, from which it is named."""
+LAST_SECOND = 253_402_300_799
+"""The end of the year 9999."""
+
+K = TypeVar("K")
+
+
+@dataclass(slots=True, eq=False)
+class Case:
+    """Everything gathered about one victim and vector; becomes an event once ``opened``, with its ``id``."""
+
+    vector: Vector
+    verdict: Verdict
+    victim: Address
+    prefix: int | None
+    protocol: str
+    baseline: float | None
+    first_ns: int
+    last_ns: int
+    epoch: int
+    floor: Floor
+    gathered: Gathered[Any]
+    id: str = ""
+    streak: int = 0
+    detected_ns: int = 0
+    epochs: int = 0
+    count: int = 0
+    bytes: int = 0
+    peak: int = 0
+    pulses: int = 1
+    one_way: bool = True
+    told_epoch: int = -1
+    told_ended: bool = False
+    limit: float = 0.0
+    counts: dict[int, int] = field(default_factory=dict)
+    recent: dict[int, int] = field(default_factory=dict)
+    stride: int = 1
+    ports: Counter[int] = field(default_factory=Counter)
+    paths: Counter[str] = field(default_factory=Counter)
+    sources: NDArray[np.uint8] | None = None
+    top: dict[tuple[int, bool], SourceCount] = field(default_factory=dict)
+    settled: dict[tuple[int, bool], SourceCount] = field(default_factory=dict)
+
+    @property
+    def opened(self) -> bool:
+        """It became a verdict."""
+        return bool(self.id)
+
+    @property
+    def family(self) -> Family[Any]:
+        """What judges it."""
+        return family_of(self.vector, self.verdict)
+
+    @property
+    def where(self) -> str:
+        """The victim as users read it."""
+        return address_text(self.victim) + ("" if self.prefix is None else f"/{self.prefix}")
+
+    @property
+    def port(self) -> int | None:
+        """The victim's port, where one holds most of it."""
+        return winner(self.ports, self.count)
+
+    def ended(self, epoch: int) -> bool:
+        """There was no finding for so long, at this epoch, that it counts as ended."""
+        return epoch - self.epoch > self.family.hold
+
+    def open(self, now_ns: int) -> None:
+        """It is a verdict from now on: its id says since when, what, and where."""
+        self.detected_ns = now_ns
+        since = datetime.fromtimestamp(min(self.first_ns // 10**9, LAST_SECOND), UTC)
+        port = "any" if self.port is None else self.port
+        self.id = f"{since:%Y%m%dT%H%M%SZ}-{self.vector}-{self.where}-{port}"
+
+    def add(self, finding: Finding[Any]) -> None:
+        """Take in one epoch over or near the floor."""
+        self.epochs += 1
+        self.count += finding.count
+        self.bytes += finding.bytes
+        self.limit = max(self.limit, finding.limit)
+        self.last_ns = max(self.last_ns, finding.last_ns)
+        self.epoch = finding.epoch
+        self.one_way = self.one_way and finding.one_way
+        self._time(finding.epoch, finding.count)
+        self.gathered.add(finding.facts)
+        _vote(self.ports, finding.ports)
+        _vote(self.paths, finding.paths)
+        if finding.sources is not None:
+            registers = finding.sources
+            self.sources = registers.copy() if self.sources is None else np.maximum(self.sources, registers)
+        for source in finding.top:
+            self.top[source.source, source.v6] = source
+
+    def _time(self, epoch: int, count: int) -> None:
+        self.recent[epoch] = self.recent.get(epoch, 0) + count
+        for old in [e for e in self.recent if e <= epoch - EPOCHS_PER_SECOND]:
+            del self.recent[old]
+        self.peak = max(self.peak, sum(self.recent.values()))
+        step = epoch // self.stride
+        self.counts[step] = self.counts.get(step, 0) + count
+        if len(self.counts) > MAX_TIMELINE:
+            merged: dict[int, int] = {}
+            for key, value in self.counts.items():
+                merged[key // 2] = merged.get(key // 2, 0) + value
+            self.counts, self.stride = merged, 2 * self.stride
+
+    def settle_window(self) -> None:
+        """The heavy-hitter window ends: what it proved about sources is added up."""
+        for key, new in self.top.items():
+            old = self.settled.get(key)
+            if old is None and len(self.settled) >= MAX_TOP:
+                continue
+            base = old or SourceCount(new.source, new.v6, 0, 0)
+            self.settled[key] = SourceCount(new.source, new.v6, base.lo + new.lo, base.hi + new.hi)
+        self.top.clear()
+
+    def so_far(self) -> Case:
+        """A copy that adds up what the open window proved until now, without ending it."""
+        copy = replace(self, top=dict(self.top), settled=dict(self.settled))
+        copy.settle_window()
+        return copy
+
+    def timeline(self, bins: int) -> tuple[float, ...]:
+        """Rates per second from first to last in at most ``bins`` equal steps."""
+        if not self.counts:
+            return ()
+        low, high = min(self.counts), max(self.counts)
+        n = min(bins, high - low + 1)
+        out = [0.0] * n
+        for step, count in self.counts.items():
+            out[(step - low) * n // (high - low + 1)] += count
+        seconds = (high - low + 1) * self.stride * EPOCH_NS / 1e9 / n
+        return tuple(round(value / seconds, 1) for value in out)
+
+
+def winner(table: Counter[K], count: int) -> K | None:
+    """The key that holds most of the count, or None: scattered ports and paths are not named."""
+    if not table:
+        return None
+    key, held = max(table.items(), key=lambda item: (item[1], str(item[0])))
+    return key if held >= HELD * count and held > 0 else None
+
+
+def _vote(table: Counter[K], found: Iterable[tuple[K, int]]) -> None:
+    for key, n in found:
+        table[key] += n
+    if len(table) > 2 * MAX_KEYS:
+        kept = table.most_common(MAX_KEYS)
+        table.clear()
+        table.update(dict(kept))
+
+
+def new_case(finding: Finding[Any]) -> Case:
+    """A case that begins with this finding."""
+    return Case(
+        vector=finding.vector,
+        verdict=finding.verdict,
+        victim=finding.victim,
+        prefix=finding.prefix,
+        protocol=finding.protocol,
+        baseline=finding.baseline,
+        first_ns=finding.first_ns,
+        last_ns=finding.last_ns,
+        epoch=finding.epoch,
+        floor=finding.floor,
+        gathered=Gathered(type(finding.facts)),
+    )

@@ -1,0 +1,181 @@
+"""Crowds: a surge over the usual rate that no machine explains. People, or what looks like people.
+
+Of requests where they can be read, else of finished handshakes. What machines ask is taken off before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._native import hll_estimate
+from ..history.victims import View, source_registers
+from ..model.epoch import CLASS_HTTP, CLASS_SYN, DATA, EPOCHS_PER_SECOND
+from ..model.event import Action, Evidence, Origin
+from ..model.finding import Facts, Finding, Floor, Mean, Sum
+from ..model.vector import Vector
+from .family import Family, share
+
+FLOOR = 40.0
+"""Requests (or connections) a second from which a surge is worth telling."""
+RATIO = 2.5
+"""How many times the usual rate a surge is."""
+PERSIST = 4
+"""Epochs that a surge (of a second's sum) lasts before it is a crowd."""
+READERS = 0.3
+"""Share of the requests that fetch parts of pages, below which a crowd may hold what is none."""
+DOUBT = 0.6
+"""Factor of the confidence in such a crowd."""
+
+
+@dataclass(slots=True)
+class Visits(Facts):
+    """What the visitors did.
+
+    ``listed`` and ``known`` are requests of the busiest sources, and those of them from networks that were
+    served before; ``pace`` is requests of one client a second.
+    """
+
+    requests: Sum = 0.0
+    assets: Sum = 0.0
+    pace: Mean = 0.0
+    listed: Sum = 0.0
+    known: Sum = 0.0
+    attempts: Sum = 0.0
+    finished: Sum = 0.0
+
+
+def parts_of_pages(assets: float, requests: float) -> Evidence:
+    """How many of the requests fetch what pages pull in."""
+    says = "of the requests fetch the parts of pages, as browsers do"
+    return share("asset_share", assets, requests, 0.5, says)
+
+
+def known_networks(listed: float, known: float) -> list[Evidence]:
+    """How much comes from where clients were served before; nothing where nobody was."""
+    if listed <= 0:
+        return []
+    says = "of the busiest sources' requests come from networks that were served before"
+    return [share("known_networks", known, listed, None, says)]
+
+
+def _evidence(facts: Visits) -> list[Evidence]:
+    out = [parts_of_pages(facts.assets, facts.requests)] if facts.requests > 0 else []
+    if facts.pace > 0:
+        says = f"each client asks about {facts.pace:.1f} times a second"
+        out.append(Evidence(name="pace", value=round(facts.pace, 2), usual=None, says=says))
+    return [*out, *known_networks(facts.listed, facts.known)]
+
+
+def _connections_evidence(facts: Visits) -> list[Evidence]:
+    if facts.attempts <= 0:
+        return []
+    says = "of the new connections finished their handshake"
+    return [share("handshake_completion", facts.finished, facts.attempts, 0.97, says)]
+
+
+def _doubtful(facts: Visits) -> bool:
+    """Requests were seen, and they are not those of readers; programs that call an API look the same."""
+    return facts.assets < READERS * facts.requests
+
+
+def _clear(facts: Visits) -> float:
+    return DOUBT if _doubtful(facts) else 1.0
+
+
+def _advice(facts: Visits, origin: Origin, known_path: bool) -> tuple[Action, str]:
+    if _doubtful(facts):
+        return "scale_out", (
+            "no client stands out as a machine, but few fetch the parts of pages as readers do: see what "
+            "they ask for; blocking could hit users"
+        )
+    return "scale_out", ("these are people: every client behaves like a reader; blocking would hit users")
+
+
+def _unknown(facts: Visits, count: float, distinct: float) -> Origin:
+    return "unknown"
+
+
+def _connections_origin(facts: Visits, count: float, distinct: float) -> Origin:
+    return "real" if facts.finished > 0 else "unknown"
+
+
+RULE = f"a surge of {{floor}} or more in a quarter of a second, {RATIO:g} times the usual"
+HTTP_CROWD = Family(
+    (Vector.HTTP_FLOOD,),
+    Visits,
+    _evidence,
+    _advice,
+    floor=200.0,
+    rule=RULE,
+    unit="req/s",
+    verdict="crowd",
+    persist=PERSIST,
+    usual="requests",
+    origin=_unknown,
+    clear=_clear,
+    title=lambda vector: "crowd of HTTP clients",
+)
+CONNECTION_CROWD = Family(
+    (Vector.CONNECTION_FLOOD,),
+    Visits,
+    _connections_evidence,
+    _advice,
+    floor=500.0,
+    rule=RULE,
+    unit="conn/s",
+    verdict="crowd",
+    persist=PERSIST,
+    usual="finished",
+    origin=_connections_origin,
+    clear=_clear,
+    title=lambda vector: "crowd of new connections",
+)
+
+
+def surge(view: View, row: np.void, requests: int, finished: int, flood: int) -> Iterator[Finding[Visits]]:
+    """A surge over the usual rate of requests, or of finished handshakes where requests cannot be seen.
+
+    Args:
+        view: the victim.
+        row: its counters.
+        requests: those that no machine sent.
+        finished: handshakes, or 0 where a flood of requests explains them.
+        flood: requests of machines.
+    """
+    family, metric, count = HTTP_CROWD, "requests", requests
+    if finished > requests:
+        family, metric, count = CONNECTION_CROWD, "finished", finished
+    usual, recent = view.usual(metric), view.recent()
+    rate = sum(int(r[metric]) for r in recent) * EPOCHS_PER_SECOND / max(len(recent), 1)
+    rate -= EPOCHS_PER_SECOND * flood
+    if usual is None or rate < FLOOR / 2 or rate < RATIO / 2 * usual:
+        return
+    visible = family is HTTP_CROWD
+    facts = Visits(
+        requests=float(row["requests"]),
+        assets=float(row["assets"]),
+        pace=_pace(view),
+        attempts=0.0 if visible else float(row["syn_flows"]),
+        finished=float(row["finished"]),
+    )
+    yield family.seen(
+        view,
+        facts,
+        (DATA,),
+        count=count,
+        floor=Floor(FLOOR / EPOCHS_PER_SECOND),
+        over=rate >= FLOOR and rate >= RATIO * usual,
+        size=int(row["kinds"]["bytes"][DATA]),
+        ports=[(int(row["http_port"]), count)] if visible else [],
+        sources=CLASS_HTTP if visible else CLASS_SYN,
+    )
+
+
+def _pace(view: View) -> float:
+    """Requests a second for each source of the last second."""
+    rows = view.recent()
+    union = np.maximum.reduce([source_registers(row, CLASS_HTTP) for row in rows])
+    return sum(int(row["requests"]) for row in rows) / max(hll_estimate(union), 1.0)

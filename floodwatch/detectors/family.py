@@ -1,0 +1,294 @@
+"""What a family of vectors is: everything that is known about it, in one record, beside its detection.
+
+A detector makes findings with ``Family.seen`` (one victim's epoch) or ``Family.told`` (a look back over
+seconds); the decision asks the same record what they mean; reports, limits, guards and tests ask it the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol
+
+from ..history.clients import Visitors
+from ..history.victims import View, source_registers
+from ..model.address import Address
+from ..model.decision import Protection
+from ..model.event import Action, Evidence, Origin, Unit, Verdict
+from ..model.finding import F, Facts, Finding, Floor, SourceCount, Sum
+from ..model.summary import Summary
+from ..model.vector import Vector
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FORGED_DISTINCT = 0.5
+"""Distinct sources per packet from which forging explains a flood that nobody answers."""
+FORGED_MIN = 400
+FORGED_BOGONS = 0.25
+"""Share of the packets that forging explains by reserved addresses, from which it does."""
+BOGON_SHARE = 0.138
+"""Share of the 32-bit space that cannot be a public source (RFC 6890 and multicast)."""
+HOLD = 12
+"""Epochs (3 s) below half the floor after which an event counts as ended."""
+PROVEN_SHARE = 0.5
+"""Share of what named sources sent that comes from proven ones, from which the origin is real."""
+LIMIT: tuple[Action, str] = ("limit_victim", "the addresses may be forged: block no source")
+BLOCK: tuple[Action, str] = (
+    "drop_sources",
+    "the sources finished their handshakes: their addresses are real and may be blocked",
+)
+ACRONYMS = frozenset(
+    {"syn", "ack", "rst", "fin", "tcp", "udp", "icmp", "ip", "http", "api", "tls", "quic", "dns"}
+)
+"""Words of a vector's name that are written in capitals."""
+
+
+@dataclass(slots=True)
+class Bare(Facts):
+    """Of packets that prove nothing: how many of them came from reserved addresses."""
+
+    bogons: Sum = 0.0
+
+
+@dataclass(slots=True)
+class Named(Facts):
+    """What the listed sources sent, and what of it came from those that finished a handshake."""
+
+    asked: Sum = 0.0
+    proven: Sum = 0.0
+
+
+def forged_or_unknown(facts: Any, count: float, distinct: float) -> Origin:
+    """Bare packets prove nothing: the origin is forged where the addresses show it, else unknown."""
+    many = count >= FORGED_MIN and distinct >= FORGED_DISTINCT * count
+    return "forged" if many or bogon_share(facts, count) >= FORGED_BOGONS else "unknown"
+
+
+def bogon_share(facts: Facts, count: float) -> float:
+    """Share of the packets that forging over the whole address space explains, from reserved addresses."""
+    return facts.bogons / max(count, 1) / BOGON_SHARE if isinstance(facts, Bare) else 0.0
+
+
+def by_handshakes(facts: Named, count: float, distinct: float) -> Origin:
+    """The origin is real where most of what is listed comes from sources that finished a handshake."""
+    return "real" if facts.asked > 0 and facts.proven >= PROVEN_SHARE * facts.asked else "unknown"
+
+
+def reflected(facts: Facts, count: float, distinct: float) -> Origin:
+    """Servers answer what somebody forged in the victim's name."""
+    return "reflected"
+
+
+def share(name: str, part: float, whole: float, usual: float | None, says: str) -> Evidence:
+    """A percentage as evidence."""
+    value = round(min(1.0, part / max(whole, 1)), 4)
+    return Evidence(name=name, value=value, usual=usual, says=f"{100 * value:.1f} % {says}")
+
+
+def percent(part: float) -> str:
+    """A share as a rule states it."""
+    return f"{100 * part:.0f} %"
+
+
+def no_doubt(facts: Facts) -> float:
+    """Nothing but size and length bears on the confidence."""
+    return 1.0
+
+
+def spelled(vector: Vector) -> str:
+    """The vector as people write it: ``SYN ACK flood``."""
+    text = " ".join(word.upper() if word in ACRONYMS else word for word in vector.split("_"))
+    return text[0].upper() + text[1:]
+
+
+@dataclass(frozen=True, slots=True)
+class Family(Generic[F]):
+    """All that is known about vectors that are judged alike.
+
+    Attributes:
+        vectors: what it names.
+        facts: the numbers behind its evidence.
+        evidence: those numbers in the order of their weight.
+        advice: what to do and why, given the origin and whether one path is the target.
+        floor: the least rate, in ``unit`` per second, that is ever named; severity counts from it.
+        rule: from what such a vector is named, with ``{floor}`` for the count that it was held against.
+        unit: of its rates.
+        verdict: what its findings say.
+        protocol: of its packets.
+        persist: epochs in a row over the floor before it becomes a verdict.
+        usual: the usual rate that it is measured against (``history.memory.METRICS``), or None.
+        hold: epochs without a finding after which an event has ended.
+        habitual: told by what sources do, at any rate: no floor can be set.
+        origin: whose addresses these are, given the facts, the packets and the distinct sources.
+        clear: factor of the confidence, at most 1.
+        protection: what may stand before the victim where the advice is to drop by signature or to limit.
+        reflectors: the ports that its reflectors answer from, given the vector and the facts.
+        title: the vector as people write it.
+        promised_s: seconds from a flood's onset within which its verdict stands; tests hold us to it.
+    """
+
+    vectors: tuple[Vector, ...]
+    facts: type[F]
+    evidence: Callable[[F], list[Evidence]]
+    advice: Callable[[F, Origin, bool], tuple[Action, str]]
+    floor: float
+    rule: str
+    unit: Unit = "packet/s"
+    verdict: Verdict = "attack"
+    protocol: str = "tcp"
+    persist: int = 1
+    usual: str | None = None
+    hold: int = HOLD
+    habitual: bool = False
+    origin: Callable[[F, float, float], Origin] = forged_or_unknown
+    clear: Callable[[F], float] = no_doubt
+    protection: Protection | None = None
+    reflectors: Callable[[Vector, F], tuple[int, ...]] = lambda vector, facts: ()
+    title: Callable[[Vector], str] = spelled
+    promised_s: float = 1.0
+
+    def says(self, floor: Floor) -> str:
+        """The rule that fired, made from the very floor that the finding was held against."""
+        return self.rule.format(floor=f"{floor.count:,.10g}") + (f" ({floor.where})" if floor.where else "")
+
+    def seen(
+        self,
+        view: View,
+        facts: F,
+        kinds: Sequence[int],
+        *,
+        count: int,
+        floor: Floor,
+        over: bool | None = None,
+        row: np.void | None = None,
+        epoch: int | None = None,
+        vector: Vector | None = None,
+        protocol: str | None = None,
+        persist: int | None = None,
+        size: int | None = None,
+        ports: list[tuple[int, int]] | None = None,
+        paths: list[tuple[str, int]] | None = None,
+        sources: int | None = None,
+        top: list[SourceCount] | None = None,
+    ) -> Finding[F]:
+        """What one victim's epoch shows.
+
+        Args:
+            view: the victim.
+            facts: the numbers behind it.
+            kinds: kinds of packets that it is about; their share of ``count`` gives the bytes.
+            count: packets (or requests, connections) of the excess.
+            floor: what the count is held against.
+            over: it is over the floor; None: the count alone decides.
+            row: the epoch's counters, where they are not the view's.
+            epoch: its number then.
+            vector: which of the family's vectors, where there are several.
+            protocol: of the packets, where it is not the family's.
+            persist: epochs in a row over the floor, where they are not the family's.
+            size: bytes of the excess, where the share does not say it.
+            ports: see ``Finding``.
+            paths: see ``Finding``.
+            sources: the source set that the packets belong to, or None.
+            top: see ``Finding``.
+        """
+        row = view.row if row is None else row
+        assert row is not None
+        held = [row["kinds"][kind] for kind in kinds if int(row["kinds"]["packets"][kind])]
+        held = held or [row["kinds"][kinds[0]]]
+        packets, total = (sum(int(kind[name]) for kind in held) for name in ("packets", "bytes"))
+        return Finding(
+            vector=vector or self.vectors[0],
+            verdict=self.verdict,
+            victim=view.track.address,
+            protocol=protocol or self.protocol,
+            epoch=view.epoch if epoch is None else epoch,
+            facts=facts,
+            floor=floor,
+            over=count >= floor.count if over is None else over,
+            persist=self.persist if persist is None else persist,
+            count=count,
+            bytes=int(total * count / max(packets, 1)) if size is None else size,
+            first_ns=min(int(kind["first_ns"]) for kind in held),
+            last_ns=max(int(kind["last_ns"]) for kind in held),
+            one_way=view.one_way,
+            baseline=view.usual(self.usual) if self.usual else None,
+            ports=ports or [],
+            paths=paths or [],
+            sources=None if sources is None else source_registers(row, sources),
+            top=top or [],
+            limit=view.limit(self.usual) if self.usual and self.verdict != "crowd" else 0.0,
+        )
+
+    def told(
+        self,
+        summary: Summary,
+        victim: Address,
+        facts: F,
+        *,
+        count: int,
+        floor: Floor,
+        over: bool = True,
+        vector: Vector | None = None,
+        size: int = 0,
+        one_way: bool = False,
+        ports: list[tuple[int, int]] | None = None,
+        paths: list[tuple[str, int]] | None = None,
+        top: list[SourceCount] | None = None,
+    ) -> Finding[F]:
+        """What the last seconds of one victim show; see ``seen``."""
+        return Finding(
+            vector=vector or self.vectors[0],
+            verdict=self.verdict,
+            victim=victim,
+            protocol=self.protocol,
+            epoch=summary.epoch,
+            facts=facts,
+            floor=floor,
+            over=over,
+            persist=self.persist,
+            count=count,
+            bytes=size,
+            first_ns=summary.first_ns,
+            last_ns=summary.last_ns,
+            one_way=one_way,
+            ports=ports or [],
+            paths=paths or [],
+            top=top or [],
+        )
+
+
+class Scene(NamedTuple):
+    """What detectors look at: one epoch, the victims that are loaded in it or were just before, and who
+    visits them.
+
+    ``named`` is what earlier detectors in the list found in this epoch.
+    """
+
+    summary: Summary
+    views: list[View]
+    visitors: Visitors
+    named: set[tuple[Vector, Address]]
+
+
+class Watcher(Protocol):
+    """A detector that remembers something from epoch to epoch."""
+
+    def detect(self, scene: Scene) -> Iterator[Finding[Any]]:
+        """The findings of one epoch."""
+
+
+class Detector(NamedTuple):
+    """One line of ``DETECTORS``: what it may name, and how it is found (one of the three).
+
+    Attributes:
+        families: what it may name.
+        of_victim: findings from one victim's last second.
+        of_epoch: findings from a whole epoch.
+        watcher: makes what looks at whole epochs and remembers something.
+    """
+
+    families: tuple[Family[Any], ...]
+    of_victim: Callable[[View], Iterator[Finding[Any]]] | None = None
+    of_epoch: Callable[[Scene], Iterator[Finding[Any]]] | None = None
+    watcher: Callable[[], Watcher] | None = None

@@ -1,0 +1,140 @@
+"""Floods of fragments that belong to nothing, and of IP protocols other than TCP, UDP and ICMP.
+
+What tunnels carry is judged where it goes to. The tunnel itself is the flood when it comes from many and
+nothing comes back: then the host has no tunnels, and what is inside is only there to be unpacked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..history.victims import View, distinct_sources
+from ..model.epoch import CARRIER, CLASS_OTHER, FRAGMENT, OTHER
+from ..model.event import Action, Evidence, Origin
+from ..model.finding import Facts, Finding, Floor, Sum
+from ..model.vector import PROTOCOL_NUMBERS, UDP_NUMBER, Vector
+from .family import Detector, Family
+from .udp import (
+    ANSWER_REACH,
+    BOTH_WAYS,
+    ONE_WAY,
+    RULE,
+    UDP_FLOOD,
+    Unanswered,
+    answers_evidence,
+    limit_advice,
+    stream_floor,
+)
+
+FRAGMENTS = Floor(250)
+LONGEST = 45
+"""Later fragments of one datagram: 64 KB in pieces of 1,480 bytes."""
+TUNNEL_SOURCES = 32
+"""Fewer senders of tunnelled packets are a network's own tunnels, seen one way."""
+NAMES = {number: name for name, number in PROTOCOL_NUMBERS.items()}
+
+
+@dataclass(slots=True)
+class Fragments(Facts):
+    """Later fragments, and the first ones that they could belong to."""
+
+    packets: Sum = 0.0
+    heads: Sum = 0.0
+
+
+def _evidence(facts: Fragments) -> list[Evidence]:
+    says = (
+        f"{facts.packets:.0f} later fragments came with {facts.heads:.0f} first ones, without which nothing "
+        "is whole"
+    )
+    return [Evidence(name="first_fragments", value=facts.heads, usual=None, says=says)]
+
+
+def _advice(facts: Fragments, origin: Origin, known_path: bool) -> tuple[Action, str]:
+    return "drop_signature", (
+        "fragments without their first one can be dropped before they reach the victim; the addresses may "
+        "be forged, so no source is blocked"
+    )
+
+
+FRAGMENT_FLOOD = Family(
+    (Vector.FRAGMENT_FLOOD,),
+    Fragments,
+    _evidence,
+    _advice,
+    floor=4 * FRAGMENTS.count,
+    rule="{floor} fragments in a quarter of a second that belong to nothing",
+    protection="fragments",
+)
+IP_PROTOCOL_FLOOD = Family(
+    (Vector.IP_PROTOCOL_FLOOD,),
+    Unanswered,
+    answers_evidence,
+    limit_advice,
+    floor=4 * BOTH_WAYS.count,
+    rule=RULE,
+    protection="limited",
+)
+UDP_TUNNELS = replace(UDP_FLOOD, usual=None)
+"""Tunnels over UDP are named as what they are on the wire; the usual rate counts what is no tunnel."""
+
+
+def detect(view: View) -> Iterator[Finding[Fragments] | Finding[Unanswered]]:
+    """Judge one victim's later fragments and packets of other protocols of an epoch."""
+    row = view.row
+    if row is None:
+        return
+    yield from _fragments(view, row)
+    yield from _protocols(view, row)
+
+
+def _fragments(view: View, row: np.void) -> Iterator[Finding[Fragments]]:
+    packets, heads = int(row["kinds"]["packets"][FRAGMENT]), int(row["fragment_heads"])
+    count = packets - LONGEST * heads
+    floor = stream_floor(row, FRAGMENT, CLASS_OTHER, FRAGMENTS)
+    if count >= floor.count // 2:
+        facts = Fragments(packets=float(packets), heads=float(heads))
+        yield FRAGMENT_FLOOD.seen(
+            view,
+            facts,
+            (FRAGMENT,),
+            protocol=_protocol(row, FRAGMENT),
+            count=count,
+            floor=floor,
+            sources=CLASS_OTHER,
+        )
+
+
+def _protocols(view: View, row: np.void) -> Iterator[Finding[Unanswered]]:
+    """Packets that nothing answers; tunnels answer what they get."""
+    carried = int(row["kinds"]["packets"][CARRIER])
+    kind = CARRIER if carried > int(row["kinds"]["packets"][OTHER]) else OTHER
+    if kind == CARRIER and distinct_sources(row, CLASS_OTHER) < TUNNEL_SOURCES:
+        return
+    answers = max((int(r["kinds"]["out"][kind]) for r in view.recent()), default=0)
+    packets = int(row["kinds"]["packets"][kind])
+    count = packets - ANSWER_REACH * answers
+    floor = stream_floor(row, kind, CLASS_OTHER, ONE_WAY if view.one_way else BOTH_WAYS)
+    if count >= floor.count // 2:
+        tunnels_in_udp = kind == CARRIER and int(row["kinds"]["port"][kind]) == UDP_NUMBER
+        family = UDP_TUNNELS if tunnels_in_udp else IP_PROTOCOL_FLOOD
+        yield family.seen(
+            view,
+            Unanswered(packets=float(packets), answers=float(answers)),
+            (kind,),
+            protocol=_protocol(row, kind),
+            count=count,
+            floor=floor,
+            sources=CLASS_OTHER,
+        )
+
+
+def _protocol(row: np.void, kind: int) -> str:
+    number = int(row["kinds"]["port"][kind])
+    return NAMES.get(number, f"ip-{number}")
+
+
+DETECTOR = Detector((FRAGMENT_FLOOD, IP_PROTOCOL_FLOOD), detect)
