@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 from ..detectors import family_of
 from ..detectors.family import Family
 from ..model.address import Address, address_text
+from ..model.decision import SOURCES_MOST
 from ..model.epoch import EPOCH_NS, EPOCHS_PER_SECOND
 from ..model.event import Verdict
 from ..model.finding import Finding, Floor, Gathered, SourceCount
 from ..model.vector import Vector
 
-MAX_TOP = 16_384
-MAX_KEYS = 256
-MAX_TIMELINE = 4096
+KEYS_MOST = 256
+TIMELINE_MOST = 240
+"""Steps of the timeline that are kept: a minute of epochs; what lasts longer is told more coarsely."""
+"""Steps of the timeline that are kept: a minute of epochs; what lasts longer is told more coarsely."""
 HELD = 0.8
 """Share of the count that one port or path holds, from which it is named."""
 LAST_SECOND = 253_402_300_799
@@ -123,7 +125,7 @@ class Case:
         self.peak = max(self.peak, sum(self.recent.values()))
         step = epoch // self.stride
         self.counts[step] = self.counts.get(step, 0) + count
-        if len(self.counts) > MAX_TIMELINE:
+        if len(self.counts) > TIMELINE_MOST:
             merged: dict[int, int] = {}
             for key, value in self.counts.items():
                 merged[key // 2] = merged.get(key // 2, 0) + value
@@ -133,7 +135,7 @@ class Case:
         """The heavy-hitter window ends: what it proved about sources is added up."""
         for key, new in self.top.items():
             old = self.settled.get(key)
-            if old is None and len(self.settled) >= MAX_TOP:
+            if old is None and len(self.settled) >= SOURCES_MOST:
                 continue
             base = old or SourceCount(new.source, new.v6, 0, 0)
             self.settled[key] = SourceCount(new.source, new.v6, base.lo + new.lo, base.hi + new.hi)
@@ -169,8 +171,8 @@ def winner(table: Counter[K], count: int) -> K | None:
 def _vote(table: Counter[K], found: Iterable[tuple[K, int]]) -> None:
     for key, n in found:
         table[key] += n
-    if len(table) > 2 * MAX_KEYS:
-        kept = table.most_common(MAX_KEYS)
+    if len(table) > 2 * KEYS_MOST:
+        kept = table.most_common(KEYS_MOST)
         table.clear()
         table.update(dict(kept))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._native import hll_estimate
 from ..model.address import Network, source_cidr
-from ..model.decision import SOURCES_MOST, Decision, Protection, Suspect, prove
+from ..model.decision import Decision, Protection, Suspect, prove
 from ..model.epoch import EPOCH_NS, rfc3339
 from ..model.event import (
     Action,
@@ -99,7 +99,7 @@ def decide(case: Case) -> Decision:
         reflector_ports=meaning.reflector_ports,
         protection=family.protection if signature else PROTECTIONS.get(meaning.action),
         usual=case.baseline or 0.0,
-        sources=tuple(map(_suspect, meaning.sources()[:SOURCES_MOST])) if proven else (),
+        sources=tuple(map(_suspect, meaning.sources())) if proven else (),
         proof=prove(case.id) if proven else None,
     )
 
