@@ -87,9 +87,28 @@ def test_import_pulls_in_numpy_only() -> None:
         assert heavy not in modules
 
 
+FIRST = """
+import inspect, sys
+import floodwatch as fw
+first = getattr(fw, sys.argv[1])
+for name in fw.__all__:
+    thing = getattr(fw, name)
+    assert not inspect.ismodule(thing), f"{name} is {thing} after {sys.argv[1]}"
+    assert name in ("__version__", "Verdict") or callable(thing), name
+assert getattr(fw, sys.argv[1]) is first
+"""
+
+
+@pytest.mark.parametrize("name", floodwatch.__all__)
+def test_every_name_is_itself_whatever_was_used_first(name: str) -> None:
+    """Modules that are imported become attributes of their package: none may take a public name."""
+    run = subprocess.run(
+        [sys.executable, "-P", "-c", FIRST, name], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+
+
 def test_every_name_is_there() -> None:
-    for name in floodwatch.__all__:
-        assert getattr(floodwatch, name) is not None
     assert set(floodwatch.__all__) <= set(dir(floodwatch))
     with pytest.raises(AttributeError, match="nonsense"):
         floodwatch.nonsense  # noqa: B018

@@ -29,6 +29,7 @@ from floodwatch.model.event import (
 from floodwatch.model.report import Input, InputFault, Report, Settings, Tool, Totals
 from floodwatch.model.vector import Vector
 from floodwatch.report.escape import clip, columns, flow, look, printable
+from floodwatch.report.formats import FORMATS, Shown
 from floodwatch.report.json import dump, schema
 from floodwatch.report.text import render
 
@@ -248,6 +249,9 @@ def test_undecodable_file_names_are_spelt_out() -> None:
     name = b"caf\xe9.pcap".decode("utf-8", "surrogateescape")
     assert validate(dump(with_text(name)))["inputs"][0]["path"] == "caf\\xe9.pcap"
     assert "caf\\udce9.pcap" in render(with_text(name), unicode=True)
+    *events, whole = FORMATS["ndjson"].report(with_text(name), Shown()).splitlines()
+    assert whole + b"\n" == dump(with_text(name))
+    assert [json.loads(event)["schema"] for event in events] == ["floodwatch.event/1"] * len(events) != []
 
 
 def test_json_keys_are_those_of_the_contract_in_order() -> None:

@@ -15,7 +15,7 @@ from ..config.options import ScanOptions
 from ..detectors import least_floor
 from ..model import report as records
 from ..pipeline import scan as pipeline
-from ..report import encode
+from ..report.formats import FORMATS, Shown
 
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped, import-not-found, unused-ignore]
@@ -34,11 +34,11 @@ class Report(records.Report, frozen=True, kw_only=True):
 
     def to_json(self) -> str:
         """The report as ``floodwatch scan --format json`` prints it."""
-        return encode(self, "json", top=0, color="never", to_file=True).decode()
+        return FORMATS["json"].report(self, Shown()).decode()
 
     def to_text(self) -> str:
         """The report as ``floodwatch scan`` prints it, without colour."""
-        return encode(self, "text", top=0, color="never", to_file=True).decode()
+        return FORMATS["text"].report(self, Shown()).decode()
 
     def to_pandas(self) -> pandas.DataFrame:
         """A row for each flood and crowd, nested fields as ``victim.ip``; times are UTC. pandas is needed."""

@@ -36,14 +36,12 @@ def info(ctx: click.Context, captures: tuple[str, ...], recursive: bool, style: 
 
     Every packet is read; nothing is judged.
     """
-    import msgspec
-
     from floodwatch.config.options import ScanOptions
     from floodwatch.model.report import Info
     from floodwatch.pipeline.scan import scan
     from floodwatch.report.escape import look
     from floodwatch.report.info import render_info
-    from floodwatch.report.json import ascii_json
+    from floodwatch.report.json import dump
 
     with stopping() as stop, bar(progress) as on_progress:
         report = scan(
@@ -54,7 +52,7 @@ def info(ctx: click.Context, captures: tuple[str, ...], recursive: bool, style: 
         )
     told = Info(tool=report.tool, complete=report.complete, inputs=report.inputs)
     if style == "json":
-        write_stdout(ascii_json(msgspec.json.encode(told)))
+        write_stdout(dump(told))
     else:
         screen = look("never", to_file=False)
         write_stdout(render_info(told, unicode=screen.unicode, width=screen.width).encode())

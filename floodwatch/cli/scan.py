@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from floodwatch.cli.progress import bar, stopping
-from floodwatch.report import encode
+from floodwatch.report.formats import FORMATS, Shown
 
 from .filters import FILTER_WORDS, FilterCommand, one_filter, split_words
 from .options import AT_LEAST_1, BASELINE, FALSE_ALARMS, SAVE_BASELINE, SET, WHEN, read_limits, read_seed
@@ -86,9 +86,7 @@ def read_time(ctx: click.Context, option: click.Parameter, value: str | None) ->
 @click.option("--seed", callback=read_seed, metavar="HEX", help="Hash key, 32 hex digits [default: random].")
 @click.option("--max-expand", type=AT_LEAST_1, default=100, metavar="N",
               help="Stop when a compressed capture grows to more than N times its size.")  # fmt: skip
-@click.option(
-    "--format", "style", type=click.Choice(["text", "json"]), default="text", help="Kind of report."
-)
+@click.option("--format", "style", type=click.Choice(list(FORMATS)), default="text", help="Kind of report.")
 @click.option("-o", "--output", metavar="FILE", help="Write the report to FILE, all of it or nothing.")
 @BASELINE
 @SAVE_BASELINE
@@ -146,5 +144,6 @@ def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], 
         write(sketch_out, sources[0])
     if save_baseline:
         write(save_baseline, encode_memory(learnt[0]))
-    write(output, encode(report, style, top=options.top, color=color, to_file=output is not None))
+    shown = Shown(top=options.top, color=color, to_file=output is not None)
+    write(output, FORMATS[style].report(report, shown))
     ctx.exit(stop.exit_code or exit_code(report, strict=strict, exit_zero=exit_zero))

@@ -50,13 +50,11 @@ def tune(ctx: click.Context, captures: tuple[str, ...], recursive: bool, baselin
     Whatever is named in clean traffic is a false alarm. The answer is a floor for each such vector, and how
     often traffic like this may still raise one. Nothing is changed: the options are for scan and watch.
     """
-    import msgspec
-
     from floodwatch.config.options import ScanOptions
     from floodwatch.decide.tuning import propose
     from floodwatch.history.memory import encode as encode_memory
     from floodwatch.pipeline.scan import scan
-    from floodwatch.report.json import ascii_json
+    from floodwatch.report.json import dump
 
     if save_baseline:
         check_output(save_baseline, captures)
@@ -73,7 +71,7 @@ def tune(ctx: click.Context, captures: tuple[str, ...], recursive: bool, baselin
     if save_baseline:
         write(save_baseline, encode_memory(learnt[0]))
     if style == "json":
-        write_stdout(ascii_json(msgspec.json.encode(proposal)))
+        write_stdout(dump(proposal))
     else:
         write_stdout(_text(proposal, save_baseline).encode())
     ctx.exit(stop.exit_code or (EXIT_INPUT if any(item.error for item in report.inputs) else 0))

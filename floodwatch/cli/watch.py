@@ -12,7 +12,7 @@ import click
 
 from floodwatch.cli.progress import is_terminal, stopping
 from floodwatch.errors import EnforceError
-from floodwatch.report import encode
+from floodwatch.report.formats import FORMATS, LIVE, Shown
 
 from .filters import FILTER_WORDS, FilterCommand, one_filter
 from .options import AT_LEAST_1, BASELINE, FALSE_ALARMS, SAVE_BASELINE, SET, WHEN, read_limits, read_seed
@@ -77,7 +77,7 @@ Examples:
               help="Drop blocked sources in nftables, or in XDP ahead of it.")  # fmt: skip
 @click.option("--keep", is_flag=True, help="At the end leave rules to end by themselves, within an hour.")
 @click.option("--seed", callback=read_seed, metavar="HEX", help="Hash key, 32 hex digits [default: random].")
-@click.option("--format", "style", type=click.Choice(["text", "ndjson"]), default="text",
+@click.option("--format", "style", type=click.Choice(LIVE), default="text",
               help="Lines for people, or one JSON object a line.")  # fmt: skip
 @click.option("--top", type=click.IntRange(min=0), default=5, metavar="N",
               help="Sources to list for each flood; 0 lists all.")  # fmt: skip
@@ -188,17 +188,15 @@ def _withdraw(blocker: Blocker) -> None:
 
 
 def _final(report: Report, style: str, top: int, color: str) -> bytes:
-    return encode(report, "text" if style == "text" else "json", top=top, color=color, to_file=False)
+    return FORMATS[style].last(report, Shown(top=top, color=color, to_file=False))
 
 
 def _tell(moment: Moment, style: str) -> None:
-    from floodwatch.report.events import line, ndjson
-
+    change = FORMATS[style].change
     for note in (*moment.notes, *summed(moment.steps)):
         say(note)
-    lines = [ndjson(c.event) if style == "ndjson" else line(c.what, c.event) for c in moment.changes]
-    if lines:
-        write_stdout(b"".join(lines))
+    if change is not None and moment.changes:
+        write_stdout(b"".join(change(told.what, told.event) for told in moment.changes))
 
 
 def summed(steps: Sequence[Step]) -> Iterator[str]:

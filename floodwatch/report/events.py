@@ -1,19 +1,11 @@
-"""One line for each change of an event: for people, or JSON for programs."""
+"""One line for each change of an event, for people."""
 
 from __future__ import annotations
-
-import msgspec
 
 from floodwatch.detectors import title
 from floodwatch.model.event import Event
 from floodwatch.report import words
 from floodwatch.report.escape import printable
-from floodwatch.report.json import ascii_json
-
-
-def ndjson(event: Event) -> bytes:
-    """One event (contract: ``floodwatch.event/1``) as a line."""
-    return ascii_json(msgspec.json.encode(event))
 
 
 def line(what: str, event: Event) -> bytes:

@@ -16,17 +16,17 @@ _UNUSUAL = re.compile(r"[^\x20-\x7e]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
-def dump(report: Report) -> bytes:
-    """Encode ``report`` as one JSON object and a newline, keys in the order of the records.
+def dump(record: msgspec.Struct) -> bytes:
+    """Encode a report, or another record, as one JSON object and a newline, keys in the order of the records.
 
     JSON itself escapes only the C0 controls. DEL, C1, bidirectional marks and whatever else has no visible
     shape are escaped as well, so that ``cat`` cannot be made to run a terminal's escape sequences.
     """
     try:
-        encoded = msgspec.json.encode(report)
+        encoded = msgspec.json.encode(record)
     except UnicodeEncodeError:
-        # A file name that is not UTF-8: rare, so only then is the report walked.
-        encoded = msgspec.json.encode(_without_surrogates(msgspec.to_builtins(report)))
+        # A file name that is not UTF-8: rare, so only then is the record walked.
+        encoded = msgspec.json.encode(_without_surrogates(msgspec.to_builtins(record)))
     return ascii_json(encoded)
 
 

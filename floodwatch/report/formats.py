@@ -1,0 +1,84 @@
+"""The formats of an answer, a row each: what ``--format`` takes, and what writes it.
+
+A new format is a function and a row. Writers are imported late: the command line reads this table for --help.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from floodwatch.model.event import Event
+    from floodwatch.model.report import Report
+
+
+class Shown(NamedTuple):
+    """How a text for people should look.
+
+    Attributes:
+        top: sources to list for each flood; 0 lists all.
+        color: ``always``, ``never`` or ``auto``.
+        to_file: it goes to a file and not to standard output.
+    """
+
+    top: int = 0
+    color: str = "never"
+    to_file: bool = True
+
+
+class Format(NamedTuple):
+    """One format.
+
+    Attributes:
+        says: what it is, in a few words.
+        report: the whole answer of a scan.
+        change: one change of an event while a watch goes on, or None: it has no such form.
+        last: what a watch ends with, after its changes.
+    """
+
+    says: str
+    report: Callable[[Report, Shown], bytes]
+    change: Callable[[str, Event], bytes] | None
+    last: Callable[[Report, Shown], bytes]
+
+
+def _text(report: Report, shown: Shown) -> bytes:
+    from floodwatch.report.escape import look
+    from floodwatch.report.text import render
+
+    screen = look(shown.color, to_file=shown.to_file)
+    text = render(report, top=shown.top, color=screen.color, unicode=screen.unicode, width=screen.width)
+    return text.encode()
+
+
+def _json(report: Report, shown: Shown) -> bytes:
+    from floodwatch.report.json import dump
+
+    return dump(report)
+
+
+def _ndjson(report: Report, shown: Shown) -> bytes:
+    events = (_event("ended", event) for event in (*report.floods, *report.crowds))
+    return b"".join([*events, _json(report, shown)])
+
+
+def _line(what: str, event: Event) -> bytes:
+    from floodwatch.report.events import line
+
+    return line(what, event)
+
+
+def _event(what: str, event: Event) -> bytes:
+    from floodwatch.report.json import dump
+
+    return dump(event)
+
+
+FORMATS: dict[str, Format] = {
+    "text": Format("for people", _text, _line, _text),
+    "json": Format("one object (floodwatch.report/1)", _json, None, _json),
+    "ndjson": Format("an event a line (floodwatch.event/1), the report last", _ndjson, _event, _json),
+}
+LIVE = [name for name, row in FORMATS.items() if row.change is not None]
+"""Formats in which a watch can tell what happens."""
