@@ -24,33 +24,59 @@ TUNNELS = ("none", "ipip", "ipv6", "gre", "erspan", "vxlan", "geneve", "gtpu", "
 REJECTS = ("unknown_linktype", "not_ip", "truncated", "bad_ip", "bad_transport", "nested")
 
 
-cdef object _dtype(const fw_field *fields, size_t count, size_t itemsize):
-    """A NumPy dtype from the layout table; records inside an array field follow their parent."""
+cdef list _layout():
+    """(record, name, format, what, offset, count, size of the record) of each field in fw_layout.h."""
     cdef size_t i
-    inner = {}
-    outer = []
-    for i in range(count):
-        name, fmt, parent = fields[i].name.decode(), fields[i].format.decode(), fields[i].parent.decode()
-        form = (fmt, fields[i].count) if fields[i].count else fmt
-        if parent:
-            inner.setdefault(parent, (fields[i].stride, []))[1].append((name, form, fields[i].offset))
-        else:
-            outer.append((name, fmt, fields[i].count, fields[i].offset))
+    cdef const fw_field *f
+    rows = []
+    for i in range(FW_LAYOUT_ROWS):
+        f = &FW_LAYOUT[i]
+        rows.append((_record_name(f.record.decode()), f.name.decode(), _record_name(f.format.decode()),
+                     f.what.decode(), f.offset, f.count, f.itemsize))
+    return rows
+
+
+cdef str _record_name(str name):
+    return name.removeprefix("struct fw_").removesuffix("_count")
+
+
+cdef object _dtype(str record, list layout):
+    """The NumPy dtype of a record; records inside an array field are made the same way."""
+    rows = [row for row in layout if row[0] == record]
+    inner = {row[0] for row in layout}
     formats = []
-    for name, fmt, n, _ in outer:
-        if name in inner:
-            stride, members = inner[name]
-            fmt = np.dtype({"names": [m[0] for m in members], "formats": [m[1] for m in members],
-                            "offsets": [m[2] for m in members], "itemsize": stride})
-        formats.append((fmt, n) if n else fmt)
-    return np.dtype({"names": [o[0] for o in outer], "formats": formats,
-                     "offsets": [o[3] for o in outer], "itemsize": itemsize})
+    for _, _, form, _, _, count, _ in rows:
+        form = _dtype(form, layout) if form in inner else form
+        formats.append((form, count) if count else form)
+    return np.dtype({"names": [row[1] for row in rows], "formats": formats, "offsets": [row[4] for row in rows],
+                     "itemsize": rows[0][6]})
 
 
-VICTIM_DTYPE = _dtype(FW_VICTIM_LAYOUT, FW_VICTIM_FIELDS, sizeof(fw_victim))
-HOST_DTYPE = _dtype(FW_HOST_LAYOUT, FW_HOST_FIELDS, sizeof(fw_host))
-HEAVY_DTYPE = _dtype(FW_HEAVY_LAYOUT, FW_HEAVY_FIELDS, sizeof(fw_heavy))
-PACKET_DTYPE = _dtype(FW_PACKET_LAYOUT, FW_PACKET_FIELDS, sizeof(fw_packet))
+cdef tuple _names(const fw_name *names, size_t count):
+    cdef size_t i
+    return tuple([(names[i].name.decode(), names[i].what.decode()) for i in range(count)])
+
+
+cdef list LAYOUT = _layout()
+FEATURES = tuple([(record, name, f"({count},){form}" if count else form, what)
+                  for record, name, form, what, _, count, _ in LAYOUT])
+VICTIM_DTYPE = _dtype("victim", LAYOUT)
+HOST_DTYPE = _dtype("host", LAYOUT)
+HEAVY_DTYPE = _dtype("heavy", LAYOUT)
+PACKET_DTYPE = _dtype("packet", LAYOUT)
+
+KINDS = _names(FW_KIND_NAMES, FW_KINDS)
+CLASSES = _names(FW_CLASS_NAMES, FW_CLASSES)
+globals().update({name: number for number, (name, _) in enumerate(KINDS)})
+globals().update({f"CLASS_{name}": number for number, (name, _) in enumerate(CLASSES)})
+EPOCH_NS = FW_EPOCH_NS
+WINDOW_EPOCHS = FW_WINDOW_EPOCHS
+SLOTS = FW_SLOTS
+SLOT_MASK = FW_SLOT_MASK
+HLL_P = FW_HLL_P
+SMALL_HLL_P = FW_SMALL_HLL_P
+NAMES_HLL_P = FW_NAMES_HLL_P
+TOTAL_HLL_P = FW_TOTAL_HLL_P
 
 
 cdef fw_key _key(bytes key) except *:

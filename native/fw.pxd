@@ -3,6 +3,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 cdef extern from "fw_decode.h" nogil:
     enum: FW_NEED_MORE, FW_BAD_MAGIC, FW_BAD_RECORD, FW_BAD_BLOCK, FW_BAD_INTERFACE, FW_BAD_SECTION, FW_LIMIT
     enum: FW_REJECTS, FW_LINKTYPES_SEEN, FW_FILTER_LINKTYPES, FW_SLOTS, FW_CLASSES, FW_HLL_P, FW_TOPK_SETS, FW_TOPK_WAYS, FW_TOTAL_HLL_P
+    enum: FW_EPOCH_NS, FW_WINDOW_EPOCHS, FW_SLOT_MASK, FW_SMALL_HLL_P, FW_NAMES_HLL_P
     enum: FW_FORMAT_PCAP, FW_FORMAT_PCAPNG, FW_FORMAT_SNOOP, FW_CARRIER, FW_TUNNELS, FW_MERGED, FW_KINDS, FW_PATH_MAX
 
     struct fw_key:
@@ -158,15 +159,18 @@ cdef extern from "fw_hll.h" nogil:
 
 cdef extern from "fw_layout.h" nogil:
     struct fw_field:
+        const char *record
         const char *name
         const char *format
-        size_t offset, count, stride
-        const char *parent
-    const fw_field FW_VICTIM_LAYOUT[]
-    const fw_field FW_HOST_LAYOUT[]
-    const fw_field FW_HEAVY_LAYOUT[]
-    const fw_field FW_PACKET_LAYOUT[]
-    const size_t FW_VICTIM_FIELDS, FW_HOST_FIELDS, FW_HEAVY_FIELDS, FW_PACKET_FIELDS
+        size_t offset, count, itemsize
+        const char *what
+    struct fw_name:
+        const char *name
+        const char *what
+    const fw_field FW_LAYOUT[]
+    const size_t FW_LAYOUT_ROWS
+    const fw_name FW_KIND_NAMES[]
+    const fw_name FW_CLASS_NAMES[]
 
 cdef extern from "fw_tail.h" nogil:
     struct fw_tail:
