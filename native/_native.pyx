@@ -126,59 +126,35 @@ cdef class Batch:
 
     def messages(self):
         """What applications said: the records of all messages, with offsets for pointers, and their texts."""
-        cdef uint32_t i, n = self.raw.message_count
-        cdef size_t size = 0
-        for i in range(n):
-            size += self.raw.messages[i].path_len if self.raw.messages[i].path != NULL else 0
-        cdef bytearray records = bytearray((<const char *>self.raw.messages)[:n * sizeof(fw_message)])
-        cdef bytearray texts = bytearray(size)
-        cdef fw_message *m = <fw_message *><char *>records
-        cdef char *to = texts
-        size = 0
-        for i in range(n):
-            if m[i].path == NULL:
-                m[i].path_len = 0
-            memcpy(to + size, m[i].path, m[i].path_len)
-            m[i].path = <const uint8_t *>size
-            size += m[i].path_len
+        cdef bytearray records = bytearray(self.raw.message_count * sizeof(fw_message))
+        cdef bytearray texts = bytearray(fw_batch_texts(&self.raw))
+        fw_batch_save(&self.raw, <fw_message *><char *>records, <uint8_t *><char *>texts)
         return bytes(records), bytes(texts)
 
     @staticmethod
     def load(records, bytes messages, bytes texts, bytes key):
         """A batch of packets that were decoded before, hashed anew under ``key``."""
-        cdef fw_hasher *hasher
-        cdef const char *base = texts
-        cdef size_t at
-        cdef uint32_t i, n = <uint32_t>len(records), said = <uint32_t>(len(messages) // sizeof(fw_message))
+        cdef const char *why = NULL
+        cdef int code
+        cdef uint32_t n = <uint32_t>len(records), said = <uint32_t>(len(messages) // sizeof(fw_message))
         if records.dtype != PACKET_DTYPE or len(messages) % sizeof(fw_message):
             raise ValueError("these are no packets of this version")
-        if n and records["kind"].max() >= FW_KINDS:
-            raise ValueError("a packet of no known kind")
         cdef Batch out = Batch(max(n, said, 1))
         plain = np.ascontiguousarray(records)
         memcpy(out.raw.packets, <const void *><uintptr_t>plain.ctypes.data, n * sizeof(fw_packet))
         memcpy(out.raw.messages, <const char *>messages, len(messages))
         out.raw.count, out.raw.message_count = n, said
-        for i in range(said):
-            at = <size_t>out.raw.messages[i].path
-            if at > <size_t>len(texts) or out.raw.messages[i].path_len > <size_t>len(texts) - at or \
-                    out.raw.messages[i].path_len > FW_PATH_MAX:
-                raise ValueError("a message reaches beyond its texts")
-            out.raw.messages[i].path = <const uint8_t *>(base + at)
         out.owner = texts
-        hasher = <fw_hasher *>calloc(1, sizeof(fw_hasher))
+        cdef fw_hasher *hasher = <fw_hasher *>calloc(1, sizeof(fw_hasher))
         if hasher == NULL:
             raise MemoryError
-        hasher.key = _key(key)
-        for i in range(said):  # the hash of a DNS name stays: of the name only the zone is kept
-            if out.raw.messages[i].what == FW_HTTP_REQUEST:
-                out.raw.messages[i].path_hash = fw_http_hash(&hasher.key, out.raw.messages[i].path,
-                                                             out.raw.messages[i].path_len)
-        for i in range(n):
-            if out.raw.packets[i].message > said:
-                out.raw.packets[i].message = 0
-            fw_packet_hash(hasher, &out.raw.packets[i])
-        free(hasher)
+        try:
+            hasher.key = _key(key)
+            code = fw_batch_load(&out.raw, <const uint8_t *><const char *>texts, len(texts), hasher, &why)
+        finally:
+            free(hasher)
+        if code != 0:
+            raise ValueError(why.decode())
         return out
 
     def outermost(self):
@@ -334,13 +310,10 @@ cdef class Engine:
 
     def victims(self, uint32_t least):
         """Slots of this epoch with at least `least` packets towards them, by address."""
-        cdef fw_victims *t = &self.raw.victims
         cdef fw_slot *chosen[FW_SLOTS]
-        cdef uint32_t i, n = fw_victim_select(t, least, chosen)
+        cdef uint32_t n = fw_victim_select(&self.raw.victims, least, chosen)
         cdef bytearray out = bytearray(n * sizeof(fw_victim))
-        cdef char *to = out
-        for i in range(n):
-            memcpy(to + i * sizeof(fw_victim), &chosen[i].v, sizeof(fw_victim))
+        fw_victim_copy(chosen, n, <fw_victim *><char *>out)
         return np.frombuffer(out, dtype=VICTIM_DTYPE, count=n)
 
     def hosts(self):
@@ -362,15 +335,8 @@ cdef class Engine:
 
     def heavy(self):
         """The heavy-hitter table of the open window, free entries left out, in table order."""
-        cdef fw_topk *t = &self.raw.heavy
-        cdef uint32_t i, k, n = 0
         cdef bytearray out = bytearray(FW_TOPK_SETS * FW_TOPK_WAYS * sizeof(fw_heavy))
-        cdef char *to = out
-        for i in range(FW_TOPK_SETS):
-            for k in range(FW_TOPK_WAYS):
-                if t.sets[i][k].pair_hash:
-                    memcpy(to + n * sizeof(fw_heavy), &t.sets[i][k], sizeof(fw_heavy))
-                    n += 1
+        cdef uint32_t n = fw_topk_list(&self.raw.heavy, <fw_heavy *><char *>out)
         return np.frombuffer(out, dtype=HEAVY_DTYPE, count=n)
 
     def window_ends(self, Batch batch, uint32_t following):
@@ -439,27 +405,26 @@ def merge(Batch out, list batches, uint32_t[::1] at):
 def frame_hashes(block, size_t start, uint32_t most):
     """Hash (under a fixed key) and time of the first frames of a capture: two uint64 arrays."""
     cdef Py_buffer view
-    cdef size_t pos = start, need = 0
-    cdef uint32_t n = 0
-    cdef int code = 0
-    cdef fw_frame frame
+    cdef uint32_t n
     cdef fw_key key = _key(bytes(16))
-    cdef uint64_t[::1] hashes = np.empty(most, np.uint64), times = np.empty(most, np.uint64)
+    hashes, times = np.empty(most, np.uint64), np.empty(most, np.uint64)
+    cdef uint64_t *to = <uint64_t *><uintptr_t>hashes.ctypes.data
+    cdef uint64_t *at = <uint64_t *><uintptr_t>times.ctypes.data
     cdef fw_walker *walker = <fw_walker *>calloc(1, sizeof(fw_walker))
     if walker == NULL:
         raise MemoryError
     fw_walker_init(walker)
-    PyObject_GetBuffer(block, &view, PyBUF_SIMPLE)
     try:
-        while n < most and code >= 0:
-            code = fw_walker_next(walker, <const uint8_t *>view.buf, view.len, &pos, &need, &frame)
-            if code == 1:
-                hashes[n], times[n] = fw_frame_hash(&key, &frame), frame.ts_ns
-                n += 1
+        PyObject_GetBuffer(block, &view, PyBUF_SIMPLE)
+        try:
+            if start > <size_t>view.len:
+                raise ValueError("start lies behind the block")
+            n = fw_frame_hashes(walker, &key, <const uint8_t *>view.buf, view.len, start, to, at, most)
+        finally:
+            PyBuffer_Release(&view)
     finally:
-        PyBuffer_Release(&view)
         free(walker)
-    return np.asarray(hashes[:n]), np.asarray(times[:n])
+    return hashes[:n], times[:n]
 
 
 cdef const fw_packet *_next(Batch batch, uint32_t following):

@@ -159,15 +159,16 @@ cdef class TopK:
 
     cdef list _held(self):
         """(count, key, form) of the keys held, the most frequent first, equal ones by key; for a copy."""
-        cdef uint32_t i
-        cdef fw_entry *e
-        out = []
-        for i in range(self.raw.mask + 1):
-            e = &self.raw.entries[i]
-            if e.count:
-                out.append((int(e.count), <bytes>(<const char *>e.key)[:e.size], e.form))
-        out.sort(key=lambda entry: (-entry[0], entry[1]))
-        return out
+        cdef uint32_t i, n
+        cdef const fw_entry **held = <const fw_entry **>calloc(<size_t>self.raw.used + 1, sizeof(fw_entry *))
+        if held == NULL:
+            raise MemoryError
+        try:
+            n = fw_frequent_list(&self.raw, held)
+            return [(int(held[i].count), <bytes>(<const char *>held[i].key)[:held[i].size], held[i].form)
+                    for i in range(n)]
+        finally:
+            free(held)
 
     def merge(self, TopK other not None):
         """Add the counts of ``other``; returns the sketch. Both bounds hold for the two streams together."""

@@ -57,6 +57,9 @@ uint64_t fw_frequent_count(const struct fw_frequent *f, const struct fw_key *key
 /* into += other, whatever their k. FW_LIMIT as above. */
 int fw_frequent_merge(struct fw_frequent *into, const struct fw_key *key, const struct fw_frequent *other);
 
+/* The entries of the keys held, the most frequent first, equal ones by key. `out` has room for `used`; returns how many. */
+uint32_t fw_frequent_list(const struct fw_frequent *f, const struct fw_entry **out);
+
 void fw_frequent_clear(struct fw_frequent *f);
 
 #endif

@@ -111,9 +111,27 @@ static void test_edges(void)
     drop(&f);
 }
 
+/* Keys in order: by count, equal ones by their bytes, and a shorter one before what it begins. */
+static void test_list(void)
+{
+    static const char *const keys[] = {"b", "ab", "a", "c", "abc"};
+    static const uint64_t counts[] = {2, 2, 2, 7, 1};
+    static const char *const order[] = {"c", "a", "ab", "b", "abc"};
+    struct fw_frequent f = fresh(8);
+    const struct fw_entry *list[8];
+    CHECK_EQUAL(fw_frequent_list(&f, list), 0);
+    for (unsigned i = 0; i < 5; i++)
+        CHECK_EQUAL(fw_frequent_add(&f, &KEY, (const uint8_t *)keys[i], (uint32_t)strlen(keys[i]), FW_KEY_TEXT, counts[i]), 0);
+    CHECK_EQUAL(fw_frequent_list(&f, list), 5);
+    for (unsigned i = 0; i < 5; i++)
+        CHECK(list[i]->size == strlen(order[i]) && memcmp(list[i]->key, order[i], list[i]->size) == 0);
+    drop(&f);
+}
+
 int main(void)
 {
     test_bounds();
     test_edges();
+    test_list();
     return finish("frequent");
 }
