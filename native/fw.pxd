@@ -1,4 +1,5 @@
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 
 cdef extern from "fw_decode.h" nogil:
     enum: FW_NEED_MORE, FW_BAD_MAGIC, FW_BAD_RECORD, FW_BAD_BLOCK, FW_BAD_INTERFACE, FW_BAD_SECTION, FW_LIMIT
@@ -187,3 +188,12 @@ cdef extern from "fw_ring.h" nogil:
         fw_tail *tail
         uint32_t tail_interface
     int fw_ring_fill(fw_ring *, fw_decoder *, int64_t, fw_batch *)
+
+
+cdef inline fw_key secret_key(bytes key) except *:
+    cdef fw_key out
+    if len(key) != 16:
+        raise ValueError("the hash key takes 16 bytes")
+    memcpy(&out.k0, <const char *>key, 8)
+    memcpy(&out.k1, <const char *>key + 8, 8)
+    return out

@@ -1,10 +1,10 @@
-"""The native engine: bytes of a capture in, one summary per epoch out. See floodwatch/_native.pyi."""
+"""The native engine: bytes of a capture in, one summary per epoch out. See floodwatch/_engine.pyi."""
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from fw cimport *
 
@@ -79,15 +79,6 @@ NAMES_HLL_P = FW_NAMES_HLL_P
 TOTAL_HLL_P = FW_TOTAL_HLL_P
 
 
-cdef fw_key _key(bytes key) except *:
-    cdef fw_key out
-    if len(key) != 16:
-        raise ValueError("the hash key takes 16 bytes")
-    memcpy(&out.k0, <const char *>key, 8)
-    memcpy(&out.k1, <const char *>key + 8, 8)
-    return out
-
-
 @cython.final
 cdef class Batch:
     cdef fw_batch raw
@@ -149,7 +140,7 @@ cdef class Batch:
         if hasher == NULL:
             raise MemoryError
         try:
-            hasher.key = _key(key)
+            hasher.key = secret_key(key)
             code = fw_batch_load(&out.raw, <const uint8_t *><const char *>texts, len(texts), hasher, &why)
         finally:
             free(hasher)
@@ -171,7 +162,7 @@ cdef class Decoder:
     cdef object filter_owner
 
     def __cinit__(self, bytes key):
-        cdef fw_key k = _key(key)
+        cdef fw_key k = secret_key(key)
         self.raw = <fw_decoder *>calloc(1, sizeof(fw_decoder))
         if self.raw == NULL:
             raise MemoryError
@@ -286,6 +277,69 @@ cdef class Decoder:
     @property
     def last_ns(self):
         return self.raw.last_ns if self.raw.frames else None
+
+
+@cython.final
+cdef class Ring:
+    cdef fw_ring raw
+    cdef fw_tail tail
+    cdef Py_buffer view
+    cdef bint held
+
+    def __cinit__(self, memory, size_t block_size):
+        PyObject_GetBuffer(memory, &self.view, PyBUF_WRITABLE)
+        self.held = True
+        if block_size < 4096 or <size_t>self.view.len < block_size or self.view.len % block_size:
+            raise ValueError("a ring is a whole number of blocks of 4,096 bytes or more")
+        self.raw.blocks = <uint8_t *>self.view.buf
+        self.raw.block_size = block_size
+        self.raw.block_count = <uint32_t>(self.view.len // block_size)
+
+    def __dealloc__(self):
+        self.close()
+        free(self.tail.halves[0])
+        free(self.tail.halves[1])
+
+    def close(self):
+        """Let go of the memory; nothing can be read afterwards."""
+        if self.held:
+            self.held = False
+            PyBuffer_Release(&self.view)
+
+    def fill(self, Decoder decoder, Batch batch, int64_t shift_ns):
+        cdef int code
+        if not self.held:
+            raise ValueError("the ring is closed")
+        with nogil:
+            code = fw_ring_fill(&self.raw, decoder.raw, shift_ns, &batch.raw)
+        batch.owner = self
+        return bool(code)
+
+    def record(self, uint32_t room, uint32_t budget, uint32_t interface):
+        if self.raw.tail != NULL:
+            raise ValueError("the ring records already")
+        self.tail.halves[0] = <uint8_t *>calloc(room, 1)
+        self.tail.halves[1] = <uint8_t *>calloc(room, 1)
+        if self.tail.halves[0] == NULL or self.tail.halves[1] == NULL:
+            raise MemoryError
+        self.tail.room, self.tail.budget = room, budget
+        self.raw.tail_interface = interface
+        self.raw.tail = &self.tail
+
+    def recorded(self):
+        cdef unsigned new = self.tail.current, old = 1 - new
+        cdef bytes out = (<char *>self.tail.halves[old])[:self.tail.used[old]] + \
+            (<char *>self.tail.halves[new])[:self.tail.used[new]]
+        fw_tail_clear(&self.tail)
+        return out
+
+    @property
+    def frames(self):
+        return self.raw.frames
+
+    @property
+    def damaged(self):
+        return self.raw.damaged
 
 
 @cython.final
@@ -406,7 +460,7 @@ def frame_hashes(block, size_t start, uint32_t most):
     """Hash (under a fixed key) and time of the first frames of a capture: two uint64 arrays."""
     cdef Py_buffer view
     cdef uint32_t n
-    cdef fw_key key = _key(bytes(16))
+    cdef fw_key key = secret_key(bytes(16))
     hashes, times = np.empty(most, np.uint64), np.empty(most, np.uint64)
     cdef uint64_t *to = <uint64_t *><uintptr_t>hashes.ctypes.data
     cdef uint64_t *at = <uint64_t *><uintptr_t>times.ctypes.data
@@ -430,24 +484,3 @@ def frame_hashes(block, size_t start, uint32_t most):
 cdef const fw_packet *_next(Batch batch, uint32_t following):
     """The packet that opens the next epoch, or NULL at the end of the capture."""
     return &batch.raw.packets[following] if following < batch.raw.count else NULL
-
-
-def hll_estimate(registers):
-    """Distinct count of 2^p one-byte HyperLogLog registers (any p from 4 to 18)."""
-    cdef Py_buffer view
-    cdef double estimate
-    PyObject_GetBuffer(registers, &view, PyBUF_SIMPLE)
-    try:
-        p = view.len.bit_length() - 1
-        if view.len != 1 << p or not 4 <= p <= 18:
-            raise ValueError("the number of registers is no power of two from 16 to 262144")
-        estimate = fw_hll_estimate(<const uint8_t *>view.buf, p)
-    finally:
-        PyBuffer_Release(&view)
-    return estimate
-
-
-include "_keys.pxi"
-include "_ring.pxi"
-include "_sketches.pxi"
-include "_topk.pxi"
