@@ -119,7 +119,7 @@
 /* Per victim and class of packets: HyperLogLog (Flajolet and others 2007; estimator of Ertl 2017). */
 #define FW_VICTIM_SOURCES(F)                                                                                           \
     F(uint8_t, sources, [FW_CLASSES][1 << FW_HLL_P],                                                                   \
-      "distinct sources (IPv4 addresses, IPv6 /64 networks) of each class: HyperLogLog, p = 10")
+      "distinct sources (IPv4 address or IPv6 /64) of each class: HyperLogLog, p = 10")
 
 /* Per victim: written by SYN, SYN-ACK and UDP packets only. */
 #define FW_VICTIM_PORT_TABLES(F)                                                                                       \
