@@ -17,7 +17,7 @@ gcc = "gcc" in (os.environ.get("CC") or sysconfig.get_config_var("CC") or "")
 lto = ["-flto"] if gcc and not debug else []
 sanitizers = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer"] if sanitize else []
 
-of_sketches = {f"native/fw_{name}.c" for name in ("blob", "frequent", "grid", "hll")}
+of_sketches = {f"native/fw_{name}.c" for name in ("blob", "frequent", "grid", "hll", "saved")}
 of_both = {"native/fw_cpu.c", "native/fw_keys.c"}
 sources = {"_engine": set(glob("native/fw_*.c")) - of_sketches, "_sketches": of_sketches | of_both}
 extensions = [

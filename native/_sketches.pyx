@@ -868,15 +868,20 @@ cdef class TopK:
     cdef list _held(self):
         """(count, key, form) of the keys held, the most frequent first, equal ones by key; for a copy."""
         cdef uint32_t i, n
-        cdef const fw_entry **held = <const fw_entry **>calloc(<size_t>self.raw.used + 1, sizeof(fw_entry *))
-        if held == NULL:
-            raise MemoryError
+        cdef const fw_entry **held = self._listed(&n)
         try:
-            n = fw_frequent_list(&self.raw, held)
             return [(int(held[i].count), <bytes>(<const char *>held[i].key)[:held[i].size], held[i].form)
                     for i in range(n)]
         finally:
             free(held)
+
+    cdef const fw_entry **_listed(self, uint32_t *n) except NULL:
+        """The entries in their order, and how many; the caller frees the list."""
+        cdef const fw_entry **held = <const fw_entry **>calloc(<size_t>self.raw.used + 1, sizeof(fw_entry *))
+        if held == NULL:
+            raise MemoryError
+        n[0] = fw_frequent_list(&self.raw, held)
+        return held
 
     def merge(self, TopK other not None):
         """Add the counts of ``other``; returns the sketch. Both bounds hold for the two streams together."""
@@ -916,10 +921,14 @@ cdef class TopK:
         cdef TopK still = self.copy()
         head.kind, head.flags, head.rank = FW_BLOB_TOPK, 0, 0
         head.width, head.key, head.total = still.raw.k, 0, still.raw.total
-        entries = still._held()
-        parts = [int(still.raw.offset).to_bytes(8, "little"), len(entries).to_bytes(4, "little")]
-        parts += [count.to_bytes(8, "little") + bytes([form, len(raw)]) + raw for count, raw, form in entries]
-        return _bytes_of(&head, b"".join(parts))
+        cdef uint32_t n
+        cdef const fw_entry **held = still._listed(&n)
+        try:
+            payload = bytearray(fw_frequent_saved_size(held, n))
+            fw_frequent_save(&still.raw, held, n, <uint8_t *><char *>payload)
+        finally:
+            free(held)
+        return _bytes_of(&head, payload)
 
     @staticmethod
     def from_bytes(blob):
@@ -929,14 +938,13 @@ cdef class TopK:
             SketchMismatch: not such a sketch, or damaged; see ``field``.
         """
         cdef fw_blob head
+        cdef const char *field = NULL
+        cdef const char *wrong
         whole = _parsed(blob, FW_BLOB_TOPK, &head)
         cdef TopK out = TopK(k=head.width)
-        offset, entries = _entries(whole[FW_BLOB_HEAD:len(whole) - FW_BLOB_TAIL], head.width)
-        if sum(entry[0] for entry in entries) > head.total or offset * head.width > 2 * head.total:
-            raise SketchMismatch("payload", "the counts contradict the total")
-        for count, raw, form in entries:
-            fw_frequent_add(&out.raw, &out.key, <const uint8_t *><const char *>raw, len(raw), form, count)
-        out.raw.total, out.raw.offset = head.total, offset
+        wrong = fw_frequent_load(&out.raw, &out.key, head.payload, head.payload_size, head.total, &field)
+        if wrong != NULL:
+            raise SketchMismatch(field.decode(), wrong.decode())
         return out
 
     def __reduce__(self):
@@ -969,33 +977,3 @@ cdef class TopK:
     def nbytes(self):
         """Bytes of the tables."""
         return 2 * sizeof(fw_entry) * (<size_t>self.raw.mask + 1) + 8 * (<size_t>self.raw.k + 1)
-
-
-cdef tuple _entries(bytes payload, uint32_t k):
-    """(offset, [(count, key, form)]) of a saved TopK, in the one order that a sketch is saved in."""
-    if len(payload) < 12:
-        raise SketchMismatch("size", "the sketch ends before its items")
-    offset, n, at = int.from_bytes(payload[:8], "little"), int.from_bytes(payload[8:12], "little"), 12
-    entries = []
-    for _ in range(min(n, k + 1)):
-        head = payload[at:at + 10]
-        if len(head) < 10 or len(payload) < at + 10 + head[9]:
-            raise SketchMismatch("size", "the sketch ends inside an item")
-        entries.append((int.from_bytes(head[:8], "little"), payload[at + 10:at + 10 + head[9]], head[8]))
-        at += 10 + head[9]
-    if at != len(payload):
-        raise SketchMismatch("size", "the sketch goes on behind its items")
-    if n > k or any(not _sound(entry) for entry in entries):
-        raise SketchMismatch("payload", "an item is none that a sketch holds")
-    order = [(-count, raw) for count, raw, _ in entries]
-    if order != sorted(order) or len({raw for _, raw, _ in entries}) != n:
-        raise SketchMismatch("payload", "the items are not in their order, or not distinct")
-    return offset, entries
-
-
-cdef bint _sound(entry):
-    count, raw, form = entry
-    sizes = {FW_KEY_INT: 8, FW_KEY_IPV4: 8, FW_KEY_IPV6: 16}
-    if count == 0 or form >= FW_KEY_FORMS or len(raw) > FW_FREQUENT_KEY or len(raw) != sizes.get(form, len(raw)):
-        return False
-    return form != FW_KEY_IPV4 or raw[4:] == bytes(4)

@@ -131,7 +131,7 @@ cdef extern from "fw_blob.h" nogil:
     int fw_blob_registers_plausible(const uint8_t *, unsigned)
 
 cdef extern from "fw_frequent.h" nogil:
-    enum: FW_FREQUENT_KEY, FW_FREQUENT_MAX_K, FW_KEY_FORMS
+    enum: FW_FREQUENT_KEY, FW_FREQUENT_MAX_K
     enum: FW_KEY_INT, FW_KEY_BYTES, FW_KEY_TEXT, FW_KEY_IPV4, FW_KEY_IPV6
     struct fw_entry:
         uint64_t hash, count
@@ -149,6 +149,9 @@ cdef extern from "fw_frequent.h" nogil:
     uint64_t fw_frequent_count(const fw_frequent *, const fw_key *, const uint8_t *, uint32_t)
     int fw_frequent_merge(fw_frequent *, const fw_key *, const fw_frequent *)
     uint32_t fw_frequent_list(const fw_frequent *, const fw_entry **)
+    size_t fw_frequent_saved_size(const fw_entry **, uint32_t)
+    void fw_frequent_save(const fw_frequent *, const fw_entry **, uint32_t, uint8_t *)
+    const char *fw_frequent_load(fw_frequent *, const fw_key *, const uint8_t *, size_t, uint64_t, const char **)
     void fw_frequent_clear(fw_frequent *)
 
 cdef extern from "fw_hll.h" nogil:

@@ -18,7 +18,8 @@ struct fw_name {
 };
 
 #define FW_FORMAT(type)                                                                                                \
-    _Generic(*(type *)0, uint8_t: "u1", uint16_t: "<u2", uint32_t: "<u4", int32_t: "<i4", uint64_t: "<u8", default: #type)
+    _Generic(*(type *)0, uint8_t: "u1", uint16_t: "<u2", uint32_t: "<u4", uint64_t: "<u8", int32_t: "<i4",             \
+             default: #type)
 #define FW_ROW(record, member, type, name, dimensions, what)                                                           \
     {#record, #name, FW_FORMAT(type), offsetof(record, member),                                                        \
      sizeof #dimensions > 1 ? sizeof(((record *)0)->member) / sizeof(type) : 0, sizeof(record), what},

@@ -49,7 +49,7 @@ static inline struct fw_heavy *fw_topk_find(struct fw_topk *t, uint64_t pair_has
 /* Find or admit. `estimate` is the pair's count-min upper bound, this packet included; NULL when the set is
  * full of larger pairs. A new entry comes zeroed but for pair_hash and missed. */
 struct fw_heavy *fw_topk_admit(struct fw_topk *t, uint64_t pair_hash, uint32_t estimate);
-/* Copy the entries that are not free, in table order. `out` has room for the whole table; returns how many there are. */
+/* Copy the entries that are not free, in table order. `out` has room for the whole table; returns how many. */
 uint32_t fw_topk_list(const struct fw_topk *t, struct fw_heavy *out);
 void fw_topk_clear(struct fw_topk *t);
 

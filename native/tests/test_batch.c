@@ -23,8 +23,8 @@ static void add(struct fw_batch *b, uint8_t kind, uint64_t ts_ns, const char *pa
     b->carriers += kind == FW_CARRIER;
     if (!path)
         return;
-    b->messages[b->message_count] = (struct fw_message){.path = (const uint8_t *)path, .path_len = (uint16_t)strlen(path),
-                                                        .what = FW_HTTP_REQUEST};
+    b->messages[b->message_count] = (struct fw_message){
+        .path = (const uint8_t *)path, .path_len = (uint16_t)strlen(path), .what = FW_HTTP_REQUEST};
     p->message = ++b->message_count;
 }
 
