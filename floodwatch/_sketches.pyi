@@ -24,6 +24,10 @@ def hll_estimate(registers: object) -> float:
         ValueError: the number of registers is none of these.
     """
 
+def _unpickle(
+    cls: type[CountMin | HyperLogLog], blob: bytes, seed: bytes | None
+) -> CountMin | HyperLogLog: ...
+def _unpickle_topk(blob: bytes) -> TopK: ...
 def cpu() -> str:
     """The kernels that hash batches: ``scalar``, ``avx2`` or ``avx512``."""
 
