@@ -56,6 +56,8 @@ struct fw_slot {
     struct fw_victim v;
 };
 
+_Static_assert(FW_CLASSES <= 8, "`wrote` has a bit for each class");
+
 struct fw_victims {
     uint16_t tags[FW_SLOT_SETS][FW_SLOT_WAYS]; /* 0: free; compared eight at a time */
     uint32_t touched[FW_SLOTS];
