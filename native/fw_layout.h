@@ -18,8 +18,9 @@ struct fw_name {
 };
 
 #define FW_FORMAT(type)                                                                                                \
-    _Generic(*(type *)0, uint8_t: "u1", uint16_t: "<u2", uint32_t: "<u4", uint64_t: "<u8", int32_t: "<i4",             \
+    _Generic((type *)0, uint8_t *: "u1", uint16_t *: "<u2", uint32_t *: "<u4", uint64_t *: "<u8", int32_t *: "<i4",    \
              default: #type)
+/* A single number's dimensions are empty, and their text is the empty string. */
 #define FW_ROW(record, member, type, name, dimensions, what)                                                           \
     {#record, #name, FW_FORMAT(type), offsetof(record, member),                                                        \
      sizeof #dimensions > 1 ? sizeof(((record *)0)->member) / sizeof(type) : 0, sizeof(record), what},
