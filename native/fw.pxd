@@ -1,9 +1,11 @@
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 
 cdef extern from "fw_decode.h" nogil:
     enum: FW_NEED_MORE, FW_BAD_MAGIC, FW_BAD_RECORD, FW_BAD_BLOCK, FW_BAD_INTERFACE, FW_BAD_SECTION, FW_LIMIT
     enum: FW_REJECTS, FW_LINKTYPES_SEEN, FW_FILTER_LINKTYPES, FW_SLOTS, FW_CLASSES, FW_HLL_P, FW_TOPK_SETS, FW_TOPK_WAYS, FW_TOTAL_HLL_P
-    enum: FW_FORMAT_PCAP, FW_FORMAT_PCAPNG, FW_FORMAT_SNOOP, FW_CARRIER, FW_TUNNELS, FW_MERGED, FW_KINDS, FW_PATH_MAX
+    enum: FW_EPOCH_NS, FW_WINDOW_EPOCHS, FW_SLOT_MASK, FW_SMALL_HLL_P, FW_NAMES_HLL_P
+    enum: FW_FORMAT_PCAP, FW_FORMAT_PCAPNG, FW_FORMAT_SNOOP, FW_CARRIER, FW_TUNNELS, FW_MERGED, FW_KINDS
 
     struct fw_key:
         uint64_t k0, k1
@@ -11,16 +13,10 @@ cdef extern from "fw_decode.h" nogil:
         uint64_t ts_ns
         uint32_t message
         uint8_t kind
-    enum: FW_HTTP_REQUEST
     struct fw_message:
         const uint8_t *path
-        uint64_t path_hash
-        uint16_t path_len
-        uint8_t what
     struct fw_hasher:
         fw_key key
-    uint64_t fw_http_hash(const fw_key *, const uint8_t *, uint32_t)
-    void fw_packet_hash(fw_hasher *, fw_packet *)
     struct fw_batch:
         uint32_t count, capacity, message_count, carriers
         fw_packet *packets
@@ -49,11 +45,13 @@ cdef extern from "fw_decode.h" nogil:
         uint64_t ts_ns
         uint32_t caplen, len
         uint16_t linktype
-    int fw_walker_next(fw_walker *, const uint8_t *, size_t, size_t *, size_t *, fw_frame *)
     void fw_walker_init(fw_walker *)
-    uint64_t fw_frame_hash(const fw_key *, const fw_frame *)
+    uint32_t fw_frame_hashes(fw_walker *, const fw_key *, const uint8_t *, size_t, size_t, uint64_t *, uint64_t *, uint32_t)
     void fw_batch_clear(fw_batch *)
     uint32_t fw_batch_merge(fw_batch *, fw_batch **, uint32_t *, uint32_t)
+    size_t fw_batch_texts(const fw_batch *)
+    void fw_batch_save(const fw_batch *, fw_message *, uint8_t *)
+    int fw_batch_load(fw_batch *, const uint8_t *, size_t, fw_hasher *, const char **)
     struct fw_decoder:
         fw_walker walker
         fw_filter filter
@@ -70,8 +68,8 @@ cdef extern from "fw_decode.h" nogil:
     struct fw_heavy:
         uint64_t pair_hash
     struct fw_topk:
-        fw_heavy sets[1024][8]
         uint64_t evicted
+    uint32_t fw_topk_list(const fw_topk *, fw_heavy *)
     struct fw_victim:
         uint32_t reference
     struct fw_slot:
@@ -93,6 +91,7 @@ cdef extern from "fw_decode.h" nogil:
     uint32_t fw_victim_hosts(const fw_victims *, fw_host *)
     void fw_victim_sources(const fw_victims *, const uint32_t *, uint32_t, unsigned, uint8_t *)
     uint32_t fw_victim_select(fw_victims *, uint32_t, fw_slot **)
+    void fw_victim_copy(fw_slot **, uint32_t, fw_victim *)
 
 cdef extern from "fw_keys.h" nogil:
     enum fw_keys_form: FW_KEYS_WORDS, FW_KEYS_ROWS, FW_KEYS_PADDED, FW_KEYS_HASHED
@@ -132,7 +131,7 @@ cdef extern from "fw_blob.h" nogil:
     int fw_blob_registers_plausible(const uint8_t *, unsigned)
 
 cdef extern from "fw_frequent.h" nogil:
-    enum: FW_FREQUENT_KEY, FW_FREQUENT_MAX_K, FW_KEY_FORMS
+    enum: FW_FREQUENT_KEY, FW_FREQUENT_MAX_K
     enum: FW_KEY_INT, FW_KEY_BYTES, FW_KEY_TEXT, FW_KEY_IPV4, FW_KEY_IPV6
     struct fw_entry:
         uint64_t hash, count
@@ -149,6 +148,10 @@ cdef extern from "fw_frequent.h" nogil:
     int fw_frequent_update(fw_frequent *, const fw_key *, const fw_keys *, uint8_t, const uint64_t *, uint64_t)
     uint64_t fw_frequent_count(const fw_frequent *, const fw_key *, const uint8_t *, uint32_t)
     int fw_frequent_merge(fw_frequent *, const fw_key *, const fw_frequent *)
+    uint32_t fw_frequent_list(const fw_frequent *, const fw_entry **)
+    size_t fw_frequent_saved_size(const fw_entry **, uint32_t)
+    void fw_frequent_save(const fw_frequent *, const fw_entry **, uint32_t, uint8_t *)
+    const char *fw_frequent_load(fw_frequent *, const fw_key *, const uint8_t *, size_t, uint64_t, const char **)
     void fw_frequent_clear(fw_frequent *)
 
 cdef extern from "fw_hll.h" nogil:
@@ -158,15 +161,18 @@ cdef extern from "fw_hll.h" nogil:
 
 cdef extern from "fw_layout.h" nogil:
     struct fw_field:
+        const char *record
         const char *name
         const char *format
-        size_t offset, count, stride
-        const char *parent
-    const fw_field FW_VICTIM_LAYOUT[]
-    const fw_field FW_HOST_LAYOUT[]
-    const fw_field FW_HEAVY_LAYOUT[]
-    const fw_field FW_PACKET_LAYOUT[]
-    const size_t FW_VICTIM_FIELDS, FW_HOST_FIELDS, FW_HEAVY_FIELDS, FW_PACKET_FIELDS
+        size_t offset, count, itemsize
+        const char *what
+    struct fw_name:
+        const char *name
+        const char *what
+    const fw_field FW_LAYOUT[]
+    const size_t FW_LAYOUT_ROWS
+    const fw_name FW_KIND_NAMES[]
+    const fw_name FW_CLASS_NAMES[]
 
 cdef extern from "fw_tail.h" nogil:
     struct fw_tail:
@@ -185,3 +191,12 @@ cdef extern from "fw_ring.h" nogil:
         fw_tail *tail
         uint32_t tail_interface
     int fw_ring_fill(fw_ring *, fw_decoder *, int64_t, fw_batch *)
+
+
+cdef inline fw_key secret_key(bytes key) except *:
+    cdef fw_key out
+    if len(key) != 16:
+        raise ValueError("the hash key takes 16 bytes")
+    memcpy(&out.k0, <const char *>key, 8)
+    memcpy(&out.k1, <const char *>key + 8, 8)
+    return out

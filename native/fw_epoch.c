@@ -154,32 +154,6 @@ uint32_t fw_engine_observe(struct fw_engine *e, const struct fw_batch *b, uint32
     return b->count - start;
 }
 
-uint32_t fw_batch_merge(struct fw_batch *out, struct fw_batch *const *in, uint32_t *at, uint32_t count)
-{
-    fw_batch_clear(out);
-    for (;;) {
-        uint32_t first = count;
-        for (uint32_t i = 0; i < count; i++) {
-            if (at[i] >= in[i]->count)
-                return i;
-            if (first == count || in[i]->packets[at[i]].ts_ns < in[first]->packets[at[first]].ts_ns)
-                first = i;
-        }
-        int carries = out->count && out->packets[out->count - 1].kind == FW_CARRIER;
-        if (first == count || out->count >= out->capacity + (uint32_t)carries) /* one slot more for what is carried */
-            return count;
-        const struct fw_packet *p = &in[first]->packets[at[first]];
-        struct fw_packet *to = &out->packets[out->count++];
-        *to = *p;
-        out->carriers += p->kind == FW_CARRIER;
-        if (p->message) {
-            out->messages[out->message_count] = in[first]->messages[p->message - 1];
-            to->message = ++out->message_count;
-        }
-        at[first]++;
-    }
-}
-
 /* Heavy-hitter windows end on epoch boundaries only; the caller reads the table before closing. */
 static void end_window(struct fw_engine *e)
 {

@@ -8,6 +8,7 @@
 #ifndef FW_EPOCH_H
 #define FW_EPOCH_H
 
+#include "fw_batch.h"
 #include "fw_countmin.h"
 #include "fw_flow.h"
 #include "fw_topk.h"
@@ -19,15 +20,7 @@
 #define FW_WINDOW_PACKETS (1u << 20)
 #define FW_TOTAL_HLL_P 12u    /* distinct sources of the whole capture: 1.6 % */
 #define FW_BEHIND_NS 1000000000ULL /* older than this is another clock, not reordering ... */
-#define FW_MERGED 64u         /* batches that are merged at once */
 #define FW_BEHIND_RUN 64u     /* ... once so many packets in a row say so */
-
-struct fw_batch {
-    uint32_t count, capacity, message_count;
-    uint32_t carriers;         /* of the packets: each stands before the one that it carries */
-    struct fw_packet *packets; /* capacity + 1 entries: what fills the last one may be carried */
-    struct fw_message *messages; /* capacity entries; texts point into the block that was decoded */
-};
 
 struct fw_engine {
     uint64_t epoch;            /* number since 1970 of the open epoch */
@@ -43,13 +36,6 @@ struct fw_engine {
     struct fw_flows flows;
     struct fw_victims victims;
 };
-
-/* Forget what is in a batch. */
-static inline void fw_batch_clear(struct fw_batch *b) { b->count = b->message_count = b->carriers = 0; }
-
-/* Merge batches by packet time into `out`, whose messages point where theirs do: in[i] from at[i] on, equal times in the
- * order of the batches. Returns the number of a batch that is used up, or `count` when `out` is full. */
-uint32_t fw_batch_merge(struct fw_batch *out, struct fw_batch *const *in, uint32_t *at, uint32_t count);
 
 /* Count batch->packets[start..] up to the end of the open epoch. Returns how many were taken; fewer than
  * there are means: close the epoch, then go on. */

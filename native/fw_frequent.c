@@ -1,5 +1,7 @@
 #include "fw_frequent.h"
 
+#include <stdlib.h>
+
 static int same_key(const struct fw_entry *e, uint64_t hash, const uint8_t *bytes, uint32_t size)
 {
     return e->hash == hash && e->size == size && memcmp(e->key, bytes, size) == 0;
@@ -131,6 +133,25 @@ int fw_frequent_merge(struct fw_frequent *into, const struct fw_key *key, const 
     }
     into->offset += offset;
     return 0;
+}
+
+static int by_count(const void *a, const void *b)
+{
+    const struct fw_entry *x = *(const struct fw_entry *const *)a, *y = *(const struct fw_entry *const *)b;
+    if (x->count != y->count)
+        return x->count > y->count ? -1 : 1;
+    int order = memcmp(x->key, y->key, x->size < y->size ? x->size : y->size);
+    return order ? order : (int)x->size - (int)y->size;
+}
+
+uint32_t fw_frequent_list(const struct fw_frequent *f, const struct fw_entry **out)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i <= f->mask; i++)
+        if (f->entries[i].count)
+            out[n++] = &f->entries[i];
+    qsort(out, n, sizeof *out, by_count);
+    return n;
 }
 
 void fw_frequent_clear(struct fw_frequent *f)

@@ -57,6 +57,20 @@ uint64_t fw_frequent_count(const struct fw_frequent *f, const struct fw_key *key
 /* into += other, whatever their k. FW_LIMIT as above. */
 int fw_frequent_merge(struct fw_frequent *into, const struct fw_key *key, const struct fw_frequent *other);
 
+/* The entries of the keys held, the most frequent first, equal ones by key. `out` has room for `used`; returns how many
+ * there are. */
+uint32_t fw_frequent_list(const struct fw_frequent *f, const struct fw_entry **out);
+
+/* The payload of a saved sketch (fw_blob.h): offset and number of items, then each item. `list` is that of
+ * fw_frequent_list, `out` has room for the size. */
+size_t fw_frequent_saved_size(const struct fw_entry *const *list, uint32_t n);
+void fw_frequent_save(const struct fw_frequent *f, const struct fw_entry *const *list, uint32_t n, uint8_t *out);
+
+/* Fill an empty sketch from the payload of one whose counts sum up to `total`. Returns NULL, or what is wrong with it in
+ * one sentence and in *field which part it is, both string constants: the sketch must not be used then. */
+const char *fw_frequent_load(struct fw_frequent *f, const struct fw_key *key, const uint8_t *payload, size_t size,
+                             uint64_t total, const char **field);
+
 void fw_frequent_clear(struct fw_frequent *f);
 
 #endif

@@ -1,142 +1,77 @@
-/* The exported records, field by field, for a NumPy dtype that cannot drift from the C structs. */
+/* The exported records, field by field: what NumPy and the documentation know about the C structs. */
 #ifndef FW_LAYOUT_H
 #define FW_LAYOUT_H
 
 #include "fw_epoch.h"
 
 struct fw_field {
-    const char *name, *format; /* NumPy type string */
-    size_t offset, count;      /* count 0: a scalar */
-    const char *parent;        /* the array of records that the field lies in, or "" */
-    size_t stride;             /* of the parent's records */
+    const char *record, *name;
+    const char *format;   /* NumPy type string, or the record of the elements */
+    size_t offset, count; /* count 0: a single number */
+    size_t itemsize;      /* of the record */
+    const char *what;
 };
 
-#define FW_SCALAR(type, member, format) {#member, format, offsetof(struct type, member), 0, "", 0}
-#define FW_ARRAY(type, member, format, n) {#member, format, offsetof(struct type, member), n, "", 0}
-#define FW_INNER(outer, array, inner, member, format, n) \
-    {#member, format, offsetof(struct inner, member), n, #array, sizeof(struct inner)}
-
-static const struct fw_field FW_VICTIM_LAYOUT[] = {
-    {"hi", "<u8", offsetof(struct fw_victim, address) + offsetof(struct fw_addr, hi), 0, "", 0},
-    {"lo", "<u8", offsetof(struct fw_victim, address) + offsetof(struct fw_addr, lo), 0, "", 0},
-    FW_SCALAR(fw_victim, reference, "<u4"),
-    FW_SCALAR(fw_victim, syn_flows, "<u4"),
-    FW_SCALAR(fw_victim, syn_again, "<u4"),
-    FW_SCALAR(fw_victim, syn_copies, "<u4"),
-    FW_SCALAR(fw_victim, synack_flows, "<u4"),
-    FW_SCALAR(fw_victim, finished, "<u4"),
-    FW_SCALAR(fw_victim, followed, "<u4"),
-    FW_SCALAR(fw_victim, refused, "<u4"),
-    FW_SCALAR(fw_victim, syn_bogons, "<u4"),
-    FW_SCALAR(fw_victim, udp_bogons, "<u4"),
-    FW_SCALAR(fw_victim, icmp_errors, "<u4"),
-    FW_SCALAR(fw_victim, icmp_replies, "<u4"),
-    FW_SCALAR(fw_victim, requests, "<u4"),
-    FW_SCALAR(fw_victim, posts, "<u4"),
-    FW_SCALAR(fw_victim, assets, "<u4"),
-    FW_SCALAR(fw_victim, responses, "<u4"),
-    FW_SCALAR(fw_victim, errors, "<u4"),
-    FW_SCALAR(fw_victim, unfinished, "<u4"),
-    FW_SCALAR(fw_victim, owing, "<u4"),
-    FW_SCALAR(fw_victim, denied, "<u4"),
-    FW_SCALAR(fw_victim, stalled, "<u4"),
-    FW_SCALAR(fw_victim, owed, "<u8"),
-    FW_SCALAR(fw_victim, loose, "<u8"),
-    FW_SCALAR(fw_victim, http_port, "<u4"),
-    FW_SCALAR(fw_victim, udp_payload_max, "<u4"),
-    FW_SCALAR(fw_victim, fragment_heads, "<u4"),
-    FW_SCALAR(fw_victim, dns_queries, "<u4"),
-    FW_SCALAR(fw_victim, dns_answers, "<u4"),
-    FW_SCALAR(fw_victim, dns_failures, "<u4"),
-    FW_SCALAR(fw_victim, tls_hellos, "<u4"),
-    FW_SCALAR(fw_victim, tls_records, "<u4"),
-    FW_SCALAR(fw_victim, quic_initials, "<u4"),
-    FW_SCALAR(fw_victim, h2_streams, "<u4"),
-    FW_SCALAR(fw_victim, h2_resets, "<u4"),
-    FW_SCALAR(fw_victim, h2_continuations, "<u4"),
-    {"zone_vote", "<i4", offsetof(struct fw_victim, zone) + offsetof(struct fw_zone_count, vote), 0, "", 0},
-    {"zone_length", "<u2", offsetof(struct fw_victim, zone) + offsetof(struct fw_zone_count, length), 0, "", 0},
-    {"zone_text", "u1", offsetof(struct fw_victim, zone) + offsetof(struct fw_zone_count, text), FW_ZONE_TEXT, "", 0},
-    FW_ARRAY(fw_victim, kinds, "", FW_KINDS),
-    FW_INNER(fw_victim, kinds, fw_kind_count, packets, "<u4", 0),
-    FW_INNER(fw_victim, kinds, fw_kind_count, out, "<u4", 0),
-    FW_INNER(fw_victim, kinds, fw_kind_count, bytes, "<u8", 0),
-    FW_INNER(fw_victim, kinds, fw_kind_count, first_ns, "<u8", 0),
-    FW_INNER(fw_victim, kinds, fw_kind_count, last_ns, "<u8", 0),
-    FW_INNER(fw_victim, kinds, fw_kind_count, port, "<u4", 0),
-    FW_INNER(fw_victim, kinds, fw_kind_count, port_vote, "<i4", 0),
-    FW_INNER(fw_victim, kinds, fw_kind_count, strange, "<u4", 0),
-    FW_INNER(fw_victim, kinds, fw_kind_count, strange_flows, "<u4", 0),
-    FW_ARRAY(fw_victim, sources, "u1", sizeof(((struct fw_victim *)0)->sources)),
-    FW_ARRAY(fw_victim, syn_ports, "u1", 1 << FW_SMALL_HLL_P),
-    FW_ARRAY(fw_victim, http_paths, "u1", 1 << FW_SMALL_HLL_P),
-    FW_ARRAY(fw_victim, udp_ports, "u1", 1 << FW_SMALL_HLL_P),
-    FW_ARRAY(fw_victim, dns_names, "u1", 1 << FW_NAMES_HLL_P),
-    FW_ARRAY(fw_victim, opened, "", FW_PORTS),
-    FW_INNER(fw_victim, opened, fw_port_count, key, "<u4", 0),
-    FW_INNER(fw_victim, opened, fw_port_count, vote, "<i4", 0),
-    FW_INNER(fw_victim, opened, fw_port_count, packets, "<u4", 0),
-    FW_ARRAY(fw_victim, service, "", FW_PORTS),
-    FW_INNER(fw_victim, service, fw_port_count, key, "<u4", 0),
-    FW_INNER(fw_victim, service, fw_port_count, vote, "<i4", 0),
-    FW_INNER(fw_victim, service, fw_port_count, packets, "<u4", 0),
-    FW_INNER(fw_victim, service, fw_port_count, out, "<u4", 0),
-    FW_INNER(fw_victim, service, fw_port_count, bytes, "<u8", 0),
-    FW_ARRAY(fw_victim, paths, "", FW_PATHS),
-    FW_INNER(fw_victim, paths, fw_path_count, hash, "<u8", 0),
-    FW_INNER(fw_victim, paths, fw_path_count, vote, "<i4", 0),
-    FW_INNER(fw_victim, paths, fw_path_count, requests, "<u4", 0),
-    FW_INNER(fw_victim, paths, fw_path_count, length, "<u2", 0),
-    FW_INNER(fw_victim, paths, fw_path_count, posts, "u1", 0),
-    FW_INNER(fw_victim, paths, fw_path_count, text, "u1", FW_PATH_TEXT),
+/* A number of an enumeration, by name. */
+struct fw_name {
+    const char *name, *what;
 };
 
-static const struct fw_field FW_HOST_LAYOUT[] = {
-    {"hi", "<u8", offsetof(struct fw_host, address) + offsetof(struct fw_addr, hi), 0, "", 0},
-    {"lo", "<u8", offsetof(struct fw_host, address) + offsetof(struct fw_addr, lo), 0, "", 0},
-    FW_SCALAR(fw_host, reference, "<u4"),
-    FW_SCALAR(fw_host, finished, "<u4"),
-    FW_ARRAY(fw_host, packets, "<u4", FW_KINDS),
-    FW_ARRAY(fw_host, out, "<u4", FW_KINDS),
-    FW_ARRAY(fw_host, bytes, "<u8", FW_KINDS),
-    FW_SCALAR(fw_host, udp_from, "<u4"),
-    FW_SCALAR(fw_host, udp_vote, "<i4"),
-};
+#define FW_FORMAT(type)                                                                                                \
+    _Generic((type *)0, uint8_t *: "u1", uint16_t *: "<u2", uint32_t *: "<u4", uint64_t *: "<u8", int32_t *: "<i4",    \
+             default: #type)
+/* A single number's dimensions are empty, and their text is the empty string. */
+#define FW_ROW(record, member, type, name, dimensions, what)                                                           \
+    {#record, #name, FW_FORMAT(type), offsetof(record, member),                                                        \
+     sizeof #dimensions > 1 ? sizeof(((record *)0)->member) / sizeof(type) : 0, sizeof(record), what},
 
-static const struct fw_field FW_HEAVY_LAYOUT[] = {
-    FW_SCALAR(fw_heavy, pair_hash, "<u8"), FW_SCALAR(fw_heavy, source, "<u8"),  FW_SCALAR(fw_heavy, bytes, "<u8"),
-    FW_SCALAR(fw_heavy, paths, "<u8"),   FW_SCALAR(fw_heavy, victim, "<u4"),
-    FW_SCALAR(fw_heavy, packets, "<u4"), FW_SCALAR(fw_heavy, requests, "<u4"),
-    FW_SCALAR(fw_heavy, udp, "<u4"),   FW_SCALAR(fw_heavy, assets, "<u2"),
-    FW_SCALAR(fw_heavy, repeats, "<u2"), FW_SCALAR(fw_heavy, missed, "<u4"),
-    FW_SCALAR(fw_heavy, posts, "<u2"), FW_SCALAR(fw_heavy, errors, "<u2"),
-    FW_SCALAR(fw_heavy, v6, "u1"),       FW_SCALAR(fw_heavy, proven, "u1"),
-    FW_SCALAR(fw_heavy, strains, "u1"),
-};
+#define FW_VICTIM_ADDRESS_ROW(type, name, d, what) FW_ROW(struct fw_victim, address.name, type, name, d, what)
+#define FW_VICTIM_ROW(type, name, d, what) FW_ROW(struct fw_victim, name, type, name, d, what)
+#define FW_KIND_ROW(type, name, d, what) FW_ROW(struct fw_kind_count, name, type, name, d, what)
+#define FW_PORT_ROW(type, name, d, what) FW_ROW(struct fw_port_count, name, type, name, d, what)
+#define FW_PATH_ROW(type, name, d, what) FW_ROW(struct fw_path_count, name, type, name, d, what)
+#define FW_HOST_ADDRESS_ROW(type, name, d, what) FW_ROW(struct fw_host, address.name, type, name, d, what)
+#define FW_HOST_ROW(type, name, d, what) FW_ROW(struct fw_host, name, type, name, d, what)
+#define FW_HEAVY_ROW(type, name, d, what) FW_ROW(struct fw_heavy, name, type, name, d, what)
 
-static const struct fw_field FW_PACKET_LAYOUT[] = {
-    FW_SCALAR(fw_packet, ts_ns, "<u8"),
-    FW_ARRAY(fw_packet, src, "<u8", 2), /* hi, lo */
-    FW_ARRAY(fw_packet, dst, "<u8", 2),
-    FW_SCALAR(fw_packet, sport, "<u2"),
-    FW_SCALAR(fw_packet, dport, "<u2"),
-    FW_SCALAR(fw_packet, proto, "u1"),
-    FW_SCALAR(fw_packet, tcp_flags, "u1"),
-    FW_SCALAR(fw_packet, kind, "u1"),
-    FW_SCALAR(fw_packet, bits, "u1"),
-    FW_SCALAR(fw_packet, seq, "<u4"),
-    FW_SCALAR(fw_packet, ack, "<u4"),
-    FW_SCALAR(fw_packet, bytes, "<u4"),
-    FW_SCALAR(fw_packet, payload, "<u4"),
-    FW_SCALAR(fw_packet, message, "<u4"),
-    FW_SCALAR(fw_packet, captured, "<u4"),
+/* Packets are not counters, and their keyed hashes stay here: the columns are chosen one by one. */
+#define FW_COLUMN(name, format, count, what)                                                                           \
+    {"struct fw_packet", #name, format, offsetof(struct fw_packet, name), count, sizeof(struct fw_packet), what},
+
+static const struct fw_field FW_LAYOUT[] = {
+    FW_ADDRESS_FEATURES(FW_VICTIM_ADDRESS_ROW)
+    FW_VICTIM_COUNTERS(FW_VICTIM_ROW)
+    FW_VICTIM_SOURCES(FW_VICTIM_ROW)
+    FW_VICTIM_PORT_TABLES(FW_VICTIM_ROW)
+    FW_VICTIM_HTTP_TABLES(FW_VICTIM_ROW)
+    FW_KIND_FEATURES(FW_KIND_ROW)
+    FW_PORT_FEATURES(FW_PORT_ROW)
+    FW_PATH_FEATURES(FW_PATH_ROW)
+    FW_ADDRESS_FEATURES(FW_HOST_ADDRESS_ROW)
+    FW_HOST_FEATURES(FW_HOST_ROW)
+    FW_HEAVY_FEATURES(FW_HEAVY_ROW)
+    FW_COLUMN(ts_ns, "<u8", 0, "nanoseconds since 1970")
+    FW_COLUMN(src, "<u8", 2, "source address: upper and lower half, IPv4 as in ::ffff:a.b.c.d")
+    FW_COLUMN(dst, "<u8", 2, "destination address")
+    FW_COLUMN(sport, "<u2", 0, "source port, 0 where there is none")
+    FW_COLUMN(dport, "<u2", 0, "destination port; the type for ICMP")
+    FW_COLUMN(proto, "u1", 0, "IP protocol")
+    FW_COLUMN(tcp_flags, "u1", 0, "TCP flags, FIN = 1 to CWR = 128")
+    FW_COLUMN(kind, "u1", 0, "kind of packet")
+    FW_COLUMN(bits, "u1", 0, "1: IPv6; 2: more fragments follow; 4: reserved source address; 8: window of zero")
+    FW_COLUMN(seq, "<u4", 0, "TCP sequence number")
+    FW_COLUMN(ack, "<u4", 0, "TCP acknowledgement number")
+    FW_COLUMN(bytes, "<u4", 0, "bytes of the frame, as on the wire")
+    FW_COLUMN(payload, "<u4", 0, "bytes of transport payload, as on the wire")
+    FW_COLUMN(message, "<u4", 0, "1 + number of the message in it, 0 for none")
+    FW_COLUMN(captured, "<u4", 0, "bytes of transport payload that were captured")
 };
+#define FW_LAYOUT_ROWS (sizeof FW_LAYOUT / sizeof FW_LAYOUT[0])
+
+#define FW_LIST_NAME(name, what) {#name, what},
+static const struct fw_name FW_KIND_NAMES[] = {FW_KIND_LIST(FW_LIST_NAME)};
+static const struct fw_name FW_CLASS_NAMES[] = {FW_CLASS_LIST(FW_LIST_NAME)};
+
 _Static_assert(sizeof(struct fw_addr) == 16 && offsetof(struct fw_addr, lo) == 8, "an address is (hi, lo)");
-
-#define FW_COUNT(a) (sizeof(a) / sizeof((a)[0]))
-static const size_t FW_VICTIM_FIELDS = FW_COUNT(FW_VICTIM_LAYOUT);
-static const size_t FW_HOST_FIELDS = FW_COUNT(FW_HOST_LAYOUT);
-static const size_t FW_HEAVY_FIELDS = FW_COUNT(FW_HEAVY_LAYOUT);
-static const size_t FW_PACKET_FIELDS = FW_COUNT(FW_PACKET_LAYOUT);
 
 #endif

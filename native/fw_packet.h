@@ -5,24 +5,12 @@
 #ifndef FW_PACKET_H
 #define FW_PACKET_H
 
+#include "fw_features.h"
 #include "fw_frame.h"
 #include "fw_hash.h"
 
-enum fw_kind {
-    FW_SYN = 0,   /* SYN without ACK, RST, FIN; ECE and CWR do not matter */
-    FW_SYNACK,
-    FW_RST,
-    FW_FIN,
-    FW_DATA,      /* ACK with payload */
-    FW_ACK,       /* ACK without payload */
-    FW_TCP_ODD,   /* any other set of flags */
-    FW_UDP,
-    FW_ICMP,
-    FW_FRAGMENT,  /* non-first fragment: no ports */
-    FW_OTHER,
-    FW_CARRIER,   /* holds another packet, which follows it in the batch and is counted for itself */
-    FW_KINDS
-};
+#define FW_KIND(name, what) FW_##name,
+enum fw_kind { FW_KIND_LIST(FW_KIND) FW_KINDS };
 
 enum fw_reject {
     FW_REJECT_LINKTYPE = 0, /* a link type that this version does not read */
@@ -39,8 +27,8 @@ enum fw_reject {
 #define FW_STALLED 8u /* TCP of an open connection with a window of zero: nothing may be sent back */
 #define FW_BOGON 4u /* the source address cannot occur on the public Internet */
 
-struct fw_addr {
-    uint64_t hi, lo; /* host order; IPv4 is 0 and 0x0000ffff_a.b.c.d, as in ::ffff:a.b.c.d */
+struct fw_addr { /* host order; IPv4 is 0 and 0x0000ffff_a.b.c.d */
+    FW_ADDRESS_FEATURES(FW_MEMBER)
 };
 
 #define FW_TUNNELS_DEEP 4u

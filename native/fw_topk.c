@@ -22,4 +22,14 @@ struct fw_heavy *fw_topk_admit(struct fw_topk *t, uint64_t pair_hash, uint32_t e
     return smallest;
 }
 
+uint32_t fw_topk_list(const struct fw_topk *t, struct fw_heavy *out)
+{
+    uint32_t n = 0;
+    for (uint32_t set = 0; set < FW_TOPK_SETS; set++)
+        for (uint32_t way = 0; way < FW_TOPK_WAYS; way++)
+            if (t->sets[set][way].pair_hash)
+                out[n++] = t->sets[set][way];
+    return n;
+}
+
 void fw_topk_clear(struct fw_topk *t) { memset(t, 0, sizeof *t); }

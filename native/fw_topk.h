@@ -14,26 +14,13 @@
 #define FW_TOPK_H
 
 #include "fw_common.h"
+#include "fw_features.h"
 
 #define FW_TOPK_SETS 1024u
 #define FW_TOPK_WAYS 8u
 
-struct fw_heavy { /* one cache line */
-    uint64_t pair_hash;  /* 0: free */
-    uint64_t source;     /* identity: tagged IPv4 address or the upper half of an IPv6 address */
-    uint64_t bytes;
-    uint64_t paths;      /* bit hash(path) & 63 of every request: linear counting of distinct paths. Before the first
-                          * request, bit fw_port_bit(source port) of every UDP packet */
-    uint32_t victim;     /* slot reference */
-    uint32_t packets, udp, requests;
-    uint32_t missed;     /* upper bound of the packets before admission */
-    uint16_t assets, repeats; /* of the requests: parts of pages; for the same path as the one before. These saturate, */
-    uint16_t posts, errors;   /* as do: with a body; answered by a status of 400 or more (IPv4 only) */
-    uint8_t last_path;
-    uint8_t strains;     /* packets that cost the server and ask for nothing whole: requests without their end or body,
-                          * windows of zero, resets and continuations of HTTP/2; at most 255 */
-    uint8_t v6;
-    uint8_t proven;      /* handshakes that it is known to have finished, at most 255: above 0 its address is real */
+struct fw_heavy {
+    FW_HEAVY_FEATURES(FW_MEMBER)
 };
 _Static_assert(sizeof(struct fw_heavy) == 64, "an entry is one cache line");
 
@@ -62,6 +49,8 @@ static inline struct fw_heavy *fw_topk_find(struct fw_topk *t, uint64_t pair_has
 /* Find or admit. `estimate` is the pair's count-min upper bound, this packet included; NULL when the set is
  * full of larger pairs. A new entry comes zeroed but for pair_hash and missed. */
 struct fw_heavy *fw_topk_admit(struct fw_topk *t, uint64_t pair_hash, uint32_t estimate);
+/* Copy the entries that are not free, in table order. `out` has room for the whole table; returns how many. */
+uint32_t fw_topk_list(const struct fw_topk *t, struct fw_heavy *out);
 void fw_topk_clear(struct fw_topk *t);
 
 #endif

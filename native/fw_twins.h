@@ -24,4 +24,9 @@ static inline uint64_t fw_frame_hash(const struct fw_key *key, const struct fw_f
 /* Is this the second copy of a frame? A third one is a first one again. */
 int fw_twins_seen(struct fw_twins *t, const struct fw_key *key, const struct fw_frame *f);
 
+/* Hash and time of the first `most` frames of a capture that begins at block[pos], pos <= size, with a walker that was
+ * just initialised. Returns how many there are: fewer where the block ends or is wrong. */
+uint32_t fw_frame_hashes(struct fw_walker *w, const struct fw_key *key, const uint8_t *block, size_t size, size_t pos,
+                         uint64_t *hashes, uint64_t *times, uint32_t most);
+
 #endif

@@ -168,14 +168,14 @@ static void count_icmp(struct fw_victim *v, const struct fw_packet *p)
     v->icmp_replies += type == (six ? 129 : 0);
 }
 
-static void count_zone(struct fw_zone_count *z, const struct fw_message *m)
+static void count_zone(struct fw_victim *v, const struct fw_message *m)
 {
-    if (z->vote == 0) {
-        z->hash = m->zone_hash;
-        z->length = m->path_len <= FW_ZONE_TEXT ? m->path_len : 0;
-        memcpy(z->text, m->path, z->length);
+    if (v->zone_vote == 0) {
+        v->zone_hash = m->zone_hash;
+        v->zone_length = m->path_len <= FW_ZONE_TEXT ? m->path_len : 0;
+        memcpy(v->zone_text, m->path, v->zone_length);
     }
-    z->vote += z->hash == m->zone_hash ? 1 : -1;
+    v->zone_vote += v->zone_hash == m->zone_hash ? 1 : -1;
 }
 
 static void count_message(struct fw_slot *s, const struct fw_packet *p, const struct fw_message *m)
@@ -188,7 +188,7 @@ static void count_message(struct fw_slot *s, const struct fw_packet *p, const st
     case FW_DNS_QUERY:
         v->dns_queries++;
         fw_hll_add(v->dns_names, FW_NAMES_HLL_P, m->path_hash);
-        count_zone(&v->zone, m);
+        count_zone(v, m);
         break;
     case FW_TLS_HELLO:
         v->tls_hellos++;
@@ -331,6 +331,12 @@ uint32_t fw_victim_select(struct fw_victims *t, uint32_t least, struct fw_slot *
     return n;
 }
 
+void fw_victim_copy(struct fw_slot *const *slots, uint32_t count, struct fw_victim *out)
+{
+    for (uint32_t i = 0; i < count; i++)
+        out[i] = slots[i]->v;
+}
+
 uint32_t fw_victim_hosts(const struct fw_victims *t, struct fw_host *out)
 {
     uint32_t n = 0;
@@ -356,7 +362,7 @@ void fw_victim_sources(const struct fw_victims *t, const uint32_t *references, u
 {
     memset(out, 0, 1u << FW_HLL_P);
     for (uint32_t i = 0; i < count; i++) {
-        const uint8_t *from = t->slots[(references[i] & 0xffffu) % FW_SLOTS].v.sources[class];
+        const uint8_t *from = t->slots[(references[i] & FW_SLOT_MASK) % FW_SLOTS].v.sources[class];
         for (uint32_t k = 0; k < 1u << FW_HLL_P; k++)
             out[k] = from[k] > out[k] ? from[k] : out[k];
     }

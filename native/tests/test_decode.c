@@ -103,6 +103,24 @@ static void test_twins(void)
     CHECK_EQUAL(fw_twins_seen(&twins, &KEY, &two), 0);
 }
 
+/* Hashes of the first frames: as many as are asked for, or are there; the header of the capture is none. */
+static void test_hashes(void)
+{
+    static struct fw_walker w;
+    static uint64_t hashes[RECORDS + 1], times[RECORDS + 1];
+    fw_walker_init(&w);
+    CHECK_EQUAL(fw_frame_hashes(&w, &KEY, capture, capture_size, 0, hashes, times, 7), 7);
+    CHECK(hashes[7] == 0 && times[7] == 0 && times[0] == 1700000000000000000ULL && times[6] == times[0] + 6000000);
+    uint64_t third = hashes[2];
+    fw_walker_init(&w);
+    CHECK_EQUAL(fw_frame_hashes(&w, &KEY, capture, capture_size, 0, hashes, times, RECORDS + 1), RECORDS);
+    CHECK(hashes[2] == third && hashes[3] != third);
+    fw_walker_init(&w);
+    CHECK_EQUAL(fw_frame_hashes(&w, &KEY, guarded(capture, 30), 30, 0, hashes, times, 7), 0);
+    fw_walker_init(&w);
+    CHECK_EQUAL(fw_frame_hashes(&w, &KEY, (const uint8_t *)"no capture, but long enough", 27, 0, hashes, times, 7), 0);
+}
+
 int main(void)
 {
     static const size_t STEPS[] = {1, 16, 61, 100, 997, 4096};
@@ -123,5 +141,6 @@ int main(void)
     free(whole);
     free(cut);
     test_twins();
+    test_hashes();
     return finish("decode");
 }

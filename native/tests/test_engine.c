@@ -143,6 +143,9 @@ static void test_ports_before_paths(void)
     struct fw_batch b = batch_of(stream, 60);
     CHECK_EQUAL(fw_engine_observe(engine, &b, 0), 60);
     const struct fw_heavy *s = fw_topk_find(&engine->heavy, fw_pair_hash(stream[0].src_hash, stream[0].dst_hash));
+    static struct fw_heavy table[FW_TOPK_SETS * FW_TOPK_WAYS];
+    CHECK_EQUAL(fw_topk_list(&engine->heavy, table), 1);
+    CHECK(s != NULL && memcmp(table, s, sizeof *s) == 0);
     CHECK(s != NULL && s->paths == (1ULL << fw_port_bit(123) | 1ULL << fw_port_bit(53)));
     struct fw_packet p = packet(FW_DATA, 9, 4000, 7, 80);
     p.ts_ns = stream[59].ts_ns;

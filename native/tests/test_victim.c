@@ -92,6 +92,26 @@ static void test_ports(void)
     CHECK(best > 1500 && best <= 2001); /* vote <= true count */
 }
 
+/* What is copied out: slots over a floor, by address, each with its reference. */
+static void test_rows(void)
+{
+    static struct fw_slot *chosen[FW_SLOTS];
+    static struct fw_victim rows[3];
+    fw_victim_clear(victims);
+    for (uint32_t i = 0; i < 60; i++) {
+        struct fw_packet p = packet(FW_UDP, i, 53, 0x0a000004 - i % 4, 80);
+        if (i % 4 != 3 || i < 8)
+            in(&p);
+    }
+    CHECK_EQUAL(fw_victim_select(victims, 3, chosen), 3);
+    fw_victim_copy(chosen, 3, rows);
+    for (uint32_t i = 0; i < 3; i++) {
+        CHECK_EQUAL(rows[i].address.lo & UINT32_MAX, 0x0a000002 + i);
+        CHECK_EQUAL(rows[i].kinds[FW_UDP].packets, 15);
+        CHECK(&victims->slots[rows[i].reference & FW_SLOT_MASK] == chosen[i]);
+    }
+}
+
 int main(void)
 {
     victims = calloc(1, sizeof *victims);
@@ -100,6 +120,7 @@ int main(void)
     test_exact();
     test_survivor();
     test_ports();
+    test_rows();
     free(victims);
     return finish("victim");
 }

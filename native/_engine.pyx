@@ -1,10 +1,10 @@
-"""The native engine: bytes of a capture in, one summary per epoch out. See floodwatch/_native.pyi."""
+"""The native engine: bytes of a capture in, one summary per epoch out. See floodwatch/_engine.pyi."""
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from fw cimport *
 
@@ -24,42 +24,59 @@ TUNNELS = ("none", "ipip", "ipv6", "gre", "erspan", "vxlan", "geneve", "gtpu", "
 REJECTS = ("unknown_linktype", "not_ip", "truncated", "bad_ip", "bad_transport", "nested")
 
 
-cdef object _dtype(const fw_field *fields, size_t count, size_t itemsize):
-    """A NumPy dtype from the layout table; records inside an array field follow their parent."""
+cdef list _layout():
+    """(record, name, format, what, offset, count, size of the record) of each field in fw_layout.h."""
     cdef size_t i
-    inner = {}
-    outer = []
-    for i in range(count):
-        name, fmt, parent = fields[i].name.decode(), fields[i].format.decode(), fields[i].parent.decode()
-        form = (fmt, fields[i].count) if fields[i].count else fmt
-        if parent:
-            inner.setdefault(parent, (fields[i].stride, []))[1].append((name, form, fields[i].offset))
-        else:
-            outer.append((name, fmt, fields[i].count, fields[i].offset))
+    cdef const fw_field *f
+    rows = []
+    for i in range(FW_LAYOUT_ROWS):
+        f = &FW_LAYOUT[i]
+        rows.append((_record_name(f.record.decode()), f.name.decode(), _record_name(f.format.decode()),
+                     f.what.decode(), f.offset, f.count, f.itemsize))
+    return rows
+
+
+cdef str _record_name(str name):
+    return name.removeprefix("struct fw_").removesuffix("_count")
+
+
+cdef object _dtype(str record, list layout):
+    """The NumPy dtype of a record; records inside an array field are made the same way."""
+    rows = [row for row in layout if row[0] == record]
+    inner = {row[0] for row in layout}
     formats = []
-    for name, fmt, n, _ in outer:
-        if name in inner:
-            stride, members = inner[name]
-            fmt = np.dtype({"names": [m[0] for m in members], "formats": [m[1] for m in members],
-                            "offsets": [m[2] for m in members], "itemsize": stride})
-        formats.append((fmt, n) if n else fmt)
-    return np.dtype({"names": [o[0] for o in outer], "formats": formats,
-                     "offsets": [o[3] for o in outer], "itemsize": itemsize})
+    for _, _, form, _, _, count, _ in rows:
+        form = _dtype(form, layout) if form in inner else form
+        formats.append((form, count) if count else form)
+    return np.dtype({"names": [row[1] for row in rows], "formats": formats, "offsets": [row[4] for row in rows],
+                     "itemsize": rows[0][6]})
 
 
-VICTIM_DTYPE = _dtype(FW_VICTIM_LAYOUT, FW_VICTIM_FIELDS, sizeof(fw_victim))
-HOST_DTYPE = _dtype(FW_HOST_LAYOUT, FW_HOST_FIELDS, sizeof(fw_host))
-HEAVY_DTYPE = _dtype(FW_HEAVY_LAYOUT, FW_HEAVY_FIELDS, sizeof(fw_heavy))
-PACKET_DTYPE = _dtype(FW_PACKET_LAYOUT, FW_PACKET_FIELDS, sizeof(fw_packet))
+cdef tuple _names(const fw_name *names, size_t count):
+    cdef size_t i
+    return tuple([(names[i].name.decode(), names[i].what.decode()) for i in range(count)])
 
 
-cdef fw_key _key(bytes key) except *:
-    cdef fw_key out
-    if len(key) != 16:
-        raise ValueError("the hash key takes 16 bytes")
-    memcpy(&out.k0, <const char *>key, 8)
-    memcpy(&out.k1, <const char *>key + 8, 8)
-    return out
+cdef list LAYOUT = _layout()
+FEATURES = tuple([(record, name, f"({count},){form}" if count else form, what)
+                  for record, name, form, what, _, count, _ in LAYOUT])
+VICTIM_DTYPE = _dtype("victim", LAYOUT)
+HOST_DTYPE = _dtype("host", LAYOUT)
+HEAVY_DTYPE = _dtype("heavy", LAYOUT)
+PACKET_DTYPE = _dtype("packet", LAYOUT)
+
+KINDS = _names(FW_KIND_NAMES, FW_KINDS)
+CLASSES = _names(FW_CLASS_NAMES, FW_CLASSES)
+globals().update({name: number for number, (name, _) in enumerate(KINDS)})
+globals().update({f"CLASS_{name}": number for number, (name, _) in enumerate(CLASSES)})
+EPOCH_NS = FW_EPOCH_NS
+WINDOW_EPOCHS = FW_WINDOW_EPOCHS
+SLOTS = FW_SLOTS
+SLOT_MASK = FW_SLOT_MASK
+HLL_P = FW_HLL_P
+SMALL_HLL_P = FW_SMALL_HLL_P
+NAMES_HLL_P = FW_NAMES_HLL_P
+TOTAL_HLL_P = FW_TOTAL_HLL_P
 
 
 @cython.final
@@ -100,59 +117,35 @@ cdef class Batch:
 
     def messages(self):
         """What applications said: the records of all messages, with offsets for pointers, and their texts."""
-        cdef uint32_t i, n = self.raw.message_count
-        cdef size_t size = 0
-        for i in range(n):
-            size += self.raw.messages[i].path_len if self.raw.messages[i].path != NULL else 0
-        cdef bytearray records = bytearray((<const char *>self.raw.messages)[:n * sizeof(fw_message)])
-        cdef bytearray texts = bytearray(size)
-        cdef fw_message *m = <fw_message *><char *>records
-        cdef char *to = texts
-        size = 0
-        for i in range(n):
-            if m[i].path == NULL:
-                m[i].path_len = 0
-            memcpy(to + size, m[i].path, m[i].path_len)
-            m[i].path = <const uint8_t *>size
-            size += m[i].path_len
+        cdef bytearray records = bytearray(self.raw.message_count * sizeof(fw_message))
+        cdef bytearray texts = bytearray(fw_batch_texts(&self.raw))
+        fw_batch_save(&self.raw, <fw_message *><char *>records, <uint8_t *><char *>texts)
         return bytes(records), bytes(texts)
 
     @staticmethod
     def load(records, bytes messages, bytes texts, bytes key):
         """A batch of packets that were decoded before, hashed anew under ``key``."""
-        cdef fw_hasher *hasher
-        cdef const char *base = texts
-        cdef size_t at
-        cdef uint32_t i, n = <uint32_t>len(records), said = <uint32_t>(len(messages) // sizeof(fw_message))
+        cdef const char *why = NULL
+        cdef int code
+        cdef uint32_t n = <uint32_t>len(records), said = <uint32_t>(len(messages) // sizeof(fw_message))
         if records.dtype != PACKET_DTYPE or len(messages) % sizeof(fw_message):
             raise ValueError("these are no packets of this version")
-        if n and records["kind"].max() >= FW_KINDS:
-            raise ValueError("a packet of no known kind")
         cdef Batch out = Batch(max(n, said, 1))
         plain = np.ascontiguousarray(records)
         memcpy(out.raw.packets, <const void *><uintptr_t>plain.ctypes.data, n * sizeof(fw_packet))
         memcpy(out.raw.messages, <const char *>messages, len(messages))
         out.raw.count, out.raw.message_count = n, said
-        for i in range(said):
-            at = <size_t>out.raw.messages[i].path
-            if at > <size_t>len(texts) or out.raw.messages[i].path_len > <size_t>len(texts) - at or \
-                    out.raw.messages[i].path_len > FW_PATH_MAX:
-                raise ValueError("a message reaches beyond its texts")
-            out.raw.messages[i].path = <const uint8_t *>(base + at)
         out.owner = texts
-        hasher = <fw_hasher *>calloc(1, sizeof(fw_hasher))
+        cdef fw_hasher *hasher = <fw_hasher *>calloc(1, sizeof(fw_hasher))
         if hasher == NULL:
             raise MemoryError
-        hasher.key = _key(key)
-        for i in range(said):  # the hash of a DNS name stays: of the name only the zone is kept
-            if out.raw.messages[i].what == FW_HTTP_REQUEST:
-                out.raw.messages[i].path_hash = fw_http_hash(&hasher.key, out.raw.messages[i].path,
-                                                             out.raw.messages[i].path_len)
-        for i in range(n):
-            if out.raw.packets[i].message > said:
-                out.raw.packets[i].message = 0
-            fw_packet_hash(hasher, &out.raw.packets[i])
-        free(hasher)
+        try:
+            hasher.key = secret_key(key)
+            code = fw_batch_load(&out.raw, <const uint8_t *><const char *>texts, len(texts), hasher, &why)
+        finally:
+            free(hasher)
+        if code != 0:
+            raise ValueError(why.decode())
         return out
 
     def outermost(self):
@@ -169,7 +162,7 @@ cdef class Decoder:
     cdef object filter_owner
 
     def __cinit__(self, bytes key):
-        cdef fw_key k = _key(key)
+        cdef fw_key k = secret_key(key)
         self.raw = <fw_decoder *>calloc(1, sizeof(fw_decoder))
         if self.raw == NULL:
             raise MemoryError
@@ -287,6 +280,69 @@ cdef class Decoder:
 
 
 @cython.final
+cdef class Ring:
+    cdef fw_ring raw
+    cdef fw_tail tail
+    cdef Py_buffer view
+    cdef bint held
+
+    def __cinit__(self, memory, size_t block_size):
+        PyObject_GetBuffer(memory, &self.view, PyBUF_WRITABLE)
+        self.held = True
+        if block_size < 4096 or <size_t>self.view.len < block_size or self.view.len % block_size:
+            raise ValueError("a ring is a whole number of blocks of 4,096 bytes or more")
+        self.raw.blocks = <uint8_t *>self.view.buf
+        self.raw.block_size = block_size
+        self.raw.block_count = <uint32_t>(self.view.len // block_size)
+
+    def __dealloc__(self):
+        self.close()
+        free(self.tail.halves[0])
+        free(self.tail.halves[1])
+
+    def close(self):
+        """Let go of the memory; nothing can be read afterwards."""
+        if self.held:
+            self.held = False
+            PyBuffer_Release(&self.view)
+
+    def fill(self, Decoder decoder, Batch batch, int64_t shift_ns):
+        cdef int code
+        if not self.held:
+            raise ValueError("the ring is closed")
+        with nogil:
+            code = fw_ring_fill(&self.raw, decoder.raw, shift_ns, &batch.raw)
+        batch.owner = self
+        return bool(code)
+
+    def record(self, uint32_t room, uint32_t budget, uint32_t interface):
+        if self.raw.tail != NULL:
+            raise ValueError("the ring records already")
+        self.tail.halves[0] = <uint8_t *>calloc(room, 1)
+        self.tail.halves[1] = <uint8_t *>calloc(room, 1)
+        if self.tail.halves[0] == NULL or self.tail.halves[1] == NULL:
+            raise MemoryError
+        self.tail.room, self.tail.budget = room, budget
+        self.raw.tail_interface = interface
+        self.raw.tail = &self.tail
+
+    def recorded(self):
+        cdef unsigned new = self.tail.current, old = 1 - new
+        cdef bytes out = (<char *>self.tail.halves[old])[:self.tail.used[old]] + \
+            (<char *>self.tail.halves[new])[:self.tail.used[new]]
+        fw_tail_clear(&self.tail)
+        return out
+
+    @property
+    def frames(self):
+        return self.raw.frames
+
+    @property
+    def damaged(self):
+        return self.raw.damaged
+
+
+@cython.final
 cdef class Engine:
     cdef fw_engine *raw
 
@@ -308,13 +364,10 @@ cdef class Engine:
 
     def victims(self, uint32_t least):
         """Slots of this epoch with at least `least` packets towards them, by address."""
-        cdef fw_victims *t = &self.raw.victims
         cdef fw_slot *chosen[FW_SLOTS]
-        cdef uint32_t i, n = fw_victim_select(t, least, chosen)
+        cdef uint32_t n = fw_victim_select(&self.raw.victims, least, chosen)
         cdef bytearray out = bytearray(n * sizeof(fw_victim))
-        cdef char *to = out
-        for i in range(n):
-            memcpy(to + i * sizeof(fw_victim), &chosen[i].v, sizeof(fw_victim))
+        fw_victim_copy(chosen, n, <fw_victim *><char *>out)
         return np.frombuffer(out, dtype=VICTIM_DTYPE, count=n)
 
     def hosts(self):
@@ -336,15 +389,8 @@ cdef class Engine:
 
     def heavy(self):
         """The heavy-hitter table of the open window, free entries left out, in table order."""
-        cdef fw_topk *t = &self.raw.heavy
-        cdef uint32_t i, k, n = 0
         cdef bytearray out = bytearray(FW_TOPK_SETS * FW_TOPK_WAYS * sizeof(fw_heavy))
-        cdef char *to = out
-        for i in range(FW_TOPK_SETS):
-            for k in range(FW_TOPK_WAYS):
-                if t.sets[i][k].pair_hash:
-                    memcpy(to + n * sizeof(fw_heavy), &t.sets[i][k], sizeof(fw_heavy))
-                    n += 1
+        cdef uint32_t n = fw_topk_list(&self.raw.heavy, <fw_heavy *><char *>out)
         return np.frombuffer(out, dtype=HEAVY_DTYPE, count=n)
 
     def window_ends(self, Batch batch, uint32_t following):
@@ -413,50 +459,28 @@ def merge(Batch out, list batches, uint32_t[::1] at):
 def frame_hashes(block, size_t start, uint32_t most):
     """Hash (under a fixed key) and time of the first frames of a capture: two uint64 arrays."""
     cdef Py_buffer view
-    cdef size_t pos = start, need = 0
-    cdef uint32_t n = 0
-    cdef int code = 0
-    cdef fw_frame frame
-    cdef fw_key key = _key(bytes(16))
-    cdef uint64_t[::1] hashes = np.empty(most, np.uint64), times = np.empty(most, np.uint64)
+    cdef uint32_t n
+    cdef fw_key key = secret_key(bytes(16))
+    hashes, times = np.empty(most, np.uint64), np.empty(most, np.uint64)
+    cdef uint64_t *to = <uint64_t *><uintptr_t>hashes.ctypes.data
+    cdef uint64_t *at = <uint64_t *><uintptr_t>times.ctypes.data
     cdef fw_walker *walker = <fw_walker *>calloc(1, sizeof(fw_walker))
     if walker == NULL:
         raise MemoryError
     fw_walker_init(walker)
-    PyObject_GetBuffer(block, &view, PyBUF_SIMPLE)
     try:
-        while n < most and code >= 0:
-            code = fw_walker_next(walker, <const uint8_t *>view.buf, view.len, &pos, &need, &frame)
-            if code == 1:
-                hashes[n], times[n] = fw_frame_hash(&key, &frame), frame.ts_ns
-                n += 1
+        PyObject_GetBuffer(block, &view, PyBUF_SIMPLE)
+        try:
+            if start > <size_t>view.len:
+                raise ValueError("start lies behind the block")
+            n = fw_frame_hashes(walker, &key, <const uint8_t *>view.buf, view.len, start, to, at, most)
+        finally:
+            PyBuffer_Release(&view)
     finally:
-        PyBuffer_Release(&view)
         free(walker)
-    return np.asarray(hashes[:n]), np.asarray(times[:n])
+    return hashes[:n], times[:n]
 
 
 cdef const fw_packet *_next(Batch batch, uint32_t following):
     """The packet that opens the next epoch, or NULL at the end of the capture."""
     return &batch.raw.packets[following] if following < batch.raw.count else NULL
-
-
-def hll_estimate(registers):
-    """Distinct count of 2^p one-byte HyperLogLog registers (any p from 4 to 18)."""
-    cdef Py_buffer view
-    cdef double estimate
-    PyObject_GetBuffer(registers, &view, PyBUF_SIMPLE)
-    try:
-        p = view.len.bit_length() - 1
-        if view.len != 1 << p or not 4 <= p <= 18:
-            raise ValueError("the number of registers is no power of two from 16 to 262144")
-        estimate = fw_hll_estimate(<const uint8_t *>view.buf, p)
-    finally:
-        PyBuffer_Release(&view)
-    return estimate
-
-
-include "_keys.pxi"
-include "_ring.pxi"
-include "_sketches.pxi"
-include "_topk.pxi"

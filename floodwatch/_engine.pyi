@@ -1,0 +1,450 @@
+"""The engine (C under a thin Cython layer): what packets and counters cross from C to Python by.
+
+Bytes of a capture go in by blocks, one summary of NumPy arrays comes out per epoch. Calls release the GIL
+while they work. No object is safe for use by two threads at once, except that one thread may fill a batch
+while another observes a different batch.
+"""
+
+from mmap import mmap
+from typing import Final, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+ERRORS: Final[dict[int, str]]
+NEED_MORE: Final[int]
+MERGED: Final[int]
+REJECTS: Final[tuple[str, ...]]
+TUNNELS: Final[tuple[str, ...]]
+FEATURES: Final[tuple[tuple[str, str, str, str], ...]]
+"""(record, name, NumPy format, what it counts) of every field; ``(12,)kind``: twelve records so named."""
+KINDS: Final[tuple[tuple[str, str], ...]]
+"""(name, meaning) of the kinds of packets, in the order of their numbers."""
+CLASSES: Final[tuple[tuple[str, str], ...]]
+"""(name, meaning) of the classes of packets that keep their own set of sources."""
+EPOCH_NS: Final[int]
+"""Length of an epoch."""
+WINDOW_EPOCHS: Final[int]
+"""Epochs of a heavy-hitter window at most."""
+SLOTS: Final[int]
+"""Addresses that are counted at a time."""
+SLOT_MASK: Final[int]
+"""The bits of a ``reference`` that number the slot; the others tell who had it."""
+HLL_P: Final[int]
+"""Precision of the HyperLogLog registers in ``sources``."""
+SMALL_HLL_P: Final[int]
+"""Precision of those in ``syn_ports``, ``udp_ports`` and ``http_paths``."""
+NAMES_HLL_P: Final[int]
+"""Precision of those in ``dns_names``."""
+TOTAL_HLL_P: Final[int]
+"""Precision of ``Engine.total_sources``."""
+
+# From here on native/features.py writes what native/fw_features.h says ...
+
+SYN: Final[int]
+"""SYN without ACK, RST, FIN; ECE and CWR do not matter."""
+SYNACK: Final[int]
+"""SYN with ACK."""
+RST: Final[int]
+"""RST."""
+FIN: Final[int]
+"""FIN with ACK."""
+DATA: Final[int]
+"""ACK with payload."""
+ACK: Final[int]
+"""ACK without payload."""
+TCP_ODD: Final[int]
+"""Any other set of TCP flags."""
+UDP: Final[int]
+"""UDP."""
+ICMP: Final[int]
+"""ICMP and ICMPv6."""
+FRAGMENT: Final[int]
+"""Fragment but the first: no ports."""
+OTHER: Final[int]
+"""Any other protocol."""
+CARRIER: Final[int]
+"""Holds another packet, which follows it in the batch and is counted for itself."""
+CLASS_SYN: Final[int]
+"""SYN packets."""
+CLASS_UDP: Final[int]
+"""UDP packets."""
+CLASS_OTHER: Final[int]
+"""ICMP, fragments, other protocols and carriers."""
+CLASS_HTTP: Final[int]
+"""HTTP requests."""
+CLASS_TCP: Final[int]
+"""TCP packets that are no bare SYN."""
+VICTIM_DTYPE: Final[np.dtype[np.void]]
+"""One address and what it got in one epoch.
+
+- ``hi`` (<u8) upper half of the address; 0 for IPv4
+- ``lo`` (<u8) lower half of the address; IPv4 as in ::ffff:a.b.c.d
+- ``reference`` (<u4) number of the slot, with the slot's generation in the upper 16 bits
+- ``syn_flows`` (<u4) weight of the flows whose first SYN came (distinct sampling, Gibbons 2001)
+- ``syn_again`` (<u4) weight of the SYNs that came again later: retransmitted (RFC 6298)
+- ``syn_copies`` (<u4) weight of the SYNs that came again at once: the frame was captured twice
+- ``synack_flows`` (<u4) weight of the flows that the address answered with SYN-ACK
+- ``finished`` (<u4) weight of the handshakes finished: the ACK fits a SYN-ACK that was seen (RFC 9293, 3.5)
+- ``followed`` (<u4) weight of the flows whose client went on though no SYN-ACK was seen: forgeable
+- ``refused`` (<u4) weight of the flows that the address answered with RST
+- ``syn_bogons`` (<u4) SYNs from addresses that cannot occur on the public Internet (RFC 6890)
+- ``udp_bogons`` (<u4) UDP packets from such addresses
+- ``icmp_errors`` (<u4) ICMP errors: unreachable and the like (RFC 792, RFC 4443)
+- ``icmp_replies`` (<u4) ICMP echo replies
+- ``requests`` (<u4) HTTP/1 requests
+- ``posts`` (<u4) requests whose method carries a body
+- ``assets`` (<u4) requests for parts of pages: static files
+- ``responses`` (<u4) HTTP/1 responses from the address
+- ``errors`` (<u4) responses with a status of 400 or more
+- ``unfinished`` (<u4) requests whose header does not end in their packet
+- ``owing`` (<u4) requests whose body is not whole in their packet
+- ``denied`` (<u4) responses 401 and 403
+- ``stalled`` (<u4) TCP packets of open connections with a window of zero
+- ``owed`` (<u8) bytes of the bodies that are not in their request's packet
+- ``loose`` (<u8) bytes of TCP data in packets that begin nothing we know
+- ``http_port`` (<u4) majority port of the requests
+- ``udp_payload_max`` (<u4) largest UDP payload
+- ``http_port_vote`` (<i4) vote of http_port
+- ``fragment_heads`` (<u4) first fragments
+- ``dns_queries`` (<u4) DNS queries (RFC 1035)
+- ``dns_answers`` (<u4) DNS answers from the address
+- ``dns_failures`` (<u4) DNS answers from it with a response code
+- ``tls_hellos`` (<u4) TLS ClientHellos (RFC 8446)
+- ``tls_records`` (<u4) TLS records of clients that went on: data, or the end of a handshake
+- ``quic_initials`` (<u4) QUIC Initial packets of version 1 or 2 (RFC 9000, RFC 9369)
+- ``h2_streams`` (<u4) HTTP/2 frames HEADERS in clear text (RFC 9113)
+- ``h2_resets`` (<u4) HTTP/2 frames RST_STREAM
+- ``h2_continuations`` (<u4) HTTP/2 frames CONTINUATION
+- ``zone_hash`` (<u8) keyed hash of the majority zone of the DNS queries: the name without its first label
+- ``zone_vote`` (<i4) its vote
+- ``zone_length`` (<u2) bytes of its text; 0 where it is longer than its room
+- ``zone_text`` ((66,)u1) the zone as labels
+- ``kinds`` ((12,)kind) what is counted by kind of packet
+  - ``packets`` (<u4) packets towards the address
+  - ``out`` (<u4) packets from it
+  - ``bytes`` (<u8) bytes towards it, as on the wire
+  - ``first_ns`` (<u8) time of the first packet
+  - ``last_ns`` (<u8) time of the last packet
+  - ``port`` (<u4) majority of the destination ports; UDP: source ports; FRAGMENT, OTHER, CARRIER: protocols;
+    none for SYN and ICMP
+  - ``port_vote`` (<i4) its vote
+  - ``strange`` (<u4) weight of the packets of flows without a handshake whose other side was never heard
+  - ``strange_flows`` (<u4) weight of such flows that began
+- ``sources`` ((5120,)u1) distinct sources (IPv4 address or IPv6 /64) of each class: HyperLogLog, p = 10
+- ``syn_ports`` ((64,)u1) distinct destination ports of SYNs: HyperLogLog, p = 6
+- ``udp_ports`` ((64,)u1) distinct destination ports of UDP packets: HyperLogLog, p = 6
+- ``dns_names`` ((256,)u1) distinct names of DNS queries: HyperLogLog, p = 8
+- ``opened`` ((64,)port) destination ports of SYN and UDP packets
+  - ``key`` (<u4) majority port, with the protocol in the upper half
+  - ``vote`` (<i4) its vote
+  - ``packets`` (<u4) packets of the whole bucket
+  - ``out`` (<u4) in `service`: UDP and SYN packets that the address sent to a port of this bucket
+  - ``bytes`` (<u8) bytes of the whole bucket
+- ``service`` ((64,)port) source ports of UDP and SYN-ACK packets
+  - ``key`` (<u4) majority port, with the protocol in the upper half
+  - ``vote`` (<i4) its vote
+  - ``packets`` (<u4) packets of the whole bucket
+  - ``out`` (<u4) in `service`: UDP and SYN packets that the address sent to a port of this bucket
+  - ``bytes`` (<u8) bytes of the whole bucket
+- ``http_paths`` ((64,)u1) distinct paths of requests: HyperLogLog, p = 6
+- ``paths`` ((16,)path) paths of requests
+  - ``hash`` (<u8) keyed hash of the majority path (SipHash-1-3; Aumasson, Bernstein 2012)
+  - ``vote`` (<i4) its vote
+  - ``requests`` (<u4) requests of the whole bucket; parts of pages stay out
+  - ``length`` (<u2) bytes of the text
+  - ``posts`` (u1) 1: it was asked for by a method with a body
+  - ``text`` ((76,)u1) the path without query, cut to its room
+"""
+HOST_DTYPE: Final[np.dtype[np.void]]
+"""One address and what it got and sent in one epoch, in short.
+
+- ``hi`` (<u8) upper half of the address; 0 for IPv4
+- ``lo`` (<u8) lower half of the address; IPv4 as in ::ffff:a.b.c.d
+- ``reference`` (<u4) as in the victim's record
+- ``finished`` (<u4) as in the victim's record
+- ``packets`` ((12,)<u4) packets towards the address, by kind
+- ``out`` ((12,)<u4) packets from it, by kind
+- ``bytes`` ((12,)<u8) bytes towards it, by kind
+- ``udp_from`` (<u4) majority source port of its UDP packets
+- ``udp_vote`` (<i4) its vote
+"""
+HEAVY_DTYPE: Final[np.dtype[np.void]]
+"""One heavy pair of a source and a victim, over the open window.
+
+- ``pair_hash`` (<u8) keyed hash of source and victim; 0: a free entry
+- ``source`` (<u8) the source: tagged IPv4 address, or the upper half of an IPv6 address
+- ``bytes`` (<u8) bytes of its packets
+- ``paths`` (<u8) bit hash(path) of every request: linear counting (Whang and others 1990). Before the first
+  request: a bit for the source port of every UDP packet
+- ``victim`` (<u4) reference of the victim's slot
+- ``packets`` (<u4) packets since it is in the table: a lower bound (Space-Saving, Metwally and others 2005)
+- ``udp`` (<u4) UDP packets
+- ``requests`` (<u4) HTTP requests
+- ``missed`` (<u4) upper bound of its packets before (count-min, Cormode, Muthukrishnan 2005)
+- ``assets`` (<u2) requests for parts of pages; saturates, as do the next three
+- ``repeats`` (<u2) requests for the same path as the one before
+- ``posts`` (<u2) requests with a body
+- ``errors`` (<u2) requests answered by a status of 400 or more; IPv4 only
+- ``last_path`` (u1) the low byte of the last path's hash
+- ``strains`` (u1) packets that cost the server and ask for nothing whole: requests without their end or body,
+  windows of zero, HTTP/2 resets and continuations; at most 255
+- ``v6`` (u1) 1: the source is an IPv6 network
+- ``proven`` (u1) handshakes that it is known to have finished, at most 255; above 0 its address is real
+"""
+PACKET_DTYPE: Final[np.dtype[np.void]]
+"""One decoded packet.
+
+- ``ts_ns`` (<u8) nanoseconds since 1970
+- ``src`` ((2,)<u8) source address: upper and lower half, IPv4 as in ::ffff:a.b.c.d
+- ``dst`` ((2,)<u8) destination address
+- ``sport`` (<u2) source port, 0 where there is none
+- ``dport`` (<u2) destination port; the type for ICMP
+- ``proto`` (u1) IP protocol
+- ``tcp_flags`` (u1) TCP flags, FIN = 1 to CWR = 128
+- ``kind`` (u1) kind of packet
+- ``bits`` (u1) 1: IPv6; 2: more fragments follow; 4: reserved source address; 8: window of zero
+- ``seq`` (<u4) TCP sequence number
+- ``ack`` (<u4) TCP acknowledgement number
+- ``bytes`` (<u4) bytes of the frame, as on the wire
+- ``payload`` (<u4) bytes of transport payload, as on the wire
+- ``message`` (<u4) 1 + number of the message in it, 0 for none
+- ``captured`` (<u4) bytes of transport payload that were captured
+"""
+
+# ... to here.
+
+@final
+class Batch:
+    """Up to ``capacity`` decoded packets, 96 bytes each, and what applications said in them.
+
+    Its length counts the carriers of tunnelled packets too; the last packet may come with one more.
+    """
+
+    def __new__(cls, capacity: int) -> Batch: ...
+    def __len__(self) -> int: ...
+    @property
+    def last_ns(self) -> int:
+        """Time of the last packet, 0 without one."""
+
+    def records(self) -> NDArray[np.void]:
+        """A read-only copy of the packets (PACKET_DTYPE), in stream order; of tunnels what they carry.
+
+        ``src`` and ``dst`` are (hi, lo) of the 128-bit address; IPv4 is ``::ffff:a.b.c.d``. ``bytes`` is the
+        frame and ``payload`` the transport payload, both as on the wire; ICMP has its type in ``dport``.
+        """
+
+    def messages(self) -> tuple[bytes, bytes]:
+        """What applications said in the packets: records, to which ``message`` of a packet points (1 is the
+        first, 0 none), and the texts that they point into."""
+
+    @staticmethod
+    def load(records: NDArray[np.void], messages: bytes, texts: bytes, key: bytes) -> Batch:
+        """A batch of packets that were decoded before, hashed anew under a key of 16 bytes.
+
+        Raises:
+            ValueError: they are not from ``records`` and ``messages`` of this version.
+        """
+
+    def outermost(self) -> NDArray[np.void]:
+        """For each of ``records()`` the packet that carried it through a tunnel, or itself."""
+
+@final
+class Decoder:
+    """Reads one capture: record walking, header decoding, keyed hashing, and their counters.
+
+    Args:
+        key: 16 secret bytes; the same key gives the same sketches.
+    """
+
+    def __new__(cls, key: bytes) -> Decoder: ...
+    def set_filter(self, function: int, programs: list[tuple[int, int]], owner: object) -> None:
+        """Drop the frames that a cBPF program does not match.
+
+        Args:
+            function: address of a function with the signature of libpcap's ``bpf_filter``.
+            programs: (link type, address of its instructions; 0 matches nothing), at most 8.
+            owner: kept alive as long as the decoder uses the addresses.
+        """
+
+    def set_span(self, since_ns: int, until_ns: int) -> None:
+        """Count only frames from ``since_ns`` on and before ``until_ns``, in ns since 1970."""
+
+    def drop_twins(self) -> None:
+        """From now on count the second copy of a frame, within 50 ms of the first, as ``duplicates`` only."""
+
+    def fill(self, block: object, start: int, batch: Batch) -> tuple[int, int]:
+        """Decode from ``block[start:]`` until the batch is full or the block used up.
+
+        Returns:
+            (code, position): 0, ``NEED_MORE``, or a key of ``ERRORS``; and where to go on.
+        """
+
+    def frame(self) -> tuple[bytes, int, int]:
+        """(bytes, link type, length on the wire) of the last frame that ``fill`` took into a full batch.
+
+        Good until the block that it was filled from is given back.
+        """
+
+    @property
+    def why(self) -> str:
+        """After an error: one sentence."""
+
+    @property
+    def format(self) -> str | None: ...
+    @property
+    def linktypes(self) -> tuple[int, ...]: ...
+    @property
+    def interfaces(self) -> tuple[tuple[str, int, int], ...]:
+        """(name, link type, snap length) of each interface of the capture's newest section; 0 is no limit."""
+
+    @property
+    def lost(self) -> int:
+        """Packets that the capture itself says were lost."""
+
+    @property
+    def rejected(self) -> dict[str, int]: ...
+    @property
+    def tunnelled(self) -> dict[str, int]:
+        """Frames that carried another packet, by the kind of their outermost tunnel."""
+
+    @property
+    def offset(self) -> int:
+        """Bytes of the capture that were consumed."""
+
+    @property
+    def need(self) -> int:
+        """After ``NEED_MORE``: bytes that the record at the position takes."""
+
+    @property
+    def packets(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def filtered(self) -> int: ...
+    @property
+    def duplicates(self) -> int:
+        """Second copies of frames that ``drop_twins`` left out."""
+
+    @property
+    def first_ns(self) -> int | None: ...
+    @property
+    def last_ns(self) -> int | None: ...
+
+@final
+class Ring:
+    """The blocks of an AF_PACKET receive ring (TPACKET_V3, with PACKET_VNET_HDR), mapped and shared.
+
+    Args:
+        memory: the mapping, writable; held until ``close``.
+        block_size: bytes of one block.
+
+    Raises:
+        ValueError: the mapping is no whole number of blocks of 4,096 bytes or more.
+    """
+
+    def __new__(cls, memory: mmap, block_size: int) -> Ring: ...
+    def fill(self, decoder: Decoder, batch: Batch, shift_ns: int) -> bool:
+        """Fill the batch from at most one block; False when the kernel has none ready.
+
+        Frames that offloading merged count as the segments they carry. ``shift_ns`` is taken off the
+        kernel's time stamps. The batch points into the block, which goes back in the next call.
+        """
+
+    def close(self) -> None:
+        """Let go of the memory; ``fill`` raises ValueError afterwards."""
+
+    def record(self, room: int, budget: int, interface: int) -> None:
+        """From now on keep a sample of the frames that are counted.
+
+        Args:
+            room: bytes of each of the two halves that hold them.
+            budget: frames of a quarter second that are kept, about.
+            interface: their number in a pcapng file; the next one is for frames without a link layer.
+
+        Raises:
+            ValueError: it was asked for before.
+        """
+
+    def recorded(self) -> bytes:
+        """Take what was kept, oldest first: whole pcapng Enhanced Packet Blocks, times in nanoseconds."""
+
+    @property
+    def frames(self) -> int: ...
+    @property
+    def damaged(self) -> int: ...
+
+@final
+class Engine:
+    """The sketches of one analysis: count-min, HyperLogLog, heavy hitters, handshakes, victim slots.
+
+    About 12 MiB, whatever the traffic. Packet time is the only clock.
+    """
+
+    def __new__(cls) -> Engine: ...
+    def observe(self, batch: Batch, start: int) -> int:
+        """Count ``batch[start:]`` up to the end of the epoch; returns how many packets were taken."""
+
+    def victims(self, least: int) -> NDArray[np.void]:
+        """The open epoch's slots with at least ``least`` packets towards them (VICTIM_DTYPE), by address."""
+
+    def hosts(self) -> NDArray[np.void]:
+        """Every address that got packets in the open epoch, in short (HOST_DTYPE), in no order."""
+
+    def sources_of(self, references: NDArray[np.uint32], which: int) -> NDArray[np.uint8]:
+        """The union of one source set (HyperLogLog registers, p = 10) over slots given by reference.
+
+        Raises:
+            ValueError: there is no source set of that number.
+        """
+
+    def heavy(self) -> NDArray[np.void]:
+        """The heavy (source, victim) pairs of the open window (HEAVY_DTYPE).
+
+        ``packets`` is a lower bound of the true count; the upper one is ``packets + missed``, or the gate of
+        admission (8 + 3 N / 65,536 for N packets in the window) where that is larger.
+        """
+
+    def window_ends(self, batch: Batch, following: int) -> bool:
+        """Will closing the epoch clear the heavy-hitter window?"""
+
+    def close_epoch(self, batch: Batch, following: int) -> None:
+        """Zero the epoch's counters and open the epoch of packet ``batch[following]``, if there is one."""
+
+    def total_sources(self) -> bytes:
+        """HyperLogLog registers (p = 12) of all sources seen: IPv4 addresses and IPv6 /64 networks."""
+
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def epoch_packets(self) -> int: ...
+    @property
+    def epoch_bytes(self) -> int: ...
+    @property
+    def first_ns(self) -> int: ...
+    @property
+    def last_ns(self) -> int: ...
+    @property
+    def gap(self) -> int:
+        """Epochs without a packet before the open one; 2^64 - 1 after the clock was set back."""
+
+    @property
+    def late(self) -> int: ...
+    @property
+    def unslotted(self) -> int: ...
+
+def merge(out: Batch, batches: list[Batch], at: NDArray[np.uint32]) -> int:
+    """Merge batches by packet time into ``out``, from the positions ``at``, which move on.
+
+    Returns the number of a batch that is used up, or how many there are when ``out`` is full.
+
+    Raises:
+        ValueError: more than ``MERGED`` batches, as many positions as batches are not there, or ``out``
+            is one of them.
+    """
+
+def frame_hashes(block: object, start: int, most: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Hash, under a fixed key, and time in ns of the first ``most`` frames of a capture.
+
+    Equal hashes are copies of a frame: all but its Ethernet addresses counts, up to 128 bytes.
+    """

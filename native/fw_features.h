@@ -1,0 +1,169 @@
+/* What is counted: the one list. Every row F(type, name, dimensions, what) makes
+ *
+ *   - a member of a C struct,
+ *   - a field of the NumPy record that Python gets (fw_layout.h),
+ *   - a line of the stub and of the page floodwatch/docs/features.md (python native/features.py writes both).
+ *
+ * A new counter is one row here, and the line of C that counts it. `dimensions` is empty for a single number.
+ *
+ * In all records the numbers are of the open epoch and of packets towards the address, unless a row says otherwise.
+ * A port is told by majority vote (Boyer, Moore: "MJRTY", 1981; in buckets as in the MV-Sketch, Tang, Huang, Lee 2019):
+ * vote <= true count of the key <= packets. Weights are those of a sample of the flows, see fw_flow.h. */
+#ifndef FW_FEATURES_H
+#define FW_FEATURES_H
+
+#define FW_MEMBER(type, name, dimensions, what) type name dimensions;
+
+/* Kinds of packets, in the order of the array `kinds`: K(name, what). */
+#define FW_KIND_LIST(K)                                                                                                \
+    K(SYN, "SYN without ACK, RST, FIN; ECE and CWR do not matter")                                                     \
+    K(SYNACK, "SYN with ACK")                                                                                          \
+    K(RST, "RST")                                                                                                      \
+    K(FIN, "FIN with ACK")                                                                                             \
+    K(DATA, "ACK with payload")                                                                                        \
+    K(ACK, "ACK without payload")                                                                                      \
+    K(TCP_ODD, "any other set of TCP flags")                                                                           \
+    K(UDP, "UDP")                                                                                                      \
+    K(ICMP, "ICMP and ICMPv6")                                                                                         \
+    K(FRAGMENT, "fragment but the first: no ports")                                                                    \
+    K(OTHER, "any other protocol")                                                                                     \
+    K(CARRIER, "holds another packet, which follows it in the batch and is counted for itself")
+
+/* Classes of packets that keep their own set of sources, in the order of the array `sources`: C(name, what). */
+#define FW_CLASS_LIST(C)                                                                                               \
+    C(SYN, "SYN packets")                                                                                              \
+    C(UDP, "UDP packets")                                                                                              \
+    C(OTHER, "ICMP, fragments, other protocols and carriers")                                                          \
+    C(HTTP, "HTTP requests")                                                                                           \
+    C(TCP, "TCP packets that are no bare SYN")
+
+#define FW_ADDRESS_FEATURES(F)                                                                                         \
+    F(uint64_t, hi, , "upper half of the address; 0 for IPv4")                                                         \
+    F(uint64_t, lo, , "lower half of the address; IPv4 as in ::ffff:a.b.c.d")
+
+/* Per victim and kind of packet. */
+#define FW_KIND_FEATURES(F)                                                                                            \
+    F(uint32_t, packets, , "packets towards the address")                                                              \
+    F(uint32_t, out, , "packets from it")                                                                              \
+    F(uint64_t, bytes, , "bytes towards it, as on the wire")                                                           \
+    F(uint64_t, first_ns, , "time of the first packet")                                                                \
+    F(uint64_t, last_ns, , "time of the last packet")                                                                  \
+    F(uint32_t, port, , "majority of the destination ports; UDP: source ports; FRAGMENT, OTHER, CARRIER: protocols;"   \
+                        " none for SYN and ICMP")                                                                      \
+    F(int32_t, port_vote, , "its vote")                                                                                \
+    F(uint32_t, strange, , "weight of the packets of flows without a handshake whose other side was never heard")      \
+    F(uint32_t, strange_flows, , "weight of such flows that began")
+
+/* Per victim and bucket of ports. */
+#define FW_PORT_FEATURES(F)                                                                                            \
+    F(uint32_t, key, , "majority port, with the protocol in the upper half")                                           \
+    F(int32_t, vote, , "its vote")                                                                                     \
+    F(uint32_t, packets, , "packets of the whole bucket")                                                              \
+    F(uint32_t, out, , "in `service`: UDP and SYN packets that the address sent to a port of this bucket")             \
+    F(uint64_t, bytes, , "bytes of the whole bucket")
+
+/* Per victim and bucket of HTTP paths. */
+#define FW_PATH_FEATURES(F)                                                                                            \
+    F(uint64_t, hash, , "keyed hash of the majority path (SipHash-1-3; Aumasson, Bernstein 2012)")                     \
+    F(int32_t, vote, , "its vote")                                                                                     \
+    F(uint32_t, requests, , "requests of the whole bucket; parts of pages stay out")                                   \
+    F(uint16_t, length, , "bytes of the text")                                                                         \
+    F(uint8_t, posts, , "1: it was asked for by a method with a body")                                                 \
+    F(uint8_t, text, [FW_PATH_TEXT], "the path without query, cut to its room")
+
+/* Per victim: the counters that any packet may write. The first row of this list and of the tables below stays the
+ * first: an epoch's end clears from one to the next (fw_victim.c). */
+#define FW_VICTIM_COUNTERS(F)                                                                                          \
+    F(uint32_t, reference, , "number of the slot, with the slot's generation in the upper 16 bits")                    \
+    F(uint32_t, syn_flows, , "weight of the flows whose first SYN came (distinct sampling, Gibbons 2001)")             \
+    F(uint32_t, syn_again, , "weight of the SYNs that came again later: retransmitted (RFC 6298)")                     \
+    F(uint32_t, syn_copies, , "weight of the SYNs that came again at once: the frame was captured twice")              \
+    F(uint32_t, synack_flows, , "weight of the flows that the address answered with SYN-ACK")                          \
+    F(uint32_t, finished, , "weight of the handshakes finished: the ACK fits a SYN-ACK that was seen (RFC 9293, 3.5)") \
+    F(uint32_t, followed, , "weight of the flows whose client went on though no SYN-ACK was seen: forgeable")          \
+    F(uint32_t, refused, , "weight of the flows that the address answered with RST")                                   \
+    F(uint32_t, syn_bogons, , "SYNs from addresses that cannot occur on the public Internet (RFC 6890)")               \
+    F(uint32_t, udp_bogons, , "UDP packets from such addresses")                                                       \
+    F(uint32_t, icmp_errors, , "ICMP errors: unreachable and the like (RFC 792, RFC 4443)")                            \
+    F(uint32_t, icmp_replies, , "ICMP echo replies")                                                                   \
+    F(uint32_t, requests, , "HTTP/1 requests")                                                                         \
+    F(uint32_t, posts, , "requests whose method carries a body")                                                       \
+    F(uint32_t, assets, , "requests for parts of pages: static files")                                                 \
+    F(uint32_t, responses, , "HTTP/1 responses from the address")                                                      \
+    F(uint32_t, errors, , "responses with a status of 400 or more")                                                    \
+    F(uint32_t, unfinished, , "requests whose header does not end in their packet")                                    \
+    F(uint32_t, owing, , "requests whose body is not whole in their packet")                                           \
+    F(uint32_t, denied, , "responses 401 and 403")                                                                     \
+    F(uint32_t, stalled, , "TCP packets of open connections with a window of zero")                                    \
+    F(uint64_t, owed, , "bytes of the bodies that are not in their request's packet")                                  \
+    F(uint64_t, loose, , "bytes of TCP data in packets that begin nothing we know")                                    \
+    F(uint32_t, http_port, , "majority port of the requests")                                                          \
+    F(uint32_t, udp_payload_max, , "largest UDP payload")                                                              \
+    F(int32_t, http_port_vote, , "vote of http_port")                                                                  \
+    F(uint32_t, fragment_heads, , "first fragments")                                                                   \
+    F(uint32_t, dns_queries, , "DNS queries (RFC 1035)")                                                               \
+    F(uint32_t, dns_answers, , "DNS answers from the address")                                                         \
+    F(uint32_t, dns_failures, , "DNS answers from it with a response code")                                            \
+    F(uint32_t, tls_hellos, , "TLS ClientHellos (RFC 8446)")                                                           \
+    F(uint32_t, tls_records, , "TLS records of clients that went on: data, or the end of a handshake")                 \
+    F(uint32_t, quic_initials, , "QUIC Initial packets of version 1 or 2 (RFC 9000, RFC 9369)")                        \
+    F(uint32_t, h2_streams, , "HTTP/2 frames HEADERS in clear text (RFC 9113)")                                        \
+    F(uint32_t, h2_resets, , "HTTP/2 frames RST_STREAM")                                                               \
+    F(uint32_t, h2_continuations, , "HTTP/2 frames CONTINUATION")                                                      \
+    F(uint64_t, zone_hash, , "keyed hash of the majority zone of the DNS queries: the name without its first label")   \
+    F(int32_t, zone_vote, , "its vote")                                                                                \
+    F(uint16_t, zone_length, , "bytes of its text; 0 where it is longer than its room")                                \
+    F(uint8_t, zone_text, [FW_ZONE_TEXT], "the zone as labels")                                                        \
+    F(struct fw_kind_count, kinds, [FW_KINDS], "what is counted by kind of packet")
+
+/* Per victim and class of packets: HyperLogLog (Flajolet and others 2007; estimator of Ertl 2017). */
+#define FW_VICTIM_SOURCES(F)                                                                                           \
+    F(uint8_t, sources, [FW_CLASSES][1 << FW_HLL_P],                                                                   \
+      "distinct sources (IPv4 address or IPv6 /64) of each class: HyperLogLog, p = 10")
+
+/* Per victim: written by SYN, SYN-ACK and UDP packets only. */
+#define FW_VICTIM_PORT_TABLES(F)                                                                                       \
+    F(uint8_t, syn_ports, [1 << FW_SMALL_HLL_P], "distinct destination ports of SYNs: HyperLogLog, p = 6")             \
+    F(uint8_t, udp_ports, [1 << FW_SMALL_HLL_P], "distinct destination ports of UDP packets: HyperLogLog, p = 6")      \
+    F(uint8_t, dns_names, [1 << FW_NAMES_HLL_P], "distinct names of DNS queries: HyperLogLog, p = 8")                  \
+    F(struct fw_port_count, opened, [FW_PORTS], "destination ports of SYN and UDP packets")                            \
+    F(struct fw_port_count, service, [FW_PORTS], "source ports of UDP and SYN-ACK packets")
+
+/* Per victim: written by HTTP requests only. */
+#define FW_VICTIM_HTTP_TABLES(F)                                                                                       \
+    F(uint8_t, http_paths, [1 << FW_SMALL_HLL_P], "distinct paths of requests: HyperLogLog, p = 6")                    \
+    F(struct fw_path_count, paths, [FW_PATHS], "paths of requests")
+
+/* Per address that got packets, in short: for looks over whole networks. */
+#define FW_HOST_FEATURES(F)                                                                                            \
+    F(uint32_t, reference, , "as in the victim's record")                                                              \
+    F(uint32_t, finished, , "as in the victim's record")                                                               \
+    F(uint32_t, packets, [FW_KINDS], "packets towards the address, by kind")                                           \
+    F(uint32_t, out, [FW_KINDS], "packets from it, by kind")                                                           \
+    F(uint64_t, bytes, [FW_KINDS], "bytes towards it, by kind")                                                        \
+    F(uint32_t, udp_from, , "majority source port of its UDP packets")                                                 \
+    F(int32_t, udp_vote, , "its vote")
+
+/* Per heavy (source, victim) pair, over the open window. */
+#define FW_HEAVY_FEATURES(F)                                                                                           \
+    F(uint64_t, pair_hash, , "keyed hash of source and victim; 0: a free entry")                                       \
+    F(uint64_t, source, , "the source: tagged IPv4 address, or the upper half of an IPv6 address")                     \
+    F(uint64_t, bytes, , "bytes of its packets")                                                                       \
+    F(uint64_t, paths, , "bit hash(path) of every request: linear counting (Whang and others 1990)."                   \
+                         " Before the first request: a bit for the source port of every UDP packet")                   \
+    F(uint32_t, victim, , "reference of the victim's slot")                                                            \
+    F(uint32_t, packets, , "packets since it is in the table: a lower bound (Space-Saving, Metwally and others 2005)") \
+    F(uint32_t, udp, , "UDP packets")                                                                                  \
+    F(uint32_t, requests, , "HTTP requests")                                                                           \
+    F(uint32_t, missed, , "upper bound of its packets before (count-min, Cormode, Muthukrishnan 2005)")                \
+    F(uint16_t, assets, , "requests for parts of pages; saturates, as do the next three")                              \
+    F(uint16_t, repeats, , "requests for the same path as the one before")                                             \
+    F(uint16_t, posts, , "requests with a body")                                                                       \
+    F(uint16_t, errors, , "requests answered by a status of 400 or more; IPv4 only")                                   \
+    F(uint8_t, last_path, , "the low byte of the last path's hash")                                                    \
+    F(uint8_t, strains, , "packets that cost the server and ask for nothing whole: requests without their end or"      \
+                          " body, windows of zero, HTTP/2 resets and continuations; at most 255")                      \
+    F(uint8_t, v6, , "1: the source is an IPv6 network")                                                               \
+    F(uint8_t, proven, , "handshakes that it is known to have finished, at most 255; above 0 its address is real")
+
+#endif
