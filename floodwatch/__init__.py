@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from ._native import CountMin as CountMin
-    from ._native import HyperLogLog as HyperLogLog
-    from ._native import TopK as TopK
+    from ._sketches import CountMin as CountMin
+    from ._sketches import HyperLogLog as HyperLogLog
+    from ._sketches import TopK as TopK
     from .api.batches import read as read
     from .api.detector import Detector as Detector
     from .api.detector import detect as detect
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from .model.vector import Vector as Vector
 
 _PLACES = {
-    "_native": ("CountMin", "HyperLogLog", "TopK"),
+    "_sketches": ("CountMin", "HyperLogLog", "TopK"),
     "api.batches": ("read",),
     "api.detector": ("Detector", "detect"),
     "api.packets": ("PacketBatch",),

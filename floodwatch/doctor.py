@@ -16,7 +16,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from ._native import cpu
+from ._sketches import cpu
 from .capture import LiveRing, backlog_drops, compile_filter
 from .capture.compression import ZSTANDARD, compression_of
 from .config.options import WatchOptions

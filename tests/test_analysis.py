@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from floodwatch._native import Batch, Decoder
+from floodwatch._engine import Batch, Decoder
 from floodwatch.config.options import ScanOptions
 from floodwatch.model.epoch import EPOCH_NS
 from floodwatch.pipeline.analysis import Analysis, Change

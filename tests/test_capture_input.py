@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from floodwatch import _native
+from floodwatch import _engine
 from floodwatch.capture import Filter, blocks, compile_filter, discover, open_blocks
 from floodwatch.errors import ConfigError, EnvironmentFault, InputError
 
@@ -79,7 +79,7 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def read(path: str | Path, *, max_expand: int = EXPAND, wanted: Filter | None = None) -> Reading:
     """Decode a capture the way a scan does."""
-    decoder, batch, position, need, code = _native.Decoder(KEY), _native.Batch(64), 0, 0, 0
+    decoder, batch, position, need, code = _engine.Decoder(KEY), _engine.Batch(64), 0, 0, 0
     if wanted:
         decoder.set_filter(wanted.function, wanted.programs, wanted)
     records, error = [], None
@@ -91,7 +91,7 @@ def read(path: str | Path, *, max_expand: int = EXPAND, wanted: Filter | None = 
             while not code:
                 code, position = decoder.fill(block.data, position, batch)
                 records.append(visible(batch))
-            if code != _native.NEED_MORE:
+            if code != _engine.NEED_MORE:
                 break
             need = decoder.need
     except InputError as caught:
@@ -101,7 +101,7 @@ def read(path: str | Path, *, max_expand: int = EXPAND, wanted: Filter | None = 
     return Reading(b"".join(records), decoder.packets, code, decoder.offset, error)
 
 
-def visible(batch: _native.Batch) -> bytes:
+def visible(batch: _engine.Batch) -> bytes:
     """The fields of the records without the gaps between them."""
     rows = batch.records()
     return repr(rows.tolist()).encode() if len(rows) else b""
@@ -198,13 +198,13 @@ def test_windows_streams_and_gzip_give_the_same_records(
 
 
 def read_at_once(data: bytes) -> Reading:
-    decoder, batch = _native.Decoder(KEY), _native.Batch(4096)
+    decoder, batch = _engine.Decoder(KEY), _engine.Batch(4096)
     code, _ = decoder.fill(data, 0, batch)
     return Reading(visible(batch), decoder.packets, code, decoder.offset)
 
 
 def test_records_is_a_copy_that_cannot_be_written() -> None:
-    decoder, batch = _native.Decoder(KEY), _native.Batch(8)
+    decoder, batch = _engine.Decoder(KEY), _engine.Batch(8)
     assert len(batch.records()) == 0
     decoder.fill(pcap([frame(2, 3), frame(1, 5)]).data, 0, batch)
     rows = batch.records()
@@ -243,7 +243,7 @@ def test_every_compression_gives_the_same_records_and_says_where_it_ends(name: s
     damaged[len(packed) // 2] ^= 0xFF
     hurt = read(written(tmp_path / "hurt", bytes(damaged)))
     # damaged data, or a capture that makes no sense any more
-    assert hurt.error is not None or hurt.code != _native.NEED_MORE
+    assert hurt.error is not None or hurt.code != _engine.NEED_MORE
     two = read(written(tmp_path / "two", PACKERS[name](made.data[:999]) + PACKERS[name](made.data[999:])))
     assert (two.error, two.packets) == (None, len(made.ends))
 
@@ -322,7 +322,7 @@ def test_every_truncation_keeps_the_whole_records(
     made = make([frame(n, size) for n, size in enumerate((0, 5, 30, 2))])
     for size in range(1, len(made.data) + 1):
         reading = read(written(tmp_path / "cut", made.data[:size]))
-        assert (reading.packets, reading.code) == (made.whole(size), _native.NEED_MORE), size
+        assert (reading.packets, reading.code) == (made.whole(size), _engine.NEED_MORE), size
         assert reading.error is None
         assert reading.offset <= size
 

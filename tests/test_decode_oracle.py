@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from floodwatch import _native, synth
+from floodwatch import _engine, synth
 from floodwatch.config.options import ScanOptions
 from floodwatch.pipeline.scan import scan
 
@@ -177,14 +177,14 @@ def native_decode(data: bytes) -> tuple[dict[int, tuple[np.void, np.void]], int,
     A batch of one packet tells the number of the frame that filled it; a second pass with big batches has
     the records, so that both ways of reading are seen to agree.
     """
-    decoder, one, at, numbers = _native.Decoder(KEY), _native.Batch(1), 0, []
+    decoder, one, at, numbers = _engine.Decoder(KEY), _engine.Batch(1), 0, []
     while True:
         code, at = decoder.fill(data, at, one)
         if len(one):
             numbers.append(decoder.packets)
         if code:
             break
-    again, batch, at, records = _native.Decoder(KEY), _native.Batch(BATCH), 0, []
+    again, batch, at, records = _engine.Decoder(KEY), _engine.Batch(BATCH), 0, []
     while True:
         code, at = again.fill(data, at, batch)
         records.extend(zip(batch.records(), batch.outermost(), strict=True))
@@ -226,7 +226,7 @@ def content(path: Path) -> bytes:
 
 def compare(root: Path, name: str, rows: list[Row]) -> Iterator[Case]:
     records, frames, code = native_decode(content(root / name))
-    assert code == _native.NEED_MORE, f"{name}: {_native.ERRORS.get(code)} after {frames} frames"
+    assert code == _engine.NEED_MORE, f"{name}: {_engine.ERRORS.get(code)} after {frames} frames"
     assert len(rows) == frames, f"{name}: tshark reads {len(rows)} frames, floodwatch {frames}"
     for number, row in enumerate(rows, 1):
         layers = row["frame.protocols"].split(":")

@@ -12,7 +12,7 @@ from scapy.layers.l2 import ARP, Ether
 from scapy.utils import rdpcap
 
 import floodwatch as fw
-from floodwatch import _native, synth
+from floodwatch import _engine, synth
 
 PCAPS = Path(__file__).resolve().parents[1] / "pcaps"
 LAUNCH_DAY = str(PCAPS / "launch-day.pcap.gz")
@@ -143,14 +143,14 @@ def test_bad_input_is_refused() -> None:
     (batch, *_) = fw.read(LAUNCH_DAY)
     records, messages, texts = batch.parts()
     with pytest.raises(ValueError, match="beyond its texts"):
-        _native.Batch.load(records, messages, texts[:-1], bytes(16))
+        _engine.Batch.load(records, messages, texts[:-1], bytes(16))
     with pytest.raises(ValueError, match="no packets of this version"):
-        _native.Batch.load(records, messages[:-1], texts, bytes(16))
+        _engine.Batch.load(records, messages[:-1], texts, bytes(16))
     wrong = records.copy()
     wrong["kind"][0] = 200
     with pytest.raises(ValueError, match="no known kind"):
-        _native.Batch.load(wrong, messages, texts, bytes(16))
+        _engine.Batch.load(wrong, messages, texts, bytes(16))
     wrong = records.copy()
     wrong["message"] = 1 << 31
-    assert len(_native.Batch.load(wrong, messages, texts, bytes(16))) == len(records)
+    assert len(_engine.Batch.load(wrong, messages, texts, bytes(16))) == len(records)
     assert issubclass(fw.CaptureError, fw.FloodwatchError)

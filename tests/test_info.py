@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import floodwatch as fw
-from floodwatch import _native, synth
+from floodwatch import _engine, synth
 from floodwatch.capture import share_of_twins
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -107,14 +107,14 @@ def test_merging_batches_is_a_stable_sort(times: list[list[int]], size: int) -> 
         frame = bytes(12) + b"\x08\0" + bytes.fromhex("4500001400000000401100000102030405060708")
         frame = frame[:-1] + bytes([number])
         data = head + b"".join(struct.pack("<4I", 1, t, len(frame), len(frame)) + frame for t in sorted(part))
-        decoder, batch = _native.Decoder(bytes(16)), _native.Batch(64)
+        decoder, batch = _engine.Decoder(bytes(16)), _engine.Batch(64)
         decoder.fill(data.replace(b"@\x11", b"@\x63"), 0, batch)
         batches.append(batch)
-    at, out, got = np.zeros(len(batches), np.uint32), _native.Batch(size), []
+    at, out, got = np.zeros(len(batches), np.uint32), _engine.Batch(size), []
     alive = list(range(len(batches)))
     while alive:
         place = at[alive].copy()
-        used = _native.merge(out, [batches[i] for i in alive], place)
+        used = _engine.merge(out, [batches[i] for i in alive], place)
         at[alive] = place
         got += [(int(row["ts_ns"]), int(row["dst"][1]) & 0xFF) for row in out.records()]
         assert len(out) <= size

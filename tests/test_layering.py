@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ PACKAGE = ROOT / "floodwatch"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 ROOMS = (
-    ("_native",),
+    ("_engine", "_sketches"),
     ("version", "errors"),
     ("model",),
     ("config",),
@@ -125,3 +126,9 @@ def test_names_say_what_is_inside() -> None:
 def test_files_are_short_enough_to_read(path: Path) -> None:
     lines = len(path.read_text(encoding="utf-8").splitlines())
     assert lines <= MAX_LINES[path.suffix[1:]]
+
+
+def test_every_package_is_installed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    folders = {path.parent.relative_to(ROOT) for path in PACKAGE.rglob("__init__.py")}
+    assert set(project["tool"]["setuptools"]["packages"]) == {".".join(folder.parts) for folder in folders}

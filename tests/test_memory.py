@@ -13,7 +13,7 @@ import pytest
 
 import floodwatch as fw
 from floodwatch import ConfigError, synth
-from floodwatch._native import HEAVY_DTYPE
+from floodwatch._engine import HEAVY_DTYPE
 from floodwatch.history.clients import KnownNetworks, networks
 from floodwatch.history.memory import Memory, encode, join, load, nothing
 

@@ -23,7 +23,7 @@ from scapy.layers.vxlan import VXLAN
 from scapy.packet import Packet, Raw
 
 import floodwatch as fw
-from floodwatch import _native, synth
+from floodwatch import _engine, synth
 
 sys.path.insert(0, str(Path(__file__).parent))
 from evaluate import records
@@ -127,7 +127,7 @@ def test_tunnels_that_scapy_builds_read_as_it_built_them(data: st.DataObject) ->
     frame = bytes(FRAME / outer / Raw(b""))
     record = struct.pack("<4I", 1, 0, len(frame), len(frame)) + frame
     capture = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1) + record
-    decoder, batch = _native.Decoder(bytes(16)), _native.Batch(4)
+    decoder, batch = _engine.Decoder(bytes(16)), _engine.Batch(4)
     decoder.fill(capture, 0, batch)
     (found,), (around,) = batch.records(), batch.outermost()
     assert (number(found["src"]), number(found["dst"])) == (packed(inner.src), packed(inner.dst))

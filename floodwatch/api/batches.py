@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .._native import PACKET_DTYPE, Batch
+from .._engine import PACKET_DTYPE, Batch
 from ..capture import Filter, compile_filter
 from ..capture.file import Reading, open_reading
 from ..config.options import ScanOptions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from .._native import Batch
+from .._engine import Batch
 from ..config.options import hash_key
 from ..model.event import Event
 from ..pipeline.analysis import Analysis

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from .._native import Batch, Decoder
+from .._engine import Batch, Decoder
 from .interop import from_frames, to_capture
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class PacketBatch:
         messages: tuple[bytes, bytes] = (b"", b""),
         frames: NDArray[np.object_] | None = None,
     ) -> None:
-        """Wrap what ``floodwatch._native.Batch`` holds; ``read`` and ``from_scapy`` do it for you."""
+        """Wrap what ``floodwatch._engine.Batch`` holds; ``read`` and ``from_scapy`` do it for you."""
         self._records = records
         self._messages = messages
         self._frames = frames
@@ -77,7 +77,7 @@ class PacketBatch:
         return from_frames(list(chosen))
 
     def parts(self) -> tuple[NDArray[np.void], bytes, bytes]:
-        """What ``floodwatch._native.Batch.load`` takes: records, messages and their texts."""
+        """What ``floodwatch._engine.Batch.load`` takes: records, messages and their texts."""
         return self._records, *self._messages
 
     def __len__(self) -> int:

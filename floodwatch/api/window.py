@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from .._native import CountMin, HyperLogLog, TopK
+from .._sketches import CountMin, HyperLogLog, TopK
 from ..errors import SketchMismatch
 
 SECOND_NS = 1_000_000_000

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from queue import SimpleQueue
 
-from .._native import ERRORS, NEED_MORE, Batch, Decoder, frame_hashes
+from .._engine import ERRORS, NEED_MORE, Batch, Decoder, frame_hashes
 from ..config.options import ScanOptions
 from ..errors import InputError
 from . import CERTAIN, Block, Blocks, Filter, open_blocks, share_of_twins

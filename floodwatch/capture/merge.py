@@ -11,7 +11,7 @@ from queue import SimpleQueue
 
 import numpy as np
 
-from .._native import MERGED, Batch, merge
+from .._engine import MERGED, Batch, merge
 from ..errors import InputError
 from .file import Reading
 

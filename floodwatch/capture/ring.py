@@ -15,7 +15,7 @@ import struct
 import sys
 from pathlib import Path
 
-from .._native import Batch, Decoder, Ring
+from .._engine import Batch, Decoder, Ring
 from ..errors import CaptureError
 from .filter import Filter
 

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from .._native import Batch, Decoder
+from .._engine import Batch, Decoder
 from ..config.options import WatchOptions, hash_key
 from . import LiveRing, compile_filter
 from .recorder import Recorder

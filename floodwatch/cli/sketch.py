@@ -16,7 +16,7 @@ from .options import read_seed
 from .output import check_output, write, write_stdout
 
 if TYPE_CHECKING:
-    from floodwatch._native import CountMin, HyperLogLog, TopK
+    from floodwatch._sketches import CountMin, HyperLogLog, TopK
 
 EXAMPLES = """\b
 Examples:
@@ -78,7 +78,7 @@ def merge(files: tuple[str, ...], output: str) -> None:
               help="An integer key; repeatable.")  # fmt: skip
 def query(file: str, seed: bytes | None, texts: tuple[str, ...], numbers: tuple[int, ...]) -> None:
     """Print bounds of the keys' counts in a count-min sketch or a TopK, one JSON object a line."""
-    from floodwatch._native import CountMin, HyperLogLog
+    from floodwatch._sketches import CountMin, HyperLogLog
 
     found = _load(file, seed)
     if isinstance(found, CountMin) and seed is None:
@@ -106,7 +106,7 @@ def _key(text: str) -> str | IPv4Address | IPv6Address:
 
 
 def _load(file: str, seed: bytes | None) -> CountMin | HyperLogLog | TopK:
-    from floodwatch._native import CountMin, HyperLogLog, TopK
+    from floodwatch._sketches import CountMin, HyperLogLog, TopK
 
     try:
         blob = Path(file).read_bytes()
@@ -122,7 +122,7 @@ def _load(file: str, seed: bytes | None) -> CountMin | HyperLogLog | TopK:
 
 
 def _describe(found: CountMin | HyperLogLog | TopK) -> dict[str, object]:
-    from floodwatch._native import CountMin, TopK
+    from floodwatch._sketches import CountMin, TopK
 
     if isinstance(found, CountMin):
         names = ("depth", "width", "conservative", "total", "error", "confidence")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from .._native import hll_estimate
+from .._sketches import hll_estimate
 from ..model.address import Network, source_cidr
 from ..model.decision import Decision, Protection, Suspect, prove
 from ..model.epoch import EPOCH_NS, rfc3339

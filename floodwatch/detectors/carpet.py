@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._native import hll_estimate
+from .._sketches import hll_estimate
 from ..model.epoch import CLASS_OTHER, CLASS_SYN, CLASS_UDP, ICMP, SYN, SYNACK, UDP
 from ..model.finding import Finding, Floor
 from ..model.summary import Summary

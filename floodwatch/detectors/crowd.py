@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._native import hll_estimate
+from .._sketches import hll_estimate
 from ..history.victims import View, source_registers
 from ..model.epoch import CLASS_HTTP, CLASS_SYN, DATA, EPOCHS_PER_SECOND
 from ..model.event import Action, Evidence, Origin

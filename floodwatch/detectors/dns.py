@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._native import hll_estimate
+from .._sketches import hll_estimate
 from ..history.victims import View, distinct_sources
 from ..model.epoch import CLASS_UDP, EPOCHS_PER_SECOND, UDP
 from ..model.event import Action, Evidence, Origin

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._native import hll_estimate
+from .._sketches import hll_estimate
 from ..history.victims import View, distinct_sources, port_shares
 from ..model.epoch import CLASS_SYN, SYN
 from ..model.event import Action, Evidence, Origin

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.epoch import EPOCHS_PER_SECOND, ICMP, SLOT_MASK, SYN, UDP
 from .memory import METRICS, Memory
 
 KNOWN_AFTER = 12
@@ -20,7 +21,7 @@ SAVED = 0.1
 _ALPHA = 1 / 240
 _CLIP = 1.5
 _CLIP_FLOOR = 2.0
-_SLOTS = 1 << 16
+_SLOTS = SLOT_MASK + 1
 
 
 class Baseline:
@@ -33,7 +34,8 @@ class Baseline:
     def __init__(self, memory: Memory) -> None:
         self._hosts = np.zeros((_SLOTS, 2), np.uint64)
         self._before = {
-            tuple(host): row / 4 for host, row in zip(memory.hosts.tolist(), memory.usual, strict=True)
+            tuple(host): row / EPOCHS_PER_SECOND
+            for host, row in zip(memory.hosts.tolist(), memory.usual, strict=True)
         }
         self._value = np.zeros((_SLOTS, len(METRICS)))
         self._variance = np.zeros((_SLOTS, len(METRICS)))
@@ -44,14 +46,14 @@ class Baseline:
 
     def usual(self, reference: int, metric: str, epoch: int) -> float | None:
         """The usual rate per second, or None while it is not known."""
-        slot = reference & 0xFFFF
+        slot = reference & SLOT_MASK
         if self._reference[slot] != reference or epoch - self._first[slot] < KNOWN_AFTER:
             return None
-        return float(self._value[slot, METRICS.index(metric)]) * 4
+        return float(self._value[slot, METRICS.index(metric)]) * EPOCHS_PER_SECOND
 
     def spread(self, reference: int, metric: str, epoch: int) -> float | None:
         """Variance over mean of an epoch's counts, or None: 1 for a Poisson process, more for bursts."""
-        at = reference & 0xFFFF, METRICS.index(metric)
+        at = reference & SLOT_MASK, METRICS.index(metric)
         if epoch - self._first[at[0]] < SPREAD_AFTER:
             return None
         return float(self._variance[at] / max(float(self._value[at]), 1e-9))
@@ -66,7 +68,7 @@ class Baseline:
         """Learn one epoch's rows."""
         self._epoch = epoch
         reference = victims["reference"].astype(np.int64)
-        slot = reference & 0xFFFF
+        slot = reference & SLOT_MASK
         fresh = self._reference[slot] != reference
         new = slot[fresh]
         self._reference[new] = reference[fresh]
@@ -83,8 +85,8 @@ class Baseline:
     def learnt(self) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
         """Hosts and their usual rates a second, of those that are known and not silent."""
         old = (self._reference >= 0) & (self._epoch - self._first >= KNOWN_AFTER)
-        kept = np.flatnonzero(old & (self._value.max(axis=1) * 4 >= SAVED))
-        return self._hosts[kept], self._value[kept] * 4
+        kept = np.flatnonzero(old & (self._value.max(axis=1) * EPOCHS_PER_SECOND >= SAVED))
+        return self._hosts[kept], self._value[kept] * EPOCHS_PER_SECOND
 
     def _learn(self, slot: NDArray[np.int64], counts: NDArray[np.float64], epoch: int) -> None:
         age = np.maximum(epoch - self._first[slot] + 1, 1)[:, None]
@@ -102,5 +104,5 @@ class Baseline:
 def _counts(victims: NDArray[np.void]) -> NDArray[np.float64]:
     packets = victims["kinds"]["packets"]
     return np.stack(
-        [packets[:, 0], packets[:, 7], packets[:, 8], victims["requests"], victims["finished"]], axis=1
+        [packets[:, SYN], packets[:, UDP], packets[:, ICMP], victims["requests"], victims["finished"]], axis=1
     ).astype(np.float64)

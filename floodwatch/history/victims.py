@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from .._native import hll_estimate
+from .._sketches import hll_estimate
 from ..config.limits import Limits
 from ..model.address import Address
 from ..model.epoch import CLASSES, EPOCHS_PER_SECOND, FRAGMENT, ICMP, OTHER, SYN, TCP_ODD, UDP

@@ -1,16 +1,34 @@
-"""Time and what is counted in it: epochs, kinds of packets, classes of sources."""
+"""Time and what is counted in it: epochs, kinds of packets, classes of sources, as the engine exports them.
+
+``native/fw_features.h`` has the list, ``floodwatch/docs/features.md`` the words.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
-EPOCH_NS = 250_000_000
-"""Length of one epoch in nanoseconds."""
+from .._engine import ACK as ACK
+from .._engine import CARRIER as CARRIER
+from .._engine import CLASS_HTTP as CLASS_HTTP
+from .._engine import CLASS_OTHER as CLASS_OTHER
+from .._engine import CLASS_SYN as CLASS_SYN
+from .._engine import CLASS_TCP as CLASS_TCP
+from .._engine import CLASS_UDP as CLASS_UDP
+from .._engine import CLASSES as CLASSES
+from .._engine import DATA as DATA
+from .._engine import EPOCH_NS as EPOCH_NS
+from .._engine import FIN as FIN
+from .._engine import FRAGMENT as FRAGMENT
+from .._engine import ICMP as ICMP
+from .._engine import OTHER as OTHER
+from .._engine import RST as RST
+from .._engine import SLOT_MASK as SLOT_MASK
+from .._engine import SYN as SYN
+from .._engine import SYNACK as SYNACK
+from .._engine import TCP_ODD as TCP_ODD
+from .._engine import UDP as UDP
+
 EPOCHS_PER_SECOND = 1_000_000_000 // EPOCH_NS
-SYN, SYNACK, RST, FIN, DATA, ACK, TCP_ODD, UDP, ICMP, FRAGMENT, OTHER, CARRIER = range(12)
-"""Rows of ``kinds``, as in native/fw_packet.h."""
-CLASS_SYN, CLASS_UDP, CLASS_OTHER, CLASS_HTTP, CLASS_TCP = CLASSES = range(5)
-"""Source sets of a victim, as in native/fw_victim.h."""
 
 
 def rfc3339(ns: int) -> str:

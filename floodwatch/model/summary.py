@@ -20,9 +20,9 @@ class Summary:
         gap: epochs without a packet before it; 2^64 - 1 after the clock was set back.
         first_ns: time of its first packet.
         last_ns: time of its last packet.
-        victims: one row per loaded address, ``_native.VICTIM_DTYPE``.
-        heavy: returns the heavy (source, victim) pairs of the open window, ``_native.HEAVY_DTYPE``.
-        hosts: returns every address that got packets, in short, ``_native.HOST_DTYPE``.
+        victims: one row per loaded address, ``_engine.VICTIM_DTYPE``.
+        heavy: returns the heavy (source, victim) pairs of the open window, ``_engine.HEAVY_DTYPE``.
+        hosts: returns every address that got packets, in short, ``_engine.HOST_DTYPE``.
         sources_of: returns the union of a source set over addresses given by reference.
         window_ends: the heavy-hitter window is cleared after this epoch.
         final: the capture ends with it.

@@ -11,7 +11,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from .._native import Batch, Engine
+from .._engine import Batch, Engine
 from ..config.limits import Limits
 from ..decide.case import Case
 from ..decide.cases import Decider, onset

@@ -12,7 +12,8 @@ from queue import Empty, SimpleQueue
 import numpy as np
 from msgspec import Struct
 
-from .._native import Batch, hll_blob
+from .._engine import Batch
+from .._sketches import hll_blob
 from ..capture import compile_filter, discover
 from ..capture.file import Reading, open_reading
 from ..capture.merge import merged

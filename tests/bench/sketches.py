@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from floodwatch import CountMin, HyperLogLog, TopK
-from floodwatch._native import cpu
+from floodwatch._sketches import cpu
 
 Keys = NDArray[np.uint64]
 Job = Callable[[Keys], object]
