@@ -73,13 +73,17 @@ class Settings(Record, frozen=True, kw_only=True):
 
 
 class Totals(Record, frozen=True, kw_only=True):
-    """Sums over all inputs; ``skipped`` counts files in directories that are not captures."""
+    """Sums over all inputs; ``skipped`` counts files in directories that are not captures.
+
+    ``forgotten`` counts floods and crowds that were too many to keep: the smallest are left out.
+    """
 
     packets: Count
     bytes: Count
     duration_s: float
     sources: Estimate
     skipped: Count
+    forgotten: Count = 0
 
 
 class Info(Record, frozen=True, kw_only=True):

@@ -74,6 +74,7 @@ def report(
     options: ScanOptions | WatchOptions,
     complete: bool = True,
     skipped: int = 0,
+    forgotten: int = 0,
 ) -> Report:
     """The report over these inputs.
 
@@ -85,6 +86,7 @@ def report(
         options: what the user chose.
         complete: everything was read that was asked for.
         skipped: files that are no captures.
+        forgotten: floods and crowds that were too many to keep.
     """
     return Report(
         tool=Tool(name="floodwatch", version=__version__),
@@ -102,6 +104,7 @@ def report(
             duration_s=round(sum(item.duration_s for item in inputs), 6),
             sources=estimate(sources, 12),
             skipped=skipped,
+            forgotten=forgotten,
         ),
         floods=tuple(sorted(floods, key=sort_key)),
         crowds=tuple(sorted(crowds, key=sort_key)),

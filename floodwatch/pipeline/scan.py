@@ -47,6 +47,7 @@ class _Part(Struct, frozen=True):
     sources: bytes
     memory: Memory | None
     complete: bool
+    forgotten: int
 
 
 def scan(
@@ -113,6 +114,7 @@ def scan(
         options=options,
         complete=all(analysis.complete for analysis in analyses),
         skipped=len(found) - len(captures),
+        forgotten=sum(analysis.forgotten for analysis in analyses),
     )
 
 
@@ -150,7 +152,7 @@ def _analyse(
     sources = analysis.engine.total_sources()
     inputs = [of_capture(reading, analysis, describe=options.describe) for reading in readings]
     learnt = analysis.detection.learnt() if keep else None
-    return _Part(inputs, floods, crowds, sources, learnt, not stop.is_set())
+    return _Part(inputs, floods, crowds, sources, learnt, not stop.is_set(), analysis.forgotten)
 
 
 def _in_thread(batches: Iterator[Batch], stop: threading.Event) -> Iterator[Batch]:

@@ -235,6 +235,7 @@ class Watch:
             self._seen(crowds, counters),
             sources=self.analysis.engine.total_sources(),
             options=self.options,
+            forgotten=self.analysis.forgotten,
         )
 
     def close(self) -> None:

@@ -124,6 +124,8 @@ def _notes(report: Report, view: _View) -> list[str]:
         notes.append(f"only packets that match: {view.safe(report.settings.filter)}")
     if report.totals.skipped:
         notes.append(f"skipped {plural(report.totals.skipped, 'file')} that are not captures")
+    if report.totals.forgotten:
+        notes.append(f"{report.totals.forgotten:,} smaller floods and crowds were too many to list")
     return [line for note in notes for line in flow(note.split(" "), view.width, rest="  ")]
 
 
