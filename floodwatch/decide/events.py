@@ -27,6 +27,7 @@ from ..model.event import (
     Victim,
 )
 from ..model.finding import SourceCount
+from ..model.vector import AMPLIFIERS
 from . import judge
 from .cases import Case
 
@@ -116,6 +117,7 @@ def _event(case: Case, path: str, last_epoch: int, top: int, unfinished: State) 
             distinct=distinct,
             forged_share=judge.forged_share(case.vector, facts, float(case.count), float(distinct.est)),
             top=_top(case, top) if origin in ("real", "reflected") and case.verdict != "crowd" else (),
+            reflector_ports=_reflector_ports(case),
         ),
         evidence=judge.evidence(case.vector, facts, peak, case.baseline, _limit(case)),
         action=_advice(case, origin, name is not None),
@@ -164,6 +166,14 @@ def _course(case: Case) -> tuple[Pattern, ...]:
         if sum(rates[-third:]) > 3 * sum(rates[:third]):
             return ("ramp",)
     return ("steady",)
+
+
+def _reflector_ports(case: Case) -> tuple[int, ...]:
+    """All ports of a protocol that is known to reflect, else the one that was seen in every epoch."""
+    name = case.vector.removesuffix("_amplification")
+    known = tuple(port for port, protocol in AMPLIFIERS if protocol == name)
+    port, more = divmod(case.facts.get("service_port", 0), case.epochs)
+    return known or (() if more or not port else (int(port),))
 
 
 def _top(case: Case, limit: int) -> tuple[TopSource, ...]:
