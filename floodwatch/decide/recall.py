@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
 from ..errors import InputError
+from ..model.address import Network
 from ..model.decision import Decision, Proof, Protection, Suspect, reported
 from ..model.event import Action, Event
 from ..model.vector import Vector, protocol_number
@@ -65,7 +66,7 @@ def decision_of(event: Event, proof: Callable[[str], Proof] = reported) -> Decis
         vector=event.vector,
         origin=sources.origin,
         action=action,
-        victim=read("victim.ip", victim.ip, ipaddress.ip_network),
+        victim=read("victim.ip", victim.ip, _network),
         protocol=read("victim.protocol", victim.protocol, _protocol),
         port=None if victim.port is None else read("victim.port", victim.port, _port),
         reflector_ports=tuple(
@@ -74,8 +75,7 @@ def decision_of(event: Event, proof: Callable[[str], Proof] = reported) -> Decis
         protection=BY_ACTION.get(action) or BY_VECTOR.get((action, event.vector)),
         usual=read("rate.baseline", event.rate.baseline or 0.0, _usual),
         sources=tuple(
-            Suspect(read("sources.top", top.cidr, ipaddress.ip_network), top.count.lo, top.count.hi)
-            for top in named
+            Suspect(read("sources.top", top.cidr, _network), top.count.lo, top.count.hi) for top in named
         ),
         proof=proof(event.id),
     )
@@ -85,6 +85,13 @@ def _id(told: str) -> str:
     if not ID.fullmatch(told):
         raise ValueError
     return told
+
+
+def _network(told: str) -> Network:
+    """A network without a zone, which Python would take and hand on: ``fe80::1%anything``."""
+    if "%" in told:
+        raise ValueError
+    return ipaddress.ip_network(told)
 
 
 def _protocol(told: str) -> int:

@@ -16,8 +16,10 @@ from .._native import Batch, Engine
 from ..config.limits import Limits
 from ..decide.cases import Case, Decider
 from ..decide.events import build_each, build_events
+from ..decide.recall import decision_of
 from ..detectors import Detection
 from ..history.memory import Memory, nothing
+from ..model.decision import Decision, prove
 from ..model.epoch import EPOCH_NS
 from ..model.event import Event
 from ..model.summary import Summary
@@ -112,9 +114,17 @@ class Analysis:
         self._decider = Decider()
         self._told = {}
 
-    def standing(self) -> list[Event]:
-        """The floods that are going on, as events with what is known of them now."""
-        return self._so_far(self._open_floods())
+    def decisions(self, *, over: bool = False) -> list[Decision]:
+        """What is to be done about the floods that are going on; with ``over``, also about those that ended.
+
+        They name every source, whatever ``top`` is.
+        """
+        cases = (
+            [case for case in self._decider.opened() if case.verdict != "crowd"]
+            if over
+            else self._open_floods()
+        )
+        return [decision_of(event, prove) for event in self._so_far(cases, 0)]
 
     def open_floods(self) -> int:
         """How many floods are going on."""
@@ -134,15 +144,15 @@ class Analysis:
         news = [(case, what) for case in cases if (what := self._news(case)) is not None]
         if not news:
             return []
-        events = self._so_far(cases)
+        events = self._so_far(cases, self._top)
         by_case = {id(case): event for case, event in zip(cases, events, strict=True)}
         return [Change(what, by_case[id(case)]) for case, what in news]
 
-    def _so_far(self, cases: list[Case]) -> list[Event]:
+    def _so_far(self, cases: list[Case], top: int) -> list[Event]:
         copies = [replace(case, top=dict(case.top), settled=dict(case.settled)) for case in cases]
         for copy in copies:  # what the open window proved so far, without ending it
             copy.settle_window()
-        return build_each(copies, self._path, self._closed, self._top, "open")
+        return build_each(copies, self._path, self._closed, top, "open")
 
     def _news(self, case: Case) -> What | None:
         """What is new about a case; notes that it was told."""

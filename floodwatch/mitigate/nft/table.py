@@ -24,7 +24,7 @@ from typing import Any
 from ...errors import EnforceError
 from ...history.memory import Networks
 from ..guards import Guard, Order, Standing
-from ..plan import Block, Network, Step
+from ..plan import Block, Network, Step, Tally
 from . import codec, guardtable
 from .codec import Message, Netfilter, nested, running_linux, text, u32
 from .elements import (
@@ -243,6 +243,14 @@ class Table:
             raise
         self._sets.clear()
         return True
+
+    def news(self) -> list[str]:
+        """The table has none of its own."""
+        return []
+
+    def ahead(self) -> Tally:
+        """Nothing is dropped before the table."""
+        return Tally()
 
     def close(self) -> None:
         """Close the socket; what stands keeps standing until its timeout."""
