@@ -19,13 +19,12 @@ from collections.abc import Iterable, Iterator
 
 from ...model.event import SOURCE_RATE
 from ..plan import Block
-from .objects import INTERVAL, PREROUTING, TABLE, Chain, Part, Rule, Set
+from .objects import INTERVAL, PREROUTING, Chain, Part, Rule, Set
 from .terms import ADDRESS, COUNTER, DROP, PROTOCOL, found_in, limit_over, not_in, of_version, source
 
 CHAIN, RAW = "prerouting", -300
 SET_SIZE = 65_536
 HOSTS = [Block(ipaddress.ip_network(anything), 0, "") for anything in ("0.0.0.0/32", "::/128")]
-__all__ = ["TABLE", "block_set", "form_of", "holds_blocks", "lifted_set", "missing", "set_name", "skeleton"]
 
 
 def set_name(version: int, length: int, rate: int) -> str:
