@@ -6,6 +6,7 @@ import ipaddress
 import socket
 from dataclasses import replace as changed
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,13 @@ def test_a_forged_proof_makes_no_decision(real: Decision) -> None:
                    {"origin": "unknown"}, {"origin": "forged"}):  # fmt: skip
         with pytest.raises(BlockRefused, match="names sources without a proof"):
             changed(real, **forged)
+    smuggled = changed(real, sources=(), proof=None)
+    object.__setattr__(smuggled, "sources", real.sources)
+    posing = SimpleNamespace(**{name: getattr(real, name) for name in real.__slots__})
+    for decision in (smuggled, posing):
+        with Blocker() as blocker, pytest.raises(BlockRefused, match="names sources without a proof"):
+            blocker.enforce([decision])  # type: ignore[list-item]
+        assert blocker.active() == {}
     for secret in (None, object()):
         with pytest.raises(BlockRefused, match="only finished handshakes"):
             Proof(real.id, witnessed=True, secret=secret)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from .guards import UDP, Order, describe
-from .nft.guardforms import CHAINS, FORMS, Line
+from .nft.guardforms import FORMS, Line
 from .nft.guardtable import end_of
 from .nft.terms import source, target
 from .plan import Block, Network
@@ -40,7 +40,7 @@ def _lines(order: Order) -> list[Line]:
 
 
 def _iptables_rule(order: Order, line: Line) -> str:
-    guard, chain = order.guard, CHAINS[line.chain].iptables
+    guard, chain = order.guard, line.place.iptables
     victim, behind = guard.victim, FORMS[guard.kind].behind
     words = [term.iptables for term in line.match]
     if not chain or None in words or order.rate > HASHLIMIT_MOST:

@@ -19,7 +19,7 @@ from msgspec import Struct
 from ..errors import BlockRefused
 from ..history.memory import Networks
 from ..model.address import Network as Network
-from ..model.decision import Decision
+from ..model.decision import Decision, check
 from ..model.event import SOURCE_RATE
 
 NOBODY: Final = np.zeros(0, np.uint64)
@@ -62,7 +62,12 @@ class Ordered:
 
 
 def prove(decision: Decision) -> list[Proven]:
-    """The sources that a decision blocks or limits, heaviest first: it has none without their proof."""
+    """The sources that a decision blocks or limits, heaviest first.
+
+    Raises:
+        BlockRefused: it carries no proof that they are real.
+    """
+    check(decision)
     rate = SOURCE_RATES.get(decision.action)
     if rate is None:
         return []

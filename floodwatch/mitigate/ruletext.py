@@ -23,7 +23,6 @@ from .plan import Block, Policy, Step, gather, plan, prove
 
 LIFETIME_S = 600
 """A watch renews its rules as long as the flood lasts; nobody renews what was loaded by hand."""
-STYLES = ("text", "nft", "iptables", "flowspec")
 COOKIES = (
     "on the victim's own host its SYN cookies protect it, and no rule is needed: "
     "sysctl -w net.ipv4.tcp_syncookies=1; for a router in front of it, ask for --router"

@@ -95,6 +95,16 @@ class Decision:
     proof: Proof | None = None
 
     def __post_init__(self) -> None:
-        proven = isinstance(self.proof, Proof) and self.proof.of == self.id and self.origin == "real"
-        if self.sources and not proven:
-            raise BlockRefused(f"{self.id} names sources without a proof that they are real")
+        check(self)
+
+
+def check(decision: Decision) -> None:
+    """Look at the proof of a decision, once more wherever sources are about to be named.
+
+    Raises:
+        BlockRefused: it names sources without a proof that was made for it, or is no Decision.
+    """
+    proof = decision.proof if isinstance(decision, Decision) else None
+    proven = isinstance(proof, Proof) and proof.of == decision.id and decision.origin == "real"
+    if decision.sources and not proven:
+        raise BlockRefused(f"{decision.id} names sources without a proof that they are real")

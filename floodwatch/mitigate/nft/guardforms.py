@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from ..guards import Kind
-from .objects import FORWARD, PREROUTING
+from .objects import FORWARD, PREROUTING, Chain
 from .terms import (
     ACK,
     DROP,
@@ -32,10 +32,23 @@ from .terms import (
 )
 
 
-class Line(NamedTuple):
-    """One rule for a set of guards: in which chain, the packets it is about, its end, and what that is."""
+class Place(NamedTuple):
+    """A chain for rules of guards.
 
-    chain: str
+    Attributes:
+        known: which packets of known clients pass it, by IP version; None: there is nothing to pass.
+        iptables: the table and chain of iptables that are next to it; empty where none is.
+    """
+
+    chain: Chain
+    known: Callable[[int], tuple[Term, ...]] | None
+    iptables: str = ""
+
+
+class Line(NamedTuple):
+    """One rule for a set of guards: in which place, the packets it is about, its end, and what that is."""
+
+    place: Place
     match: tuple[Term, ...]
     end: Term
     words: str
@@ -55,8 +68,8 @@ class Form(NamedTuple):
     limited: bool = False
 
 
-def _one(chain: str, match: tuple[Term, ...], words: str) -> Callable[[int], list[Line]]:
-    return lambda version: [Line(chain, match, DROP, words)]
+def _one(place: Place, match: tuple[Term, ...], words: str) -> Callable[[int], list[Line]]:
+    return lambda version: [Line(place, match, DROP, words)]
 
 
 SYNS = (of_protocol(TCP), of_tcp_flags(FIN | SYN | RST | ACK, SYN))
@@ -64,54 +77,43 @@ NO_SYNS = (of_protocol(TCP), of_tcp_flags(FIN | SYN | RST | ACK, SYN, equal=Fals
 ANSWERS = (of_protocol(TCP), of_tcp_flags(SYN | ACK, SYN | ACK))
 HALF_KNOWN = of_states(NEW | INVALID | UNTRACKED)
 
-
-class Chain(NamedTuple):
-    """Where rules of guards stand, and which packets of known clients pass them, by IP version.
-
-    ``iptables`` is the table and chain of iptables that is next to it, or empty.
-    """
-
-    hook: int
-    priority: int
-    known: Callable[[int], tuple[Term, ...]] | None
-    iptables: str
+FRAGMENTS = Place(Chain("guard_fragments", PREROUTING, -450), lambda version: (later_fragments(version),))
+UNTRACKING = Place(Chain("guard_untracked", PREROUTING, -300), lambda version: SYNS, "-t raw -I PREROUTING")
+SIGNATURES = Place(Chain("guard_signatures", PREROUTING, -140), None, "-t mangle -I PREROUTING")
+LIMITS = Place(
+    Chain("guard_limits", PREROUTING, -139),
+    lambda version: (of_states(NEW | INVALID),),
+    "-t mangle -I PREROUTING",
+)
+FORWARDED = Place(Chain("guard_forwarded", FORWARD, 0), lambda version: (HALF_KNOWN,), "-I FORWARD")
 
 
-CHAINS: Mapping[str, Chain] = {
-    "guard_fragments": Chain(PREROUTING, -450, lambda version: (later_fragments(version),), ""),
-    "guard_untracked": Chain(PREROUTING, -300, lambda version: SYNS, "-t raw -I PREROUTING"),
-    "guard_signatures": Chain(PREROUTING, -140, None, "-t mangle -I PREROUTING"),
-    "guard_limits": Chain(
-        PREROUTING, -139, lambda version: (of_states(NEW | INVALID),), "-t mangle -I PREROUTING"
-    ),
-    "guard_forwarded": Chain(FORWARD, 0, lambda version: (HALF_KNOWN,), "-I FORWARD"),
-}
 FORMS: Mapping[Kind, Form] = {
     "reflected": Form(
-        _one("guard_signatures", (of_protocol(UDP), of_states(NEW)), "new packets from a reflector's port"),
+        _one(SIGNATURES, (of_protocol(UDP), of_states(NEW)), "new packets from a reflector's port"),
         source_port,
     ),
-    "unasked": Form(_one("guard_signatures", (*ANSWERS, of_states(NEW)), "SYN-ACKs nobody asked for")),
+    "unasked": Form(_one(SIGNATURES, (*ANSWERS, of_states(NEW)), "SYN-ACKs nobody asked for")),
     "strange": Form(
-        _one("guard_limits", (*NO_SYNS, of_states(NEW | INVALID)), "packets of no connection"), limited=True
+        _one(LIMITS, (*NO_SYNS, of_states(NEW | INVALID)), "packets of no connection"), limited=True
     ),
     "fragments": Form(
-        lambda version: [Line("guard_fragments", (later_fragments(version),), DROP, "later fragments")],
+        lambda version: [Line(FRAGMENTS, (later_fragments(version),), DROP, "later fragments")],
         limited=True,
     ),
     "limited": Form(
-        _one("guard_limits", (of_states(NEW),), "new flows beyond a limit"), transport, limited=True
+        _one(LIMITS, (of_states(NEW),), "new flows beyond a limit"), transport, limited=True
     ),
     "proxied": Form(
         lambda version: [
-            Line("guard_untracked", SYNS, NOTRACK, "SYNs that are answered here"),
-            Line("guard_forwarded", (of_protocol(TCP), HALF_KNOWN), SYNPROXY,
+            Line(UNTRACKING, SYNS, NOTRACK, "SYNs that are answered here"),
+            Line(FORWARDED, (of_protocol(TCP), HALF_KNOWN), SYNPROXY,
                  "handshakes that are finished here"),
-            Line("guard_forwarded", (of_protocol(TCP), of_states(INVALID)), DROP, "packets of none"),
+            Line(FORWARDED, (of_protocol(TCP), of_states(INVALID)), DROP, "packets of none"),
         ],
         target_port,
     ),
     "capped": Form(
-        _one("guard_limits", SYNS, "new connections beyond a limit"), target_port, limited=True
+        _one(LIMITS, SYNS, "new connections beyond a limit"), target_port, limited=True
     ),
 }  # fmt: skip

@@ -32,8 +32,8 @@ from ..guards import LIFETIME_S, Guard, Kind, Order
 from ..plan import MINE
 from . import codec
 from .codec import Message, nested, text
-from .guardforms import CHAINS, FORMS, Line
-from .objects import TABLE, Chain, End, Part, Rule, Set, element
+from .guardforms import FORMS, Line, Place
+from .objects import TABLE, End, Part, Rule, Set, element
 from .terms import (
     ACCEPT,
     ADDRESS,
@@ -85,7 +85,7 @@ def form_of(name: str) -> SetForm | None:
 
 def missing(guards: Iterable[Guard], sets: set[str]) -> Iterator[Part]:
     """The sets, rules and chains that these guards need beside the sets that stand."""
-    chains = {line.chain for name in sets if (form := form_of(name)) for line in _lines(form)}
+    chains = {line.place.chain for name in sets if (form := form_of(name)) for line in _lines(form)}
     wanted = dict.fromkeys(map(set_of, guards))
     if wanted and not chains:
         for version in (4, 6):
@@ -97,10 +97,10 @@ def missing(guards: Iterable[Guard], sets: set[str]) -> Iterator[Part]:
         each = (limit_over(1), COUNTER) if FORMS[form.kind].limited else (COUNTER,)
         yield Set(name, _types(form.kind, form.version), each)
         for line in _lines(form):
-            if line.chain not in chains:
-                chains.add(line.chain)
-                yield Chain(line.chain, CHAINS[line.chain].hook, CHAINS[line.chain].priority)
-                yield from _known_pass(line.chain)
+            if line.place.chain not in chains:
+                chains.add(line.place.chain)
+                yield line.place.chain
+                yield from _known_pass(line.place)
             yield _rule(name, line, form)
 
 
@@ -108,7 +108,7 @@ def rules(name: str) -> Iterator[Rule]:
     """The rules that belong to a set of guards, those that let known clients pass included."""
     if form := form_of(name):
         for line in _lines(form):
-            yield from _known_pass(line.chain)
+            yield from _known_pass(line.place)
             yield _rule(name, line, form)
 
 
@@ -116,8 +116,8 @@ def _lines(form: SetForm) -> list[Line]:
     return FORMS[form.kind].lines(form.version)
 
 
-def _known_pass(chain: str) -> Iterator[Rule]:
-    passing = CHAINS[chain].known
+def _known_pass(place: Place) -> Iterator[Rule]:
+    chain, passing = place.chain.name, place.known
     if passing is None:
         return
     for version in (4, 6):
@@ -135,7 +135,7 @@ def _rule(name: str, line: Line, form: SetForm) -> Rule:
     behind = FORMS[form.kind].behind
     keys = target(form.version, form.length), *(() if behind is None else (behind(form.version),))
     match = of_version(form.version), *line.match, found_in(name, *keys)
-    return Rule(line.chain, match, line.end, f"fw: {name}, {line.words}")
+    return Rule(line.place.chain.name, match, line.end, f"fw: {name}, {line.words}")
 
 
 def end_of(order: Order, seconds: float = LIFETIME_S) -> End:
