@@ -191,6 +191,7 @@ def test_lines_of_iptables_are_taken_by_iptables(need: Any) -> None:
                 for line in lines:
                     run = subprocess.run(line.split(), capture_output=True, text=True, check=False)
                     assert run.returncode == 0, line + run.stderr
+        assert "no list of clients who were served before" in render(event(Vector.ACK_FLOOD), "iptables")
         saved = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True).stdout
         inside = [line for line in saved.splitlines() if line.startswith("-A FORWARD")]
         assert ["SYNPROXY" in line for line in inside] == [True, False]  # what is answered here comes first
@@ -206,9 +207,11 @@ def test_flowspec_says_what_it_can_and_names_what_it_cannot() -> None:
     assert "match { source 203.0.113.9/32; destination 198.51.100.7/32; } then { discard; }" in text
     assert "# left out, for the victim has no address of its kind: 2001:db8:7::/64" in text
     assert "then { rate-limit 9600; }" in render(event(Vector.SLOW_HTTP), "flowspec")
+    assert "nothing ends this by itself" in text
     text = render(event(Vector.ACK_FLOOD), "flowspec")
     assert "# left out, for FlowSpec knows no connections and no flows: 198.51.100.7 against TCP" in text
     assert "match {" not in text
+    assert "nothing ends this by itself" not in text
 
 
 def test_nothing_is_left_out_silently() -> None:

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from ..errors import InputError
 from ..model.address import Network
-from ..model.decision import Decision, Proof, Protection, Suspect, reported
+from ..model.decision import SOURCE_RATES, Decision, Proof, Protection, Suspect, reported
 from ..model.event import Action, Event
 from ..model.vector import Vector, protocol_number
 
@@ -22,7 +22,6 @@ Read = TypeVar("Read")
 ID: Final = re.compile(r"[\w.:/-]{1,200}", re.ASCII)
 """What an event's id is made of: it stands in rules as a comment, and in the name of a table."""
 PORT_MOST, PROTOCOL_MOST, USUAL_MOST = 65_535, 255, 1e9
-AGAINST_SOURCES: tuple[Action, ...] = ("drop_sources", "limit_per_source")
 BY_ACTION: Mapping[Action, Protection] = {
     "drop_reflector_port": "reflected", "syn_cookies": "cookies", "cap_unknown": "capped",
 }  # fmt: skip
@@ -60,7 +59,7 @@ def decision_of(event: Event, proof: Callable[[str], Proof] = reported) -> Decis
             raise InputError(event.input, "bad_event", text) from None
 
     victim, action, sources = event.victim, event.action.recommended, event.sources
-    named = sources.top if sources.origin == "real" and action in AGAINST_SOURCES else ()
+    named = sources.top if sources.origin == "real" and action in SOURCE_RATES else ()
     return Decision(
         id=read("id", event.id, _id),
         vector=event.vector,

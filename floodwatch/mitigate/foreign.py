@@ -21,10 +21,8 @@ SLOW_BYTES = 9600
 
 def iptables(blocks: Sequence[Block], orders: Sequence[Order]) -> Iterator[str]:
     """Each rule as a command."""
-    if blocks or orders:
-        yield "# nothing ends these rules: take each away by the same line with -D in place of -I"
-    if blocks:
-        yield "# they drop whoever they name: leave out those who must not be blocked"
+    if any(line.place.known for order in orders for line in _lines(order)):
+        yield "# limits meet everybody: iptables has no list of clients who were served before"
     for block in blocks:
         network = block.network
         limit = _above(block.rate, "src", network.prefixlen, "fw_source") if block.rate else ""

@@ -19,8 +19,7 @@ from msgspec import Struct
 from ..errors import BlockRefused
 from ..history.memory import Networks
 from ..model.address import Network as Network
-from ..model.decision import Decision, check
-from ..model.event import SOURCE_RATE
+from ..model.decision import SOURCE_RATES, Decision, check
 
 NOBODY: Final = np.zeros(0, np.uint64)
 GATHERED = {4: 24, 6: 56}
@@ -31,8 +30,6 @@ ENOUGH_KNOWN = 20
 """Networks of known clients from which on a share of them means something."""
 MINE = "fw:"
 """How the reasons of blocks begin that an event called for; behind it stands the event's id."""
-SOURCE_RATES: Mapping[str, int] = {"drop_sources": 0, "limit_per_source": SOURCE_RATE}
-"""Actions against sources, with the packets a second that each may still send."""
 _SECRET: Final = object()
 
 

@@ -23,6 +23,12 @@ from .plan import Block, Policy, Step, gather, plan, prove
 
 LIFETIME_S = 600
 """A watch renews its rules as long as the flood lasts; nobody renews what was loaded by hand."""
+TABLE_ENDS = (
+    f"what it holds ends after {LIFETIME_S // 60} minutes, and all of it goes by nft delete table inet {{}}; "
+    "put those who must not be blocked into never4 and never6, and the networks of clients that you know "
+    "into known4 and known6, where there are such"
+)
+ENDLESS = "nothing ends this by itself: take it away in time; leave out those who must not be blocked"
 COOKIES = (
     "on the victim's own host its SYN cookies protect it, and no rule is needed: "
     "sysctl -w net.ipv4.tcp_syncookies=1; for a router in front of it, ask for --router"
@@ -74,22 +80,18 @@ def rules(decision: Decision, style: str, *, router: bool = False) -> list[str]:
     """The rules of a decision in one of the styles, as lines."""
     found = planned(decision, router=router)
     notes = [*_unguarded(decision, router=router), *_refusals(found.refused)]
-    if style == "flowspec":
-        lines = list(flowspec(decision.victim, found.blocks, found.orders))
-    elif style == "iptables":
-        lines = list(iptables(found.blocks, found.orders))
-    elif found.blocks or found.orders:
-        name = table_name(decision)
-        notes += [
-            f"it ends by itself in {LIFETIME_S // 60} minutes, or by: nft delete table inet {name}",
-            "put those who must not be blocked into never4 and never6, and the networks of clients that you "
-            "know into known4 and known6, where there are such",
-        ]
-        lines = [table_text(name, found.blocks, found.orders, LIFETIME_S)]
-    else:
-        lines = []
-    if not lines:
-        notes.append("there is nothing to load: " + words.ADVICE[decision.action])
+    name, blocks, guards = table_name(decision), found.blocks, found.orders
+    match style:
+        case "nft" if blocks or guards:
+            lines, ends = [table_text(name, blocks, guards, LIFETIME_S)], TABLE_ENDS.format(name)
+        case "iptables":
+            lines, ends = list(iptables(blocks, guards)), ENDLESS
+        case "flowspec":
+            lines, ends = list(flowspec(decision.victim, blocks, guards)), ENDLESS
+        case _:
+            lines, ends = [], ""
+    nothing = all(line.startswith("#") for line in lines)
+    notes.append(f"there is nothing to load: {words.ADVICE[decision.action]}" if nothing else ends)
     return [*_comments(notes), *lines]
 
 
