@@ -9,7 +9,6 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Literal
@@ -20,8 +19,8 @@ from ._sketches import cpu
 from .capture import LiveRing, backlog_drops, compile_filter
 from .capture.compression import ZSTANDARD, compression_of
 from .config.options import WatchOptions
-from .errors import EnforceError, FloodwatchError, InputError
-from .mitigate import Lock, NeverBlock, Table, Xdp
+from .errors import FloodwatchError, InputError
+from .mitigate import BACKENDS, Lock, NeverBlock
 
 State = Literal["ok", "note", "missing"]
 GOOD_CLOCKS = ("tsc", "kvm-clock", "arch_sys_counter", "hyperv_clocksource_tsc_page")
@@ -51,12 +50,12 @@ def examine() -> Iterator[Check]:
         yield from look()
 
 
-def _tried(name: str, attempt: Callable[[], str]) -> Check:
+def _tried(name: str, attempt: Callable[[], str], *, needed: bool = True) -> Check:
     try:
         return Check(name, "ok", attempt())
     except FloodwatchError as error:
         says, _, do = str(error).partition(": ")
-        return Check(name, "missing", says, do)
+        return Check(name, "missing" if needed else "note", says, do)
 
 
 def _capture() -> Iterator[Check]:
@@ -89,23 +88,10 @@ def _hashing() -> Iterator[Check]:
     yield Check("processor", "ok", f"sketches hash with the {cpu()} kernels")
 
 
-def _rules() -> Iterator[Check]:
-    def attempt() -> str:
-        with closing(Table()) as table:
-            return f"nf_tables answers over netlink; {len(table.blocks())} blocks of floodwatch stand there"
-
-    yield _tried("rules", attempt)
-
-
-def _xdp() -> Iterator[Check]:
-    try:
-        Xdp([]).close()
-    except EnforceError as error:
-        yield Check("XDP", "note", str(error))
-    else:
-        yield Check(
-            "XDP", "ok", "an XDP program can be loaded: watch --mode enforce --backend xdp would work"
-        )
+def _backends() -> Iterator[Check]:
+    for row in BACKENDS.values():
+        if row.check:
+            yield _tried(row.check, row.probe, needed=row.needed)
 
 
 def _number(path: str) -> int | None:
@@ -200,6 +186,6 @@ def _running() -> Iterator[Check]:
 
 
 LOOKS: tuple[Callable[[], Iterator[Check]], ...] = (
-    _capture, _filters, _packing, _hashing, _rules, _xdp, _cookies, _merging, _backlog, _clock, _lockout,
+    _capture, _filters, _packing, _hashing, _backends, _cookies, _merging, _backlog, _clock, _lockout,
     _running,
 )  # fmt: skip

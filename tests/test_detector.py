@@ -46,6 +46,20 @@ def test_batches_give_the_floods_of_the_scan() -> None:
     assert "/api/v1/signup" in paths
 
 
+def test_a_detector_says_what_is_to_be_done_while_floods_go_on() -> None:
+    detector, blocked = fw.Detector(top=1), set[str]()
+    with fw.Blocker() as blocker:
+        for batch in fw.read(LAUNCH_DAY, batch=4096):
+            open_now = {event.id for event in detector.feed(batch) if event.state == "open"}
+            decisions = detector.decisions()
+            assert open_now - {one.id for one in decisions} <= {e for e in open_now if "http_flood" in e}
+            blocked |= {str(step.block.network) for step in blocker.enforce(decisions)}
+    (flood,) = (f for f in fw.scan(LAUNCH_DAY, top=0).floods if f.vector == "http_flood")
+    assert {f"{top.cidr}/32" for top in flood.sources.top} <= blocked  # all of them, though top is one
+    detector.flush()
+    assert detector.decisions() == []
+
+
 def test_detect_takes_paths_and_batches() -> None:
     by_path = list(fw.detect(LAUNCH_DAY, seed=bytes(16)))
     by_batch = list(fw.detect(fw.read(LAUNCH_DAY), seed=bytes(16)))

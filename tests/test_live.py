@@ -144,7 +144,9 @@ def test_programs_iterate_over_the_events_of_an_interface(wire: Lab, tmp_path: P
         "import floodwatch as fw\n"
         "with fw.live('vb', duration=10, filter='ip') as watch:\n"
         "    print('ready', flush=True)\n"
-        "    for event in watch: print(event.vector.value, event.state, flush=True)\n"
+        "    for event in watch:\n"
+        "        guards = [one.protection for one in watch.decisions()]\n"
+        "        print(event.vector.value, event.state, *guards, flush=True)\n"
         "    print(watch.stats().packets + watch.stats().lost, len(watch.report().floods))\n"
     )
     program = wire.start(wire.server, sys.executable, "-P", "-c", script, stdout=subprocess.PIPE)
@@ -152,7 +154,7 @@ def test_programs_iterate_over_the_events_of_an_interface(wire: Lab, tmp_path: P
     program.stdout.readline()
     wire.send(capture)
     lines = program.communicate(timeout=20)[0].decode().splitlines()
-    assert lines == ["ntp_amplification open", "ntp_amplification ended", f"{truth.packets} 1"]
+    assert lines == ["ntp_amplification open reflected", "ntp_amplification ended", f"{truth.packets} 1"]
 
 
 def test_the_picture_shows_floods_and_leaves_the_answer_alone(wire: Lab, tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from dataclasses import replace as changed
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,16 +17,18 @@ from msgspec.structs import replace
 
 from floodwatch import scan, synth
 from floodwatch.cli.watch import summed
+from floodwatch.decide.recall import decision_of
 from floodwatch.errors import BlockRefused
-from floodwatch.mitigate import never
+from floodwatch.mitigate import Blocker, never
 from floodwatch.mitigate.effects import Effects
 from floodwatch.mitigate.guards import Guard, Order, Shield, Standing, Trials, orders
 from floodwatch.mitigate.nft.guardforms import FORMS
 from floodwatch.mitigate.nft.guardtable import guard_of, key_bytes, key_of, set_of
 from floodwatch.mitigate.peers import peers, read_tables
-from floodwatch.mitigate.plan import Block, Ordered, Policy, Proven, gather, plan, prove
-from floodwatch.model.event import Event
-from floodwatch.model.vector import Vector
+from floodwatch.mitigate.plan import NOBODY, Block, Ordered, Policy, Proven, gather, plan, prove
+from floodwatch.model.address import Network
+from floodwatch.model.decision import Decision, Proof, Suspect, reported
+from floodwatch.model.decision import prove as vouch
 
 NETWORKS = st.builds(
     lambda address, length: ipaddress.ip_network((address, length), strict=False),
@@ -41,21 +45,47 @@ def avoid(network: Any) -> str | None:
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Event:
-    """An HTTP flood of real sources, as a scan finds it."""
+def real(tmp_path_factory: pytest.TempPathFactory) -> Decision:
+    """About an HTTP flood of real sources, as a scan finds it."""
     path = tmp_path_factory.mktemp("plan") / "http.pcap"
     synth.make("http_flood", path)
     (flood,) = scan([str(path)], top=0).floods
-    return flood
+    return decision_of(flood, vouch)
 
 
-def test_only_an_event_with_proof_makes_a_blockable_source(real: Event) -> None:
+def test_only_a_decision_with_proof_makes_a_blockable_source(real: Decision) -> None:
     assert len(prove(real)) == 40
-    assert prove(replace(real, sources=replace(real.sources, origin="unknown"))) == []
-    assert prove(replace(real, sources=replace(real.sources, origin="forged"))) == []
-    assert prove(replace(real, verdict="crowd")) == []
+    assert prove(changed(real, action="observe")) == []
     with pytest.raises(BlockRefused, match="not proven real"):
         Proven(ipaddress.ip_network("203.0.113.9"), "an event")
+
+
+def test_a_forged_proof_makes_no_decision(real: Decision) -> None:
+    for forged in ({"proof": "x"}, {"proof": None}, {"proof": vouch("another")}, {"id": "another"},
+                   {"origin": "unknown"}, {"origin": "forged"}):  # fmt: skip
+        with pytest.raises(BlockRefused, match="names sources without a proof"):
+            changed(real, **forged)
+    smuggled = changed(real, sources=(), proof=None)
+    object.__setattr__(smuggled, "sources", real.sources)
+    posing = SimpleNamespace(**{name: getattr(real, name) for name in real.__slots__})
+    for decision in (smuggled, posing):
+        with Blocker() as blocker, pytest.raises(BlockRefused, match="names sources without a proof"):
+            blocker.enforce([decision])  # type: ignore[list-item]
+        assert blocker.active() == {}
+    for secret in (None, object()):
+        with pytest.raises(BlockRefused, match="only finished handshakes"):
+            Proof(real.id, witnessed=True, secret=secret)
+
+
+def test_what_only_a_report_claims_is_not_enforced(real: Decision) -> None:
+    claimed = changed(real, proof=reported(real.id))
+    assert len(prove(claimed)) == 40  # it may be printed
+    with Blocker() as blocker:
+        for act in (blocker.enforce, blocker.guard):
+            with pytest.raises(BlockRefused, match="were not counted here"):
+                act([claimed], NOBODY)
+        assert blocker.active() == {}
+        assert len(blocker.enforce([real])) == 40
 
 
 @given(st.lists(NETWORKS, max_size=30), st.integers(1, 20))
@@ -102,7 +132,7 @@ def test_p14_p15_blocks_are_renewed_in_time_doubled_for_repeaters_and_end_with_t
     assert step.what == "remove"
 
 
-def test_p16_a_hundred_thousand_wanted_keep_the_heaviest(real: Event) -> None:
+def test_p16_a_hundred_thousand_wanted_keep_the_heaviest(real: Decision) -> None:
     wanted = [Ordered(ipaddress.ip_network(0x01000000 + i), "test") for i in range(100_000)]
     steps = plan(wanted, Policy(max_blocks=4096), {})
     added = [step.block.network for step in steps if step.what == "add"]
@@ -110,14 +140,12 @@ def test_p16_a_hundred_thousand_wanted_keep_the_heaviest(real: Event) -> None:
     assert sum(step.what == "refuse" for step in steps) == 100_000 - 4096
 
 
-def proven_by(real: Event, addresses: list[str]) -> list[Proven]:
-    """Proven sources with these addresses, as an event of theirs would give them."""
-    (first, *_) = real.sources.top
-    top = tuple(replace(first, cidr=address) for address in addresses)
-    return prove(replace(real, sources=replace(real.sources, top=top)))
+def proven_by(real: Decision, addresses: list[str]) -> list[Proven]:
+    """Proven sources with these addresses, as a decision about a flood of theirs would give them."""
+    return prove(changed(real, sources=tuple(Suspect(ipaddress.ip_network(a), 9, 9) for a in addresses)))
 
 
-def test_p16_no_more_than_so_many_networks_are_blocked_within_a_minute(real: Event) -> None:
+def test_p16_no_more_than_so_many_networks_are_blocked_within_a_minute(real: Decision) -> None:
     wanted, policy = prove(real), Policy(per_minute=12)
     steps = plan(wanted, policy, {}, lately=2)
     assert [step.what for step in steps] == ["add"] * 10 + ["refuse"] * 30
@@ -131,7 +159,7 @@ def known(*networks: str) -> Any:
     return np.array([n.version << 56 | int(n.network_address) >> shift[n.version] for n in found], np.uint64)
 
 
-def test_p17_blocks_that_would_touch_most_of_those_who_are_served_are_refused(real: Event) -> None:
+def test_p17_blocks_that_would_touch_most_of_those_who_are_served_are_refused(real: Decision) -> None:
     served = known(*(f"10.1.{n}.0/24" for n in range(40)))
     wanted = proven_by(real, [f"10.1.{n}.7" for n in range(40)] + ["203.0.113.9"])
     steps = plan(wanted, Policy(), {}, known=served)
@@ -145,7 +173,7 @@ def test_p17_blocks_that_would_touch_most_of_those_who_are_served_are_refused(re
     assert len(plan(wanted, Policy(), {}, known=few)) == 41
 
 
-def test_hosts_are_gathered_into_networks_only_where_they_are_too_many(real: Event) -> None:
+def test_hosts_are_gathered_into_networks_only_where_they_are_too_many(real: Decision) -> None:
     crowded = [f"10.0.{net}.{host}" for net in range(10) for host in range(1, 33)]
     single = [f"10.9.{net}.1" for net in range(50)]
     wanted = proven_by(real, crowded + single)
@@ -164,9 +192,8 @@ def test_hosts_are_gathered_into_networks_only_where_they_are_too_many(real: Eve
     assert gather(spread, policy, {}) == spread  # fifteen hosts are no crowd
 
 
-def test_sources_are_limited_where_that_is_advised_and_dropped_when_it_is_not_enough(real: Event) -> None:
-    action = replace(real.action, recommended="limit_per_source")
-    (gentle, *_) = prove(replace(real, action=action))
+def test_sources_are_limited_where_that_is_advised_and_dropped_when_it_is_not_enough(real: Decision) -> None:
+    (gentle, *_) = prove(changed(real, action="limit_per_source"))
     (step,) = plan([gentle], Policy(), {})
     assert (step.what, step.block.rate) == ("add", 5)
     assert "to 5 packets a second for 60 s" in str(step)
@@ -183,7 +210,7 @@ def test_sources_are_limited_where_that_is_advised_and_dropped_when_it_is_not_en
     assert (step.what, step.block.rate) == ("extend", 0)  # it goes on as it is
 
 
-def test_a_network_that_is_blocked_covers_its_hosts(real: Event) -> None:
+def test_a_network_that_is_blocked_covers_its_hosts(real: Decision) -> None:
     hosts = [f"10.0.1.{host}" for host in range(1, 33)]
     wanted = proven_by(real, hosts)
     (network, ordered) = map(ipaddress.ip_network, ("10.0.1.0/24", "10.0.1.200"))
@@ -202,7 +229,7 @@ def test_a_network_that_is_blocked_covers_its_hosts(real: Event) -> None:
     assert plan(wanted, Policy(), standing) == []
 
 
-def test_what_blocks_do_is_looked_at_after_one_and_three_seconds(real: Event) -> None:
+def test_what_blocks_do_is_looked_at_after_one_and_three_seconds(real: Decision) -> None:
     effects, steps = Effects(), plan(prove(real), Policy(), {})
     effects.begin(steps, 100.0)
     counted = {step.block.network: (step.block, 7) for step in steps[:30]}
@@ -214,7 +241,7 @@ def test_what_blocks_do_is_looked_at_after_one_and_three_seconds(real: Event) ->
     assert effects.measured(counted, 110.0) == []
 
 
-def test_of_many_steps_the_first_are_told_and_the_others_counted(real: Event) -> None:
+def test_of_many_steps_the_first_are_told_and_the_others_counted(real: Decision) -> None:
     steps = plan(prove(real), Policy(max_blocks=25), {})
     told = list(summed(steps))
     assert len(told) == 22
@@ -222,7 +249,7 @@ def test_of_many_steps_the_first_are_told_and_the_others_counted(real: Event) ->
     assert told[-1] == "refuse 5 more: 25 networks are blocked already, which is the limit"
 
 
-def test_a_renewal_is_no_packet(real: Event) -> None:
+def test_a_renewal_is_no_packet(real: Decision) -> None:
     effects, block = Effects(quiet_s=10), Block(ipaddress.ip_network("203.0.113.9"), 60, "fw:e")
     for now, packets, busy in ((0, 5, True), (5, 5, True), (9, 0, True), (10.5, 0, False), (11, 1, True)):
         listened = effects.listen({block.network: (block, packets)}, float(now))
@@ -265,18 +292,18 @@ def test_reports_of_real_scans_plan_nothing_against_forged_sources(tmp_path: Pat
         path = tmp_path / f"{scenario}.pcap"
         synth.make(scenario, path)
         for flood in scan([str(path)], top=0).floods:
-            assert prove(flood) == [], scenario
+            assert prove(decision_of(flood)) == [], scenario
 
 
-def nothing(victim: str) -> Shield:
+def nothing(victim: Network) -> Shield:
     """SYN cookies can do nothing for anybody."""
     return "none"
 
 
-def floods(tmp_path: Path, scenario: str, **params: Any) -> list[Event]:
+def floods(tmp_path: Path, scenario: str) -> list[Decision]:
     path = tmp_path / f"{scenario}.pcap"
-    synth.make(scenario, path, synth.Params(**params))
-    return list(scan([str(path)], top=0).floods)
+    synth.make(scenario, path)
+    return [decision_of(flood) for flood in scan([str(path)], top=0).floods]
 
 
 @pytest.mark.parametrize(("scenario", "wanted"), [
@@ -295,7 +322,7 @@ def test_each_flood_without_proof_has_its_guard(tmp_path: Path, scenario: str, w
 
 def test_both_ports_of_a_protocol_are_guarded_and_ports_where_no_cookies_protect(tmp_path: Path) -> None:
     (flood,) = floods(tmp_path, "dns_amplification")
-    both = orders([replace(flood, vector=Vector.ISAKMP_AMPLIFICATION)], nothing)
+    both = orders([changed(flood, reflector_ports=(500, 4500))], nothing)
     assert [order.guard.number for order in both] == [500, 4500]
     (order,) = orders(floods(tmp_path, "syn_flood"), lambda victim: "proxy")
     assert (order.guard, order.rate) == (Guard("proxied", VICTIM, 80), 0)
@@ -306,11 +333,11 @@ def test_both_ports_of_a_protocol_are_guarded_and_ports_where_no_cookies_protect
 
 def test_limits_leave_room_for_what_is_usual(tmp_path: Path) -> None:
     (flood,) = floods(tmp_path, "udp_one_port")
-    (order,) = orders([replace(flood, rate=replace(flood.rate, baseline=4000.0))], nothing)
+    (order,) = orders([changed(flood, usual=4000.0)], nothing)
     assert order.rate == 8000
-    (order,) = orders([replace(flood, rate=replace(flood.rate, baseline=None))], nothing)
+    (order,) = orders([changed(flood, usual=0.0)], nothing)
     assert order.rate == 500
-    assert orders([replace(flood, verdict="crowd")], nothing) == []
+    assert orders([changed(flood, protection=None)], nothing) == []
 
 
 def test_a_guard_that_meets_nothing_is_lifted_and_not_tried_again_for_ten_minutes() -> None:

@@ -1,7 +1,7 @@
 """What stands is what is wanted, whatever others do to it: promises 2, 7, 8, 14, 15, 19, 20 and 22 to 24.
 
-A driver inside the server's namespace runs a ``Blocker`` on an event of a real scan whose one source is the
-client; what stands is read back by ``nft``.
+A driver inside the server's namespace runs a ``Blocker`` on the decision about a flood of a real scan, whose
+one source is the client; what stands is read back by ``nft``.
 """
 
 from __future__ import annotations
@@ -30,22 +30,23 @@ from test_mitigate import ctl, reaches, rules, run, serve
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 DRIVE = """
 import json, sys, time, msgspec
+from floodwatch.decide.recall import decision_of
 from floodwatch.errors import EnforceError
 from floodwatch.mitigate import Blocker, Policy, Table
-from floodwatch.mitigate import blocker as module
+from floodwatch.model.decision import prove
 from floodwatch.model.event import Event
 path, ttl, flood_s, rest_s, minor = sys.argv[1], *map(float, sys.argv[2:6])
-event = msgspec.json.decode(open(path, "rb").read(), type=Event)
-module.Table = lambda: Table(linux=(6, int(minor)))
+flood = decision_of(msgspec.json.decode(open(path, "rb").read(), type=Event), prove)
 reader = Table()
 print("ready", flush=True)
-with Blocker(dry_run=False, policy=Policy(ttl_s=int(ttl))) as blocker:
+table = Table(linux=(6, int(minor)))
+with Blocker(dry_run=False, backend=table, policy=Policy(ttl_s=int(ttl))) as blocker:
     begin, act, seen, said = time.monotonic(), 0.0, [], []
     while (now := time.monotonic() - begin) < flood_s + rest_s:
         if now >= act:
             act = now + 0.25
             try:
-                steps = blocker.enforce([event] if now < flood_s else [])
+                steps = blocker.enforce([flood] if now < flood_s else [])
                 said += [*map(str, steps), *blocker.news()]
             except EnforceError as error:
                 said.append(str(error))
@@ -238,8 +239,9 @@ LOST = """
 import time
 from floodwatch.errors import EnforceError
 from floodwatch.mitigate import Blocker, Table
-blocker = Blocker(dry_run=False)
-kernel = blocker._table._kernel
+table = Table()
+blocker = Blocker(dry_run=False, backend=table)
+kernel = table._kernel
 class Deaf:  # the kernel takes what is sent, and its answer gets lost
     def __init__(self, real): self.real = real
     def send(self, data): return self.real.send(data)
@@ -250,14 +252,14 @@ class Deaf:  # the kernel takes what is sent, and its answer gets lost
 real, kernel._socket = kernel._socket, Deaf(kernel._socket)
 begin = time.monotonic()
 try:
-    Table.apply(blocker._table, [])
-    blocker._table.lift([__import__("ipaddress").ip_network("203.0.113.9")])
+    table.apply([])
+    table.lift([__import__("ipaddress").ip_network("203.0.113.9")])
     raise SystemExit("it was not told")
 except EnforceError as error:
     assert "did not acknowledge in time" in str(error)
 assert time.monotonic() - begin < 2.5
 kernel._socket = real
-assert [str(n) for n in (blocker._table.exists(), blocker._table.lifted())[1]] == ["203.0.113.9/32"]
+assert [str(n) for n in (table.exists(), table.lifted())[1]] == ["203.0.113.9/32"]
 """
 SMALL = """
 import ipaddress, socket

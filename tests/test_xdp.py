@@ -378,8 +378,9 @@ def test_xdp_without_a_right_or_an_interface_says_what_to_do(need: Any) -> None:
     for argv, told in (
         (("-i", "any", "--mode", "enforce"), "needs the names of interfaces"),
         (("-i", "lo"), "needs --mode enforce"),
+        (("-i", "lo", "--backend", "dry"), "nft drops in nftables; xdp drops sources in XDP"),
     ):
-        command = (sys.executable, "-P", "-m", "floodwatch", "watch", *argv, "--backend", "xdp")
+        command = (sys.executable, "-P", "-m", "floodwatch", "watch", "--backend", "xdp", *argv)
         ran = subprocess.run(command, capture_output=True, text=True, check=False)
         assert ran.returncode == 2
         assert told in ran.stderr

@@ -43,6 +43,7 @@ for batch in fw.read("a.pcap", filter="tcp", batch=100, strict=True):
     assert_type(batch[np.isin(batch.proto, (6, 17))], fw.PacketBatch)
     assert_type(batch[0], dict[str, Any])
     assert_type(detector.feed(batch), list[fw.Event])
+    fw.Blocker(backend="nft").enforce(detector.decisions())
     counts.update(batch.src4).update(batch.src)
 
 for event in fw.detect("a.pcap"):

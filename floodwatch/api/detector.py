@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from .._engine import Batch
 from ..config.options import hash_key
+from ..model.decision import Decision
 from ..model.event import Event
 from ..pipeline.analysis import Analysis
 from .batches import Capture, read
@@ -52,6 +53,10 @@ class Detector:
         """Count packets; returns the events that opened, lasted another minute or ended with them."""
         self._observe(packets)
         return self._told([change.event for change in self._analysis.changes()])
+
+    def decisions(self) -> list[Decision]:
+        """What is to be done about the floods that are going on: for ``Blocker.enforce``."""
+        return self._analysis.decisions()
 
     def flush(self) -> list[Event]:
         """The packets end here: judge what is held back; all floods and crowds since the last call.

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from types import TracebackType
 
 from ..config.options import Counters, WatchOptions
+from ..model.decision import Decision
 from ..model.event import Event
 from ..model.report import Report
 from ..pipeline.watch import Watch
@@ -36,6 +37,10 @@ class Live:
         for moment in self._watch.moments():
             for change in moment.changes:
                 yield change.event
+
+    def decisions(self) -> list[Decision]:
+        """What is to be done about the floods that are going on: for ``Blocker.enforce``."""
+        return self._watch.analysis.decisions()
 
     def stats(self) -> Counters:
         """Packets seen and lost so far, the busiest victims, the floods that are open."""

@@ -103,14 +103,9 @@ def blocks(ctx: click.Context, why: bool, as_json: bool) -> None:
 
     Each line has the seconds that are left and the packets that were dropped, by XDP too where it stands.
     """
-    from floodwatch.mitigate import Table, describe, dropped_ahead, name_of, with_ahead
+    from floodwatch.mitigate import describe, name_of, standing
 
-    table = Table()
-    try:
-        held, guards = table.counted(), table.guards()
-    finally:
-        table.close()
-    held = with_ahead(held, dropped_ahead())
+    held, guards = standing()
     ordered = sorted(held.items(), key=lambda item: (item[0].version, -item[1][1], item[0]))
     if as_json:
         rows = [
@@ -148,7 +143,7 @@ def _row(what: str, held: Block | Standing, packets: int, why: bool) -> str:
 @click.pass_context
 def panic(ctx: click.Context, yes: bool) -> None:
     """Take away everything that floodwatch set up in the kernel, and end a watch that enforces."""
-    from floodwatch.mitigate import Lock, Table
+    from floodwatch.mitigate import Lock, take_away
 
     if not yes and sys.stdin.isatty() and not click.confirm("Remove every block now?"):
         ctx.exit(NOTHING)
@@ -157,9 +152,5 @@ def panic(ctx: click.Context, yes: bool) -> None:
         os.kill(holder, signal.SIGKILL)  # it may hang, and must not put back what is removed now
         say(f"ended the enforcing floodwatch (pid {holder})")
     begin = time.monotonic()
-    table = Table()
-    try:
-        gone = table.remove()
-    finally:
-        table.close()
+    gone = take_away()
     say(f"{'the table is gone' if gone else 'there was no table'} ({time.monotonic() - begin:.3f} s)")

@@ -18,7 +18,8 @@ EXAMPLES = """\b
 Examples:
   floodwatch scan --format json --top 0 -o report.json edge.pcap
   floodwatch explain report.json 1
-  floodwatch explain report.json 1 --as nft | sudo nft -f -"""
+  floodwatch explain report.json 1 --as nft | sudo nft -f -
+  floodwatch explain report.json 1 --as nft --router   for a host in front of the victim"""
 
 
 @click.command(epilog=EXAMPLES)
@@ -26,14 +27,17 @@ Examples:
 @click.argument("event", metavar="EVENT")
 @click.option("--as", "style", type=click.Choice(["text", "nft", "iptables", "flowspec"]), default="text",
               help="What to print: everything about the event, or rules against it.")  # fmt: skip
-def explain(report: str, event: str, style: str) -> None:
+@click.option("--router", is_flag=True,
+              help="Rules for a router in front of the victim instead of its own host.")  # fmt: skip
+def explain(report: str, event: str, style: str, router: bool) -> None:
     """Show one event of a JSON report: EVENT is its number in the report (1 is the first flood), or its id.
 
-    The rules never name a source that is not proven real. Read them before you load them.
+    The rules are those that a watch with --mode enforce would load. They never name a source that is not
+    proven real. Read them before you load them.
     """
     from floodwatch.mitigate.ruletext import render
 
-    write_stdout(render(_find(report, event), style).encode())
+    write_stdout(render(_find(report, event), style, router=router).encode())
 
 
 def _find(path: str, wanted: str) -> Event:

@@ -30,6 +30,7 @@ MODES = {
     "enforce": "blocking sources that are proven real, guarding victims of others",
 }
 STEPS_TOLD = 10
+USUAL_BACKEND = "nft"
 EXAMPLES = (
     """\b
 Examples:
@@ -73,7 +74,7 @@ Examples:
               help="Never block this, nor gateways, resolvers, time servers, SSH peers.")  # fmt: skip
 @click.option("--never-file", metavar="FILE",
               help="Never block these: a network a line. Changes are followed.")  # fmt: skip
-@click.option("--backend", type=click.Choice(["nft", "xdp"]), default="nft",
+@click.option("--backend", default=USUAL_BACKEND, metavar="nft|xdp",
               help="Drop blocked sources in nftables, or in XDP ahead of it.")  # fmt: skip
 @click.option("--keep", is_flag=True, help="At the end leave rules to end by themselves, within an hour.")
 @click.option("--seed", callback=read_seed, metavar="HEX", help="Hash key, 32 hex digits [default: random].")
@@ -110,12 +111,14 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
     options = WatchOptions(filter=expression, limits=read_limits(floors, false_alarms), **settings)
     if save_baseline:
         check_output(save_baseline, ())
-    acting = _Acting(mode, never_block, never_file, _for_xdp(backend, mode, interfaces), keep)
+    acting = _Acting(mode, never_block, never_file, backend, _standing_on(backend, mode, interfaces), keep)
     with stopping() as stop, _blocking(acting) as blocker:
         watch = Watch(interfaces, options, stop.event, blocker)
         try:
             drop(
-                keep_net_admin=mode == "enforce", keep_net_raw=options.workers > 1, keep_bpf=bool(acting.xdp)
+                keep_net_admin=mode == "enforce",
+                keep_net_raw=options.workers > 1,
+                keep_bpf=bool(acting.interfaces),
             )
             say(f"watching {watch.name}, {MODES[mode]}; Ctrl-C ends with the report")
             with _counters_on_signal(watch), _drawn(picture) as draw:
@@ -138,19 +141,26 @@ class _Acting(NamedTuple):
     mode: str
     never_block: tuple[str, ...]
     never_file: str | None
-    xdp: tuple[str, ...]
+    backend: str
+    interfaces: tuple[str, ...]
     keep: bool
 
 
-def _for_xdp(backend: str, mode: str, interfaces: tuple[str, ...]) -> tuple[str, ...]:
-    """The interfaces that get an XDP program."""
-    if backend == "nft":
+def _standing_on(backend: str, mode: str, interfaces: tuple[str, ...]) -> tuple[str, ...]:
+    """The interfaces that the backend loads programs for."""
+    if backend == USUAL_BACKEND:
         return ()
+    from floodwatch.mitigate import BACKENDS
+
+    row = BACKENDS.get(backend)
+    if row is None or not row.check:
+        names = (f"{name} {row.what}" for name, row in BACKENDS.items() if row.check)
+        raise click.UsageError(f"--backend {backend}: there is none of that name; {'; '.join(names)}")
     if mode != "enforce":
-        raise click.UsageError("--backend xdp blocks sources: it needs --mode enforce")
-    if "any" in interfaces:
-        raise click.UsageError("--backend xdp needs the names of interfaces, not any")
-    return tuple(dict.fromkeys(interfaces))
+        raise click.UsageError(f"--backend {backend} blocks sources: it needs --mode enforce")
+    if row.per_interface and "any" in interfaces:
+        raise click.UsageError(f"--backend {backend} needs the names of interfaces, not any")
+    return tuple(dict.fromkeys(interfaces)) if row.per_interface else ()
 
 
 @contextmanager
@@ -166,8 +176,9 @@ def _blocking(acting: _Acting) -> Iterator[Blocker | None]:
         lock.take()
     try:
         with Blocker(
-            dry_run=not enforces, never_block=acting.never_block, never_file=acting.never_file, xdp=acting.xdp
-        ) as blocker:
+            dry_run=not enforces, backend=acting.backend, xdp=acting.interfaces,
+            never_block=acting.never_block, never_file=acting.never_file,
+        ) as blocker:  # fmt: skip
             try:
                 yield blocker
             finally:

@@ -52,7 +52,7 @@ class Decider:
         for finding in findings:
             self._take(finding, now_ns)
         if window_ends:
-            for case in self._kept():
+            for case in (*self._pending.values(), *self._open.values()):
                 case.settle_window()
         for key in _silent(self._pending, epoch - PATIENCE):
             del self._pending[key]
@@ -61,9 +61,14 @@ class Decider:
 
     def cases(self) -> list[Case]:
         """All opened cases, in the order of their onset; what the open window proved is added up."""
-        for case in self._kept():
+        for case in self._open.values():
             case.settle_window()
-        return sorted([*self._open.values(), *(case for _, _, case in self._closed)], key=onset)
+        return sorted(self.kept(), key=onset)
+
+    def kept(self) -> Iterator[Case]:
+        """The same in no order, in the middle of a window: what it proved stays in ``top``."""
+        yield from self._open.values()
+        yield from (case for _, _, case in self._closed)
 
     def overlapping(self, case: Case) -> list[Case]:
         """The other cases at the same victim at the same time, in the order of their onset."""
@@ -73,10 +78,6 @@ class Decider:
             if other is not case and other.first_ns <= case.last_ns and case.first_ns <= other.last_ns
         ]
         return sorted(others, key=onset)
-
-    def _kept(self) -> Iterator[Case]:
-        yield from self._pending.values()
-        yield from self._open.values()
 
     def _take(self, finding: Finding[Any], now_ns: int) -> None:
         key = (finding.victim, finding.prefix, finding.vector, finding.verdict == "crowd")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
 from .._sketches import hll_estimate
+from ..detectors.family import Family
 from ..model.address import Network, source_cidr
-from ..model.decision import Decision, Protection, Suspect, prove
+from ..model.decision import SOURCE_RATES, Decision, Protection, Suspect, prove
 from ..model.epoch import EPOCH_NS, rfc3339
 from ..model.event import (
     Action,
@@ -33,8 +35,6 @@ from .case import Case, winner
 
 TIMELINE = 60
 RAMP_EPOCHS = 20
-ABOUT_SOURCES: frozenset[Action] = frozenset({"drop_sources", "limit_per_source"})
-"""Actions that name sources."""
 PROTECTIONS: dict[Action, Protection] = {
     "drop_reflector_port": "reflected",
     "syn_cookies": "cookies",
@@ -42,6 +42,12 @@ PROTECTIONS: dict[Action, Protection] = {
 }
 """What stands before a victim where the advice says it all; else its family knows."""
 NO_SOURCES = bytes(1024)
+
+
+def protection(action: Action, family: Family[Any]) -> Protection | None:
+    """What may stand before the victim of such a flood, given what is advised."""
+    by_signature = action in ("drop_signature", "limit_victim")
+    return family.protection if by_signature else PROTECTIONS.get(action)
 
 
 def estimate(registers: object, precision: int) -> Estimate:
@@ -85,9 +91,8 @@ class Meaning:
 
 def decide(case: Case) -> Decision:
     """What is to be done about a flood, with the proof of its sources where there is one."""
-    meaning, family = Meaning(case), case.family
-    proven = meaning.origin == "real" and meaning.action in ABOUT_SOURCES
-    signature = meaning.action in ("drop_signature", "limit_victim")
+    meaning = Meaning(case)
+    proven = meaning.origin == "real" and meaning.action in SOURCE_RATES
     return Decision(
         id=case.id,
         vector=case.vector,
@@ -97,7 +102,7 @@ def decide(case: Case) -> Decision:
         protocol=protocol_number(case.protocol),
         port=case.port,
         reflector_ports=meaning.reflector_ports,
-        protection=family.protection if signature else PROTECTIONS.get(meaning.action),
+        protection=protection(meaning.action, case.family),
         usual=case.baseline or 0.0,
         sources=tuple(map(_suspect, meaning.sources())) if proven else (),
         proof=prove(case.id) if proven else None,
@@ -160,6 +165,7 @@ def tell(
             distinct=meaning.distinct,
             forged_share=forged if meaning.origin == "forged" else None,
             top=_top(case, meaning.sources(), top) if listed else (),
+            reflector_ports=meaning.reflector_ports,
         ),
         evidence=judge.evidence(
             family,

@@ -1,14 +1,17 @@
 """From a verdict to a rule in the kernel: plan purely, apply last, read back what stands."""
 
+from .backend import BACKENDS, Backend, standing, take_away
 from .blocker import Blocker
 from .guards import Standing, describe, name_of
 from .lock import Lock
 from .never import NeverBlock
 from .nft.table import Table
-from .plan import Block, Network, Ordered, Policy, Proven, Step, plan, prove
-from .xdp.mirror import Tally, Xdp, dropped_ahead, with_ahead
+from .plan import Block, Network, Ordered, Policy, Proven, Step, Tally, plan, prove
+from .xdp.mirror import Xdp, dropped_ahead
 
 __all__ = [
+    "BACKENDS",
+    "Backend",
     "Block",
     "Blocker",
     "Lock",
@@ -27,5 +30,6 @@ __all__ = [
     "name_of",
     "plan",
     "prove",
-    "with_ahead",
+    "standing",
+    "take_away",
 ]

@@ -16,16 +16,15 @@ from msgspec.structs import replace
 
 from ..errors import BlockRefused, EnforceError
 from ..history.memory import Networks
-from ..model.event import Action, Event
-from .dryrun import DryRun
+from ..model.decision import Decision
+from ..model.event import Action
+from .backend import DRY, XDP, Backend, make
 from .effects import QUIET_S, Effects
 from .guards import TAKEN, Guard, Shield, Standing, Trials, orders
 from .never import OWN, NeverBlock
 from .nft.codec import COMMENT
-from .nft.table import Table
-from .plan import MINE, NOBODY, Block, Network, Ordered, Policy, Proven, Step, gather, plan, prove
+from .plan import MINE, NOBODY, Block, Network, Ordered, Policy, Proven, Step, Tally, gather, plan, prove
 from .shields import shield
-from .xdp.mirror import Tally, Xdp, with_ahead
 
 MINUTE_S = 60.0
 OFFENDERS_MOST = 65_536
@@ -38,15 +37,16 @@ class Blocker:
 
     Args:
         dry_run: decide and tell, but never open a netfilter socket.
+        backend: what holds the rules: a name of ``BACKENDS``, or one that is open and is closed with this.
         never_block: networks that must not be blocked, on top of loopback, this host, its gateways,
             resolvers, time servers and live SSH peers.
         never_file: a file with more of them, followed as it changes; or None.
         policy: the limits; its ``never`` is replaced.
-        xdp: interfaces on which an XDP program drops what the table blocks, ahead of it.
+        xdp: interfaces on which an XDP program drops what the table blocks, ahead of it: the backend xdp.
 
     Raises:
         EnforceError: the kernel has no nf_tables or XDP, or this process no right to it.
-        ConfigError: the file cannot be read.
+        ConfigError: the file cannot be read, or there is no such backend.
         ValueError: a never-block entry is no network.
 
     Example:
@@ -60,6 +60,7 @@ class Blocker:
         self,
         *,
         dry_run: bool = True,
+        backend: str | Backend = "nft",
         never_block: Iterable[str] = (),
         never_file: str | None = None,
         policy: Policy | None = None,
@@ -77,14 +78,13 @@ class Blocker:
         self._trials = Trials()
         self._passing = np.zeros(0, np.uint64)
         self._short = 0
-        self._ahead = Xdp(xdp) if xdp and not dry_run else None
-        self._news: list[str] = [] if self._ahead is None else self._ahead.where()
+        self._news: list[str] = []
+        named = DRY if dry_run else XDP if xdp else backend
+        self._backend: Backend = make(named, xdp) if isinstance(named, str) else named
         try:
-            self._table = DryRun() if dry_run else Table()
-            self._table.ensure(self.never.reasons)
+            self._backend.ensure(self.never.reasons)
         except BaseException:
-            if self._ahead is not None:
-                self._ahead.close()
+            self._backend.close()
             raise
 
     def _never(self, network: Network) -> str | None:
@@ -94,54 +94,56 @@ class Blocker:
 
     def news(self) -> list[str]:
         """What became of rules since this was last asked, in words: effects, repairs, what is missing."""
-        told, self._news = self._news, []
+        told, self._news = [*self._backend.news(), *self._news], []
         return told
 
-    def guard(self, events: Sequence[Event], known: Networks) -> list[str]:
+    def guard(self, decisions: Sequence[Decision], known: Networks) -> list[str]:
         """Bring the guards in line with floods whose sources prove nothing; returns what was done, in words.
 
         Args:
-            events: the floods that are going on.
+            decisions: about the floods that are going on.
             known: networks whose clients pass limits, see ``history.memory``.
 
         Raises:
+            BlockRefused: a decision comes from a report.
             EnforceError: the kernel refused; nothing was changed.
         """
-        wanted, standing = orders(events, self._shield), self.guards()
+        _witnessed(decisions)
+        wanted, standing = orders(decisions, self._shield), self.guards()
         up, down, said = self._trials.plan(wanted, standing, time.monotonic())
         if up or down:
             fresh = known if not standing else np.setdiff1d(known, self._passing)
-            self._table.guard(up, down, fresh)
+            self._backend.guard(up, down, fresh)
             self._passing = known
         return said
 
     def guards(self) -> dict[Guard, Standing]:
         """What guards stand: read back from the kernel, or what a dry run would have put up."""
-        return self._table.guards()
+        return self._backend.guards()
 
-    def taken(self, events: Sequence[Event]) -> list[Action]:
-        """What stands in the kernel against each event, read back once for all of them."""
-        if not events:
+    def taken(self, decisions: Sequence[Decision]) -> list[Action]:
+        """What stands in the kernel against each flood, read back once for all of them."""
+        if not decisions:
             return []
         against: dict[str, Action] = {held.why: TAKEN[guard.kind] for guard, held in self.guards().items()}
         for block in sorted(self.active().values(), key=lambda block: -block.rate):
             against[block.why] = "limit_per_source" if block.rate else "drop_sources"
-        return [against.get(f"{MINE}{event.id}"[:COMMENT]) or self._passive(event) for event in events]
+        return [against.get(f"{MINE}{one.id}"[:COMMENT]) or self._passive(one) for one in decisions]
 
-    def _passive(self, event: Event) -> Action:
-        cookies = event.action.recommended == "syn_cookies" and self._shield(event.victim.ip) == "cookies"
+    def _passive(self, decision: Decision) -> Action:
+        cookies = decision.protection == "cookies" and self._shield(decision.victim) == "cookies"
         return "syn_cookies" if cookies else "none"
 
-    def _shield(self, victim: str) -> Shield:
-        return shield(victim, own=self.never.reasons.get(ipaddress.ip_network(victim)) == OWN)
+    def _shield(self, victim: Network) -> Shield:
+        return shield(victim, own=self.never.reasons.get(victim) == OWN)
 
     def active(self) -> dict[Network, Block]:
         """What is blocked: read back from the kernel, or what a dry run would have done."""
-        return {network: block for network, (block, _) in self._table.counted().items()}
+        return {network: block for network, (block, _) in self._backend.counted().items()}
 
     def dropped_ahead(self) -> Tally:
         """What XDP did with packets before any tap could see them."""
-        return Tally() if self._ahead is None else self._ahead.tally()
+        return self._backend.ahead()
 
     def block(self, network: str, *, ttl: float, reason: str) -> Step:
         """Block one network because the caller orders it.
@@ -158,8 +160,8 @@ class Blocker:
         step = next(s for s in plan([ordered], policy, others) if s.block.network == ordered.network)
         if step.what == "refuse":
             raise BlockRefused(f"{ordered.network} is not blocked: {step.why}")
-        self._table.apply([replace(step, what="extend") if ordered.network in active else step])
-        self._table.lift([ordered.network], undo=True)
+        self._backend.apply([replace(step, what="extend") if ordered.network in active else step])
+        self._backend.lift([ordered.network], undo=True)
         if ordered.network not in self.active():
             raise EnforceError(f"the kernel took {ordered.network} and does not hold it: try again")
         return step
@@ -177,28 +179,30 @@ class Blocker:
         return self._unblock(list(self.active().values()))
 
     def _unblock(self, blocks: Sequence[Block]) -> int:
-        self._table.apply([Step("remove", block, "you ordered it") for block in blocks])
-        self._table.lift([block.network for block in blocks])
+        self._backend.apply([Step("remove", block, "you ordered it") for block in blocks])
+        self._backend.lift([block.network for block in blocks])
         return len(blocks)
 
-    def enforce(self, events: Sequence[Event], known: Networks = NOBODY) -> list[Step]:
-        """Bring the blocks in line with what events prove; returns the steps, refusals included.
+    def enforce(self, decisions: Sequence[Decision], known: Networks = NOBODY) -> list[Step]:
+        """Bring the blocks in line with what decisions prove; returns the steps, refusals included.
 
         A blocked flood looks as if it were over, so what a block drops counts as well: it is renewed while
         packets come, and lifted when none came for ten seconds.
 
         Args:
-            events: the floods that are going on.
+            decisions: about the floods that are going on.
             known: networks of known clients, see ``history.memory``.
 
         Raises:
+            BlockRefused: a decision comes from a report, which is no witness of handshakes.
             EnforceError: the kernel refused; nothing was changed.
         """
+        _witnessed(decisions)
         self._look_after_the_table()
         now, counted = time.monotonic(), self._counted()
         self._news += self._effects.measured(counted, now)
         proven: dict[Network, Proven] = {}
-        for item in sorted((item for event in events for item in prove(event)), key=lambda item: item.rate):
+        for item in sorted((item for one in decisions for item in prove(one)), key=lambda item: item.rate):
             proven.setdefault(item.network, item)  # to drop is more than to limit
         busy, quiet = self._effects.listen(counted, now)
         wanted: Sequence[Proven | Ordered]
@@ -227,26 +231,22 @@ class Blocker:
         return len(self._added)
 
     def _counted(self) -> dict[Network, tuple[Block, int]]:
-        """What the table holds, with what it and XDP dropped; remembered, in case somebody takes it away."""
-        found, now = self._table.counted(), time.monotonic()
+        """What stands, with what it dropped; remembered, in case somebody takes it away."""
+        found, now = self._backend.counted(), time.monotonic()
         self._last = {network: (block, now + block.seconds) for network, (block, _) in found.items()}
-        if self._ahead is None:
-            return found
-        self._news += self._ahead.follow()
-        self._ahead.mirror({network: block for network, (block, _) in found.items()}, self.never.reasons)
-        return with_ahead(found, self._ahead.packets())
+        return found
 
     def _look_after_the_table(self) -> None:
         """Look again for those who must not be blocked; a table that somebody took away comes back."""
         self.never.refresh()
         complaint = self.never.complaint()
         self._news += [complaint] if complaint else []
-        made = self._table.ensure(self.never.reasons)
-        self._lifted = self._table.lifted()
+        made = self._backend.ensure(self.never.reasons)
+        self._lifted = self._backend.lifted()
         now = time.monotonic()
         lost = [replace(block, seconds=until - now) for block, until in self._last.values() if until > now]
         if made and lost:
-            self._table.apply([Step("add", block, "it was taken away") for block in lost])
+            self._backend.apply([Step("add", block, "it was taken away") for block in lost])
             self._news.append(f"the table was taken away: {len(lost)} blocks are put back")
 
     def _apply(self, steps: Sequence[Step], now: float) -> None:
@@ -272,7 +272,7 @@ class Blocker:
     def _apply_what_fits(self, steps: Sequence[Step]) -> None:
         """All in one transaction; when a set is full, as many of the first as it still takes."""
         try:
-            self._table.apply(steps)
+            self._backend.apply(steps)
         except EnforceError as error:
             if error.errno != errno.ENFILE:
                 raise
@@ -287,17 +287,15 @@ class Blocker:
         mine = [block for block in active.values() if block.why.startswith(MINE)]
         ordered = len(active) - len(mine)
         if not ordered:
-            return "its table is gone" if self._table.remove() else "no table stood"
-        self._table.apply([Step("remove", block, "the watch ends") for block in mine])
-        self._table.guard([], list(self.guards()), NOBODY)
+            return "its table is gone" if self._backend.remove() else "no table stood"
+        self._backend.apply([Step("remove", block, "the watch ends") for block in mine])
+        self._backend.guard([], list(self.guards()), NOBODY)
         return f"its rules are gone; {ordered} blocks that were ordered by hand stay"
 
     def close(self) -> None:
         """Let go of the kernel; what is blocked stays until its time is up."""
-        self._table.close()
+        self._backend.close()
         self.never.close()
-        if self._ahead is not None:
-            self._ahead.close()
 
     def __enter__(self) -> Blocker:
         return self
@@ -306,3 +304,13 @@ class Blocker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _witnessed(decisions: Iterable[Decision]) -> None:
+    """What only a report claims is for somebody to read and load, never for this process to do."""
+    for decision in decisions:
+        if decision.proof is not None and not decision.proof.witnessed:
+            raise BlockRefused(
+                f"{decision.id}: its handshakes stand in a report and were not counted here: "
+                "read and load what floodwatch explain prints"
+            )

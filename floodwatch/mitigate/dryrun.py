@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from ..history.memory import Networks
 from .guards import LIFETIME_S, Guard, Order, Standing
-from .plan import MINE, Block, Network, Step
+from .plan import MINE, Block, Network, Step, Tally
 
 
 class DryRun:
@@ -62,6 +62,14 @@ class DryRun:
     def remove(self) -> bool:
         """Forget everything."""
         return False
+
+    def news(self) -> list[str]:
+        """Nothing becomes of it."""
+        return []
+
+    def ahead(self) -> Tally:
+        """Nothing is dropped."""
+        return Tally()
 
     def close(self) -> None:
         """There is nothing to close."""

@@ -20,13 +20,12 @@ meets new clients as well; clients who were served before pass it.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from ..model.event import Action, Event
-from ..model.vector import AMPLIFIERS, Vector, protocol_number
+from ..model.decision import Decision
+from ..model.event import Action
 from .plan import Network
 
 Kind: TypeAlias = Literal["reflected", "unasked", "strange", "fragments", "limited", "proxied", "capped"]
@@ -47,9 +46,6 @@ TAKEN: Mapping[Kind, Action] = {
     "fragments": "drop_signature", "limited": "limit_victim", "proxied": "syn_cookies",
     "capped": "cap_unknown",
 }  # fmt: skip
-STRANGE = (Vector.ACK_FLOOD, Vector.RST_FLOOD, Vector.FIN_FLOOD, Vector.TCP_FLAG_FLOOD)
-UNASKED = (Vector.TCP_REFLECTION, Vector.SYN_ACK_FLOOD)
-LIMITED = (Vector.UDP_FLOOD, Vector.ICMP_FLOOD, Vector.IP_PROTOCOL_FLOOD, Vector.QUIC_FLOOD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,51 +66,39 @@ class Order:
     event: str
 
 
-def orders(events: Iterable[Event], shield: Callable[[str], Shield]) -> list[Order]:
+def orders(decisions: Iterable[Decision], shield: Callable[[Network], Shield]) -> list[Order]:
     """The guards that these floods call for; sources that are proven real are blocked instead.
 
     Args:
-        events: the floods that are going on.
-        shield: what SYN cookies can do for a victim, by its address.
+        decisions: about the floods that are going on.
+        shield: what SYN cookies can do for a victim.
     """
     wanted: dict[Guard, Order] = {}
-    for event in events:
-        if event.verdict != "crowd":
-            for guard, least in _guards(event, shield):
-                usual = round(SPARE * (event.rate.baseline or 0.0))
-                wanted.setdefault(guard, Order(guard, max(usual, least) if least else 0, event.id))
+    for decision in decisions:
+        for guard, least in _guards(decision, shield):
+            usual = round(SPARE * decision.usual)
+            wanted.setdefault(guard, Order(guard, max(usual, least) if least else 0, decision.id))
     return list(wanted.values())
 
 
-def _guards(event: Event, shield: Callable[[str], Shield]) -> Iterator[tuple[Guard, int]]:
+def _guards(decision: Decision, shield: Callable[[Network], Shield]) -> Iterator[tuple[Guard, int]]:
     """Each guard with the least that its limit lets through; 0 where it drops all."""
-    victim, action, vector = ipaddress.ip_network(event.victim.ip), event.action.recommended, event.vector
-    port = event.victim.port
-    if action == "drop_reflector_port":
-        for number in reflector_ports(vector):
-            yield Guard("reflected", victim, number), 0
-    elif vector in UNASKED:
-        yield Guard("unasked", victim), 0
-    elif action == "drop_signature" and vector in STRANGE:
-        yield Guard("strange", victim), LEAST_STRANGE
-    elif action == "drop_signature" and vector is Vector.FRAGMENT_FLOOD:
-        yield Guard("fragments", victim), LEAST_STRANGE
-    elif action == "limit_victim" and vector in LIMITED:
-        yield Guard("limited", victim, protocol_number(event.victim.protocol)), LEAST_FLOWS
-    elif port is not None and action == "cap_unknown":
-        yield Guard("capped", victim, port), LEAST_CONNECTIONS
-    elif port is not None and action == "syn_cookies":
-        match shield(event.victim.ip):
-            case "proxy":
-                yield Guard("proxied", victim, port), 0
-            case "none":
-                yield Guard("capped", victim, port), LEAST_CONNECTIONS
-
-
-def reflector_ports(vector: Vector) -> list[int]:
-    """The ports that reflectors of this protocol answer from; none where it is not known."""
-    name = vector.removesuffix("_amplification")
-    return [port for port, protocol in AMPLIFIERS if protocol == name]
+    victim, port = decision.victim, decision.port
+    match decision.protection:
+        case "reflected":
+            for number in decision.reflector_ports:
+                yield Guard("reflected", victim, number), 0
+        case "unasked":
+            yield Guard("unasked", victim), 0
+        case "strange" | "fragments" as kind:
+            yield Guard(kind, victim), LEAST_STRANGE
+        case "limited":
+            yield Guard("limited", victim, decision.protocol), LEAST_FLOWS
+        case "cookies" if port is not None and (how := shield(victim)) != "cookies":
+            proxied = how == "proxy"
+            yield Guard("proxied" if proxied else "capped", victim, port), 0 if proxied else LEAST_CONNECTIONS
+        case "capped" if port is not None:
+            yield Guard("capped", victim, port), LEAST_CONNECTIONS
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
-"""What should stand in the kernel, decided without one: verdicts + policy + what stands now -> steps.
+"""What should stand in the kernel, decided without one: decisions + policy + what stands now -> steps.
 
-A source can only be blocked with a ``Proven``, and only ``prove`` makes one, from an event whose sources
-finished a handshake. An operator's own command is an ``Ordered`` and says so. Everything else is decided
-here as well: how long, how many, how wide, and never those who must not be blocked. Sources come heaviest
-first, so a limit keeps the heaviest.
+A source can only be blocked with a ``Proven``, and only ``prove`` makes one, from a decision that carries the
+proof that its sources finished a handshake. An operator's own command is an ``Ordered`` and says so.
+Everything else is decided here as well: how long, how many, how wide, and never those who must not be
+blocked. Sources come heaviest first, so a limit keeps the heaviest.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from msgspec import Struct
 from ..errors import BlockRefused
 from ..history.memory import Networks
 from ..model.address import Network as Network
-from ..model.event import SOURCE_RATE, Event
+from ..model.decision import SOURCE_RATES, Decision, check
 
 NOBODY: Final = np.zeros(0, np.uint64)
 GATHERED = {4: 24, 6: 56}
@@ -30,13 +30,11 @@ ENOUGH_KNOWN = 20
 """Networks of known clients from which on a share of them means something."""
 MINE = "fw:"
 """How the reasons of blocks begin that an event called for; behind it stands the event's id."""
-SOURCE_RATES: Mapping[str, int] = {"drop_sources": 0, "limit_per_source": SOURCE_RATE}
-"""Actions against sources, with the packets a second that each may still send."""
 _SECRET: Final = object()
 
 
 class Proven:
-    """A source whose address is proven real, by the event that proves it. Made by ``prove`` alone.
+    """A source whose address is proven real, and the event that tells of it. Made by ``prove`` alone.
 
     ``rate`` is how many packets a second it may still send.
     """
@@ -45,7 +43,9 @@ class Proven:
 
     def __init__(self, network: Network, event: str, rate: int = 0, *, secret: object = None) -> None:
         if secret is not _SECRET:
-            raise BlockRefused(f"{network} is not proven real: only finished handshakes of an event prove it")
+            raise BlockRefused(
+                f"{network} is not proven real: only a decision's finished handshakes prove it"
+            )
         self.network, self.event, self.rate = network, event, rate
 
 
@@ -58,17 +58,17 @@ class Ordered:
     rate: int = 0
 
 
-def prove(event: Event) -> list[Proven]:
-    """The sources that an event proves real and recommends to block, heaviest first."""
-    if event.verdict == "crowd" or event.sources.origin != "real":
-        return []
-    rate = SOURCE_RATES.get(event.action.recommended)
+def prove(decision: Decision) -> list[Proven]:
+    """The sources that a decision blocks or limits, heaviest first.
+
+    Raises:
+        BlockRefused: it carries no proof that they are real.
+    """
+    check(decision)
+    rate = SOURCE_RATES.get(decision.action)
     if rate is None:
         return []
-    return [
-        Proven(ipaddress.ip_network(top.cidr, strict=False), event.id, rate, secret=_SECRET)
-        for top in event.sources.top
-    ]
+    return [Proven(source.network, decision.id, rate, secret=_SECRET) for source in decision.sources]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +106,21 @@ class Block(Struct, frozen=True, gc=False):
     seconds: float
     why: str
     rate: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Packets of blocked sources ahead of the table, by what became of them; and those that had to pass."""
+
+    hosts: int = 0
+    networks: int = 0
+    sampled: int = 0
+    spared: int = 0
+
+    @property
+    def dropped(self) -> int:
+        """No tap saw them."""
+        return self.hosts + self.networks
 
 
 class Step(Struct, frozen=True, gc=False):

@@ -1,163 +1,128 @@
 """Rules against one event, for people who load them themselves: nft, iptables, FlowSpec, or plain text.
 
-A source stands in a rule only where its address is proven real; reflectors and forged addresses never do.
+They are the plan that a watch which enforces would carry out, from the same decision and by the same
+functions. A source stands in a rule only where its address is proven real; reflectors and forged addresses
+never do. Nothing is left out silently: every line that is no rule is a comment.
 """
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Callable
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
-from floodwatch.detectors import title
-from floodwatch.model.event import SOURCE_RATE, Event
-from floodwatch.model.vector import protocol_number
-from floodwatch.report import words
-from floodwatch.report.escape import printable
+from ..decide.recall import decision_of
+from ..detectors import title
+from ..model.decision import Decision
+from ..model.event import Event
+from ..report import words
+from ..report.escape import printable
+from .foreign import flowspec, iptables
+from .guards import Order, orders
+from .nft.text import table_text
+from .plan import Block, Policy, Step, gather, plan, prove
 
-LIFETIME = "10m"
-SLOW_BYTES = 9600
-"""What FlowSpec leaves a source that is slowed down, in bytes a second: the least that speakers take."""
-LIMIT = 2
-"""A victim's limit in times of its usual rate, or of the floor where the usual is not known."""
+LIFETIME_S = 600
+"""A watch renews its rules as long as the flood lasts; nobody renews what was loaded by hand."""
+TABLE_ENDS = (
+    f"what it holds ends after {LIFETIME_S // 60} minutes, and all of it goes by nft delete table inet {{}}; "
+    "put those who must not be blocked into never4 and never6, and the networks of clients that you know "
+    "into known4 and known6, where there are such"
+)
+ENDLESS = "nothing ends this by itself: take it away in time; leave out those who must not be blocked"
+COOKIES = (
+    "on the victim's own host its SYN cookies protect it, and no rule is needed: "
+    "sysctl -w net.ipv4.tcp_syncookies=1; for a router in front of it, ask for --router"
+)
 
 
-def render(event: Event, style: str) -> str:
-    """The event in one of the styles; every line that is no rule is a comment."""
-    return STYLES[style](event)
+class Planned(NamedTuple):
+    """What would stand against one flood, and the steps that policy refuses."""
+
+    blocks: list[Block]
+    orders: list[Order]
+    refused: list[Step]
 
 
-def _sources(event: Event) -> list[str]:
-    proven = event.sources.origin == "real" and event.action.recommended in (
-        "drop_sources",
-        "limit_per_source",
+def planned(decision: Decision, *, router: bool = False) -> Planned:
+    """What a watch would put up, by itself on its host.
+
+    Args:
+        decision: about the flood.
+        router: the rules are for a router in front of the victim, which answers SYNs in its place. A report
+            does not tell where it will be read; on the victim's own host SYN cookies need no rule.
+    """
+    policy = Policy(ttl_s=LIFETIME_S)
+    steps = plan(gather(prove(decision), policy, {}), policy, {})
+    return Planned(
+        [step.block for step in steps if step.what == "add"],
+        orders([decision], lambda victim: "proxy" if router else "cookies"),
+        [step for step in steps if step.what == "refuse"],
     )
-    return [top.cidr for top in event.sources.top] if proven else []
 
 
-def _limited(event: Event) -> bool:
-    """The sources are to be slowed down, not blocked."""
-    return event.action.recommended == "limit_per_source"
+def render(event: Event, style: str, *, router: bool = False) -> str:
+    """The event in one of the styles.
+
+    Raises:
+        InputError: the event holds what is no address, port or protocol.
+    """
+    if style == "text":
+        return _text(event)
+    decision = decision_of(event)
+    told = [f"{title(event.vector, event.verdict)} at {event.victim.ip}, {event.id}", event.action.why]
+    listed, of = len(decision.sources), event.sources.distinct.lo
+    if 0 < listed < of:
+        told.append(f"the report lists {listed} of {of} sources, and so do these rules: scan with --top 0")
+    return "\n".join([*_comments(told), *rules(decision, style, router=router), ""])
 
 
-def _reflector_port(event: Event) -> int | None:
-    if event.action.recommended != "drop_reflector_port":
-        return None
-    for fact in event.evidence:
-        if fact.name == "unasked_answers" and " port " in fact.says:
-            return int(fact.says.split(" port ")[1].split(";")[0])
-    return None
+def rules(decision: Decision, style: str, *, router: bool = False) -> list[str]:
+    """The rules of a decision in one of the styles, as lines."""
+    found = planned(decision, router=router)
+    notes = [*_unguarded(decision, router=router), *_refusals(found.refused)]
+    name, blocks, guards = table_name(decision), found.blocks, found.orders
+    match style:
+        case "nft" if blocks or guards:
+            lines, ends = [table_text(name, blocks, guards, LIFETIME_S)], TABLE_ENDS.format(name)
+        case "iptables":
+            lines, ends = list(iptables(blocks, guards)), ENDLESS
+        case "flowspec":
+            lines, ends = list(flowspec(decision.victim, blocks, guards)), ENDLESS
+        case _:
+            lines, ends = [], ""
+    nothing = all(line.startswith("#") for line in lines)
+    notes.append(f"there is nothing to load: {words.ADVICE[decision.action]}" if nothing else ends)
+    return [*_comments(notes), *lines]
 
 
-def _per_second(event: Event) -> int:
-    return max(int(LIMIT * (event.rate.baseline or 0)), 100)
+def table_name(decision: Decision) -> str:
+    """A table of its own, so that it can stand beside a watch and beside others."""
+    return "fw_" + re.sub(r"\W", "_", decision.id).lower()
 
 
-def _head(event: Event, mark: str) -> list[str]:
-    says = [f"{title(event.vector, event.verdict)} at {event.victim.ip}, {event.id}", event.action.why]
-    return [f"{mark} {printable(line)}" for line in says]
+def _unguarded(decision: Decision, *, router: bool) -> Iterator[str]:
+    """Why a flood that could be guarded against is not."""
+    if decision.protection in ("cookies", "capped") and decision.port is None:
+        yield "no port holds most of it: there is none to guard"
+    elif decision.protection == "cookies" and not router:
+        yield COOKIES
+    elif decision.protection == "reflected" and not decision.reflector_ports:
+        yield "the port that the reflectors answer from is not known"
 
 
-def _nft(event: Event) -> str:
-    body = _nft_rules(event)
-    if not body:
-        return "\n".join(
-            [*_head(event, "#"), "# there is nothing to load: " + words.ADVICE[event.action.recommended], ""]
-        )
-    name = "fw_" + event.id.replace("-", "_").replace(".", "_").replace(":", "_").lower()
-    lines = [*_head(event, "#"), f"table inet {name[:31]} {{", *body, "}", ""]
-    return "\n".join(lines)
+def _refusals(refused: Sequence[Step]) -> Iterator[str]:
+    """What policy refuses: each reason with its networks, or with the first and how many more."""
+    reasons: dict[str, list[str]] = {}
+    for step in refused:
+        reasons.setdefault(step.why, []).append(str(step.block.network))
+    for why, networks in reasons.items():
+        more = f" and {len(networks) - 1:,} more" if len(networks) > 1 else ""
+        yield f"left out: {networks[0]}{more}: {why}"
 
 
-def _nft_rules(event: Event) -> list[str]:
-    victim = ipaddress.ip_network(event.victim.ip, strict=False)
-    family = "ip" if victim.version == 4 else "ip6"
-    to = f"{family} daddr {event.victim.ip}"
-    port = f" {event.victim.protocol} dport {event.victim.port}" if event.victim.port is not None else ""
-    sources, reflector = _sources(event), _reflector_port(event)
-    if sources:
-        return _nft_sources(sources, limited=_limited(event))
-    if reflector is not None:
-        rule = f"{to} udp sport {reflector} ct state new counter drop"
-        return _nft_chain("filter hook prerouting priority mangle", rule)
-    if event.action.recommended == "drop_signature":
-        match = (
-            f"{to} ip frag-off & 0x1fff != 0"
-            if event.vector == "fragment_flood"
-            else f"{to} ct state invalid"
-        )
-        # connection tracking puts fragments together at -400: only before that are there any to drop
-        hook = "-450" if event.vector == "fragment_flood" else "mangle"
-        return _nft_chain(f"filter hook prerouting priority {hook}", f"{match} counter drop")
-    if event.action.recommended == "limit_victim":
-        match = f"{to}{port}" if port else f"{to} meta l4proto {protocol_number(event.victim.protocol)}"
-        rule = f"{match} limit rate over {_per_second(event)}/second burst 200 packets counter drop"
-        return _nft_chain("filter hook prerouting priority mangle", rule)
-    return []
-
-
-def _nft_chain(hook: str, *rules: str) -> list[str]:
-    return [
-        "  chain prerouting {",
-        f"    type {hook}; policy accept;",
-        *(f"    {rule}" for rule in rules),
-        "  }",
-    ]
-
-
-def _nft_sources(sources: list[str], *, limited: bool) -> list[str]:
-    lines, rules = [], []
-    for version, kind, family in ((4, "ipv4_addr", "ip"), (6, "ipv6_addr", "ip6")):
-        mine = [s for s in sources if ipaddress.ip_network(s).version == version]
-        if mine:
-            lines += [
-                f"  set sources{version} {{",
-                f"    type {kind}; flags interval, timeout; timeout {LIFETIME}",
-            ]
-            lines += [f"    elements = {{ {', '.join(mine)} }}", "  }"]
-            over = f"limit rate over {SOURCE_RATE}/second burst {SOURCE_RATE} packets"
-            slow = f" meter slow{version} {{ {family} saddr {over} }}" if limited else ""
-            rules.append(f"{family} saddr @sources{version}{slow} counter drop")
-    return [*lines, *_nft_chain("filter hook prerouting priority raw", *rules)]
-
-
-def _iptables(event: Event) -> str:
-    lines, sources, reflector = _head(event, "#"), _sources(event), _reflector_port(event)
-    tool = "iptables" if ipaddress.ip_network(event.victim.ip, strict=False).version == 4 else "ip6tables"
-    for source in sources:
-        version = ipaddress.ip_network(source).version
-        name = "iptables" if version == 4 else "ip6tables"
-        above = (
-            f" -m hashlimit --hashlimit-above {SOURCE_RATE}/sec --hashlimit-mode srcip --hashlimit-name fw"
-        )
-        limit = above if _limited(event) else ""
-        lines.append(f"{name} -t raw -I PREROUTING -s {source}{limit} -j DROP")
-    if reflector is not None:
-        match = f"-d {event.victim.ip} -p udp --sport {reflector} -m conntrack --ctstate NEW"
-        lines.append(f"{tool} -t mangle -I PREROUTING {match} -j DROP")
-    elif event.action.recommended == "drop_signature" and event.vector != "fragment_flood":
-        lines.append(
-            f"{tool} -t mangle -I PREROUTING -d {event.victim.ip} -m conntrack --ctstate INVALID -j DROP"
-        )
-    elif not sources:
-        lines.append("# there is nothing to load: " + words.ADVICE[event.action.recommended])
-    return "\n".join([*lines, ""])
-
-
-def _flowspec(event: Event) -> str:
-    """FlowSpec routes (RFC 8955) as ExaBGP writes them: what they match, and that it is discarded."""
-    victim = ipaddress.ip_network(event.victim.ip, strict=False)
-    lines, reflector = _head(event, "#"), _reflector_port(event)
-    target = f"destination {victim};"
-    if reflector is not None:
-        lines.append(f"match {{ {target} protocol =17; source-port ={reflector}; }} then {{ discard; }}")
-    for source in _sources(event):
-        network = ipaddress.ip_network(source)
-        if network.version == victim.version:
-            then = f"rate-limit {SLOW_BYTES}" if _limited(event) else "discard"
-            lines.append(f"match {{ source {network}; {target} }} then {{ {then}; }}")
-    if len(lines) == len(_head(event, "#")):
-        lines.append("# there is no route to announce: " + words.ADVICE[event.action.recommended])
-    return "\n".join([*lines, ""])
+def _comments(lines: Iterable[str]) -> list[str]:
+    return [f"# {printable(line)}" for line in lines]
 
 
 def _text(event: Event) -> str:
@@ -177,11 +142,3 @@ def _text(event: Event) -> str:
     for top in event.sources.top:
         lines.append(f"source    {top.cidr}  {100 * top.share:.1f} %  {top.count.lo:,} to {top.count.hi:,}")
     return "\n".join(printable(line) for line in lines) + "\n"
-
-
-STYLES: dict[str, Callable[[Event], str]] = {
-    "text": _text,
-    "nft": _nft,
-    "iptables": _iptables,
-    "flowspec": _flowspec,
-}

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 
 from .guards import Shield
+from .plan import Network
 
 SYN_COOKIES = "/proc/sys/net/ipv4/tcp_syncookies"
 FORWARDS = {4: "/proc/sys/net/ipv4/ip_forward", 6: "/proc/sys/net/ipv6/conf/all/forwarding"}
 
 
-def shield(victim: str, *, own: bool) -> Shield:
+def shield(victim: Network, *, own: bool) -> Shield:
     """This host's own cookies where it is the victim, a proxy where it forwards, or nothing."""
     if own:
         return "cookies" if _switched_on(SYN_COOKIES) else "none"
-    return "proxy" if _switched_on(FORWARDS[ipaddress.ip_network(victim).version]) else "none"
+    return "proxy" if _switched_on(FORWARDS[victim.version]) else "none"
 
 
 def _switched_on(path: str) -> bool:

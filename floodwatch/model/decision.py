@@ -7,12 +7,13 @@ the handshakes make one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from ..errors import BlockRefused
 from .address import Network
-from .event import Action, Origin
+from .event import SOURCE_RATE, Action, Origin
 from .vector import Vector
 
 SOURCES_MOST = 16_384
@@ -21,6 +22,8 @@ Protection: TypeAlias = Literal[
     "reflected", "unasked", "strange", "fragments", "limited", "cookies", "capped"
 ]
 """What may stand before a victim without naming a source; ``mitigate.guards`` says what each does."""
+SOURCE_RATES: Mapping[Action, int] = {"drop_sources": 0, "limit_per_source": SOURCE_RATE}
+"""Actions against sources, with the packets a second that each may still send."""
 _SECRET: Final = object()
 
 
@@ -95,6 +98,16 @@ class Decision:
     proof: Proof | None = None
 
     def __post_init__(self) -> None:
-        proven = isinstance(self.proof, Proof) and self.proof.of == self.id and self.origin == "real"
-        if self.sources and not proven:
-            raise BlockRefused(f"{self.id} names sources without a proof that they are real")
+        check(self)
+
+
+def check(decision: Decision) -> None:
+    """Look at the proof of a decision, once more wherever sources are about to be named.
+
+    Raises:
+        BlockRefused: it names sources without a proof that was made for it, or is no Decision.
+    """
+    proof = decision.proof if isinstance(decision, Decision) else None
+    proven = isinstance(proof, Proof) and proof.of == decision.id and decision.origin == "real"
+    if decision.sources and not proven:
+        raise BlockRefused(f"{decision.id} names sources without a proof that they are real")

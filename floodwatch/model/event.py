@@ -79,12 +79,16 @@ class TopSource(Record, frozen=True, kw_only=True):
 
 
 class Sources(Record, frozen=True, kw_only=True):
-    """Who sent the flood, as far as packets can prove it. ``top`` is filled for real and reflected only."""
+    """Who sent the flood, as far as packets can prove it. ``top`` is filled for real and reflected only.
+
+    ``reflector_ports`` are the ports that reflectors answer from.
+    """
 
     origin: Origin
     distinct: Estimate
     forged_share: ShareEstimate | None
     top: tuple[TopSource, ...]
+    reflector_ports: tuple[int, ...] = ()
 
 
 class Victim(Record, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ a clock of the caller's.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from functools import cache
 from typing import Literal
 
@@ -113,13 +114,16 @@ class Analysis:
         """Begin to judge anew, with what is known of the hosts so far."""
         self._decider = Decider()
 
-    def standing(self) -> list[Event]:
-        """The floods that are going on, as events with what is known of them now."""
-        return [self._so_far(case) for case in self._open_floods()]
+    def decisions(self, among: Container[str] | None = None) -> list[Decision]:
+        """What is to be done about floods, with what is known of them now; every source is named.
 
-    def decisions(self) -> list[Decision]:
-        """What is to be done about the floods that are going on, with what is known of them now."""
-        return [decide(case.so_far()) for case in self._open_floods()]
+        Args:
+            among: ids of the floods, whether they are over or not; None: those that are going on.
+        """
+        if among is None:
+            return [decide(case.so_far()) for case in self._open_floods()]
+        kept = (case for case in self._decider.kept() if case.id in among)
+        return [decide(case.so_far()) for case in kept if case.verdict != "crowd"]
 
     def open_floods(self) -> int:
         """How many floods are going on."""

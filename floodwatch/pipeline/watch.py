@@ -21,7 +21,7 @@ from ..errors import EnforceError
 from ..history.memory import load
 from ..model.address import address_text
 from ..model.epoch import EPOCH_NS
-from ..model.event import CaptureInfo, Event
+from ..model.event import Action, CaptureInfo, Event
 from ..model.report import Report
 from ..report.events import line
 from . import answer
@@ -88,9 +88,8 @@ class Watch:
         self._trouble = ""
         self._stop = stop
         self.name = ",".join(interfaces)
-        # whoever acts needs every source, not the largest few
         memory = load(options.baseline) if options.baseline else None
-        self.analysis = Analysis(self.name, options.top if blocker is None else 0, memory, options.limits)
+        self.analysis = Analysis(self.name, options.top, memory, options.limits)
         self._recorder = Recorder(options.write, options.write_max) if options.write else None
         self.taps = Taps(interfaces, options)
         if self._recorder is not None:
@@ -170,11 +169,11 @@ class Watch:
 
         When the kernel takes no rules, the watch goes on, says so and tries again.
         """
-        standing = self.analysis.standing()
+        decisions = self.analysis.decisions()
         try:
             known = self.analysis.detection.known_networks()
-            steps = blocker.enforce(standing, known)
-            told = [*blocker.guard(standing, known), *blocker.news()]
+            steps = blocker.enforce(decisions, known)
+            told = [*blocker.guard(decisions, known), *blocker.news()]
         except EnforceError as error:
             said = f"no rule could be set ({error}); trying again"
             new = said != self._trouble
@@ -192,12 +191,16 @@ class Watch:
     def _seen(self, events: list[Event], counters: Counters) -> list[Event]:
         """The events with where they were seen, and what was done: only what the kernel holds counts."""
         capture = CaptureInfo(interface=self.name, unseen_share=counters.unseen_share)
-        actions = [event.action for event in events]
-        if self._blocker is not None and not self._blocker.dry_run:
+        taken: dict[str, Action] = {}
+        if events and self._blocker is not None and not self._blocker.dry_run:
+            decisions = self.analysis.decisions({event.id for event in events})
             with suppress(EnforceError):  # then nothing is known to stand
-                taken = self._blocker.taken(events)
-                actions = [replace(a, taken=t) for a, t in zip(actions, taken, strict=True)]
-        return [replace(e, capture=capture, action=a) for e, a in zip(events, actions, strict=True)]
+                stands = self._blocker.taken(decisions)
+                taken = {one.id: action for one, action in zip(decisions, stands, strict=True)}
+        return [
+            replace(event, capture=capture, action=replace(event.action, taken=taken.get(event.id, "none")))
+            for event in events
+        ]
 
     def counters(self) -> Counters:
         """Where the watch stands now."""

@@ -21,7 +21,8 @@ from pyroute2 import netns
 from floodwatch.mitigate import Block, Ordered, Policy, Step, Table, plan
 from floodwatch.mitigate.nft import codec
 from floodwatch.mitigate.nft.elements import pack
-from floodwatch.mitigate.nft.expressions import FLAG_TIMEOUT, KEY_BYTES, KEY_TYPE, TABLE, set_message
+from floodwatch.mitigate.nft.objects import TABLE, Set
+from floodwatch.mitigate.nft.terms import ADDRESS
 
 RUNS = 5
 
@@ -52,9 +53,8 @@ def ours(held: list[Block]) -> float:
 def ours_uncounted(held: list[Block]) -> float:
     """The same messages into a set without counters."""
     kernel = codec.Netfilter(codec.running_linux())
-    size = codec.nested(9, codec.u32(1, 65_536))
     made = codec.text(1, TABLE) + codec.u32(2, 0)
-    bare = set_message("block4", KEY_TYPE[4], KEY_BYTES[4], FLAG_TIMEOUT, size)
+    bare = Set("block4", (ADDRESS[4],), (), 65_536).message()
     kernel.commit([codec.Message(codec.NEW_TABLE, made, codec.CREATE), bare])
     seconds = timed(lambda: kernel.commit(pack(held, codec.NEW_ELEMENT)))
     kernel.commit([codec.Message(codec.DEL_TABLE, codec.text(1, TABLE))])

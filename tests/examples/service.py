@@ -33,12 +33,10 @@ def serve(batches: queue.Queue[fw.PacketBatch | None]) -> int:
         while (batch := batches.get()) is not None:
             for event in detector.feed(batch):
                 print(f"{event.state}: {event.verdict} {event.vector.value} at {event.victim.ip}")
-                if event.state == "ended" or event.verdict == "crowd":
-                    continue
-                for step in blocker.enforce([event]):
-                    if str(step) not in planned and len(planned) < 3:
-                        print(f"    would do: {step}")
-                    planned.add(str(step))
+            for step in blocker.enforce(detector.decisions()):
+                if str(step) not in planned and len(planned) < 3:
+                    print(f"    would do: {step}")
+                planned.add(str(step))
     return len(planned)
 
 

@@ -11,11 +11,12 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ...model.event import SOURCE_RATE
 from ..plan import Block, Network
 from . import codec
-from .codec import Message, attribute, nested, text, u32, u64
-from .expressions import FLAG_TIMEOUT, KEY_BYTES, KEY_TYPE, LIST_ELEMENT, PROTOCOL, TABLE, set_message
+from .codec import Message, attribute, nested, text, u32
+from .layout import form_of, set_name
+from .objects import TABLE, End, element
+from .terms import ADDRESS, LIST_ELEMENT
 
 LIFTED_S = 600.0
 """How long a watch leaves alone what the operator lifted."""
@@ -25,24 +26,6 @@ HEAD = struct.Struct("=HHHHHH").pack
 HALF, PAIR = (struct.Struct(form).unpack_from for form in ("=H", "=HH"))
 Rows: TypeAlias = npt.NDArray[np.uint8]
 Columns: TypeAlias = tuple[list[int], list[int], list[str], list[int]]
-
-
-def set_name(version: int, length: int, rate: int) -> str:
-    """The set that holds networks of this version and prefix length: those that are blocked, or limited."""
-    name = f"{'throttle' if rate else 'block'}{version}"
-    return name if length == 8 * KEY_BYTES[version] else f"{name}_p{length}"
-
-
-def holds_blocks(name: str) -> bool:
-    """Is this one of the sets of blocked or limited networks?"""
-    return name.startswith(("block", "throttle"))
-
-
-def form_of(name: str) -> tuple[int, int, int]:
-    """The version, prefix length and rate of a set of blocked networks, by its name."""
-    host, _, suffix = name.partition("_p")
-    version, rate = int(host[-1]), SOURCE_RATE if host.startswith("throttle") else 0
-    return version, int(suffix) if suffix else 8 * KEY_BYTES[version], rate
 
 
 def pack(blocks: Sequence[Block], kind: int, *, renew: bool = False) -> Iterator[Message]:
@@ -58,10 +41,8 @@ def pack(blocks: Sequence[Block], kind: int, *, renew: bool = False) -> Iterator
         group = (network.version, network.prefixlen, block.rate, seconds, why)
         groups.setdefault(group, []).append(network.network_address.packed)
     for (version, length, rate, seconds, why), keys in groups.items():
-        left = max(int(seconds * 1000), 1)
-        end = u64(4, left) + (u64(5, left) if renew else b"")
-        tail = end + codec.comment(6, why) if new else b""
-        size = KEY_BYTES[version]
+        tail = End(seconds, why).wire(renew=renew) if new else b""
+        size = ADDRESS[version].size
         head = HEAD(
             12 + size + len(tail), LIST_ELEMENT | codec.NESTED, 8 + size, 1 | codec.NESTED, 4 + size, 1
         )
@@ -76,25 +57,17 @@ def pack_interval(network: Network) -> Iterator[bytes]:
     yield nested(LIST_ELEMENT, nested(1, attribute(1, network.network_address.packed)))
     behind = int(network.broadcast_address) + 1
     if behind < 1 << network.max_prefixlen:
-        end = behind.to_bytes(KEY_BYTES[network.version], "big")
+        end = behind.to_bytes(ADDRESS[network.version].size, "big")
         yield nested(LIST_ELEMENT, nested(1, attribute(1, end)), u32(3, INTERVAL_END))
-
-
-def lifted_set(version: int) -> Message:
-    """The set of networks whose blocks the operator lifted: address and length. No rule reads it."""
-    form = KEY_TYPE[version] << 6 | PROTOCOL, KEY_BYTES[version] + 4
-    return set_message(f"lifted{version}", *form, FLAG_TIMEOUT)
 
 
 def lifted_messages(network: Network, *, undo: bool) -> Iterator[Message]:
     """Add a network to that set anew, or only take it away."""
     key = network.network_address.packed + bytes((network.prefixlen, 0, 0, 0))
-    name = text(1, TABLE) + text(2, f"lifted{network.version}")
-    held = nested(1, attribute(1, key))
-    yield Message(codec.DESTROY_ELEMENT, name + nested(3, nested(LIST_ELEMENT, held)))
+    name = f"lifted{network.version}"
+    yield element(codec.DESTROY_ELEMENT, name, key)
     if not undo:
-        end = u64(4, int(LIFTED_S * 1000))
-        yield Message(codec.NEW_ELEMENT, name + nested(3, nested(LIST_ELEMENT, held, end)), codec.CREATE)
+        yield element(codec.NEW_ELEMENT, name, key, End(LIFTED_S).wire())
 
 
 def lifted_network(version: int, key: int) -> Network:
@@ -107,7 +80,7 @@ def networks(name: str, bodies: Iterator[memoryview]) -> Iterator[tuple[Network,
     """What a dump of a set of blocked networks holds: each with its block, and the packets it dropped."""
     version, length, rate = form_of(name)
     make = ipaddress.IPv4Network if version == 4 else ipaddress.IPv6Network
-    for keys, left, why, packets in _columns(bodies, KEY_BYTES[version]):
+    for keys, left, why, packets in _columns(bodies, ADDRESS[version].size):
         found = [make((key, length)) for key in keys]
         seconds = [ms / 1000 for ms in left]
         yield from zip(found, map(Block, found, seconds, why, repeat(rate)), packets, strict=True)

@@ -5,39 +5,52 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from ..guards import UDP, Kind
-from .expressions import (
-    BEHIND,
+from ..guards import Kind
+from .objects import FORWARD, PREROUTING, Chain
+from .terms import (
+    ACK,
     DROP,
-    FORWARD,
+    FIN,
     INVALID,
-    META_PROTOCOL,
     NEW,
-    PREROUTING,
-    PROTOCOL,
-    SERVICE,
-    TRANSPORT,
+    NOTRACK,
+    RST,
+    SYN,
+    SYNPROXY,
+    TCP,
+    UDP,
     UNTRACKED,
+    Key,
+    Term,
     later_fragments,
-    load,
-    meta,
     of_protocol,
     of_states,
     of_tcp_flags,
-    synproxy,
-    untracked,
+    source_port,
+    target_port,
+    transport,
 )
 
-TCP = 6
-FIN, SYN, RST, ACK = 1, 2, 4, 16
+
+class Place(NamedTuple):
+    """A chain for rules of guards.
+
+    Attributes:
+        known: which packets of known clients pass it, by IP version; None: there is nothing to pass.
+        iptables: the table and chain of iptables that are next to it; empty where none is.
+    """
+
+    chain: Chain
+    known: Callable[[int], tuple[Term, ...]] | None
+    iptables: str = ""
 
 
 class Line(NamedTuple):
-    """One rule for a set of guards: in which chain, the packets it is about, its end, and what that is."""
+    """One rule for a set of guards: in which place, the packets it is about, its end, and what that is."""
 
-    chain: str
-    match: list[bytes]
-    end: bytes
+    place: Place
+    match: tuple[Term, ...]
+    end: Term
     words: str
 
 
@@ -45,81 +58,62 @@ class Form(NamedTuple):
     """How guards of one kind look in the kernel.
 
     Attributes:
-        lines: their rules.
-        behind: the key type of what stands behind the victim in a set's key, if anything does.
-        number: loads what stands behind the victim, by IP version.
+        lines: their rules, by IP version.
+        behind: what stands behind the victim in a set's key, by IP version, if anything does.
         limited: every element has a limit.
     """
 
     lines: Callable[[int], list[Line]]
-    behind: int | None = None
-    number: Callable[[int], list[bytes]] = lambda version: []
+    behind: Callable[[int], Key] | None = None
     limited: bool = False
 
 
-def _port(at: int) -> Callable[[int], list[bytes]]:
-    return lambda version: [load(TRANSPORT, at, 2, BEHIND[version])]
+def _one(place: Place, match: tuple[Term, ...], words: str) -> Callable[[int], list[Line]]:
+    return lambda version: [Line(place, match, DROP, words)]
 
 
-def _one(chain: str, match: list[bytes], words: str) -> Callable[[int], list[Line]]:
-    return lambda version: [Line(chain, match, DROP, words)]
+SYNS = (of_protocol(TCP), of_tcp_flags(FIN | SYN | RST | ACK, SYN))
+NO_SYNS = (of_protocol(TCP), of_tcp_flags(FIN | SYN | RST | ACK, SYN, equal=False))
+ANSWERS = (of_protocol(TCP), of_tcp_flags(SYN | ACK, SYN | ACK))
+HALF_KNOWN = of_states(NEW | INVALID | UNTRACKED)
+
+FRAGMENTS = Place(Chain("guard_fragments", PREROUTING, -450), lambda version: (later_fragments(version),))
+UNTRACKING = Place(Chain("guard_untracked", PREROUTING, -300), lambda version: SYNS, "-t raw -I PREROUTING")
+SIGNATURES = Place(Chain("guard_signatures", PREROUTING, -140), None, "-t mangle -I PREROUTING")
+LIMITS = Place(
+    Chain("guard_limits", PREROUTING, -139),
+    lambda version: (of_states(NEW | INVALID),),
+    "-t mangle -I PREROUTING",
+)
+FORWARDED = Place(Chain("guard_forwarded", FORWARD, 0), lambda version: (HALF_KNOWN,), "-I FORWARD")
 
 
-SYNS = [*of_protocol(TCP), *of_tcp_flags(FIN | SYN | RST | ACK, SYN)]
-NO_SYNS = [*of_protocol(TCP), *of_tcp_flags(FIN | SYN | RST | ACK, SYN, equal=False)]
-ANSWERS = [*of_protocol(TCP), *of_tcp_flags(SYN | ACK, SYN | ACK)]
-
-
-class Chain(NamedTuple):
-    """Where rules of guards stand, and which packets of known clients pass them, by IP version."""
-
-    hook: int
-    priority: int
-    known: Callable[[int], list[bytes]] | None
-
-
-CHAINS: Mapping[str, Chain] = {
-    "guard_fragments": Chain(PREROUTING, -450, later_fragments),
-    "guard_untracked": Chain(PREROUTING, -300, lambda version: SYNS),
-    "guard_signatures": Chain(PREROUTING, -140, None),
-    "guard_limits": Chain(PREROUTING, -139, lambda version: of_states(NEW | INVALID)),
-    "guard_forwarded": Chain(FORWARD, 0, lambda version: of_states(NEW | INVALID | UNTRACKED)),
-}
 FORMS: Mapping[Kind, Form] = {
     "reflected": Form(
-        _one(
-            "guard_signatures", [*of_protocol(UDP), *of_states(NEW)], "new packets from a reflector's port"
-        ),
-        SERVICE,
-        _port(0),
+        _one(SIGNATURES, (of_protocol(UDP), of_states(NEW)), "new packets from a reflector's port"),
+        source_port,
     ),
-    "unasked": Form(_one("guard_signatures", [*ANSWERS, *of_states(NEW)], "SYN-ACKs nobody asked for")),
+    "unasked": Form(_one(SIGNATURES, (*ANSWERS, of_states(NEW)), "SYN-ACKs nobody asked for")),
     "strange": Form(
-        _one("guard_limits", [*NO_SYNS, *of_states(NEW | INVALID)], "packets of no connection"), limited=True
+        _one(LIMITS, (*NO_SYNS, of_states(NEW | INVALID)), "packets of no connection"), limited=True
     ),
     "fragments": Form(
-        lambda version: [Line("guard_fragments", later_fragments(version), DROP, "later fragments")],
+        lambda version: [Line(FRAGMENTS, (later_fragments(version),), DROP, "later fragments")],
         limited=True,
     ),
     "limited": Form(
-        _one("guard_limits", of_states(NEW), "new flows beyond a limit"),
-        PROTOCOL,
-        lambda version: [meta(META_PROTOCOL, BEHIND[version])],
-        limited=True,
+        _one(LIMITS, (of_states(NEW),), "new flows beyond a limit"), transport, limited=True
     ),
     "proxied": Form(
         lambda version: [
-            Line("guard_untracked", SYNS, untracked(), "SYNs that are answered here"),
-            Line(
-                "guard_forwarded", [*of_protocol(TCP), *of_states(NEW | INVALID | UNTRACKED)], synproxy(),
-                "handshakes that are finished here",
-            ),
-            Line("guard_forwarded", [*of_protocol(TCP), *of_states(INVALID)], DROP, "packets of none"),
+            Line(UNTRACKING, SYNS, NOTRACK, "SYNs that are answered here"),
+            Line(FORWARDED, (of_protocol(TCP), HALF_KNOWN), SYNPROXY,
+                 "handshakes that are finished here"),
+            Line(FORWARDED, (of_protocol(TCP), of_states(INVALID)), DROP, "packets of none"),
         ],
-        SERVICE,
-        _port(2),
+        target_port,
     ),
     "capped": Form(
-        _one("guard_limits", SYNS, "new connections beyond a limit"), SERVICE, _port(2), limited=True
+        _one(LIMITS, SYNS, "new connections beyond a limit"), target_port, limited=True
     ),
 }  # fmt: skip

@@ -23,47 +23,39 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from ...history.memory import Networks
 from ..guards import LIFETIME_S, Guard, Kind, Order
-from ..plan import MINE, Network
+from ..plan import MINE
 from . import codec
-from .codec import Message, nested, text, u32, u64
-from .expressions import (
+from .codec import Message, nested, text
+from .guardforms import FORMS, Line, Place
+from .objects import TABLE, End, Part, Rule, Set, element
+from .terms import (
     ACCEPT,
-    COUNTED,
-    FLAG_EXPRESSIONS,
-    FLAG_TIMEOUT,
-    KEY_BYTES,
-    KEY_TYPE,
+    ADDRESS,
+    COUNTER,
     LIST_ELEMENT,
-    NETWORK,
     SERVICE,
-    SOURCE_AT,
-    TABLE,
-    TARGET_AT,
-    base_chain,
-    expression,
+    Type,
     found_in,
     limit_over,
     limit_up_to,
-    load,
-    masked,
     of_version,
-    rule,
-    set_message,
+    source,
+    target,
 )
-from .guardforms import CHAINS, FORMS, Line
 
 KNOWN_SIZE = 262_144
 KNOWN_RATE = 500
 """Packets a second, of those that guards are about, that pass of each known network: who forges the addresses
 of one gets no further with them."""
+KNOWN_LENGTH = {4: 24, 6: 48}
 SHIFT = {4: 8, 6: 80}
 """Bits of an address behind its network's."""
-MASK = {4: b"\xff\xff\xff\0", 6: b"\xff" * 6 + bytes(10)}
 
 
 def set_of(guard: Guard) -> str:
@@ -73,114 +65,111 @@ def set_of(guard: Guard) -> str:
     return f"{guard.kind}{victim.version}" + ("" if whole else f"_p{victim.prefixlen}")
 
 
-def form_of(name: str) -> tuple[Kind, int, int] | None:
-    """The kind, IP version and prefix length of a set of guards, or None: it is another set."""
+class SetForm(NamedTuple):
+    """What a set of guards holds: of which kind, IP version and prefix length."""
+
+    kind: Kind
+    version: int
+    length: int
+
+
+def form_of(name: str) -> SetForm | None:
+    """What a set of guards holds, by its name, or None: it is another set."""
     host, _, length = name.partition("_p")
     kind, version = host[:-1], int(host[-1]) if host[-1:].isdigit() else 0
     for known in FORMS:
-        if kind == known and version in KEY_BYTES:
-            return known, version, int(length) if length else 8 * KEY_BYTES[version]
+        if kind == known and version in ADDRESS:
+            return SetForm(known, version, int(length) if length else 8 * ADDRESS[version].size)
     return None
 
 
-def missing(guards: Iterable[Guard], sets: set[str]) -> Iterator[Message]:
-    """The sets, rules and chains that these guards need beside those that stand."""
-    chains = {line.chain for _, line in _lines(sets)}
-    if not chains:
+def missing(guards: Iterable[Guard], sets: set[str]) -> Iterator[Part]:
+    """The sets, rules and chains that these guards need beside the sets that stand."""
+    chains = {line.place.chain for name in sets if (form := form_of(name)) for line in _lines(form)}
+    wanted = dict.fromkeys(map(set_of, guards))
+    if wanted and not chains:
         for version in (4, 6):
-            size, each = nested(9, u32(1, KNOWN_SIZE)), nested(18, limit_up_to(KNOWN_RATE))
-            form = KEY_TYPE[version], KEY_BYTES[version], FLAG_EXPRESSIONS
-            yield set_message(f"known{version}", *form, size, each)
-    for guard in {set_of(guard): guard for guard in guards if set_of(guard) not in sets}.values():
-        yield _set(guard)
-        for line in FORMS[guard.kind].lines(guard.victim.version):
-            if line.chain not in chains:
-                chains.add(line.chain)
-                yield from _chain(line.chain)
-            yield _rule(guard, line)
-
-
-def _lines(sets: Iterable[str]) -> Iterator[tuple[str, Line]]:
-    """The rules of these sets: each with its set."""
-    for name in sets:
-        if form := form_of(name):
-            yield from ((name, line) for line in FORMS[form[0]].lines(form[1]))
-
-
-def _chain(name: str) -> Iterator[Message]:
-    chain = CHAINS[name]
-    yield base_chain(name, chain.hook, chain.priority)
-    for version in (4, 6):
-        if chain.known is None:
+            yield Set(f"known{version}", (ADDRESS[version],), (limit_up_to(KNOWN_RATE),), KNOWN_SIZE, 0)
+    for name in wanted:
+        form = form_of(name)
+        if form is None or name in sets:
             continue
-        source = [load(NETWORK, SOURCE_AT[version], KEY_BYTES[version]), masked(MASK[version])]
-        match = [*of_version(version), *chain.known(version), *source, found_in(f"known{version}")]
-        yield rule(name, match, ACCEPT, f"fw: known{version} pass {name}")
+        each = (limit_over(1), COUNTER) if FORMS[form.kind].limited else (COUNTER,)
+        yield Set(name, _types(form.kind, form.version), each)
+        for line in _lines(form):
+            if line.place.chain not in chains:
+                chains.add(line.place.chain)
+                yield line.place.chain
+                yield from _known_pass(line.place)
+            yield _rule(name, line, form)
 
 
-def _set(guard: Guard) -> Message:
-    form, version = FORMS[guard.kind], guard.victim.version
-    key_type, key_bytes = KEY_TYPE[version], KEY_BYTES[version]
-    if form.behind is not None:
-        key_type, key_bytes = key_type << 6 | form.behind, key_bytes + 4
-    flags = FLAG_TIMEOUT | (FLAG_EXPRESSIONS if form.limited else 0)
-    held = nested(18, limit_over(1), expression("counter")) if form.limited else COUNTED
-    return set_message(set_of(guard), key_type, key_bytes, flags, held)
+def rules(name: str) -> Iterator[Rule]:
+    """The rules that belong to a set of guards, those that let known clients pass included."""
+    if form := form_of(name):
+        for line in _lines(form):
+            yield from _known_pass(line.place)
+            yield _rule(name, line, form)
 
 
-def _rule(guard: Guard, line: Line) -> Message:
-    form, victim = FORMS[guard.kind], guard.victim
-    version = victim.version
-    target = [load(NETWORK, TARGET_AT[version], KEY_BYTES[version])]
-    if victim.prefixlen != victim.max_prefixlen:
-        target.append(masked(victim.netmask.packed))
-    match = [*of_version(version), *line.match, *target, *form.number(version), found_in(set_of(guard))]
-    return rule(line.chain, match, line.end, _comment(set_of(guard), line))
+def _lines(form: SetForm) -> list[Line]:
+    return FORMS[form.kind].lines(form.version)
 
 
-def _comment(name: str, line: Line) -> str:
-    return f"fw: {name}, {line.words}"
+def _known_pass(place: Place) -> Iterator[Rule]:
+    chain, passing = place.chain.name, place.known
+    if passing is None:
+        return
+    for version in (4, 6):
+        found = found_in(f"known{version}", source(version, KNOWN_LENGTH[version]))
+        match = of_version(version), *passing(version), found
+        yield Rule(chain, match, ACCEPT, f"fw: known{version} pass {chain}")
 
 
-def comments(sets: Iterable[str]) -> list[str]:
-    """The comments of all rules that belong to these sets."""
-    lines = list(_lines(sets))
-    passing = {line.chain for _, line in lines if CHAINS[line.chain].known}
-    known_pass = [f"fw: known{version} pass {chain}" for version in (4, 6) for chain in passing]
-    return [*known_pass, *(_comment(name, line) for name, line in lines)]
+def _types(kind: Kind, version: int) -> tuple[Type, ...]:
+    behind = FORMS[kind].behind
+    return (ADDRESS[version],) if behind is None else (ADDRESS[version], behind(version).type)
+
+
+def _rule(name: str, line: Line, form: SetForm) -> Rule:
+    behind = FORMS[form.kind].behind
+    keys = target(form.version, form.length), *(() if behind is None else (behind(form.version),))
+    match = of_version(form.version), *line.match, found_in(name, *keys)
+    return Rule(line.place.chain.name, match, line.end, f"fw: {name}, {line.words}")
+
+
+def end_of(order: Order, seconds: float = LIFETIME_S) -> End:
+    """What stands behind the key of a guard's element."""
+    limited = FORMS[order.guard.kind].limited
+    return End(seconds, f"{MINE}{order.event}", (limit_over(order.rate), COUNTER) if limited else ())
 
 
 def elements(orders: Sequence[Order]) -> Iterator[Message]:
     """Put up, or put up anew, what is ordered."""
     for order in orders:
-        yield _element(order.guard, codec.DESTROY_ELEMENT)
-        limited = FORMS[order.guard.kind].limited
-        found = nested(11, limit_over(order.rate), expression("counter")) if limited else b""
-        end = u64(4, int(LIFETIME_S * 1000)) + codec.comment(6, f"{MINE}{order.event}") + found
-        yield _element(order.guard, codec.NEW_ELEMENT, end)
+        name, key = set_of(order.guard), key_of(order.guard)
+        yield element(codec.DESTROY_ELEMENT, name, key)
+        yield element(codec.NEW_ELEMENT, name, key, end_of(order).wire())
 
 
 def removals(guards: Sequence[Guard]) -> Iterator[Message]:
     """Take guards down; one that is gone already is no error."""
     for guard in guards:
-        yield _element(guard, codec.DESTROY_ELEMENT)
-
-
-def _element(guard: Guard, kind: int, end: bytes = b"") -> Message:
-    key = codec.attribute(1, key_of(guard))
-    body = nested(LIST_ELEMENT, nested(1, key), end)
-    flags = codec.CREATE if kind == codec.NEW_ELEMENT else 0
-    return Message(kind, text(1, TABLE) + text(2, set_of(guard)) + nested(3, body), flags)
+        yield element(codec.DESTROY_ELEMENT, set_of(guard), key_of(guard))
 
 
 def key_of(guard: Guard) -> bytes:
-    """The key of a guard's element."""
-    behind, address = FORMS[guard.kind].behind, guard.victim.network_address.packed
-    if behind is None:
-        return address
-    if behind == SERVICE:
-        return address + guard.number.to_bytes(2, "big") + b"\0\0"
-    return address + bytes((guard.number, 0, 0, 0))
+    """The key of a guard's element: each part of it in whole words of four bytes."""
+    _, *behind = _types(guard.kind, guard.victim.version)
+    shift = 16 if behind == [SERVICE] else 24
+    number = (guard.number << shift).to_bytes(4, "big") if behind else b""
+    return guard.victim.network_address.packed + number
+
+
+def key_words(guard: Guard) -> str:
+    """The same for ``nft``."""
+    behind = "" if FORMS[guard.kind].behind is None else f" . {guard.number}"
+    return f"{guard.victim.network_address}{behind}"
 
 
 def guard_of(name: str, key: int) -> Guard | None:
@@ -188,34 +177,24 @@ def guard_of(name: str, key: int) -> Guard | None:
     form = form_of(name)
     if form is None:
         return None
-    kind, version, length = form
-    behind = FORMS[kind].behind
-    if behind is None:
-        return Guard(kind, _network(version, key, length))
-    number = key & 0xFFFFFFFF
-    return Guard(
-        kind, _network(version, key >> 32, length), number >> 16 if behind == SERVICE else number >> 24
-    )
-
-
-def _network(version: int, address: int, length: int) -> Network:
-    make = ipaddress.IPv4Network if version == 4 else ipaddress.IPv6Network
-    return make((address, length))
+    number, (_, *behind) = 0, _types(form.kind, form.version)
+    if behind:
+        key, number = key >> 32, (key & 0xFFFFFFFF) >> (16 if behind == [SERVICE] else 24)
+    make = ipaddress.IPv4Network if form.version == 4 else ipaddress.IPv6Network
+    return Guard(form.kind, make((key, form.length)), number)
 
 
 def key_bytes(name: str) -> int:
     """Length of the keys of a set of guards; 0: it is another set."""
     form = form_of(name)
-    if form is None:
-        return 0
-    return KEY_BYTES[form[1]] + (0 if FORMS[form[0]].behind is None else 4)
+    return 0 if form is None else sum(kind.size for kind in _types(form.kind, form.version))
 
 
 def known(networks: Networks) -> Iterator[Message]:
     """Add networks to those whose clients pass limits."""
     for version in (4, 6):
         mine = networks[networks >> np.uint64(56) == version] & np.uint64((1 << 56) - 1)
-        packed = [(int(n) << SHIFT[version]).to_bytes(KEY_BYTES[version], "big") for n in mine]
+        packed = [(int(n) << SHIFT[version]).to_bytes(ADDRESS[version].size, "big") for n in mine]
         parts = [nested(LIST_ELEMENT, nested(1, codec.attribute(1, key))) for key in packed]
         for at in range(0, len(parts), codec.CHUNK):
             body = text(1, TABLE) + text(2, f"known{version}") + nested(3, *parts[at : at + codec.CHUNK])

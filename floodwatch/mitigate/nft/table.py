@@ -1,15 +1,7 @@
-"""Our one table in the kernel: hash sets of blocked networks with timeouts, looked up before anything else.
+"""Our one table in the kernel, as a backend: what ``layout`` and ``guardtable`` describe, made and read back.
 
-    table inet floodwatch
-        set never4, never6             what is in these passes, in whatever set it is as well
-        set block4, block6             hosts
-        set block4_p24, block6_p64 ... masked, one per prefix length
-        set throttle4 ...              the same, each element with a limit, for sources that are slowed down
-        chain prerouting               hook prerouting, priority raw
-
-A rule for each set of blocked networks drops what is in it and not in a never-block set; packets of others
-meet one lookup less that way. Every element has a timeout, so a block ends even if nobody is left to end it,
-a counter, and a comment that tells why. Other tables are never read or touched.
+Every element has a timeout, so a block ends even if nobody is left to end it, a counter, and a comment that
+tells why. Other tables are never read or touched.
 """
 
 from __future__ import annotations
@@ -24,41 +16,14 @@ from typing import Any
 from ...errors import EnforceError
 from ...history.memory import Networks
 from ..guards import Guard, Order, Standing
-from ..plan import Block, Network, Step
-from . import codec, guardtable
+from ..plan import Block, Network, Step, Tally
+from . import codec, guardtable, layout
 from .codec import Message, Netfilter, nested, running_linux, text, u32
-from .elements import (
-    holds_blocks,
-    lifted_messages,
-    lifted_network,
-    lifted_set,
-    listed,
-    networks,
-    pack,
-    pack_interval,
-    set_name,
-)
-from .expressions import (
-    COUNTED,
-    DROP,
-    FLAG_EXPRESSIONS,
-    FLAG_INTERVAL,
-    FLAG_TIMEOUT,
-    KEY_BYTES,
-    KEY_TYPE,
-    PREROUTING,
-    TABLE,
-    base_chain,
-    expression,
-    limit_over,
-    rule,
-    set_message,
-    source_in,
-)
+from .elements import lifted_messages, lifted_network, listed, networks, pack, pack_interval
+from .layout import holds_blocks, lifted_set
+from .objects import TABLE, Rule, Set
+from .terms import ADDRESS
 
-CHAIN = "prerouting"
-SET_SIZE = 65_536
-RAW = -300
 READ_AGAIN = 5
 
 
@@ -109,7 +74,7 @@ class Table:
         """
         wanted, messages = frozenset(never), list[Message]()
         stands = self.exists()
-        whole = stands and sorted(self._rules()) == sorted(_rules_of(self._sets))
+        whole = stands and sorted(self._rules()) == _comments(self._sets)
         if stands and not whole:
             messages.append(Message(codec.DEL_TABLE, text(1, TABLE)))
         if not whole:
@@ -173,19 +138,13 @@ class Table:
                           for what in ("add", "extend", "remove"))  # fmt: skip
         if not self._renew:
             new, more, old = [*new, *more], [], [*old, *more]
-        messages = list(self._missing_sets([*new, *more]))
+        missing = list(layout.missing([*new, *more], self._sets))
+        messages = [part.message() for part in missing]
         messages += pack(old, codec.DESTROY_ELEMENT)
         messages += pack(new, codec.NEW_ELEMENT)
         messages += pack(more, codec.NEW_ELEMENT, renew=True)
-        if messages:
-            self._kernel.commit(messages)
-
-    def _missing_sets(self, blocks: Iterable[Block]) -> Iterator[Message]:
-        for block in {(b.network.version, b.network.prefixlen, b.rate): b for b in blocks}.values():
-            name = set_name(block.network.version, block.network.prefixlen, block.rate)
-            if name not in self._sets:
-                yield from _block_set(block.network, block.rate)
-                self._sets.add(name)
+        self._kernel.commit(messages)
+        self._sets |= {part.name for part in missing if isinstance(part, Set)}
 
     def guards(self) -> dict[Guard, Standing]:
         """The guards that the kernel holds now, read back."""
@@ -209,7 +168,7 @@ class Table:
             EnforceError: the kernel refused; nothing was changed.
         """
         wanted = [order.guard for order in up]
-        messages = list(guardtable.missing(wanted, self._sets))
+        messages = [part.message() for part in guardtable.missing(wanted, self._sets)]
         messages += [*guardtable.known(known), *guardtable.removals(down), *guardtable.elements(up)]
         self._kernel.commit(messages)
         self._sets = set(self._set_names())
@@ -220,7 +179,7 @@ class Table:
         Raises:
             EnforceError: the kernel refused; nothing was changed.
         """
-        made = [] if "lifted4" in self._sets else [lifted_set(version) for version in (4, 6)]
+        made = [] if "lifted4" in self._sets else [lifted_set(version).message() for version in (4, 6)]
         marks = (mark for network in networks for mark in lifted_messages(network, undo=undo))
         self._kernel.commit([*made, *marks])
         self._sets |= {"lifted4", "lifted6"}
@@ -229,7 +188,7 @@ class Table:
         """The networks whose blocks the operator lifted lately."""
         found = set[Network]()
         for version in (4, 6) if "lifted4" in self._sets else ():
-            for key, *_ in listed(self._dump(f"lifted{version}"), KEY_BYTES[version] + 4):
+            for key, *_ in listed(self._dump(f"lifted{version}"), ADDRESS[version].size + 4):
                 found.add(lifted_network(version, key))
         return found
 
@@ -244,39 +203,29 @@ class Table:
         self._sets.clear()
         return True
 
+    def news(self) -> list[str]:
+        """The table has none of its own."""
+        return []
+
+    def ahead(self) -> Tally:
+        """Nothing is dropped before the table."""
+        return Tally()
+
     def close(self) -> None:
         """Close the socket; what stands keeps standing until its timeout."""
         self._kernel.close()
 
 
-def _rules_of(sets: set[str]) -> list[str]:
+def _comments(sets: set[str]) -> list[str]:
     """The comments of the rules that belong to these sets."""
-    named = [f"fw: {name}" for name in sets if holds_blocks(name)]
-    return [*named, *guardtable.comments(sets)]
+    blocks = (part for name in sets if holds_blocks(name) for part in layout.block_set(name))
+    guards = (rule for name in sets for rule in guardtable.rules(name))
+    return sorted({part.comment for part in (*blocks, *guards) if isinstance(part, Rule)})
 
 
 def _skeleton() -> list[Message]:
-    messages = [
-        Message(codec.NEW_TABLE, text(1, TABLE) + u32(2, 0), codec.CREATE),
-        base_chain(CHAIN, PREROUTING, RAW),
-    ]
-    for version in (4, 6):
-        name = f"never{version}"
-        messages.append(set_message(name, KEY_TYPE[version], KEY_BYTES[version], FLAG_INTERVAL))
-    for network in (ipaddress.ip_network("0.0.0.0/32"), ipaddress.ip_network("::/128")):
-        messages += _block_set(network, 0)
-    return messages
-
-
-def _block_set(network: Network, rate: int) -> Iterator[Message]:
-    """The set for networks of this prefix length, and the rule that looks it up."""
-    version, length = network.version, network.prefixlen
-    name, size = set_name(version, length, rate), nested(9, u32(1, SET_SIZE))
-    each = nested(18, limit_over(rate), expression("counter")) if rate else COUNTED
-    flags = FLAG_TIMEOUT | (FLAG_EXPRESSIONS if rate else 0)
-    yield set_message(name, KEY_TYPE[version], KEY_BYTES[version], flags, size, each)
-    mask = None if length == network.max_prefixlen else network.netmask.packed
-    yield rule(CHAIN, source_in(version, name, mask, f"never{version}"), DROP, f"fw: {name}")
+    made = Message(codec.NEW_TABLE, text(1, TABLE) + u32(2, 0), codec.CREATE)
+    return [made, *(part.message() for part in layout.skeleton())]
 
 
 def _never_messages(never: Iterable[Network], *, fresh: bool) -> Iterator[Message]:

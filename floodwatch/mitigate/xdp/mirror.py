@@ -12,13 +12,12 @@ import os
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from pyroute2 import IPRoute
 
 from ...errors import EnforceError
-from ..plan import Block, Network
+from ..plan import Block, Network, Tally
 from . import bpf
 from .program import CPU_BYTES, HOSTS, NAME, NETWORKS, SAMPLED, SPARED, VALUE_BYTES, program
 
@@ -36,21 +35,6 @@ FORMS = {
 }
 """Map -> its kind, bytes of a key and of a value, most entries."""
 BLOCKS = ("block4", "block6", "wide4", "wide6")
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Packets of blocked sources, by what became of them; and those that the never-block list let pass."""
-
-    hosts: int = 0
-    networks: int = 0
-    sampled: int = 0
-    spared: int = 0
-
-    @property
-    def dropped(self) -> int:
-        """Dropped here: no tap saw them."""
-        return self.hosts + self.networks
 
 
 class Xdp:

@@ -1,0 +1,86 @@
+"""A plan for those who have no nftables: lines of iptables, and FlowSpec routes (RFC 8955) as of ExaBGP.
+
+What a language cannot say is left out, and a comment says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from .guards import UDP, Order, describe
+from .nft.guardforms import FORMS, Line
+from .nft.guardtable import end_of
+from .nft.terms import source, target
+from .plan import Block, Network
+
+HASHLIMIT_MOST = 1_000_000
+"""Packets a second, and at once, that hashlimit counts to."""
+SLOW_BYTES = 9600
+"""What FlowSpec leaves a source that is slowed down, in bytes a second: the least that speakers take."""
+
+
+def iptables(blocks: Sequence[Block], orders: Sequence[Order]) -> Iterator[str]:
+    """Each rule as a command."""
+    if any(line.place.known for order in orders for line in _lines(order)):
+        yield "# limits meet everybody: iptables has no list of clients who were served before"
+    for block in blocks:
+        network = block.network
+        limit = _above(block.rate, "src", network.prefixlen, "fw_source") if block.rate else ""
+        match = _own(source(network.version, network.prefixlen).iptables, network) + limit
+        yield f"{_program(network)} -t raw -I PREROUTING{match}{_because(block.why)} -j DROP"
+    for order in orders:
+        # each goes in front of those before it
+        yield from (_iptables_rule(order, line) for line in reversed(_lines(order)))
+
+
+def _lines(order: Order) -> list[Line]:
+    return FORMS[order.guard.kind].lines(order.guard.victim.version)
+
+
+def _iptables_rule(order: Order, line: Line) -> str:
+    guard, chain = order.guard, line.place.iptables
+    victim, behind = guard.victim, FORMS[guard.kind].behind
+    words = [term.iptables for term in line.match]
+    if not chain or None in words or order.rate > HASHLIMIT_MOST:
+        return f"# left out, for iptables cannot say it: {describe(guard, order.rate)}"
+    match = _own(target(victim.version, victim.prefixlen).iptables, victim)
+    match += "".join(f" {word}" for word in words)
+    match += "" if behind is None else _own(behind(victim.version).iptables, guard.number)
+    if order.rate:
+        match += _above(order.rate, "dst", victim.prefixlen, f"fw_{guard.kind}_{guard.number}")
+    return f"{_program(victim)} {chain}{match}{_because(end_of(order).why)} {line.end.iptables}"
+
+
+def _own(words: str, value: object) -> str:
+    return f" {words.format(value)}"
+
+
+def _above(rate: int, end: str, length: int, name: str) -> str:
+    limit = f"--hashlimit-above {rate}/sec --hashlimit-burst {rate} --hashlimit-mode {end}ip"
+    return f" -m hashlimit {limit} --hashlimit-{end}mask {length} --hashlimit-name {name}"
+
+
+def _program(network: Network) -> str:
+    return "iptables" if network.version == 4 else "ip6tables"
+
+
+def _because(why: str) -> str:
+    return f" -m comment --comment {why}"
+
+
+def flowspec(victim: Network, blocks: Sequence[Block], orders: Sequence[Order]) -> Iterator[str]:
+    """Each rule as a route: what it matches, and what then becomes of it."""
+    for block in blocks:
+        if block.network.version != victim.version:
+            yield f"# left out, for the victim has no address of its kind: {block.network}"
+            continue
+        then = f"rate-limit {SLOW_BYTES}" if block.rate else "discard"
+        yield f"match {{ source {block.network}; destination {victim}; }} then {{ {then}; }}"
+    for order in orders:
+        guard = order.guard
+        if guard.kind == "reflected":
+            yield "# FlowSpec knows no connections: what the victim itself asked for on that port goes too"
+            match = f"destination {victim}; protocol ={UDP}; source-port ={guard.number};"
+            yield f"match {{ {match} }} then {{ discard; }}"
+        else:
+            yield f"# left out, for FlowSpec knows no connections and no flows: {describe(guard, order.rate)}"
