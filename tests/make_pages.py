@@ -3,7 +3,7 @@
     python tests/make_pages.py
 
 A page holds marked blocks; each is replaced by what the function of its name returns. Two pages have tables
-whose words are written by hand and of which one column is filled in: what a number is, which test holds a promise.
+whose words are written by hand and of which one column is filled in: how much it is, or which test holds it.
 """
 
 from __future__ import annotations
