@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from floodwatch.cli import main
+from floodwatch.cli.explain import explain
 from floodwatch.cli.output import EXIT_CODES
 from floodwatch.decide.events import PROTECTIONS
 from floodwatch.detectors import (
@@ -38,7 +39,6 @@ from floodwatch.detectors import (
     udp,
 )
 from floodwatch.detectors.family import Family
-from floodwatch.mitigate import ruletext
 from floodwatch.model.event import SOURCE_RATE, Action
 from floodwatch.model.finding import Floor
 from floodwatch.model.vector import AMPLIFIERS, Vector
@@ -191,7 +191,8 @@ def outputs() -> str:
 
 def styles() -> str:
     """What `explain --as` writes."""
-    return ", ".join(f"`{style}`" for style in ruletext.STYLES) + "\n"
+    (style,) = (option for option in explain.params if "--as" in option.opts)
+    return takes(style) + "\n"
 
 
 def rejects() -> str:
