@@ -1,0 +1,338 @@
+"""Write what the code knows into the pages of floodwatch/docs; the words around it are written by hand.
+
+    python tests/make_pages.py
+
+A page holds marked blocks; each is replaced by what the function of its name returns. Two pages have tables
+whose words are written by hand and of which one column is filled in: how much it is, or which test holds it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from floodwatch.cli import main
+from floodwatch.cli.explain import explain
+from floodwatch.cli.output import EXIT_CODES
+from floodwatch.decide.events import PROTECTIONS
+from floodwatch.detectors import (
+    FAMILIES,
+    carpet,
+    connect,
+    dns,
+    guessing,
+    http,
+    http2,
+    icmp,
+    protocols,
+    quic,
+    reflection,
+    scripts,
+    slow,
+    state,
+    syn,
+    udp,
+)
+from floodwatch.detectors.family import Family
+from floodwatch.model.event import SOURCE_RATE, Action
+from floodwatch.model.finding import Floor
+from floodwatch.model.vector import AMPLIFIERS, Vector
+from floodwatch.report import words
+from floodwatch.report.formats import FORMATS
+from floodwatch.report.info import REJECTS
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "floodwatch" / "docs"
+BLOCK = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+QUOTED = re.compile(r"^def (test_(?:p\d\d_)+\w+)", re.MULTILINE)
+UDP_FLOORS = (udp.BOTH_WAYS, udp.ONE_WAY, udp.STREAM, udp.BULK)
+FLOORS: dict[Vector, tuple[Floor, ...]] = {
+    Vector.SYN_FLOOD: (syn.FLOOR,),
+    Vector.SYN_ACK_FLOOD: (state.FLOOR, state.FLOOR_ONE_WAY),
+    Vector.ACK_FLOOD: (state.FLOOR, state.FLOOR_ONE_WAY),
+    Vector.RST_FLOOD: (state.FLOOR, state.FLOOR_ONE_WAY),
+    Vector.FIN_FLOOD: (state.FLOOR, state.FLOOR_ONE_WAY),
+    Vector.TCP_FLAG_FLOOD: (state.FLOOR_ODD,),
+    Vector.TCP_REFLECTION: (state.FLOOR,),
+    Vector.CONNECTION_FLOOD: (connect.FLOOR,),
+    Vector.TLS_FLOOD: (connect.FLOOR,),
+    Vector.HTTP_FLOOD: (http.FLOOR, http.ALONE),
+    Vector.HTTP2_RAPID_RESET: (http2.RESETS,),
+    Vector.HTTP2_CONTINUATION_FLOOD: (http2.CONTINUATIONS,),
+    Vector.SLOW_HTTP: (slow.FLOOR,),
+    Vector.API_PROBING: (scripts.FLOOR,),
+    Vector.LOGIN_BRUTEFORCE: (scripts.FLOOR_POSTS, guessing.FLOOR),
+    Vector.UDP_FLOOD: UDP_FLOORS,
+    Vector.QUIC_FLOOD: (quic.FLOOR,),
+    Vector.DNS_QUERY_FLOOD: (dns.FLOOR, dns.FLOOR_FEW),
+    Vector.ICMP_FLOOD: (icmp.FLOOR,),
+    Vector.FRAGMENT_FLOOD: (protocols.FRAGMENTS, udp.STREAM, udp.BULK),
+    Vector.IP_PROTOCOL_FLOOD: UDP_FLOORS,
+    **dict.fromkeys(reflection.AMPLIFICATION.vectors, (reflection.FLOOR,)),
+}
+"""What the findings of each vector may be held against."""
+MANY = 1000.0
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(str(c).replace("|", "\\|") for c in line) + " |\n" for line in lines)
+
+
+def outcomes(of: Family[Any]) -> dict[str, list[Action]]:
+    """Whose addresses the sources of a family can be, and what is recommended then."""
+    names = list(of.facts.__dataclass_fields__)
+    found: dict[str, list[Action]] = {}
+    every = dict.fromkeys(names, int(MANY))
+    for amounts in ({}, every, *({**every, name: 0} for name in names)):
+        facts = of.facts(**amounts)
+        for distinct in (1.0, MANY):
+            origin = of.origin(facts, MANY, distinct)
+            actions = {of.advice(facts, origin, path)[0] for path in (False, True)}
+            found[origin] = sorted(actions | set(found.get(origin, ())))
+    return found
+
+
+def recommended(of: Family[Any]) -> str:
+    """What is recommended, by whose addresses the sources are, where that makes a difference."""
+    found = outcomes(of)
+    actions = {action for held in found.values() for action in held}
+    if len(actions) == 1:
+        return f"`{actions.pop()}`"
+    return "; ".join(f"{origin}: `{'`, `'.join(held)}`" for origin, held in sorted(found.items()))
+
+
+def enforced(of: Family[Any]) -> str:
+    """What `--mode enforce` may put into the kernel for it."""
+    told: dict[str, None] = {}
+    for _, actions in sorted(outcomes(of).items()):
+        for action in actions:
+            if action == "drop_sources":
+                told["block the proven sources"] = None
+            elif action == "limit_per_source":
+                told[f"{SOURCE_RATE} packets/s for each proven source"] = None
+            elif action in ("drop_signature", "limit_victim"):
+                told[f"`{of.protection}`" if of.protection else "nothing"] = None
+            elif action in PROTECTIONS:
+                told[f"`{PROTECTIONS[action]}`"] = None
+            elif action != "observe":
+                told["nothing"] = None
+    return ", ".join(told) or "nothing"
+
+
+def rules(vector: Vector) -> str:
+    """The rule of a vector, once for each floor that it may be held against."""
+    of = FAMILIES[vector]
+    first, *others = FLOORS[vector]
+    return "; ".join([of.says(first), *(f"{f.count:,.10g} {f.where}" for f in others)])
+
+
+def least(vector: Vector) -> str:
+    """The lowest rate that is named, or that there is none."""
+    of = FAMILIES[vector]
+    return f"by habits ({of.unit})" if of.habitual else f"{of.floor:,.0f} {of.unit}"
+
+
+def vectors() -> str:
+    """A row for each vector; those of amplification share one."""
+    rows = []
+    for vector, of in FAMILIES.items():
+        amplified = of is reflection.AMPLIFICATION
+        if amplified and vector is not of.vectors[0]:
+            continue
+        name = "`*_amplification`" if amplified else f"`{vector}`"
+        named = "reflection and amplification" if amplified else of.title(vector)
+        rows.append(
+            (name, named, rules(vector), least(vector), f"{of.promised_s:g} s", recommended(of), enforced(of))
+        )
+    return table(("Vector", "Title", "Named from", "Least rate", "Within", "Recommended", "Enforced"), rows)
+
+
+def amplifiers() -> str:
+    """The protocols that amplify, with the ports of their reflectors."""
+    rows = []
+    for vector in reflection.AMPLIFICATION.vectors:
+        protocol = vector.removesuffix(reflection.SUFFIX)
+        ports = [str(port) for port, name in AMPLIFIERS if name == protocol]
+        title = reflection.AMPLIFICATION.title(vector).removesuffix(" amplification (reflection)")
+        rows.append(
+            (f"`{vector}`", title, ", ".join(ports) or f"any other port below {reflection.EPHEMERAL:,}")
+        )
+    return table(("Vector", "Protocol", "UDP source port"), rows)
+
+
+def carpets() -> str:
+    """The floors of a flood that is spread over a network."""
+    rows = [
+        (f"`{kind.family.vectors[0]}`", kind.family.says(carpet.FLOOR[number]))
+        for number, kind in carpet.KINDS.items()
+    ]
+    return table(("Vector", "Named from"), rows)
+
+
+def actions() -> str:
+    """What each recommended action means."""
+    return table(("`recommended`", "Meaning"), ((f"`{a}`", says) for a, says in words.ADVICE.items()))
+
+
+def outputs() -> str:
+    """The formats of an answer."""
+    rows = [
+        (f"`{name}`", row.says, "yes" if row.change is not None else "no") for name, row in FORMATS.items()
+    ]
+    return table(("`--format`", "What", "In `watch`"), rows)
+
+
+def styles() -> str:
+    """What `explain --as` writes."""
+    (style,) = (option for option in explain.params if "--as" in option.opts)
+    return takes(style) + "\n"
+
+
+def rejects() -> str:
+    """Why frames are not decoded."""
+    return table(("Reason", "Frames"), ((f"`{code}`", says) for code, says in REJECTS.items()))
+
+
+def exit_codes() -> str:
+    """The exit codes of scan and watch, as their help prints them."""
+    return "```text\n" + EXIT_CODES.removeprefix("\b\n") + "\n```\n"
+
+
+def commands(group: click.Group, path: str) -> Iterator[tuple[str, click.Command, click.Context]]:
+    """Every command that is no group, with its whole name."""
+    parent = click.Context(group, info_name=path, show_default=True)
+    for name in group.list_commands(parent):
+        command = group.get_command(parent, name)
+        assert command is not None
+        whole = f"{path} {name}"
+        if isinstance(command, click.Group):
+            yield from commands(command, whole)
+        else:
+            yield whole, command, click.Context(command, parent=parent, info_name=name)
+
+
+def spelled(option: click.Option) -> str:
+    """All the ways to write an option."""
+    return ", ".join(f"`{word}`" for word in (*option.opts, *option.secondary_opts))
+
+
+def takes(option: click.Parameter) -> str:
+    """What an option takes."""
+    kind = option.type
+    if getattr(option, "is_flag", False):
+        return ""
+    if isinstance(kind, click.Choice):
+        return ", ".join(f"`{choice}`" for choice in kind.choices)
+    shown = option.metavar or kind.name.split()[0].upper()
+    if isinstance(kind, click.IntRange | click.FloatRange):
+        low, high = kind.min, kind.max
+        above = "more than" if getattr(kind, "min_open", False) else "from"
+        bounds = [f"{above} {low:,}"] if low is not None else []
+        bounds += [f"to {high:,}"] if high is not None else []
+        return f"{shown} ({' '.join(bounds)})"
+    return shown
+
+
+def default(option: click.Option, context: click.Context) -> str:
+    """The value of an option that is not given; nothing where it then has none."""
+    if isinstance(option.show_default, str):
+        return option.show_default
+    value = None if option.callback and option.default is None else option.get_default(context, call=False)
+    if option.is_flag and option.secondary_opts:
+        return f"`{option.opts[0] if value else option.secondary_opts[0]}`"
+    plain = isinstance(value, str | int | float) and not isinstance(value, bool)
+    return f"`{value}`" if plain else ""
+
+
+def options() -> str:
+    """Every command with its options."""
+    out = []
+    for name, command, context in commands(main, "floodwatch"):
+        arguments = [p for p in command.params if isinstance(p, click.Argument)]
+        usage = " ".join([name, "[OPTIONS]", *(a.make_metavar(context) for a in arguments)])
+        told = "\n".join(line.strip() for line in (command.help or "").strip().splitlines())
+        out.append(f"## {name}\n\n    {usage}\n\n{told}\n\n")
+        rows = [
+            (spelled(p), takes(p), default(p, context), p.help or "")
+            for p in command.params
+            if isinstance(p, click.Option) and not p.hidden
+        ]  # fmt: skip
+        if rows:
+            out.append(table(("Option", "Takes", "Default", "What it does"), rows) + "\n")
+    return "".join(out).rstrip() + "\n"
+
+
+MAKERS: dict[str, Callable[[], str]] = {
+    maker.__name__: maker
+    for maker in (
+        vectors, amplifiers, carpets, actions, outputs, styles, rejects, exit_codes, options,
+    )
+}  # fmt: skip
+
+
+def value_at(place: str) -> object:
+    """What a name like ``floodwatch.decide.cases:CASES_MOST`` stands for; ``a.b`` is a field of a record."""
+    module, _, path = place.partition(":")
+    found: Any = import_module(module)
+    for name in path.split("."):
+        found = getattr(found() if isinstance(found, type) else found, name)  # a field, with its default
+    return found
+
+
+def shown(value: object) -> str:
+    """A number as a page writes it."""
+    return f"{value:,.10g}" if isinstance(value, int | float) else str(value)
+
+
+def numbers(page: str) -> str:
+    """Fill in the second column of rows whose third says where the number stands."""
+    row = re.compile(r"^(\| [^|]+ \| )[^|]*( \| `(floodwatch\.[\w.]+:[\w.]+)` \|)$", re.MULTILINE)
+    return row.sub(lambda m: f"{m[1]}{shown(value_at(m[3]))}{m[2]}", page)
+
+
+def quoting() -> dict[int, list[str]]:
+    """The tests that quote each promise, as pytest names them."""
+    found: dict[int, list[str]] = {}
+    for path in sorted((ROOT / "tests").glob("test_*.py")):
+        for name in QUOTED.findall(path.read_text(encoding="utf-8")):
+            for number in re.findall(r"(?<=_p)\d\d(?=_)", name):
+                found.setdefault(int(number), []).append(f"tests/{path.name}::{name}")
+    return found
+
+
+def promises(page: str) -> str:
+    """Fill in the tests of each promise."""
+    found = quoting()
+
+    def filled(row: re.Match[str]) -> str:
+        return f"{row[1]} {', '.join(f'`{test}`' for test in found.get(int(row[2]), ()))} |"
+
+    return re.sub(r"^(\| (\d+) \| [^|]+ \|).*\|$", filled, page, flags=re.MULTILINE)
+
+
+def renewed(name: str, page: str) -> str:
+    """The page of this name with everything filled in that the code knows."""
+    page = numbers(BLOCK.sub(lambda block: f"{block[1]}{MAKERS[block[2]]()}{block[3]}", page))
+    return promises(page) if name == "promises.md" else page
+
+
+def floors_of(module: object) -> Iterator[Floor]:
+    """All floors that stand in a module, one by one or in a dict."""
+    for value in vars(module).values():
+        if isinstance(value, Floor):
+            yield value
+        elif isinstance(value, dict):
+            yield from (held for held in value.values() if isinstance(held, Floor))
+
+
+if __name__ == "__main__":
+    for path in sorted(DOCS.glob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(renewed(path.name, text), encoding="utf-8")
