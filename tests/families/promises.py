@@ -125,20 +125,22 @@ def keeps_event(make: Make, floor: Floor, persist: int, late: int = 0, half: int
     watch.last(make, half, 3 * persist + late)
     assert watch.vectors == []
     watch.last(make, least, persist + late)
-    hold, name = watch.case.family.hold, watch.case.id
+    case = watch.case
+    hold, name = case.family.hold, case.id
     watch.last(make, half, 2 * hold)
-    assert watch.case.epoch == watch.epoch - 1 - late
-    watch.last(make, half - 1, hold + late)
-    assert not watch.ended()
+    assert case.epoch == watch.epoch - 1 - late
+    watch.last(make, half - 1, hold)
+    assert not case.ended(watch.epoch - 1)
     watch.last(make, half - 1, 1)
-    assert watch.ended()
+    assert case.ended(watch.epoch - 1)
     watch.last(make, half, 3)
-    assert watch.ended()  # half the floor brings nothing back
-    watch.epoch = watch.case.epoch + DORMANT - 2 * (persist + late)
+    assert case.ended(watch.epoch - 1)  # half the floor brings nothing back
+    watch.epoch = case.epoch + DORMANT - 2 * (persist + late)
     watch.last(make, least, persist + late)
-    assert not watch.ended()
-    assert (watch.case.id, watch.case.pulses) == (name, 2)
-    watch.quiet(DORMANT + 1)
+    assert not case.ended(watch.epoch - 1)
+    assert (case.id, case.pulses) == (name, 2)
+    watch.epoch = case.epoch + DORMANT + 1
+    watch.quiet(1)
     watch.decider.current.clear()
     watch.last(make, least, persist + late)
-    assert watch.case.id != name
+    assert [new.id == name for new in watch.opened if new.vector is case.vector] == [False]
