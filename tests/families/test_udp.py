@@ -1,0 +1,193 @@
+"""UDP floods: what the victim neither asked for nor answers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from promises import Watch, keeps_event, keeps_floor
+from scenes import Host, address_of, host
+
+from floodwatch.config.limits import Limits
+from floodwatch.detectors.family import BOGON_SHARE, FORGED_BOGONS, FORGED_DISTINCT, FORGED_MIN, HOLD
+from floodwatch.detectors.quic import SHARE as INITIALS
+from floodwatch.detectors.udp import (
+    ANSWER_REACH,
+    BOTH_WAYS,
+    BULK,
+    BULK_BYTES,
+    FEW_SENDERS,
+    ONE_WAY,
+    STREAM,
+    UDP_FLOOD,
+)
+from floodwatch.history.memory import METRICS, Memory
+from floodwatch.model.epoch import EPOCHS_PER_SECOND
+from floodwatch.model.vector import Vector
+
+PUBLIC = "9.9.9.9"
+MANY = 64
+
+
+def both(packets: int) -> Host:
+    """Seen both ways: the victim sends something, somewhere."""
+    return host().udp(packets, sources=MANY, out=1)
+
+
+def one_way(packets: int) -> Host:
+    return host().udp(packets, sources=MANY)
+
+
+@pytest.mark.parametrize(("make", "floor"), [(both, BOTH_WAYS), (one_way, ONE_WAY)])
+def test_the_floor_is_higher_where_one_way_is_seen(make: object, floor: object) -> None:
+    watch = keeps_floor(make, Vector.UDP_FLOOD, floor, UDP_FLOOD.persist)
+    keeps_event(make, floor, UDP_FLOOD.persist)
+    assert watch.case.one_way == (floor is ONE_WAY)
+    assert ("one_way" in watch.says()) == (floor is ONE_WAY)
+    assert watch.case.family.hold == HOLD
+
+
+def test_one_way_is_less_certain() -> None:
+    sure, unsure = Watch(), Watch()
+    sure.last(both, 5000, 8)
+    unsure.last(one_way, 5000, 8)
+    assert unsure.event().confidence < sure.event().confidence < 1
+
+
+@pytest.mark.parametrize(
+    "senders",
+    [
+        1,
+        pytest.param(
+            FEW_SENDERS,
+            marks=pytest.mark.xfail(
+                strict=True, reason="two sources are estimated as 2.002, which is more than FEW_SENDERS"
+            ),
+        ),
+    ],
+)
+@pytest.mark.parametrize(("size", "floor"), [(BULK_BYTES - 1, STREAM), (BULK_BYTES, BULK)])
+def test_few_senders_are_a_stream_or_a_copy_until_they_send_very_much(
+    senders: int, size: int, floor: object
+) -> None:
+    def make(packets: int) -> Host:
+        return host().udp(packets, sources=senders, size=size)
+
+    keeps_floor(make, Vector.UDP_FLOOD, floor, UDP_FLOOD.persist)
+    keeps_event(make, floor, UDP_FLOOD.persist)
+
+
+def test_more_senders_are_no_stream() -> None:
+    def make(packets: int) -> Host:
+        return host().udp(packets, sources=FEW_SENDERS + 1, size=BULK_BYTES)
+
+    keeps_floor(make, Vector.UDP_FLOOD, ONE_WAY, UDP_FLOOD.persist)
+
+
+def test_what_the_victim_asked_for_is_left_out_for_a_second() -> None:
+    def make(packets: int) -> Host:
+        return host().udp(packets + 10 * ANSWER_REACH, sources=MANY, out=10, asked=10)
+
+    keeps_floor(make, Vector.UDP_FLOOD, BOTH_WAYS, UDP_FLOOD.persist)
+    watch = Watch()
+    watch.see(host().udp(100, sources=MANY, out=20, asked=20))
+    watch.last(both, 20 * ANSWER_REACH, EPOCHS_PER_SECOND - 1)
+    assert watch.vectors == []
+    watch.last(both, 20 * ANSWER_REACH, 1)
+    assert watch.vectors == [Vector.UDP_FLOOD]
+
+
+def test_dns_queries_are_judged_elsewhere() -> None:
+    def make(packets: int) -> Host:
+        return host().udp(packets + 200, sources=MANY, port=53, out=200).set(dns_queries=200, dns_answers=200)
+
+    keeps_floor(make, Vector.UDP_FLOOD, BOTH_WAYS, UDP_FLOOD.persist)
+
+
+@pytest.mark.parametrize(("short", "named"), [(0, False), (1, True)])
+def test_quic_initials_are_judged_elsewhere_where_they_are_most(short: int, named: bool) -> None:
+    packets = int(BOTH_WAYS.count) * 3 // 2 // 10 * 10
+    initials = int(INITIALS * packets) - short
+    watch = Watch()
+    watch.last(lambda n: both(n).set(quic_initials=initials), packets, 4)
+    assert (watch.vectors == [Vector.UDP_FLOOD]) is named
+
+
+def test_reflection_is_left_out() -> None:
+    watch = Watch()
+    watch.see(host().udp(2000, sources=MANY, source_port=123, out=1))
+    assert watch.vectors == [Vector.NTP_AMPLIFICATION]
+
+
+def test_the_evidence_is_what_was_counted() -> None:
+    watch = Watch()
+    for packets, out in ((1000, 3), (3000, 4)):
+        watch.see(host().udp(packets, sources=MANY, out=out, size=120))
+    event, says = watch.event(), watch.says()
+    assert says["answers"] == "the victim sent 7 packets back for 4000 received"
+    assert (event.packets, event.bytes, event.rate.peak) == (4000, 4000 * 120, 4000)
+    assert event.rate.unit == "packet/s"
+    assert (event.victim.ip, event.victim.port, event.victim.protocol) == ("198.51.100.7", 7777, "udp")
+
+
+@pytest.mark.parametrize(
+    ("packets", "sources", "origin"),
+    [
+        (FORGED_MIN, FORGED_MIN * FORGED_DISTINCT, "forged"),
+        (FORGED_MIN, FORGED_MIN * FORGED_DISTINCT - 10, "unknown"),
+        (FORGED_MIN - 1, FORGED_MIN - 1, "unknown"),
+    ],
+)
+def test_forging_explains_many_addresses_that_say_little_each(
+    packets: int, sources: float, origin: str
+) -> None:
+    watch = Watch()
+    watch.see(host().udp(packets, sources=int(sources), out=1))
+    assert watch.decision().origin == origin
+    assert (watch.event().sources.forged_share is not None) == (origin == "forged")
+
+
+@pytest.mark.parametrize(("more", "where", "origin"), [(5, PUBLIC, "forged"), (-5, PUBLIC, "unknown"),
+                                                        (5, "10.0.0.9", "unknown"),
+                                                        (5, "2001:db8::9", "unknown")])  # fmt: skip
+def test_reserved_addresses_show_forging_on_the_internet(more: int, where: str, origin: str) -> None:
+    packets = 10_000
+    bogons = int(FORGED_BOGONS * BOGON_SHARE * packets) + more
+    watch = Watch()
+    watch.see(host(where).udp(packets, sources=MANY, out=1).set(udp_bogons=bogons))
+    assert watch.decision().origin == origin
+
+
+def test_the_decision_is_to_limit_and_to_block_nobody() -> None:
+    watch = Watch()
+    watch.see(host().udp(5000, sources=5000, out=1).source("203.0.113.9", packets=900, udp=900, proven=3))
+    decision = watch.decision()
+    assert (decision.action, decision.protection) == ("limit_victim", "limited")
+    assert (decision.protocol, decision.port, str(decision.victim)) == (17, 7777, "198.51.100.7/32")
+    assert (decision.sources, decision.proof, decision.reflector_ports) == ((), None, ())
+
+
+def test_scattered_ports_are_not_named() -> None:
+    watch = Watch()
+    watch.see(host().udp(5000, sources=5000, out=1, held=3999))
+    assert watch.decision().port is None
+    assert watch.case.id.endswith("-any")
+
+
+def test_what_is_usual_is_told_and_what_the_user_asks_for_is_kept() -> None:
+    usual = [0.0] * len(METRICS)
+    usual[METRICS.index("udp")] = 80.0
+    memory = Memory(np.zeros(0, np.uint64), np.array([address_of("198.51.100.7")], np.uint64),
+                    np.array([usual]))  # fmt: skip
+    limits = Limits({Vector.UDP_FLOOD: EPOCHS_PER_SECOND * 3000.0})
+    watch = Watch(memory, limits)
+    watch.last(both, 20, 1)
+    watch.last(both, 2999, 3)
+    assert watch.vectors == []
+    watch.last(both, 3000, 1)
+    assert watch.decision().usual == pytest.approx(80, rel=0.1)
+    assert "your limits ask for 12000 a second" in watch.says()["rule"]
+    assert "surge" in watch.says()
+    watch.last(both, 1500, 2 * HOLD)
+    assert not watch.ended()
+    watch.last(both, 1499, HOLD + 1)
+    assert watch.ended()
