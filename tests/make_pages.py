@@ -23,20 +23,7 @@ from floodwatch.decide.events import PROTECTIONS
 from floodwatch.detectors import (
     FAMILIES,
     carpet,
-    connect,
-    dns,
-    guessing,
-    http,
-    http2,
-    icmp,
-    protocols,
-    quic,
     reflection,
-    scripts,
-    slow,
-    state,
-    syn,
-    udp,
 )
 from floodwatch.detectors.family import Family
 from floodwatch.model.event import SOURCE_RATE, Action
@@ -50,32 +37,6 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "floodwatch" / "docs"
 BLOCK = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 QUOTED = re.compile(r"^def (test_(?:p\d\d_)+\w+)", re.MULTILINE)
-UDP_FLOORS = (udp.BOTH_WAYS, udp.ONE_WAY, udp.STREAM, udp.BULK)
-FLOORS: dict[Vector, tuple[Floor, ...]] = {
-    Vector.SYN_FLOOD: (syn.FLOOR,),
-    Vector.SYN_ACK_FLOOD: (state.FLOOR, state.FLOOR_ONE_WAY),
-    Vector.ACK_FLOOD: (state.FLOOR, state.FLOOR_ONE_WAY),
-    Vector.RST_FLOOD: (state.FLOOR, state.FLOOR_ONE_WAY),
-    Vector.FIN_FLOOD: (state.FLOOR, state.FLOOR_ONE_WAY),
-    Vector.TCP_FLAG_FLOOD: (state.FLOOR_ODD,),
-    Vector.TCP_REFLECTION: (state.FLOOR,),
-    Vector.CONNECTION_FLOOD: (connect.FLOOR,),
-    Vector.TLS_FLOOD: (connect.FLOOR,),
-    Vector.HTTP_FLOOD: (http.FLOOR, http.ALONE),
-    Vector.HTTP2_RAPID_RESET: (http2.RESETS,),
-    Vector.HTTP2_CONTINUATION_FLOOD: (http2.CONTINUATIONS,),
-    Vector.SLOW_HTTP: (slow.FLOOR,),
-    Vector.API_PROBING: (scripts.FLOOR,),
-    Vector.LOGIN_BRUTEFORCE: (scripts.FLOOR_POSTS, guessing.FLOOR),
-    Vector.UDP_FLOOD: UDP_FLOORS,
-    Vector.QUIC_FLOOD: (quic.FLOOR,),
-    Vector.DNS_QUERY_FLOOD: (dns.FLOOR, dns.FLOOR_FEW),
-    Vector.ICMP_FLOOD: (icmp.FLOOR,),
-    Vector.FRAGMENT_FLOOD: (protocols.FRAGMENTS, udp.STREAM, udp.BULK),
-    Vector.IP_PROTOCOL_FLOOD: UDP_FLOORS,
-    **dict.fromkeys(reflection.AMPLIFICATION.vectors, (reflection.FLOOR,)),
-}
-"""What the findings of each vector may be held against."""
 MANY = 1000.0
 
 
@@ -129,7 +90,7 @@ def enforced(of: Family[Any]) -> str:
 def rules(vector: Vector) -> str:
     """The rule of a vector, once for each floor that it may be held against."""
     of = FAMILIES[vector]
-    first, *others = FLOORS[vector]
+    first, *others = of.floors
     return "; ".join([of.says(first), *(f"{f.count:,.10g} {f.where}" for f in others)])
 
 

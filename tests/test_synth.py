@@ -25,20 +25,10 @@ from floodwatch.synth.truth import peak
 PCAPS = Path(__file__).resolve().parent.parent / "pcaps"
 SMALL = {"pps": 400.0, "duration": 2.0}
 RATES = {"launch_day": 300.0, "clean": 12.0, "crowd": 40.0, "one_client_loop": 133.0}
-QUIET = (
-    "clean",
-    "port_scan",
-    "busy_dns",
-    "bulk_download",
-    "office_nat",
-    "tunnel_hub",
-    "one_client_loop",
-    "tls_crowd",
-    "uploads",
-    "sign_ups",
-    "paused_players",
-    "slow_disk",
-    "http2_proxy",
+QUIET = tuple(
+    name
+    for name, scenario in synth.SCENARIOS.items()
+    if (scenario.__doc__ or "").splitlines()[0].endswith(("Not a flood.", "no flood."))
 )
 FLOODS = tuple(name for name in synth.SCENARIOS if name not in ("launch_day", "crowd", *QUIET))
 STRAYS = ("ack_flood", "rst_flood", "fin_flood", "syn_ack_flood", "tcp_flag_flood", "tcp_reflection")

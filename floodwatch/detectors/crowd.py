@@ -20,6 +20,7 @@ from .family import Family, share
 
 FLOOR = 40.0
 """Requests (or connections) a second from which a surge is worth telling."""
+SURGE = Floor(FLOOR / EPOCHS_PER_SECOND)
 RATIO = 2.5
 """How many times the usual rate a surge is."""
 PERSIST = 4
@@ -108,7 +109,8 @@ HTTP_CROWD = Family(
     Visits,
     _evidence,
     _advice,
-    floor=200.0,
+    floors=(SURGE,),
+    severe=200.0,
     rule=RULE,
     unit="req/s",
     verdict="crowd",
@@ -123,7 +125,8 @@ CONNECTION_CROWD = Family(
     Visits,
     _connections_evidence,
     _advice,
-    floor=500.0,
+    floors=(SURGE,),
+    severe=500.0,
     rule=RULE,
     unit="conn/s",
     verdict="crowd",
@@ -166,7 +169,7 @@ def surge(view: View, row: np.void, requests: int, finished: int, flood: int) ->
         facts,
         (DATA,),
         count=count,
-        floor=Floor(FLOOR / EPOCHS_PER_SECOND),
+        floor=SURGE,
         over=rate >= FLOOR and rate >= RATIO * usual,
         size=int(row["kinds"]["bytes"][DATA]),
         ports=[(int(row["http_port"]), count)] if visible else [],

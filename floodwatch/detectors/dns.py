@@ -72,7 +72,7 @@ DNS_QUERY_FLOOD = Family(
     Queries,
     _evidence,
     _advice,
-    floor=4 * FLOOR.count,
+    floors=(FLOOR, FLOOR_FEW),
     rule="{floor} queries in a quarter of a second, most of them unanswered or for names of their own in one "
     "zone",
     unit="query/s",

@@ -14,6 +14,7 @@ from ..history.clients import Visitors
 from ..history.victims import View, source_registers
 from ..model.address import Address
 from ..model.decision import Protection
+from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.event import Action, Evidence, Origin, Unit, Verdict
 from ..model.finding import F, Facts, Finding, Floor, SourceCount, Sum
 from ..model.summary import Summary
@@ -111,8 +112,9 @@ class Family(Generic[F]):
         facts: the numbers behind its evidence.
         evidence: those numbers in the order of their weight.
         advice: what to do and why, given the origin and whether one path is the target.
-        floor: the least rate, in ``unit`` per second, that is ever named; severity counts from it.
+        floors: what its findings may be held against, the usual one first.
         rule: from what such a vector is named, with ``{floor}`` for the count that it was held against.
+        severe: the rate a second from which severity counts; None: from the first floor.
         unit: of its rates.
         verdict: what its findings say.
         protocol: of its packets.
@@ -132,8 +134,9 @@ class Family(Generic[F]):
     facts: type[F]
     evidence: Callable[[F], list[Evidence]]
     advice: Callable[[F, Origin, bool], tuple[Action, str]]
-    floor: float
+    floors: tuple[Floor, ...]
     rule: str
+    severe: float | None = None
     unit: Unit = "packet/s"
     verdict: Verdict = "attack"
     protocol: str = "tcp"
@@ -147,6 +150,11 @@ class Family(Generic[F]):
     reflectors: Callable[[Vector, F], tuple[int, ...]] = lambda vector, facts: ()
     title: Callable[[Vector], str] = spelled
     promised_s: float = 1.0
+
+    @property
+    def floor(self) -> float:
+        """The least rate, in ``unit`` per second, that is ever named; severity counts from it."""
+        return EPOCHS_PER_SECOND * self.floors[0].count if self.severe is None else self.severe
 
     def says(self, floor: Floor) -> str:
         """The rule that fired, made from the very floor that the finding was held against."""

@@ -20,6 +20,10 @@ from ..model.vector import Vector
 from .family import Detector, Family, Named, Scene, by_handshakes, percent, share
 from .slow import limit_each
 
+REFUSED = 0.6
+"""Share of one source's requests that was refused (400 or more), from which it guesses or probes."""
+EACH = Floor(16, f"of one source in 8 s, {percent(REFUSED)} refused")
+"""Requests of one source, in a window of the heavy-hitter table; ``scripts`` judges them."""
 LEAST = 100
 """Posts in 20 s: five a second ..."""
 DENIED = 0.8
@@ -56,7 +60,8 @@ LOGIN_BRUTEFORCE = Family(
     Guesses,
     _evidence,
     limit_each,
-    floor=200.0,
+    floors=(EACH, FLOOR),
+    severe=200.0,
     rule="{floor} posts",
     unit="req/s",
     hold=MEMORY,

@@ -78,7 +78,7 @@ HTTP_FLOOD = Family(
     Requests,
     _evidence,
     block_or_cap,
-    floor=EPOCHS_PER_SECOND * FLOOR.count,
+    floors=(FLOOR, ALONE),
     rule="{floor} requests of machines in a quarter of a second",
     unit="req/s",
     persist=2,

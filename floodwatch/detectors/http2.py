@@ -15,7 +15,7 @@ import numpy as np
 
 from ..history.sources import source_counts
 from ..history.victims import View
-from ..model.epoch import CLASS_TCP, DATA, EPOCHS_PER_SECOND
+from ..model.epoch import CLASS_TCP, DATA
 from ..model.event import Evidence
 from ..model.finding import Finding, Floor, Sum
 from ..model.vector import Vector
@@ -64,7 +64,7 @@ RAPID_RESET = Family(
     Frames,
     _resets,
     block_or_cap,
-    floor=EPOCHS_PER_SECOND * RESETS.count,
+    floors=(RESETS,),
     rule="{floor} resets in a quarter of a second, and one for two streams",
     unit="record/s",
     persist=2,
@@ -76,7 +76,7 @@ CONTINUATION_FLOOD = Family(
     Frames,
     _continuations,
     block_or_cap,
-    floor=EPOCHS_PER_SECOND * CONTINUATIONS.count,
+    floors=(CONTINUATIONS,),
     rule=f"{{floor}} continuations in a quarter of a second, and {PER_HEADER:g} for each header",
     unit="record/s",
     persist=2,

@@ -20,7 +20,7 @@ ICMP_FLOOD = Family(
     Unanswered,
     answers_evidence,
     limit_advice,
-    floor=4 * FLOOR.count,
+    floors=(FLOOR,),
     rule=RULE,
     protocol="icmp",
     usual="icmp",

@@ -20,8 +20,11 @@ from .family import Detector, Family
 from .udp import (
     ANSWER_REACH,
     BOTH_WAYS,
+    BULK,
+    FLOORS,
     ONE_WAY,
     RULE,
+    STREAM,
     UDP_FLOOD,
     Unanswered,
     answers_evidence,
@@ -65,7 +68,7 @@ FRAGMENT_FLOOD = Family(
     Fragments,
     _evidence,
     _advice,
-    floor=4 * FRAGMENTS.count,
+    floors=(FRAGMENTS, STREAM, BULK),
     rule="{floor} fragments in a quarter of a second that belong to nothing",
     protection="fragments",
 )
@@ -74,7 +77,7 @@ IP_PROTOCOL_FLOOD = Family(
     Unanswered,
     answers_evidence,
     limit_advice,
-    floor=4 * BOTH_WAYS.count,
+    floors=FLOORS,
     rule=RULE,
     protection="limited",
 )

@@ -46,7 +46,7 @@ QUIC_FLOOD = Family(
     Initials,
     _evidence,
     _advice,
-    floor=4 * FLOOR.count,
+    floors=(FLOOR,),
     rule=f"{{floor}} Initials in a quarter of a second, and {percent(SHARE)} of the packets",
     protocol="udp",
     persist=2,

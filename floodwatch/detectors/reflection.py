@@ -103,7 +103,7 @@ AMPLIFICATION = Family(
     Answers,
     _evidence,
     _advice,
-    floor=4 * FLOOR.count,
+    floors=(FLOOR,),
     rule="{floor} answers in a quarter of a second that nobody asked for",
     protocol="udp",
     usual="udp",
@@ -185,11 +185,11 @@ def _finding(view: View, row: np.void, held: np.void) -> Finding[Answers]:
 def _reflectors(rows: np.ndarray, victim: int, port: int) -> list[SourceCount]:
     """Bounds of what each heavy UDP source of that port sent: advice, for queries to them were forged."""
     mine = rows["victim"] == victim
-    chosen = rows[mine & (rows["udp"] > 0) & (rows["udp"] >= rows["packets"] // 2) & _from_port(rows, port)]
+    chosen = rows[mine & (rows["udp"] > 0) & (rows["udp"] >= rows["packets"] // 2) & from_port(rows, port)]
     return source_counts(chosen, "udp", "udp")
 
 
-def _from_port(rows: np.ndarray, port: int) -> np.ndarray:
+def from_port(rows: np.ndarray, port: int) -> np.ndarray:
     """Which sources sent from that port, or from one of the 1,000 with the same bit (fw_port_bit)."""
     bit = np.uint64((port * 0x9E3779B1 & 0xFFFFFFFF) >> 26)
     sent: np.ndarray = (rows["paths"] >> bit & np.uint64(1)) > 0

@@ -24,13 +24,10 @@ from ..model.finding import Finding, Floor, Mean, Sum
 from ..model.summary import Summary
 from ..model.vector import Vector
 from .family import Detector, Family, Named, Scene, by_handshakes, percent
-from .guessing import LOGIN_BRUTEFORCE, Guesses, refused
+from .guessing import EACH, LOGIN_BRUTEFORCE, REFUSED, Guesses, refused
 from .slow import limit_each
 
-LEAST = 16
-"""Requests in the window from which a script shows."""
-REFUSED = 0.6
-"""Share of them that was answered by a status of 400 or more."""
+FLOOR = Floor(EACH.count)
 WALK = 10
 """Different paths of a prober ..."""
 FRESH = 0.2
@@ -66,7 +63,8 @@ API_PROBING = Family(
     Walks,
     _evidence,
     limit_each,
-    floor=200.0,
+    floors=(FLOOR,),
+    severe=200.0,
     rule=f"{{floor}} requests of one source in 8 s, {percent(REFUSED)} refused, for {WALK} different paths "
     "or more",
     unit="req/s",
@@ -75,8 +73,6 @@ API_PROBING = Family(
     origin=by_handshakes,
     promised_s=30.0,
 )
-FLOOR = Floor(LEAST)
-FLOOR_POSTS = Floor(LEAST, f"of one source in 8 s, {percent(REFUSED)} refused")
 
 
 class ScriptDetector:
@@ -117,7 +113,7 @@ class ScriptDetector:
     ) -> Iterator[Finding[Walks] | Finding[Guesses]]:
         requests = whole["requests"].astype(np.float64)
         denied = (whole["errors"] >= REFUSED * requests) & (whole["assets"] <= PARTS * requests)
-        active = (requests >= LEAST) & denied & (lately > 0)
+        active = (requests >= FLOOR.count) & denied & (lately > 0)
         if not active.any():
             return
         walked = distinct_paths(whole["paths"])
@@ -170,7 +166,7 @@ def _guesses(
         victim[0],
         facts,
         count=lately,
-        floor=FLOOR_POSTS,
+        floor=EACH,
         size=int(rows["bytes"].sum() * lately / max(total, 1)),
         ports=[(victim[1], lately)],
         top=source_counts(proven, "requests", "requests"),

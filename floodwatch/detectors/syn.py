@@ -76,7 +76,7 @@ SYN_FLOOD = Family(
     Attempts,
     _evidence,
     _advice,
-    floor=4 * FLOOR.count,
+    floors=(FLOOR,),
     rule=f"{{floor}} unfinished attempts in a quarter of a second, and {percent(SHARE)} of all attempts",
     usual="syn",
     clear=_clear,

@@ -25,6 +25,7 @@ STREAM = Floor(1_250, f"from {FEW_SENDERS} senders at most: a media stream looks
 """So few senders are a stream or a copy below 5,000 a second ..."""
 BULK = Floor(12_500, f"full packets from {FEW_SENDERS} senders at most: a copy looks the same")
 """... and with full packets below 50,000 a second (600 Mbit/s)."""
+FLOORS = (BOTH_WAYS, ONE_WAY, STREAM, BULK)
 BULK_BYTES = 1_000
 ANSWER_REACH = 20
 """Packets that one packet of the victim can have asked for (a window of QUIC or NFS)."""
@@ -55,7 +56,7 @@ UDP_FLOOD = Family(
     Unanswered,
     answers_evidence,
     limit_advice,
-    floor=4 * BOTH_WAYS.count,
+    floors=FLOORS,
     rule=RULE,
     protocol="udp",
     usual="udp",

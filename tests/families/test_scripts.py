@@ -7,22 +7,21 @@ import pytest
 from promises import Watch
 from scenes import Host, host
 
-from floodwatch.detectors.guessing import LOGIN_BRUTEFORCE
+from floodwatch.detectors.guessing import EACH, LOGIN_BRUTEFORCE, REFUSED
 from floodwatch.detectors.scripts import (
     API_PROBING,
     FLOOR,
-    FLOOR_POSTS,
     FRESH,
-    LEAST,
     PARTS,
     POSTED,
-    REFUSED,
     SAME,
     WALK,
 )
 from floodwatch.history.servers import MEMORY
 from floodwatch.model.epoch import DATA, EPOCHS_PER_SECOND
 from floodwatch.model.vector import Vector
+
+LEAST = int(FLOOR.count)
 
 
 def asks(requests: int, *, name: str = "203.0.113.1", bits: int, **habits: int) -> Host:
@@ -50,7 +49,7 @@ def named(made: Host, then: int = 0) -> list[Vector]:
 
 @pytest.mark.parametrize(
     ("make", "vector", "floor"),
-    [(prober, Vector.API_PROBING, FLOOR), (guesser, Vector.LOGIN_BRUTEFORCE, FLOOR_POSTS)],
+    [(prober, Vector.API_PROBING, FLOOR), (guesser, Vector.LOGIN_BRUTEFORCE, EACH)],
 )
 def test_a_script_shows_after_some_requests(make: object, vector: Vector, floor: object) -> None:
     assert named(make(LEAST - 1)) == []
