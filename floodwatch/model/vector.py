@@ -41,6 +41,7 @@ class Vector(StrEnum):
     CONNECTION_FLOOD = "connection_flood"
     TCP_REFLECTION = "tcp_reflection"
     UDP_FLOOD = "udp_flood"
+    UDP_LOOP = "udp_loop"
     ICMP_FLOOD = "icmp_flood"
     FRAGMENT_FLOOD = "fragment_flood"
     IP_PROTOCOL_FLOOD = "ip_protocol_flood"

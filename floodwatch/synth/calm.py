@@ -13,7 +13,7 @@ from floodwatch.synth.packets import ACK, RST, SECOND, SYN, Array, Trace, arriva
 from floodwatch.synth.people import Habits, Site, browse, build_site, download, http_reply, lookups, shells
 from floodwatch.synth.stage import DNS_SERVER, LEAD, Params, background, side_note
 from floodwatch.synth.tcp import REQUEST, converse, dial, schedule
-from floodwatch.synth.templates import Head, gre_packet
+from floodwatch.synth.templates import Head, dns_answer, dns_query, gre_packet
 from floodwatch.synth.truth import CrowdTruth, span
 
 SHELL_HOST = "198.51.100.22"
@@ -186,6 +186,26 @@ def slow_disk(trace: Trace, params: Params) -> None:
                        sport=5201, dport=conns["cport"][0])  # fmt: skip
     answer["win"] = np.where(np.arange(len(told)) % 8, 502, 0)
     trace.truth.add_clients(client, known=True)
+
+
+def same_ports(trace: Trace, params: Params) -> None:
+    """Clients of a time server, and a forwarder of DNS, that ask from the service's port. Not a flood."""
+    rng, server, seconds = trace.rng, parse(params.victim)[1], params.duration or 20.0
+    background(trace, params.victim, seconds)
+    clients = public4(rng, params.sources or 600)
+    plain = {"head": Head.UDP, "sport": 123, "dport": 123, "plen": 48, "frag": 0}
+    t = arrivals(rng, trace.start, seconds, params.pps or 600.0)
+    asks = trace.add(t, src=rng.choice(clients, len(t)), dst=server, **plain)
+    asks["ttl"] = hops(asks["src"])
+    trace.add(t + 40_000, src=server, dst=asks["src"], out=True, **plain)
+    trace.truth.add_clients(np.unique(asks["src"]), known=True)
+    forwarder = public4(rng, 1)
+    t = arrivals(rng, trace.start, seconds, 300.0)
+    pay = trace.pool.add_all([dns_query("www.example"), dns_answer("www.example", "198.51.100.10")])
+    sizes, common = trace.pool.lengths(), {"head": Head.UDP, "sport": 53, "dport": 53, "frag": 0}
+    trace.add(t, src=forwarder[0], dst=server, pay=pay[0], plen=sizes[pay[0]], ttl=57, **common)
+    trace.add(t + 300_000, src=server, dst=forwarder[0], pay=pay[1], plen=sizes[pay[1]], out=True, **common)
+    trace.truth.add_clients(forwarder, known=True)
 
 
 def tunnel_hub(trace: Trace, params: Params) -> None:

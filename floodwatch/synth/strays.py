@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from floodwatch.synth import floods
-from floodwatch.synth.addresses import parse, public4
+from floodwatch.synth.addresses import parse, public4, texts
 from floodwatch.synth.floods import Flood, forge, record
 from floodwatch.synth.packets import ACK, FIN, PSH, RST, SYN, Array, Trace, arrivals, hops
-from floodwatch.synth.stage import Params, staged_flood
+from floodwatch.synth.stage import LEAD, Params, background, staged_flood
 from floodwatch.synth.templates import Head, gre_packet
 
 
@@ -107,6 +107,24 @@ def gre_flood(trace: Trace, params: Params) -> None:
     )
     sent["ttl"], sent["frag"] = hops(sources), 0
     record(trace, flood, "ip_protocol_flood", sent, origin="unknown")
+
+
+def udp_loop(trace: Trace, params: Params) -> None:
+    """Two servers' TFTP and DNS ports answer each other's errors, 400 times a second for 20 s."""
+    seconds, pps = params.duration or 20.0, params.pps or 400.0
+    background(trace, params.victim, LEAD + seconds + 1.0)
+    victim, peer = parse(params.victim)[1], public4(trace.rng, 1)
+    illegal, refused = b"\0\5\0\4Illegal TFTP operation\0", b"\0\5\x80\1" + bytes(8)
+    pay = trace.pool.add_all([illegal, refused])
+    t = arrivals(trace.rng, trace.at(LEAD), seconds, pps)
+    plain = {"head": Head.UDP, "frag": 0}
+    came = trace.add(t, src=peer[0], dst=victim, sport=53, dport=69, pay=pay[1], plen=len(refused), **plain)
+    came["ttl"] = hops(came["src"])
+    went = trace.add(t + 60_000, src=victim, dst=peer[0], sport=69, dport=53, out=True, pay=pay[0],
+                     plen=len(illegal), **plain)  # fmt: skip
+    for host, port, sent in ((params.victim, 69, came), (texts(peer)[0], 53, went)):
+        loop = Flood(host, port, trace.at(LEAD), seconds, pps, 1)
+        record(trace, loop, "udp_loop", sent, origin="reflected", late_s=10.0)
 
 
 def udp_one_port(trace: Trace, params: Params) -> None:

@@ -1,0 +1,135 @@
+"""UDP loops: two services that answer each other's errors for ever (CVE-2024-2169; CERT VU#417980).
+
+One forged packet is enough: each service takes the other's answer for a question. It shows as many packets
+from a service port to a service port, as many back, between few hosts, for long. Left out: clients that ask
+from the service's own port. A time server has many of them, each asking rarely, and a forwarder of DNS gets
+an answer for each question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..history.sources import source_counts
+from ..history.victims import View, port_shares
+from ..model.epoch import CLASS_UDP, EPOCHS_PER_SECOND, UDP
+from ..model.event import Action, Evidence, Origin
+from ..model.finding import Facts, Finding, Floor, Majority, Mean, Sum
+from ..model.vector import UDP_NUMBER, Vector
+from .family import Detector, Family, percent, reflected
+from .reflection import from_port
+
+PORTS = frozenset({7, 13, 17, 19, 37, 53, 69, 123})
+"""Services that answer what they do not understand, or anything at all."""
+DNS = 53
+FLOOR = Floor(25)
+"""Packets of each peer in an epoch: 100 a second ..."""
+BOTH = 0.5
+"""... of which this share at least goes back, and which hold this share of their port's packets."""
+PERSIST = 37
+"""Epochs that the last second stays over the floor, 10 s in all: a burst of questions ends."""
+LASTS_S = (PERSIST + EPOCHS_PER_SECOND - 1) / EPOCHS_PER_SECOND
+
+
+@dataclass(slots=True)
+class Echoes(Facts):
+    """Packets from the peers' service port to the victim's, what went back, and how many peers there are."""
+
+    packets: Sum = 0.0
+    back: Sum = 0.0
+    peers: Mean = 0.0
+    port: Majority = 0
+    peer_port: Majority = 0
+
+
+def _evidence(facts: Echoes) -> list[Evidence]:
+    says = (
+        f"{facts.packets:.0f} packets came from UDP port {facts.peer_port} to port {facts.port}, and "
+        f"{facts.back:.0f} went back: two services answer each other"
+    )
+    peers = "one host sends" if facts.peers < 1.5 else f"about {facts.peers:.0f} hosts send"
+    return [
+        Evidence(name="echoes", value=facts.back, usual=0.0, says=says),
+        Evidence(name="peers", value=round(facts.peers, 1), usual=None, says=f"{peers} nearly all of them"),
+    ]
+
+
+def _advice(facts: Echoes, origin: Origin, known_path: bool) -> tuple[Action, str]:
+    return "drop_signature", (
+        "no client sends from such a port to such a port: drop what has both, at either end, and update the "
+        "services; the peer was asked in the victim's name and is no attacker"
+    )
+
+
+UDP_LOOP = Family(
+    (Vector.UDP_LOOP,),
+    Echoes,
+    _evidence,
+    _advice,
+    floors=(FLOOR,),
+    rule=f"{{floor}} packets from each peer in a quarter of a second between two service ports, at least "
+    f"{percent(BOTH)} of them answered, for {LASTS_S:.0f} s",
+    protocol="udp",
+    persist=PERSIST,
+    usual="udp",
+    origin=reflected,
+    promised_s=12.0,
+)
+
+
+def detect(view: View) -> Iterator[Finding[Echoes]]:
+    """Judge what one victim's service ports got from service ports in an epoch."""
+    row = view.row
+    if row is None or int(row["kinds"]["packets"][UDP]) < FLOOR.count // 2:
+        return
+    mine = [(port, votes) for port, votes in port_shares(row["opened"], UDP_NUMBER) if port in PORTS]
+    for index, held in enumerate(row["service"] if mine else ()):
+        key, votes, back = int(held["key"]), int(held["vote"]), int(held["out"])
+        if key >> 16 != UDP_NUMBER or key & 0xFFFF not in PORTS or votes < BOTH * int(held["packets"]):
+            continue
+        # packets are counted by either port, so the port that gets about as many is taken for theirs
+        port, opened = min(mine, key=lambda found: abs(found[1] - votes))
+        count = min(votes, opened)
+        if count >= BOTH * max(votes, opened) and back >= BOTH * count and not _is_asked(row, port, count):
+            lately = sum(int(recent["service"]["vote"][index]) for recent in view.recent())
+            yield from _judge(view, row, count, lately, (back, port, key & 0xFFFF))
+
+
+def _judge(
+    view: View, row: np.void, count: int, lately: int, found: tuple[int, int, int]
+) -> Iterator[Finding[Echoes]]:
+    """Hold the last second against the floor for each peer; clients that ask rarely are none."""
+    heavy = view.heavy()
+    senders = heavy[
+        (heavy["victim"] == int(row["reference"])) & (heavy["udp"] > 0) & from_port(heavy, found[2])
+    ]
+    peers = senders[senders["udp"] >= FLOOR.count / 2]
+    least = FLOOR.count * len(peers)
+    if count < least / 2 or peers["udp"].sum() <= BOTH * senders["udp"].sum():
+        return
+    back, port, peer_port = found
+    facts = Echoes(
+        packets=float(count), back=float(back), peers=float(len(peers)), port=port, peer_port=peer_port
+    )
+    yield UDP_LOOP.seen(
+        view,
+        facts,
+        (UDP,),
+        count=count,
+        floor=FLOOR,
+        over=lately >= EPOCHS_PER_SECOND * least,
+        ports=[(port, count)],
+        sources=CLASS_UDP,
+        top=source_counts(peers, "udp", "udp"),
+    )
+
+
+def _is_asked(row: np.void, port: int, count: int) -> bool:
+    """DNS between two ports 53 is questions and answers, unless nobody asks and both answer."""
+    return port == DNS and (int(row["dns_queries"]) >= BOTH * count or int(row["dns_answers"]) < BOTH * count)
+
+
+DETECTOR = Detector((UDP_LOOP,), detect)
