@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 import numpy as np
 import pytest
 from promises import Watch
-from scenes import Host, host
+from scenes import Host, host, summary
 
+from floodwatch.detectors.family import Scene
 from floodwatch.detectors.guessing import LOGIN_BRUTEFORCE
 from floodwatch.detectors.scripts import (
     API_PROBING,
@@ -14,12 +17,16 @@ from floodwatch.detectors.scripts import (
     FLOOR_POSTS,
     FRESH,
     LEAST,
+    MAX_ADDRESSES,
     PARTS,
     POSTED,
     REFUSED,
     SAME,
     WALK,
+    ScriptDetector,
 )
+from floodwatch.history.clients import Visitors
+from floodwatch.history.memory import nothing
 from floodwatch.history.servers import MEMORY
 from floodwatch.model.epoch import DATA, EPOCHS_PER_SECOND
 from floodwatch.model.vector import Vector
@@ -111,6 +118,21 @@ def test_the_window_before_counts_too() -> None:
     watch.see(window_ends=True)
     watch.last(guesser, 2, EPOCHS_PER_SECOND)
     assert watch.vectors == []
+
+
+def test_so_many_addresses_are_remembered_and_no_more() -> None:
+    detector, visitors = ScriptDetector(), Visitors(nothing().networks)
+    for part in range(5):
+        hosts = [
+            host(str(ipaddress.ip_address(part * 1024 + n + 1)), n).kind(DATA, 16).set(requests=1)
+            for n in range(1024)
+        ]
+        for n, each in enumerate(hosts):
+            each.row["reference"] = part << 16 | n
+        scene = Scene(summary(part, hosts, window_ends=True), [], visitors, set())
+        assert list(detector.detect(scene)) == []
+    assert len(detector._addresses) == MAX_ADDRESSES
+    assert min(detector._addresses) == 1 << 16  # the oldest were forgotten
 
 
 def test_who_stopped_is_not_told_again_and_after_a_while_it_ends() -> None:

@@ -151,6 +151,7 @@ def test_syn_acks_of_servers_are_reflected() -> None:
 def test_resets_of_those_who_refuse_count_with_the_answers() -> None:
     half = int(FLOOR.count) // 2
     assert vectors(reflected(half, half), 1) == [Vector.TCP_REFLECTION]
+    assert vectors(reflected(half, 3 * half), 3) == [Vector.TCP_REFLECTION]  # and are no flood of their own
     assert vectors(reflected(half, half - 1), 4) == []
     assert vectors(reflected(half - 1, 2 * half)) == [Vector.RST_FLOOD]
 
