@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -139,6 +140,34 @@ def test_a_hundred_thousand_short_floods_cost_flat_memory_and_constant_work() ->
 @pytest.mark.slow
 def test_a_million_short_floods_cost_flat_memory_and_constant_work() -> None:
     short_floods(1_000_000)
+
+
+def lines(work: Callable[[], None]) -> int:
+    """Lines of Python that some work takes."""
+    count = 0
+
+    def note(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal count
+        count += event == "line"
+        return note
+
+    before = sys.gettrace()
+    sys.settrace(note)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize("persist", [1, 2])
+def test_an_epoch_costs_what_happened_in_it_however_many_floods_are_open(persist: int) -> None:
+    cost = []
+    for number in (10, CASES_MOST):
+        decider = Decider()
+        feed(decider, START, *(udp(n, START, persist=persist) for n in range(number)))
+        cost.append(lines(lambda d=decider: feed(d, START + 1, udp(3, START + 1))))
+    assert cost[0] == cost[1]
 
 
 def test_what_never_becomes_a_verdict_is_forgotten() -> None:
