@@ -89,8 +89,8 @@ class Case:
         return winner(self.ports, self.count)
 
     def ended(self, epoch: int) -> bool:
-        """There was no finding for so long, at this epoch, that it counts as ended."""
-        return epoch - self.epoch > self.family.hold
+        """Its last finding is so far from this epoch that it counts as ended; clocks are set back, too."""
+        return abs(epoch - self.epoch) > self.family.hold
 
     def open(self, now_ns: int) -> None:
         """It is a verdict from now on: its id says since when, what, and where."""
@@ -120,7 +120,7 @@ class Case:
 
     def _time(self, epoch: int, count: int) -> None:
         self.recent[epoch] = self.recent.get(epoch, 0) + count
-        for old in [e for e in self.recent if e <= epoch - EPOCHS_PER_SECOND]:
+        for old in [e for e in self.recent if not epoch - EPOCHS_PER_SECOND < e <= epoch]:
             del self.recent[old]
         self.peak = max(self.peak, sum(self.recent.values()))
         step = epoch // self.stride

@@ -54,9 +54,9 @@ class Decider:
         if window_ends:
             for case in (*self._pending.values(), *self._open.values()):
                 case.settle_window()
-        for key in _silent(self._pending, epoch - PATIENCE):
+        for key in _silent(self._pending, epoch, PATIENCE):
             del self._pending[key]
-        for key in _silent(self._open, epoch - DORMANT):
+        for key in _silent(self._open, epoch, DORMANT):
             self._close(self._open.pop(key))
 
     def cases(self) -> list[Case]:
@@ -82,11 +82,14 @@ class Decider:
     def _take(self, finding: Finding[Any], now_ns: int) -> None:
         key = (finding.victim, finding.prefix, finding.vector, finding.verdict == "crowd")
         case = self._open.pop(key, None)
+        if case is not None and finding.epoch - case.epoch > DORMANT:
+            self._close(case)
+            case = None
         if case is None:
             self._try(key, finding, now_ns)
             return
         self._open[key] = case
-        if case.ended(finding.epoch):
+        if finding.epoch > case.epoch and case.ended(finding.epoch):
             if not finding.over:
                 return
             case.pulses += 1
@@ -132,12 +135,12 @@ def onset(case: Case) -> tuple[int, Vector, Address]:
     return case.first_ns, case.vector, case.victim
 
 
-def _silent(cases: dict[Key, Case], before: int) -> list[Key]:
-    """Cases without a finding since that epoch, and those that are too many, the longest silent first."""
+def _silent(cases: dict[Key, Case], epoch: int, patience: int) -> list[Key]:
+    """Cases without a finding for so long, and those that are too many, the longest silent first."""
     surplus = len(cases) - CASES_MOST
     out = list[Key]()
     for key, case in cases.items():
-        if case.epoch >= before and len(out) >= surplus:
+        if abs(epoch - case.epoch) <= patience and len(out) >= surplus:
             break
         out.append(key)
     return out

@@ -9,6 +9,7 @@ from ..config.limits import Limits
 from ..history.clients import Visitors
 from ..history.memory import Memory, Networks
 from ..history.victims import Tracker
+from ..model.address import Address
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.finding import Finding
 from ..model.summary import Summary
@@ -86,6 +87,7 @@ class Detection:
         self.tracker = Tracker(memory, limits)
         self._visitors = Visitors(memory.networks)
         self._detectors = [_looking(detector) for detector in DETECTORS]
+        self._named: dict[tuple[Vector, Address], int] = {}
 
     def learnt(self) -> Memory:
         """What is known now: clients' networks, and what is usual for each host."""
@@ -97,10 +99,12 @@ class Detection:
 
     def update(self, summary: Summary) -> Iterator[Finding[Any]]:
         """Yield the findings of one epoch that the limits let through; epochs come in order."""
-        scene = Scene(summary, self.tracker.views(summary), self._visitors, set())
+        lately = range(summary.epoch - EPOCHS_PER_SECOND + 1, summary.epoch + 1)
+        self._named = {named: epoch for named, epoch in self._named.items() if epoch in lately}
+        scene = Scene(summary, self.tracker.views(summary), self._visitors, self._named)
         for look in self._detectors:
             for finding in look(scene):
-                scene.named.add((finding.vector, finding.victim))
+                self._named[finding.vector, finding.victim] = summary.epoch
                 if self._let_through(finding):
                     yield finding
         self._visitors.close_epoch(summary)

@@ -107,7 +107,7 @@ def _finding(view: View, row: np.void, queries: int, names: float, floor: Floor)
         zone_queries=float(max(int(row["zone_vote"]), 0)),
         answers=float(row["dns_answers"]),
         failures=float(row["dns_failures"]),
-        bogons=view.bogons("udp_bogons"),
+        bogons=view.bogons(row, "udp_bogons"),
     )
     return DNS_QUERY_FLOOD.seen(
         view,

@@ -6,7 +6,7 @@ seconds); the decision asks the same record what they mean; reports, limits, gua
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol
 
@@ -270,13 +270,13 @@ class Scene(NamedTuple):
     """What detectors look at: one epoch, the victims that are loaded in it or were just before, and who
     visits them.
 
-    ``named`` is what earlier detectors in the list found in this epoch.
+    ``named`` is what was found in the last second, by detectors earlier in the list in this epoch too.
     """
 
     summary: Summary
     views: list[View]
     visitors: Visitors
-    named: set[tuple[Vector, Address]]
+    named: Container[tuple[Vector, Address]]
 
 
 class Watcher(Protocol):

@@ -124,14 +124,14 @@ def _flood(
     view: View, row: np.void, found: Machines, count: int, floor: Floor, visitors: Visitors
 ) -> Finding[Requests]:
     requests = int(row["requests"])
-    proven = found.rows[found.rows["proven"] > 0]
+    proven = found.rows["proven"] > 0
     listed, known = visitors.asked(found.rows)
     facts = Requests(
         requests=float(requests),
         machine=float(count),
         assets=float(row["assets"]),
         asked=float(found.rows["requests"].sum()),
-        proven=float(proven["requests"].sum()),
+        proven=float(found.rows["requests"][proven].sum()),
         listed=listed,
         known=known,
     )
@@ -145,7 +145,7 @@ def _flood(
         ports=[(int(row["http_port"]), count)],
         paths=_paths(row, count),
         sources=CLASS_HTTP,
-        top=source_counts(proven, "requests", "requests"),
+        top=source_counts(found.window[proven], "requests", "requests"),
     )
 
 

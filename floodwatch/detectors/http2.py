@@ -120,7 +120,7 @@ def _finding(view: View, row: np.void, family: Family[Frames], count: int, floor
         count=count,
         floor=floor,
         size=int(kind["bytes"]),
-        ports=[(int(kind["port"]), int(kind["port_vote"]))],
+        ports=[(int(kind["port"]), count * int(kind["port_vote"]) // max(int(kind["packets"]), 1))],
         sources=CLASS_TCP,
         top=source_counts(proven, "strains", "packets"),
     )

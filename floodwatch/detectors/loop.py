@@ -93,7 +93,11 @@ def detect(view: View) -> Iterator[Finding[Echoes]]:
         # packets are counted by either port, so the port that gets about as many is taken for theirs
         port, opened = min(mine, key=lambda found: abs(found[1] - votes))
         count = min(votes, opened)
-        if count >= BOTH * max(votes, opened) and back >= BOTH * count and not _is_asked(row, port, count):
+        if (
+            count >= BOTH * max(votes, opened)
+            and back >= BOTH * count
+            and not _is_asked(row, (port, key & 0xFFFF), count)
+        ):
             lately = sum(int(recent["service"]["vote"][index]) for recent in view.recent())
             yield from _judge(view, row, count, lately, (back, port, key & 0xFFFF))
 
@@ -127,9 +131,10 @@ def _judge(
     )
 
 
-def _is_asked(row: np.void, port: int, count: int) -> bool:
+def _is_asked(row: np.void, ports: tuple[int, int], count: int) -> bool:
     """DNS between two ports 53 is questions and answers, unless nobody asks and both answer."""
-    return port == DNS and (int(row["dns_queries"]) >= BOTH * count or int(row["dns_answers"]) < BOTH * count)
+    queries, answers = int(row["dns_queries"]), int(row["dns_answers"])
+    return ports == (DNS, DNS) and (queries >= BOTH * count or answers < BOTH * count)
 
 
 DETECTOR = Detector((UDP_LOOP,), detect)

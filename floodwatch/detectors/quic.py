@@ -69,7 +69,7 @@ def detect(view: View) -> Iterator[Finding[Initials]]:
     facts = Initials(
         packets=float(row["kinds"]["packets"][UDP]),
         initials=float(initials),
-        bogons=view.bogons("udp_bogons"),
+        bogons=view.bogons(row, "udp_bogons"),
     )
     yield QUIC_FLOOD.seen(
         view, facts, (UDP,), count=initials, floor=FLOOR, ports=[(PORT, initials)], sources=CLASS_UDP

@@ -20,7 +20,7 @@ from ..history.sources import asking, distinct_paths, requests_in, source_counts
 from ..model.address import Address
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.event import Evidence
-from ..model.finding import Finding, Floor, Mean, Sum
+from ..model.finding import Finding, Floor, Mean, SourceCount, Sum
 from ..model.summary import Summary
 from ..model.vector import Vector
 from .family import Detector, Family, Named, Scene, by_handshakes, percent
@@ -96,7 +96,7 @@ class ScriptDetector:
         if len(rows):
             lately = rows["requests"].astype(np.int64) - requests_in(self._before, rows)
             whole = with_earlier(rows, self._earlier)
-            yield from self._judge(summary, whole, lately)
+            yield from self._judge(summary, rows, whole, lately)
         self._before = None if summary.window_ends else rows
         if summary.window_ends:
             self._earlier, self._age = rows, 0
@@ -109,7 +109,7 @@ class ScriptDetector:
             del self._addresses[next(iter(self._addresses))]
 
     def _judge(
-        self, summary: Summary, whole: NDArray[np.void], lately: NDArray[np.int64]
+        self, summary: Summary, rows: NDArray[np.void], whole: NDArray[np.void], lately: NDArray[np.int64]
     ) -> Iterator[Finding[Walks] | Finding[Guesses]]:
         requests = whole["requests"].astype(np.float64)
         denied = (whole["errors"] >= REFUSED * requests) & (whole["assets"] <= PARTS * requests)
@@ -124,11 +124,12 @@ class ScriptDetector:
                 mine = picked & (whole["victim"] == victim)
                 known = self._addresses.get(int(victim))
                 if known is not None:
-                    yield found(summary, known, whole[mine], int(lately[mine].sum()))
+                    top = source_counts(rows[mine & (whole["proven"] > 0)], "requests", "requests")
+                    yield found(summary, known, whole[mine], int(lately[mine].sum()), top)
 
 
 def _walks(
-    summary: Summary, victim: tuple[Address, int], rows: NDArray[np.void], lately: int
+    summary: Summary, victim: tuple[Address, int], rows: NDArray[np.void], lately: int, top: list[SourceCount]
 ) -> Finding[Walks]:
     total, proven = float(rows["requests"].sum()), rows[rows["proven"] > 0]
     facts = Walks(
@@ -146,12 +147,12 @@ def _walks(
         floor=FLOOR,
         size=int(rows["bytes"].sum() * lately / max(total, 1)),
         ports=[(victim[1], lately)],
-        top=source_counts(proven, "requests", "requests"),
+        top=top,
     )
 
 
 def _guesses(
-    summary: Summary, victim: tuple[Address, int], rows: NDArray[np.void], lately: int
+    summary: Summary, victim: tuple[Address, int], rows: NDArray[np.void], lately: int, top: list[SourceCount]
 ) -> Finding[Guesses]:
     total, proven = float(rows["requests"].sum()), rows[rows["proven"] > 0]
     facts = Guesses(
@@ -169,7 +170,7 @@ def _guesses(
         floor=EACH,
         size=int(rows["bytes"].sum() * lately / max(total, 1)),
         ports=[(victim[1], lately)],
-        top=source_counts(proven, "requests", "requests"),
+        top=top,
     )
 
 

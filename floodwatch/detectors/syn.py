@@ -114,7 +114,7 @@ def _judge(
         answered=float(row["synack_flows"]),
         refused=float(row["refused"]),
         syn=float(raw),
-        bogons=view.bogons("syn_bogons"),
+        bogons=view.bogons(row, "syn_bogons"),
     )
     return SYN_FLOOD.seen(
         view,

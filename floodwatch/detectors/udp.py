@@ -75,7 +75,7 @@ def detect(view: View) -> Iterator[Finding[Unanswered]]:
         return
     kind = row["kinds"][UDP]
     facts = Unanswered(
-        packets=float(kind["packets"]), answers=float(kind["out"]), bogons=view.bogons("udp_bogons")
+        packets=float(kind["packets"]), answers=float(kind["out"]), bogons=view.bogons(row, "udp_bogons")
     )
     yield UDP_FLOOD.seen(
         view,

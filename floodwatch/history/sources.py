@@ -13,16 +13,16 @@ from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.finding import SourceCount
 from ..model.summary import Summary
 
-FAST = 10.0
+FAST = 12.5
 """Requests a second of one source over the last second, beyond one person's pace ..."""
 VARIETY = 0.2
 """... if at most this share of its requests are for different paths ..."""
 ASSETS = 0.3
 """... and at most this share fetches what pages pull in."""
-VERY_FAST = 40.0
+VERY_FAST = 50.0
 """Requests a second without the parts of pages that no mix of paths excuses."""
 BARE = 0.03
-STEADY = 20.0
+STEADY = 25.0
 """Half as many, where it asked ..."""
 LONG = 40
 """... so often in the window: a page of calls to an API is a burst, and then its reader reads."""
@@ -34,7 +34,7 @@ SAME = 0.8
 """Share of requests for the same path as the one before."""
 
 
-SLACK = 4.0
+SLACK = 5.0
 """Times of its pace before the flood that a source may ask and still be taken for what it was."""
 MAX_PACES = 65_536
 
@@ -74,7 +74,7 @@ class Windows:
     @property
     def epochs(self) -> int:
         """Length of the stretch over which a rate is taken, in epochs."""
-        return len(self._second) + 1
+        return max(len(self._second), 1)
 
     def close_epoch(self, summary: Summary) -> None:
         """Keep this epoch's table for the rates of the next ones."""
@@ -93,9 +93,13 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class Machines:
-    """Heavy-table rows of the sources that are machines, and their requests in the last epoch."""
+    """Heavy-table rows of the sources that are machines, and their requests in the last epoch.
+
+    ``rows`` hold the window before as well, for habits; what a source sent in this window is in ``window``.
+    """
 
     rows: NDArray[np.void]
+    window: NDArray[np.void]
     requests: int
 
 
@@ -114,7 +118,7 @@ def machines(
     now = windows.now(summary)
     rows = now[now["victim"] == victim]
     if not len(rows):
-        return Machines(rows, 0)
+        return Machines(rows, rows, 0)
     total = rows["requests"].astype(np.int64)
     last = total - requests_in(windows.newest, rows)
     second = (total - requests_in(windows.before, rows)) * (EPOCHS_PER_SECOND / windows.epochs)
@@ -124,7 +128,7 @@ def machines(
         bit = np.uint64(1) << np.uint64(only >> 58)
         chosen |= (habit["requests"] >= DEVOTED) & (habit["paths"] == bit) & (habit["assets"] == 0)
     chosen &= ~paces.kept(rows, second)
-    return Machines(habit[chosen], int(last[chosen].sum()))
+    return Machines(habit[chosen], rows[chosen], int(last[chosen].sum()))
 
 
 class Paces:

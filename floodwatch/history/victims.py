@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from .._sketches import hll_estimate
 from ..config.limits import Limits
 from ..model.address import Address
-from ..model.epoch import CLASSES, EPOCHS_PER_SECOND, FRAGMENT, ICMP, OTHER, SYN, TCP_ODD, UDP
+from ..model.epoch import CARRIER, CLASSES, EPOCHS_PER_SECOND, FRAGMENT, ICMP, OTHER, SYN, TCP_ODD, UDP
 from ..model.summary import Summary
 from .baseline import Baseline
 from .memory import Memory
 
-BARE = [SYN, TCP_ODD, UDP, ICMP, FRAGMENT, OTHER]
+BARE = [SYN, TCP_ODD, UDP, ICMP, FRAGMENT, OTHER, CARRIER]
 """Kinds of which a burst is worth a look by itself; the others belong to connections."""
 KEEP = 5
 """Epochs that a track remembers: one second, and the one that is judged late."""
@@ -38,8 +38,8 @@ def source_registers(row: np.void, source_class: int) -> NDArray[np.uint8]:
 
 
 def distinct_sources(row: np.void, source_class: int) -> float:
-    """Estimated distinct sources of one of a victim's source sets in one epoch."""
-    return hll_estimate(np.ascontiguousarray(source_registers(row, source_class)))
+    """Estimated distinct sources of one of a victim's source sets in one epoch; few of them are exact."""
+    return float(round(hll_estimate(np.ascontiguousarray(source_registers(row, source_class)))))
 
 
 def port_shares(opened: np.ndarray, protocol: int) -> list[tuple[int, int]]:
@@ -105,12 +105,10 @@ class View:
             return 0.0
         return EPOCHS_PER_SECOND * self.limits.beyond(usual / EPOCHS_PER_SECOND, spread)
 
-    def bogons(self, name: str) -> float:
-        """Packets from reserved addresses; inside a private network they are ordinary."""
+    def bogons(self, row: np.void, name: str) -> float:
+        """Packets of an epoch from reserved addresses; inside a private network they are ordinary."""
         hi, lo = self.track.address
-        if self.row is None or hi or ipaddress.ip_address(lo & 0xFFFFFFFF).is_private:
-            return 0.0
-        return float(self.row[name])
+        return 0.0 if hi or ipaddress.ip_address(lo & 0xFFFFFFFF).is_private else float(row[name])
 
     def recent(self) -> list[np.void]:
         """Rows of the last second, newest last."""

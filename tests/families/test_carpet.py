@@ -60,6 +60,8 @@ def test_the_floors_of_one_host_over_a_whole_network(kind: int, net: object) -> 
     watch = keeps_floor(make, VECTORS[kind], FLOOR[kind], PERSIST)
     assert watch.event().victim.ip == str(net)
     assert watch.event().pattern[0] == "carpet"
+    name = KINDS[kind].family.protocol
+    assert watch.event().victim.protocol == ("icmp6" if (kind, net) == (ICMP, SIX) else name)
     assert FLOOR[kind].where in watch.says()["rule"]
 
 

@@ -103,6 +103,30 @@ def test_half_a_surge_keeps_it_and_less_ends_it() -> None:
     assert not watch.ended()
 
 
+@pytest.mark.parametrize(("more", "lives"), [(1.05, True), (0.95, False)])
+def test_half_of_so_many_times_the_usual_keeps_it(more: float, lives: bool) -> None:
+    number = 400
+    watch = Watch(usual(EPOCHS_PER_SECOND * number / RATIO))
+    watch.last(readers, int(number / RATIO), 1)
+    watch.last(readers, number + 40, LATE + PERSIST)
+    case, left = watch.case, int(more * number / 2)
+    watch.last(readers, left, LATE)
+    usual_now = watch.decision().usual
+    assert usual_now == pytest.approx(EPOCHS_PER_SECOND * number / RATIO, rel=0.05)
+    watch.last(readers, left, HOLD + 2)
+    assert case.ended(watch.epoch - 1) is not lives
+
+
+def test_connections_count_only_where_requests_cannot_be_seen() -> None:
+    for finished, vector in ((100, Vector.HTTP_FLOOD), (101, Vector.CONNECTION_FLOOD)):
+        rates = usual(1)
+        rates.usual[0, METRICS.index("finished")] = 1.0
+        watch = Watch(rates)
+        watch.last(lambda n, f=finished: readers(n).set(finished=f if n else 0), 0, 1)
+        watch.last(lambda n, f=finished: readers(n).set(finished=f), 100, LATE + PERSIST)
+        assert watch.vectors == [vector]
+
+
 def test_the_evidence_is_what_was_counted() -> None:
     watch = Watch(usual(1))
     watch.last(lambda n: readers(n, assets=0.4, sources=16), 200, LATE + PERSIST + 3)
@@ -166,6 +190,19 @@ def test_what_machines_ask_is_taken_off() -> None:
     assert watch.vectors == [Vector.HTTP_FLOOD]
     assert watch.case.verdict == "attack"
     assert watch.case.count == 400 * 11
+
+
+def test_a_crowd_beside_machines_is_what_they_leave() -> None:
+    """Of 440 requests in an epoch machines ask 400; the rest is just a surge, or just none."""
+    for rest, crowds in ((EACH, 1), (EACH - 1, 0)):
+        watch = Watch(usual(1))
+        watch.last(readers, 0, 1)
+        for epoch in range(1, LATE + PERSIST + 4):
+            made = readers(rest + 400)
+            for number in range(4):
+                made.source(f"203.0.113.{number}", requests=100 * epoch, bits=1, repeats=100 * epoch)
+            watch.see(made)
+        assert [case.verdict for case in watch.opened].count("crowd") == crowds
 
 
 def test_crowds_are_told_by_the_vector_that_they_could_be_taken_for() -> None:

@@ -56,12 +56,7 @@ def test_hysteresis() -> None:
     "askers",
     [
         1,
-        pytest.param(
-            FEW,
-            marks=pytest.mark.xfail(
-                strict=True, reason="two askers are estimated as 2.002, which is more than FEW"
-            ),
-        ),
+        FEW,
     ],
 )
 def test_a_busy_resolver_is_no_flood(askers: int) -> None:

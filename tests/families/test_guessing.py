@@ -84,7 +84,6 @@ def test_what_was_denied_long_ago_is_forgotten() -> None:
     assert watch.vectors == []
 
 
-@pytest.mark.xfail(strict=True, reason="the two look once a second, but never in the same epoch")
 def test_where_sources_stand_out_one_by_one_they_are_no_crowd_of_guessers() -> None:
     watch = Watch()
     asked = 0

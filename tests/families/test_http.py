@@ -151,9 +151,6 @@ def lately(rate: float) -> int:
     return math.ceil(rate * steady().epochs / EPOCHS_PER_SECOND)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Windows.epochs is one too many: rates come out a fifth too low, or half"
-)
 def test_a_rate_is_taken_over_as_many_epochs_as_lie_between_the_tables() -> None:
     assert steady().epochs == EPOCHS_PER_SECOND
     young = Windows()
@@ -256,7 +253,6 @@ def test_sources_are_blocked_only_where_most_are_proven(proven: int, origin: str
         assert (decision.sources, decision.proof) == ((), None)
 
 
-@pytest.mark.xfail(strict=True, reason="the rows hold the window before as well, which was settled already")
 def test_bounds_of_a_source_add_up_over_windows() -> None:
     watch = Watch()
     first, second = Bots(2), Bots(2)

@@ -111,12 +111,7 @@ def test_sources_are_named_by_their_frames(make: object, proven: int, origin: st
     "frames_in_all",
     [
         200,
-        pytest.param(
-            2000,
-            marks=pytest.mark.xfail(
-                strict=True, reason="frames are counted and packets vote: ten frames a packet hide the port"
-            ),
-        ),
+        2000,
     ],
 )
 def test_the_port_is_named_however_many_frames_a_packet_holds(frames_in_all: int) -> None:

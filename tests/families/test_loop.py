@@ -89,6 +89,7 @@ def test_questions_and_answers_of_dns_are_no_loop() -> None:
     assert not named(echo(LEAST, port=53, dns_queries=LEAST))  # a server that is asked
     assert not named(echo(LEAST, port=53))  # a forwarder that asks
     assert named(echo(LEAST, port=53, dns_answers=LEAST))  # nobody asks, and both answer
+    assert named(echo(LEAST, port=53, source_port=69, dns_queries=LEAST))  # errors that look like questions
 
 
 def test_a_port_that_gets_much_else_is_not_taken_for_the_loops_own() -> None:

@@ -114,7 +114,6 @@ def test_few_senders_of_tunnelled_packets_are_a_networks_own(senders: int, named
     assert bool(watch.vectors) is named
 
 
-@pytest.mark.xfail(strict=True, reason="history.victims.BARE does not hold CARRIER: nobody looks at the host")
 def test_tunnels_are_looked_at_whatever_is_inside() -> None:
     watch = Watch()
     watch.see(host().kind(CARRIER, 20_000, sources=MANY, port=GRE))

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 import numpy as np
 import pytest
 from promises import Watch
-from scenes import Host, host
+from scenes import Host, host, summary
 
+from floodwatch.detectors.family import Scene
 from floodwatch.detectors.guessing import EACH, LOGIN_BRUTEFORCE, REFUSED
 from floodwatch.detectors.scripts import (
     API_PROBING,
     FLOOR,
     FRESH,
+    MAX_ADDRESSES,
     PARTS,
     POSTED,
     SAME,
     WALK,
+    ScriptDetector,
 )
+from floodwatch.history.clients import Visitors
+from floodwatch.history.memory import nothing
 from floodwatch.history.servers import MEMORY
 from floodwatch.model.epoch import DATA, EPOCHS_PER_SECOND
 from floodwatch.model.vector import Vector
@@ -112,6 +119,21 @@ def test_the_window_before_counts_too() -> None:
     assert watch.vectors == []
 
 
+def test_so_many_addresses_are_remembered_and_no_more() -> None:
+    detector, visitors = ScriptDetector(), Visitors(nothing().networks)
+    for part in range(5):
+        hosts = [
+            host(str(ipaddress.ip_address(part * 1024 + n + 1)), n).kind(DATA, 16).set(requests=1)
+            for n in range(1024)
+        ]
+        for n, each in enumerate(hosts):
+            each.row["reference"] = part << 16 | n
+        scene = Scene(summary(part, hosts, window_ends=True), [], visitors, set())
+        assert list(detector.detect(scene)) == []
+    assert len(detector._addresses) == MAX_ADDRESSES
+    assert min(detector._addresses) == 1 << 16  # the oldest were forgotten
+
+
 def test_who_stopped_is_not_told_again_and_after_a_while_it_ends() -> None:
     watch = Watch()
     watch.last(guesser, 50, EPOCHS_PER_SECOND)
@@ -165,7 +187,6 @@ def test_whom_handshakes_prove_is_slowed_down(make: object, other: int, origin: 
         assert (decision.action, decision.sources, decision.proof) == ("observe", (), None)
 
 
-@pytest.mark.xfail(strict=True, reason="the rows hold the window before as well, which was settled already")
 def test_bounds_of_a_source_add_up_over_windows() -> None:
     watch = Watch()
     watch.last(guesser, 100, EPOCHS_PER_SECOND - 1)

@@ -7,7 +7,17 @@ from promises import Watch
 from scenes import Host, host
 
 from floodwatch.detectors.family import PROVEN_SHARE
-from floodwatch.detectors.slow import FLOOR, IDLE, LEAST, MISSING, NAMED, NAMED_STALLS, SHARE, SLOW_HTTP
+from floodwatch.detectors.slow import (
+    FLOOR,
+    IDLE,
+    LEAST,
+    MISSING,
+    MOST_NAMED,
+    NAMED,
+    NAMED_STALLS,
+    SHARE,
+    SLOW_HTTP,
+)
 from floodwatch.history.servers import MEMORY
 from floodwatch.model.epoch import DATA, EPOCHS_PER_SECOND
 from floodwatch.model.vector import Vector
@@ -137,6 +147,35 @@ def test_whoever_opened_connections_before_this_window_is_remembered(before: str
     later.heavy[0]["proven"], later.heavy[0]["requests"] = 1, 0
     watch.see(later)
     assert (watch.case.epoch == watch.epoch - 1) is (before == "203.0.113.1")
+
+
+@pytest.mark.parametrize(("others", "remembered"), [(MOST_NAMED - 1, True), (MOST_NAMED, False)])
+def test_so_many_are_remembered_and_no_more(others: int, remembered: bool) -> None:
+    watch = Watch()
+    first = readers(LEAST)
+    for number in range(others):
+        text = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+        first.source(text, strains=255, proven=NAMED, requests=NAMED)
+    watch.see(first, window_ends=True)
+    watch.quiet(EPOCHS_PER_SECOND - 1)
+    later = readers(LEAST)
+    later.heavy[0]["proven"], later.heavy[0]["requests"] = 1, 0
+    watch.see(later)
+    assert (watch.case.epoch == watch.epoch - 1) is remembered
+
+
+def test_what_others_stalled_long_ago_does_not_dilute_a_window() -> None:
+    """Sources are known for a window of 8 s, so their share is one of the last 8 s."""
+    for pause, named in ((7 * EPOCHS_PER_SECOND, False), (8 * EPOCHS_PER_SECOND, True)):
+        watch = Watch()
+        others = readers(300)
+        others.heavy.clear()
+        watch.see(others)
+        watch.quiet(pause - 1)
+        made = readers(LEAST)
+        made.heavy[0]["strains"] = LEAST
+        watch.see(made)
+        assert bool(watch.vectors) is named
 
 
 def test_the_evidence_is_what_was_counted() -> None:

@@ -110,7 +110,6 @@ def test_few_sources_on_one_port_are_no_scan(held: float, named: bool) -> None:
     assert bool(vectors(both(FIN, 1000, sources=FEW, held=int(held * 1000)))) is named
 
 
-@pytest.mark.xfail(strict=True, reason="eight sources are estimated as 8.03, which is more than SCAN_SOURCES")
 def test_just_so_few_sources_are_a_scan() -> None:
     assert vectors(both(FIN, SCAN_MAX - 1, sources=SCAN_SOURCES), 4) == []
 
@@ -151,6 +150,7 @@ def test_syn_acks_of_servers_are_reflected() -> None:
 def test_resets_of_those_who_refuse_count_with_the_answers() -> None:
     half = int(FLOOR.count) // 2
     assert vectors(reflected(half, half), 1) == [Vector.TCP_REFLECTION]
+    assert vectors(reflected(half, 3 * half), 3) == [Vector.TCP_REFLECTION]  # and are no flood of their own
     assert vectors(reflected(half, half - 1), 4) == []
     assert vectors(reflected(half - 1, 2 * half)) == [Vector.RST_FLOOD]
 

@@ -146,8 +146,7 @@ def test_many_sources_few_ports_or_many_syns_are_no_scan(syns: int, more: dict[s
         (130, {"ports": SCAN_PORTS}),
         (6 * 200, {}),
         (SCAN_MAX, {"ports": 2000}),
-        pytest.param(400, {"sources": SCAN_SOURCES}, marks=pytest.mark.xfail(
-            strict=True, reason="eight sources are estimated as 8.03, which is more than SCAN_SOURCES")),
+        (400, {"sources": SCAN_SOURCES}),
     ],
 )  # fmt: skip
 def test_what_is_just_a_scan(syns: int, more: dict[str, int]) -> None:
@@ -214,7 +213,6 @@ def test_reserved_addresses_are_told_and_show_forging() -> None:
     assert watch.says()["bogon_share"].startswith(f"{100 * BOGONS / 1000:.1f} % of the sources")
 
 
-@pytest.mark.xfail(strict=True, reason="the bogons of the epoch after are taken, not those of the judged one")
 def test_reserved_addresses_are_those_of_the_judged_epoch() -> None:
     watch = Watch()
     watch.see(host("9.9.9.9").syns(1000, sources=64).set(syn_bogons=BOGONS))

@@ -8,6 +8,7 @@ from promises import Watch, keeps_event, keeps_floor
 from scenes import Host, address_of, host
 
 from floodwatch.config.limits import Limits
+from floodwatch.decide.case import HELD
 from floodwatch.detectors.family import BOGON_SHARE, FORGED_BOGONS, FORGED_DISTINCT, FORGED_MIN, HOLD
 from floodwatch.detectors.quic import SHARE as INITIALS
 from floodwatch.detectors.udp import (
@@ -57,12 +58,7 @@ def test_one_way_is_less_certain() -> None:
     "senders",
     [
         1,
-        pytest.param(
-            FEW_SENDERS,
-            marks=pytest.mark.xfail(
-                strict=True, reason="two sources are estimated as 2.002, which is more than FEW_SENDERS"
-            ),
-        ),
+        FEW_SENDERS,
     ],
 )
 @pytest.mark.parametrize(("size", "floor"), [(BULK_BYTES - 1, STREAM), (BULK_BYTES, BULK)])
@@ -166,11 +162,12 @@ def test_the_decision_is_to_limit_and_to_block_nobody() -> None:
     assert (decision.sources, decision.proof, decision.reflector_ports) == ((), None, ())
 
 
-def test_scattered_ports_are_not_named() -> None:
+@pytest.mark.parametrize(("held", "port", "name"), [(HELD, 7777, "7777"), (HELD - 0.001, None, "any")])
+def test_scattered_ports_are_not_named(held: float, port: int | None, name: str) -> None:
     watch = Watch()
-    watch.see(host().udp(5000, sources=5000, out=1, held=3999))
-    assert watch.decision().port is None
-    assert watch.case.id.endswith("-any")
+    watch.see(host().udp(5000, sources=5000, out=1, held=int(held * 5000)))
+    assert watch.decision().port == port
+    assert watch.case.id.endswith(f"-{name}")
 
 
 def test_what_is_usual_is_told_and_what_the_user_asks_for_is_kept() -> None:
