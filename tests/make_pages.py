@@ -48,7 +48,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def outcomes(of: Family[Any]) -> dict[str, list[Action]]:
     """Whose addresses the sources of a family can be, and what is recommended then."""
-    names = list(of.facts.__dataclass_fields__)
+    names = of.facts.__struct_fields__
     found: dict[str, list[Action]] = {}
     every = dict.fromkeys(names, int(MANY))
     for amounts in ({}, every, *({**every, name: 0} for name in names)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -27,7 +26,6 @@ SMALL = 150
 FINISHED = "of the new connections finished their handshake"
 
 
-@dataclass(slots=True)
 class Connections(Facts):
     """Connections asked for and made, those proven by a handshake, and packets of data that followed."""
 
@@ -37,7 +35,6 @@ class Connections(Facts):
     data: Sum = 0.0
 
 
-@dataclass(slots=True)
 class Hellos(Facts):
     """TLS handshakes that were begun, packets of TLS that followed, handshakes of TCP that were finished."""
 

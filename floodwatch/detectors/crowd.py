@@ -6,7 +6,6 @@ Of requests where they can be read, else of finished handshakes. What machines a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -31,7 +30,6 @@ DOUBT = 0.6
 """Factor of the confidence in such a crowd."""
 
 
-@dataclass(slots=True)
 class Visits(Facts):
     """What the visitors did.
 

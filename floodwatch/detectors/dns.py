@@ -8,7 +8,6 @@ out: a flood of queries for few names seen one way, which looks like a popular n
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -36,7 +35,6 @@ ANSWERED = 0.3
 PORT = 53
 
 
-@dataclass(slots=True)
 class Queries(Bare):
     """Queries, the names and the zone that they ask for, and what was answered."""
 

@@ -7,8 +7,9 @@ seconds); the decision asks the same record what they mean; reports, limits, gua
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol
+
+from msgspec import Struct
 
 from ..history.clients import Visitors
 from ..history.victims import View, source_registers
@@ -45,14 +46,12 @@ ACRONYMS = frozenset(
 """Words of a vector's name that are written in capitals."""
 
 
-@dataclass(slots=True)
 class Bare(Facts):
     """Of packets that prove nothing: how many of them came from reserved addresses."""
 
     bogons: Sum = 0.0
 
 
-@dataclass(slots=True)
 class Named(Facts):
     """What the listed sources sent, and what of it came from those that finished a handshake."""
 
@@ -103,8 +102,7 @@ def spelled(vector: Vector) -> str:
     return text[0].upper() + text[1:]
 
 
-@dataclass(frozen=True, slots=True)
-class Family(Generic[F]):
+class Family(Struct, Generic[F], frozen=True):
     """All that is known about vectors that are judged alike.
 
     Attributes:

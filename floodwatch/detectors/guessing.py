@@ -9,7 +9,6 @@ status of 200, and what TLS hides.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from ..history.servers import MEMORY, MEMORY_S, Lookback, Server
 from ..model.epoch import EPOCHS_PER_SECOND
@@ -35,7 +34,6 @@ ONE_PATH = 0.8
 FLOOR = Floor(LEAST, f"of all clients in {MEMORY_S:.0f} s, {percent(DENIED)} denied")
 
 
-@dataclass(slots=True)
 class Guesses(Named):
     """Requests of guessers, those that were refused, and those that posted something."""
 

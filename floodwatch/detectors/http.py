@@ -9,7 +9,6 @@ is the flood, what is left over the usual rate is the crowd.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,7 +35,6 @@ LOUD = 3.0
 """Requests per source and second, on average, from which one path without its parts is not reading."""
 
 
-@dataclass(slots=True)
 class Requests(Named):
     """Requests, those of machines among them, and those for parts of pages; see ``crowd.Visits``."""
 

@@ -9,7 +9,6 @@ frame. Left out: what TLS hides. There both are small records at a high rate, wh
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -34,7 +33,6 @@ NAMED = 8
 """Packets with such frames, in the window of the heavy-hitter table, from which a source is named."""
 
 
-@dataclass(slots=True)
 class Frames(Named):
     """Streams that were opened, and the frames that broke them."""
 

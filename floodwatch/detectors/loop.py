@@ -9,7 +9,6 @@ an answer for each question.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -34,7 +33,6 @@ PERSIST = 37
 LASTS_S = (PERSIST + EPOCHS_PER_SECOND - 1) / EPOCHS_PER_SECOND
 
 
-@dataclass(slots=True)
 class Echoes(Facts):
     """Packets from the peers' service port to the victim's, what went back, and how many peers there are."""
 

@@ -7,9 +7,9 @@ nothing comes back: then the host has no tunnels, and what is inside is only the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 import numpy as np
+from msgspec.structs import replace
 
 from ..history.victims import View, distinct_sources
 from ..model.epoch import CARRIER, CLASS_OTHER, FRAGMENT, OTHER
@@ -40,7 +40,6 @@ TUNNEL_SOURCES = 32
 NAMES = {number: name for name, number in PROTOCOL_NUMBERS.items()}
 
 
-@dataclass(slots=True)
 class Fragments(Facts):
     """Later fragments, and the first ones that they could belong to."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,7 +20,6 @@ SHARE = 0.5
 PORT = 443
 
 
-@dataclass(slots=True)
 class Initials(Bare):
     """UDP packets, and how many of them open a QUIC connection."""
 

@@ -6,7 +6,6 @@ A service port's packets are judged against what the victim sent to that port: w
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -50,7 +49,6 @@ SPELLINGS = {
 _NAMES = dict(AMPLIFIERS)
 
 
-@dataclass(slots=True)
 class Answers(Facts):
     """Answers from one service port, their bytes, and what the victim sent to that port."""
 

@@ -10,7 +10,6 @@ once or twice each is judged in ``guessing``.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +40,6 @@ PARTS = 0.1
 MAX_ADDRESSES = 4096
 
 
-@dataclass(slots=True)
 class Walks(Named):
     """Requests of probers, those that were refused, and the different paths that they tried."""
 

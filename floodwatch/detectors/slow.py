@@ -12,7 +12,6 @@ that sends ten packets to others for each stall.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +43,6 @@ COUNTED = ("requests", "responses", "unfinished", "owing", "owed", "loose", "sta
 FLOOR = Floor(LEAST)
 
 
-@dataclass(slots=True)
 class Strains(Named):
     """Requests and answers of the last 20 s, and the ways in which clients held places."""
 

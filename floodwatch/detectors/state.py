@@ -10,7 +10,6 @@ answers of middleboxes count into ``ack_flood``.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -48,7 +47,6 @@ KINDS = (
 )
 
 
-@dataclass(slots=True)
 class OutOfState(Facts):
     """Packets of a kind, and those of them that belong to no connection."""
 
@@ -56,7 +54,6 @@ class OutOfState(Facts):
     strange: Sum = 0.0
 
 
-@dataclass(slots=True)
 class Refusals(Answers):
     """Of a TCP reflection also the resets, from others that refused the same."""
 

@@ -7,7 +7,6 @@ that real clients sent again because the server was slow. What is left is the fl
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -35,7 +34,6 @@ REFUSED = 0.1
 """Share of the attempts that met a closed port, from which it is worth telling."""
 
 
-@dataclass(slots=True)
 class Attempts(Bare):
     """Connections asked for, and what became of them; ``syn`` counts packets."""
 

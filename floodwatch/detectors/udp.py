@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -31,7 +30,6 @@ ANSWER_REACH = 20
 """Packets that one packet of the victim can have asked for (a window of QUIC or NFS)."""
 
 
-@dataclass(slots=True)
 class Unanswered(Bare):
     """Packets of a kind, and what the victim sent back."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeAlias, TypeVar, get_type_hints
+
+from msgspec import Struct, field
 
 from .address import Address
 from .event import Verdict
@@ -22,8 +23,7 @@ Majority: TypeAlias = Annotated[int, "majority"]
 """A fact that is what most epochs say, such as a port; of equals the first."""
 
 
-@dataclass(slots=True)
-class Facts:
+class Facts(Struct):
     """The numbers behind a verdict: a subclass a family, each field declared as Sum, Mean or Majority."""
 
 
@@ -37,7 +37,7 @@ def _how(kind: type[Facts]) -> dict[str, str]:
     """How each field of a family's facts is merged."""
     if kind not in _declared:
         hints = get_type_hints(kind, include_extras=True)
-        _declared[kind] = {item.name: hints[item.name].__metadata__[0] for item in fields(kind)}
+        _declared[kind] = {name: hints[name].__metadata__[0] for name in kind.__struct_fields__}
     return _declared[kind]
 
 
@@ -78,16 +78,14 @@ class Gathered(Generic[F]):
         return self._kind(**out)
 
 
-@dataclass(frozen=True, slots=True)
-class Floor:
+class Floor(Struct, frozen=True):
     """The count that a finding was held against, and under which circumstances it is that one."""
 
     count: float
     where: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceCount:
+class SourceCount(Struct, frozen=True, gc=False):
     """Lower and upper bound of what one source (IPv4 address or upper half of an IPv6 one) sent."""
 
     source: int
@@ -96,8 +94,7 @@ class SourceCount:
     hi: int
 
 
-@dataclass(slots=True)
-class Finding(Generic[F]):
+class Finding(Struct, Generic[F], kw_only=True):
     """What one detector says about one victim and one epoch.
 
     Attributes:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from ..capture import linktype_name
-from ..capture.file import Reading
-from ..capture.rings import Taps
 from ..config.options import ScanOptions, WatchOptions
 from ..decide.events import estimate, sort_key
 from ..model.epoch import EPOCH_NS, rfc3339
 from ..model.event import Event
 from ..model.report import Input, InputFault, Interface, Report, Settings, Tool, Totals
 from ..version import __version__
-from .analysis import Analysis
+
+if TYPE_CHECKING:  # a scan opens no rings
+    from ..capture.file import Reading
+    from ..capture.rings import Taps
+    from .analysis import Analysis
 
 
 def of_capture(reading: Reading, analysis: Analysis, *, describe: bool) -> Input:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from typing import Any, get_type_hints
 
@@ -94,7 +93,7 @@ def test_evidence_of_nothing_is_no_division_by_zero(family: Family[Any]) -> None
 
 def declared(family: Family[Any]) -> dict[str, str]:
     hints = get_type_hints(family.facts, include_extras=True)
-    return {item.name: hints[item.name].__metadata__[0] for item in dataclasses.fields(family.facts)}
+    return {name: hints[name].__metadata__[0] for name in family.facts.__struct_fields__}
 
 
 @each
