@@ -116,7 +116,7 @@ def _merging() -> Iterator[Check]:
     """Offloads merge segments before anybody sees them; the ring tells their size, so they still count."""
     merged = [name for _, name in socket.if_nameindex() if _merges(name)]
     if merged:
-        says = f"{', '.join(merged)} merge segments (GRO); they count as the segments they were"
+        says = f"{', '.join(merged)} merge segments (GRO); they are counted as the original segments"
         yield Check("offloads", "ok", says)
     else:
         yield Check("offloads", "ok", "no interface merges segments")
@@ -148,13 +148,13 @@ def _clock() -> Iterator[Check]:
     timex = ctypes.create_string_buffer(256)
     synchronised = ctypes.CDLL(None).adjtimex(timex) != UNSYNCHRONISED
     if name not in GOOD_CLOCKS:
-        yield Check("clock", "note", f"{name} is slow to read: time stamps cost more than packets")
+        yield Check("clock", "note", f"{name} is slow to read: time stamps may cost more than the packets")
     elif not synchronised:
-        says = f"{name}; nothing keeps the time of day right, so reports of two hosts may not line up"
+        says = f"{name}; no time service keeps the clock right, so reports of two hosts may not line up"
         yield Check("clock", "note", says, "run a time service (chrony, systemd-timesyncd)")
     else:
         resolution = time.clock_getres(time.CLOCK_MONOTONIC) * 1e9
-        yield Check("clock", "ok", f"{name}, {resolution:.0f} ns, kept right by a time service")
+        yield Check("clock", "ok", f"{name}, {resolution:.0f} ns, synchronised by a time service")
 
 
 def _lockout() -> Iterator[Check]:
@@ -171,7 +171,7 @@ def _lockout() -> Iterator[Check]:
         return
     why = never.why(ip_network(ip_address(peer)))
     if why is None:
-        says = f"your own SSH session comes from {peer}, which is not on the list (no port of sshd?)"
+        says = f"your own SSH session comes from {peer}, which is not protected (sshd on another port?)"
         yield Check("your session", "missing", says, f"give --never {peer} whenever you enforce")
     else:
         yield Check("your session", "ok", f"{peer} is never blocked: {why}")
@@ -180,9 +180,11 @@ def _lockout() -> Iterator[Check]:
 def _running() -> Iterator[Check]:
     pid = Lock().holder()
     if pid is None:
-        yield Check("running", "ok", "no floodwatch enforces at the moment")
+        yield Check("running", "ok", "no floodwatch is enforcing now")
     else:
-        yield Check("running", "note", f"a floodwatch enforces (pid {pid})", "floodwatch ctl panic ends it")
+        yield Check(
+            "running", "note", f"a floodwatch is enforcing (pid {pid})", "floodwatch ctl panic ends it"
+        )
 
 
 LOOKS: tuple[Callable[[], Iterator[Check]], ...] = (

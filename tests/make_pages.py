@@ -97,7 +97,7 @@ def rules(vector: Vector) -> str:
 def least(vector: Vector) -> str:
     """The lowest rate that is named, or that there is none."""
     of = FAMILIES[vector]
-    return f"by habits ({of.unit})" if of.habitual else f"{of.floor:,.0f} {of.unit}"
+    return f"by behaviour ({of.unit})" if of.habitual else f"{of.floor:,.0f} {of.unit}"
 
 
 def vectors() -> str:

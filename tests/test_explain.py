@@ -206,7 +206,10 @@ def test_flowspec_says_what_it_can_and_names_what_it_cannot() -> None:
     assert "then { rate-limit 9600; }" in render(event(Vector.SLOW_HTTP), "flowspec")
     assert "nothing ends this by itself" in text
     text = render(event(Vector.ACK_FLOOD), "flowspec")
-    assert "# left out, for FlowSpec knows no connections and no flows: 198.51.100.7 against TCP" in text
+    assert (
+        "# left out, for FlowSpec knows no connections and no flows: 198.51.100.7 against out-of-state TCP"
+        in text
+    )
     assert "match {" not in text
     assert "nothing ends this by itself" not in text
 
@@ -219,7 +222,7 @@ def test_nothing_is_left_out_silently() -> None:
     )
     forged = changed(decision_of(short), sources=(Suspect(ipaddress.ip_network("224.0.0.0/24"), 9, 9),))
     (line,) = (line for line in rules(forged, "nft") if "left out" in line)
-    assert line == "# left out: 224.0.0.0/24: 224.0.0.0/24 is no source"
+    assert line == "# left out: 224.0.0.0/24: 224.0.0.0/24 cannot be a source address"
     nowhere = event(Vector.HTTP2_RAPID_RESET, action="cap_unknown")
     text = render(replace(nowhere, victim=replace(nowhere.victim, port=None)), "nft")
     assert "no port holds most of it" in text

@@ -101,7 +101,7 @@ def test_answers_of_reflectors_are_dropped_and_the_victims_own_pass(wire: Lab, t
     (row,) = json.loads(ctl(wire, "blocks", "--json"))
     assert (row["guard"], row["victim"], row["number"]) == ("reflected", SERVER, 53)
     assert row["packets"] > 1000
-    assert f"guards {SERVER} against new UDP packets from port 53" in ctl(wire, "blocks")
+    assert f"protects {SERVER} against new UDP packets from port 53" in ctl(wire, "blocks")
     own = wire.start(wire.server, sys.executable, "-c", ASK_DNS, stdout=subprocess.PIPE)
     assert int(own.communicate(timeout=30)[0]) == 20
     assert sender.wait(30) == 0

@@ -169,7 +169,7 @@ def test_mirrored_frames_count_once_where_that_is_certain(flood: Path, tmp_path:
     assert twice["inputs"][0]["duplicates"] == len(frames)
     assert found(twice) == found(once)
     done = subprocess.run([*PROGRAM, "info", str(doubled)], capture_output=True, text=True, check=True)
-    assert "every frame stands there twice" in done.stdout
+    assert "every frame was captured twice" in done.stdout
 
 
 def test_floods_of_equal_frames_are_no_mirror() -> None:
@@ -214,7 +214,7 @@ def test_info_tells_what_is_in_a_capture(tmp_path: Path) -> None:
     text = subprocess.run([*PROGRAM, "info", str(capture)], capture_output=True, text=True, check=True).stdout
     assert "eth7: EN10MB, snap length 128" in text
     assert "3 not IP (ARP, LLDP, spanning tree ...)" in text
-    assert "1 packet (25 %), as the capture itself says" in text
+    assert "1 packet (25 %), as recorded in the capture" in text
     code, told = run("info", "--format", "json", tmp_path / "missing.pcap")
     assert code == 3
     assert told["inputs"][0]["error"]["code"] == "missing_file"

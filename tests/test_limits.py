@@ -39,7 +39,7 @@ def test_a_floor_silences_its_vector_and_no_other() -> None:
     (flood,) = [
         e for e in fw.scan(DAY, seed=SEED, floors={"syn_flood": 900}).floods if e.vector == "syn_flood"
     ]
-    assert "your limits ask for 900 a second" in flood.evidence[-1].says
+    assert "your own limit is 900 per second" in flood.evidence[-1].says
 
 
 @pytest.mark.parametrize("options", [{"floors": {"syn_flood": 400}}, {"floors": {"slow_http": 900}},
@@ -47,7 +47,7 @@ def test_a_floor_silences_its_vector_and_no_other() -> None:
                                      {"false_alarms": "0/30d"}, {"false_alarms": "1/0d"},
                                      {"false_alarms": "often"}])  # fmt: skip
 def test_a_limit_that_cannot_be_kept_is_an_error_that_says_why(options: dict[str, Any]) -> None:
-    with pytest.raises(fw.ConfigError, match=r"raised|habits|no vector|write a budget"):
+    with pytest.raises(fw.ConfigError, match=r"raised|behaviour|no vector|write a budget"):
         fw.scan(FLOOD, **options)
 
 
@@ -118,7 +118,7 @@ def test_tune_names_what_no_floor_can_silence(tmp_path: Path) -> None:
     capture = tmp_path / "guess.pcap"
     synth.make("login_bruteforce", capture)
     said = run("tune", capture)
-    assert "No floor silences login_bruteforce" in said.stdout
+    assert "No threshold silences login_bruteforce" in said.stdout
     assert "--set" not in said.stdout
 
 
@@ -129,7 +129,7 @@ def test_the_rule_that_an_event_states_is_the_one_that_fired(tmp_path: Path) -> 
     for chosen, stated in ((None, "250"), ("dst host 198.51.100.7", "500")):
         (flood,) = fw.scan(capture, seed=SEED, filter=chosen).floods
         rule = flood.evidence[-1].says
-        assert rule.startswith(f"named from: {stated} packets in a quarter of a second"), rule
+        assert rule.startswith(f"rule that fired: {stated} packets in a quarter of a second"), rule
 
 
 def bursts(path: Path, last: float) -> None:
@@ -152,4 +152,4 @@ def test_a_budget_lets_usual_bursts_pass_and_no_flood(tmp_path: Path) -> None:
         assert vectors(fw.scan(path, seed=SEED)) == plain
         assert vectors(fw.scan(path, seed=SEED, false_alarms="1/30d")) == careful
     (flood,) = fw.scan(large, seed=SEED, false_alarms="1/30d").floods
-    assert "your limits ask for" in flood.evidence[-1].says
+    assert "your own limit is" in flood.evidence[-1].says

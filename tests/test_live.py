@@ -278,7 +278,7 @@ def test_the_flight_recorder_ends_at_its_limit(wire: Lab, tmp_path: Path) -> Non
     watch.send_signal(signal.SIGINT)
     _, err = watch.communicate(timeout=20)
     assert fw.scan(str(recorded)).inputs[0].packets == 50
-    assert f"recorded 50 frames to {recorded}, as many as --write-max allows" in err.decode()
+    assert f"recorded 50 frames to {recorded}, the limit of --write-max" in err.decode()
     nowhere = wire.start(wire.server, sys.executable, "-P", "-m", "floodwatch", "watch", "-i", "vb", "-w",
                          f"{tmp_path}/none/x.pcapng", stderr=subprocess.PIPE)  # fmt: skip
     _, err = nowhere.communicate(timeout=10)
@@ -314,5 +314,5 @@ def test_what_is_missing_is_said_in_one_line_with_the_way_out(wire: Lab) -> None
     weak = wire.start(wire.server, "setpriv", "--bounding-set", "-net_raw", *command, stderr=subprocess.PIPE)
     _, err = weak.communicate(timeout=10)
     assert weak.returncode == 4
-    assert b"needs the right CAP_NET_RAW" in err
+    assert b"needs the capability CAP_NET_RAW" in err
     assert b"sudo setcap cap_net_raw+ep" in err

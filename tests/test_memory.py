@@ -85,7 +85,7 @@ def test_what_is_no_baseline_is_said_in_one_line(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.npz"
     np.savez(wrong, version=np.array(1), networks=np.zeros(3), hosts=np.zeros((0, 2), np.uint64),
              usual=np.zeros((0, 5)))  # fmt: skip
-    with pytest.raises(ConfigError, match="no baseline that this version"):
+    with pytest.raises(ConfigError, match="not a baseline that this version"):
         load(str(wrong))
     run = subprocess.run([*PROGRAM, "scan", "--baseline", str(tmp_path / "none.npz"), str(wrong)],
                          capture_output=True, text=True, check=False)  # fmt: skip

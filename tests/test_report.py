@@ -182,7 +182,7 @@ def test_incomplete_input_is_said_and_not_called_clean() -> None:
     broken = replace(INPUT, error=fault, one_way=True)
     text = render(replace(REPORT, inputs=(broken,), floods=(), complete=False))
     assert "error at byte 123,456: the last record is cut short (truncated_record)" in text
-    assert "one direction only was captured: sources cannot be proven real" in text
+    assert "only one direction was captured: no source can be proven real" in text
     assert "stopped before the end" in text
     assert text.endswith("No flood found in what could be read.\n")
 

@@ -79,9 +79,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("options", "says"), [
-    (("-H", "-u", URL), "never came to their end"),
-    (("-B", "-s", "8192", "-x", "10", "-u", f"{URL}upload"), "promised a body, and it did not come"),
-    (("-X", "-w", "512", "-y", "1024", "-n", "5", "-z", "32", "-u", f"{URL}large"), "takes nothing now"),
+    (("-H", "-u", URL), "came without the end of their header"),
+    (("-B", "-s", "8192", "-x", "10", "-u", f"{URL}upload"), "declared a body (Content-Length) that did not"),
+    (("-X", "-w", "512", "-y", "1024", "-n", "5", "-z", "32", "-u", f"{URL}large"), "accepts no data"),
 ], ids=["headers", "bodies", "readers"])  # fmt: skip
 def test_slow_clients_are_named_by_what_they_do(
     wire: Lab, home: Path, need: Any, options: tuple[str, ...], says: str

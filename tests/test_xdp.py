@@ -272,8 +272,8 @@ def test_real_flooders_are_dropped_by_xdp_and_others_served(wire: Lab) -> None:
     out, err = watch.communicate(timeout=20)
     (event,) = json.loads(out.splitlines()[-1])["floods"]
     assert (event["vector"], event["action"]["taken"]) == ("http_flood", "drop_sources")
-    assert b"XDP stands on vb, in its driver" in err
-    assert b"30 of 30 blocks met packets within 3 s" in err
+    assert b"XDP is attached to vb, in driver mode" in err
+    assert b"30 of 30 blocks dropped packets within 3 s" in err
     assert program_on(wire.server, "vb") == 0  # it went with the watch ...
     assert rules(wire) == {}  # ... and so did the table
 
@@ -367,8 +367,8 @@ def test_an_interface_that_is_made_again_gets_the_program_again(wire: Lab) -> No
     assert not reaches(wire)
     watch.send_signal(signal.SIGINT)
     _, err = watch.communicate(timeout=20)
-    assert "XDP stands on vb again, in its driver" in err.decode()
-    assert "1 blocks that were ordered by hand stay" in err.decode()
+    assert "XDP is attached to vb again, in driver mode" in err.decode()
+    assert "1 manual blocks stay" in err.decode()
 
 
 def test_xdp_without_a_right_or_an_interface_says_what_to_do(need: Any) -> None:

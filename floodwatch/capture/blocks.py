@@ -201,7 +201,8 @@ class _Compressed(_Stream):
             raise InputError(
                 self._path,
                 "expansion_limit",
-                f"decompresses to over {self._max_expand} times its size; raise --max-expand if it is yours",
+                f"decompresses to more than {self._max_expand} times its size; "
+                "raise --max-expand if you trust it",
                 offset=self._made,
             )
 

@@ -53,7 +53,9 @@ def merged(readings: list[Reading], free: SimpleQueue[Batch]) -> Iterator[Batch]
             reading = readings[waiting.pop()[1]]
             source = _Source(reading)
             if len(sources) == MERGED:
-                reading.error = InputError(reading.path, "limit", f"over {MERGED} captures overlap in time")
+                reading.error = InputError(
+                    reading.path, "limit", f"more than {MERGED} captures overlap in time"
+                )
             elif source.refill():
                 sources, at = [*sources, source], np.append(at, np.uint32(0))
         parts = [source.batch for source in sources]

@@ -82,7 +82,7 @@ class Recorder:
             return f"recording to {self.path} ended: {error.strerror}"
         if self.written >= self._most:
             self.close()
-            return f"recorded {self.written:,} frames to {self.path}, as many as --write-max allows"
+            return f"recorded {self.written:,} frames to {self.path}, the limit of --write-max"
         return None
 
     def _write(self, comment: bytes) -> None:

@@ -189,8 +189,9 @@ def _open(interface: str) -> socket.socket:
     except PermissionError:
         program = os.path.realpath(sys.executable)
         raise CaptureError(
-            f"capturing on {interface} needs the right CAP_NET_RAW: run 'sudo {os.path.abspath(sys.argv[0])} "
-            f"watch -i {interface}', or give it to Python once: 'sudo setcap cap_net_raw+ep {program}'"
+            f"capturing on {interface} needs the capability CAP_NET_RAW: run 'sudo "
+            f"{os.path.abspath(sys.argv[0])} watch -i {interface}', or give it to Python once: 'sudo setcap "
+            f"cap_net_raw+ep {program}'"
         ) from None
     except OSError as error:
         raise CaptureError(f"cannot capture on {interface}: {error.strerror}") from error

@@ -15,14 +15,14 @@ from .group import LazyGroup
 from .output import EXIT_CODES
 
 COMMANDS = {
-    "config": "Show what floodwatch is set to and what it promises.",
-    "ctl": "Block, unblock and list networks in the kernel, or take all back.",
-    "doctor": "Look at this host: what is missing, what could lock you out.",
+    "config": "Print the JSON Schema of the report.",
+    "ctl": "Block, unblock and list networks in the kernel, or remove everything.",
+    "doctor": "Check this host: what is missing, what could lock you out.",
     "explain": "Show one event of a report, and rules against it.",
     "gen": "Write captures with known floods in them.",
-    "info": "Tell what is in a capture, before any question of floods.",
+    "info": "Describe a capture: format, times, packets, what cannot be decoded.",
     "scan": "Look for floods in packet captures.",
-    "sketch": "Look into saved sketches, merge them, ask them.",
+    "sketch": "Inspect, merge and query saved sketches.",
     "tune": "Propose limits from clean traffic.",
     "watch": "Look for floods on live interfaces.",
 }

@@ -1,4 +1,4 @@
-"""``floodwatch config``: what floodwatch is set to and what it promises."""
+"""``floodwatch config``: the JSON Schema of the report."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .output import write_stdout
 
 @click.group()
 def config() -> None:
-    """Show what floodwatch is set to and what it promises."""
+    """Print the JSON Schema of the report."""
 
 
 @config.command()

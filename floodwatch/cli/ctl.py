@@ -1,4 +1,4 @@
-"""``floodwatch ctl``: block, unblock, list, and take everything back, acting on the kernel directly."""
+"""``floodwatch ctl``: block, unblock, list, and remove everything, acting on the kernel directly."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Exit codes:
   0    done
   1    nothing matched
   2    refused: usage, or a network that must never be blocked
-  4    environment: no right, no nf_tables"""
+  4    environment: no permission, no nf_tables"""
 
 
 def duration(ctx: click.Context, option: click.Parameter, value: str) -> int:
@@ -44,7 +44,7 @@ def duration(ctx: click.Context, option: click.Parameter, value: str) -> int:
 
 @click.group(epilog=EXAMPLES)
 def ctl() -> None:
-    """Block, unblock and list networks in the kernel, or take everything back.
+    """Block, unblock and list networks in the kernel, or remove everything.
 
     Acts on the table inet floodwatch of this network namespace, and on no other. Every block has a lifetime
     in the kernel. Loopback, this host, its gateways, resolvers and time servers, and the peers of live SSH
@@ -57,7 +57,7 @@ def ctl() -> None:
 @click.option(
     "--for", "seconds", default="10m", callback=duration, metavar="TIME", help="Lifetime of the block."
 )
-@click.option("--reason", default="ordered by hand", help="Shown with the block.")
+@click.option("--reason", default="manual", help="Shown with the block.")
 @click.option("--never", multiple=True, metavar="CIDR", help="Never block this; repeatable.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done.")
 def block(network: str, seconds: int, reason: str, never: tuple[str, ...], dry_run: bool) -> None:
@@ -90,7 +90,7 @@ def unblock(ctx: click.Context, network: str | None, everything: bool) -> None:
             lifted = blocker.unblock_all() if network is None else int(blocker.unblock(network))
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    say(f"{lifted} lifted")
+    say(f"{lifted} blocks lifted")
     ctx.exit(0 if lifted else NOTHING)
 
 
@@ -99,9 +99,9 @@ def unblock(ctx: click.Context, network: str | None, everything: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON array for programs.")
 @click.pass_context
 def blocks(ctx: click.Context, why: bool, as_json: bool) -> None:
-    """List what is blocked, and who is guarded, now: read back from the kernel.
+    """List current blocks and victim protections, read back from the kernel.
 
-    Each line has the seconds that are left and the packets that were dropped, by XDP too where it stands.
+    Each line has the seconds left and the packets dropped, XDP included.
     """
     from floodwatch.mitigate import describe, name_of, standing
 
@@ -126,7 +126,7 @@ def blocks(ctx: click.Context, why: bool, as_json: bool) -> None:
         write_stdout(json.dumps(rows).encode() + b"\n")
     else:
         lines = [_row(f"{n}{f' to {b.rate}/s' if b.rate else ''}", b, p, why) for n, (b, p) in ordered]
-        lines += [_row(f"guards {describe(g)}", s, s.packets, why) for g, s in guards.items()]
+        lines += [_row(f"protects {describe(g)}", s, s.packets, why) for g, s in guards.items()]
         write_stdout("".join(lines).encode())
     ctx.exit(0 if held or guards else NOTHING)
 
@@ -142,7 +142,7 @@ def _row(what: str, held: Block | Standing, packets: int, why: bool) -> str:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_context
 def panic(ctx: click.Context, yes: bool) -> None:
-    """Take away everything that floodwatch set up in the kernel, and end a watch that enforces."""
+    """Remove everything that floodwatch set up in the kernel, and end a watch that enforces."""
     from floodwatch.mitigate import Lock, take_away
 
     if not yes and sys.stdin.isatty() and not click.confirm("Remove every block now?"):

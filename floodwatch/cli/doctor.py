@@ -18,9 +18,9 @@ Exit codes: 0 nothing is missing, 4 something is."""
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for programs.")
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
-    """Look at this host: rights, kernel, rings, offloads, clock, and what could lock you out.
+    """Check this host: capabilities, kernel, rings, offloads, clock, and what could lock you out.
 
-    Nothing is changed. Run it as the user that will run floodwatch: rights differ.
+    Nothing is changed. Run it as the user that will run floodwatch: capabilities differ.
     """
     import msgspec
 

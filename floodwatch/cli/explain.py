@@ -50,7 +50,7 @@ def _find(path: str, wanted: str) -> Event:
     except OSError as error:
         raise InputError(path, "unreadable", f"cannot read {path}: {error.strerror}") from error
     except msgspec.DecodeError as error:
-        raise InputError(path, "no_report", f"{path} is no JSON report of floodwatch: {error}") from error
+        raise InputError(path, "no_report", f"{path} is not a JSON report of floodwatch: {error}") from error
     events = [*report.floods, *report.crowds]
     for number, event in enumerate(events, 1):
         if wanted in (str(number), event.id):

@@ -1,4 +1,4 @@
-"""``floodwatch gen``: write a synthetic capture with its ground truth. Files only, never sends."""
+"""``floodwatch gen``: write a synthetic capture with its ground truth; never sends a packet."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _address(_context: click.Context, _option: click.Parameter, text: str) -> st
     "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Same seed, same bytes."
 )
 @click.option("--pps", type=click.FloatRange(min=0, min_open=True),
-              help="Packets, requests or visitors a second; launch_day: 1000 is its own size.")  # fmt: skip
+              help="Packets, requests or visitors a second; launch_day is normal at 1000.")  # fmt: skip
 @click.option(
     "--duration", type=click.FloatRange(min=0, min_open=True), help="Seconds of the flood or crowd."
 )
@@ -71,7 +71,10 @@ def gen(
     target: str,
     snaplen: int,
 ) -> None:
-    """Write a capture of SCENARIO and its truth (NAME.truth.json). Files only, never sends."""
+    """Write a capture of SCENARIO and its truth (NAME.truth.json).
+
+    It only writes files and never sends a packet.
+    """
     from floodwatch import synth
 
     params = synth.Params(seed=seed, victim=target, pps=pps, duration=duration, sources=sources)

@@ -18,16 +18,14 @@ Examples:
 Exit codes:
   0    all captures were read to their end
   2    usage error
-  3    a capture is missing or broken; what was read of it is told
-  130  interrupted (143: terminated), after telling what was read"""
+  3    a capture is missing or broken; what was read of it is reported
+  130  interrupted (143: terminated), after reporting what was read"""
 
 
 @click.command(epilog=EXAMPLES)
 @click.argument("captures", nargs=-1, required=True, metavar="FILE|DIR|-...")
 @click.option("--recursive", is_flag=True, help="Enter the directories below a directory.")
-@click.option(
-    "--format", "style", type=click.Choice(["text", "json"]), default="text", help="Kind of answer."
-)
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", help="Output format.")
 @click.option("--progress", type=WHEN, default="auto", help="Progress bar on stderr.")
 @click.pass_context
 def info(ctx: click.Context, captures: tuple[str, ...], recursive: bool, style: str, progress: str) -> None:

@@ -35,17 +35,17 @@ def read_limits(texts: tuple[str, ...], false_alarms: str | None) -> Limits:
         try:
             wanted[name.strip().lower()] = float(rate)
         except ValueError:
-            raise ConfigError(f"write a floor as syn_flood=900, not {text!r}") from None
+            raise ConfigError(f"write a threshold as syn_flood=900, not {text!r}") from None
     return limits.ask(wanted, false_alarms, least_floor)
 
 
 BASELINE = click.option("--baseline", metavar="FILE",
-                        help="Begin with the clients and usual rates of a --save-baseline.")  # fmt: skip
+                        help="Start with clients and usual rates that --save-baseline saved.")  # fmt: skip
 SAVE_BASELINE = click.option("--save-baseline", metavar="FILE",
-                             help="Keep what was learnt of clients and rates for another day.")  # fmt: skip
+                             help="Save known clients and usual rates for another run.")  # fmt: skip
 SET = click.option("--set", "floors", multiple=True, metavar="VECTOR=RATE",
-                   help="Name a vector only from so many a second; repeatable.")  # fmt: skip
+                   help="Raise a vector's threshold, per second, as syn_flood=900; repeatable.")  # fmt: skip
 FALSE_ALARMS = click.option("--false-alarms", metavar="N/TIME",
-                            help="Budget as 1/30d: limits above the usual that chance keeps to.")  # fmt: skip
+                            help="Budget, as 1/30d: thresholds above each victim's usual rate.")  # fmt: skip
 AT_LEAST_1 = click.IntRange(min=1)
 WHEN = click.Choice(["auto", "always", "never"])

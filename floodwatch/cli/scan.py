@@ -78,15 +78,15 @@ def read_time(ctx: click.Context, option: click.Parameter, value: str | None) ->
 @click.option("--since", "since_ns", callback=read_time, metavar="T",
               help="Count packets from T on: 2025-01-27T02:13:07Z, or seconds since 1970.")  # fmt: skip
 @click.option("--until", "until_ns", callback=read_time, metavar="T", help="Count packets before T.")
-@click.option("--merge", is_flag=True, help="Put all captures on one clock, as if one had seen all packets.")
+@click.option("--merge", is_flag=True, help="Merge all captures by time, as if one had seen all packets.")
 @click.option("--follow", is_flag=True,
-              help="Wait for the file to grow and tell events as they come, until Ctrl-C.")  # fmt: skip
+              help="Read the file as it grows and print events as they come, until Ctrl-C.")  # fmt: skip
 @click.option("--jobs", type=AT_LEAST_1, default=lambda: len(os.sched_getaffinity(0)), metavar="N",
-              show_default="all usable cores", help="Workers; the answer stays the same.")  # fmt: skip
+              show_default="all usable cores", help="Parallel workers; the result is the same.")  # fmt: skip
 @click.option("--seed", callback=read_seed, metavar="HEX", help="Hash key, 32 hex digits [default: random].")
 @click.option("--max-expand", type=AT_LEAST_1, default=100, metavar="N",
               help="Stop when a compressed capture grows to more than N times its size.")  # fmt: skip
-@click.option("--format", "style", type=click.Choice(list(FORMATS)), default="text", help="Kind of report.")
+@click.option("--format", "style", type=click.Choice(list(FORMATS)), default="text", help="Output format.")
 @click.option("-o", "--output", metavar="FILE", help="Write the report to FILE, all of it or nothing.")
 @BASELINE
 @SAVE_BASELINE
@@ -131,7 +131,7 @@ def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], 
     if options.follow and (len(paths) > 1 or os.path.isdir(paths[0])):
         raise click.UsageError("--follow takes one file")
     if options.since_ns >= options.until_ns:
-        raise click.UsageError("--since lies at or behind --until")
+        raise click.UsageError("--since must be earlier than --until")
     progress = "never" if quiet or options.follow else progress
     with stopping() as stop, bar(progress) as on_progress:
         report = run_pipeline(

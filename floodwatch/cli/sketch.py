@@ -1,4 +1,4 @@
-"""``floodwatch sketch``: look into saved sketches, merge them, ask them."""
+"""``floodwatch sketch``: inspect, merge and query saved sketches."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FILES = click.argument("files", nargs=-1, required=True, metavar="FILE...")
 
 @click.group(epilog=EXAMPLES)
 def sketch() -> None:
-    """Look into saved sketches, merge them, ask them."""
+    """Inspect, merge and query saved sketches."""
 
 
 @sketch.command()
@@ -52,14 +52,14 @@ def info(files: tuple[str, ...]) -> None:
 @FILES
 @click.option("-o", "--output", required=True, metavar="FILE", help="Where the merged sketch goes.")
 def merge(files: tuple[str, ...], output: str) -> None:
-    """Merge sketches of one kind, shape and key. No key is needed: the files name it without telling it."""
+    """Merge sketches of one kind, shape and key. No key is needed: the files hold a fingerprint of it."""
     check_output(output, files)
     first: Any = _load(files[0], None)
     for file in files[1:]:
         other: Any = _load(file, None)
         if type(other) is not type(first):
             raise SketchMismatch(
-                "kind", f"{file}: a {type(other).__name__} does not merge with what is before it"
+                "kind", f"{file}: a {type(other).__name__} cannot be merged with the files before it"
             )
         try:
             first.merge(other)
@@ -82,9 +82,9 @@ def query(file: str, seed: bytes | None, texts: tuple[str, ...], numbers: tuple[
 
     found = _load(file, seed)
     if isinstance(found, CountMin) and seed is None:
-        raise click.UsageError("a count-min sketch answers under its --seed only")
+        raise click.UsageError("a count-min sketch can be queried only with its --seed")
     if isinstance(found, HyperLogLog):
-        raise click.UsageError("a HyperLogLog knows no single keys: see floodwatch sketch info")
+        raise click.UsageError("a HyperLogLog cannot be asked for single keys: see floodwatch sketch info")
     if not texts and not numbers:
         raise click.UsageError("name a --key or a --number")
     for shown, key in [*((text, _key(text)) for text in texts), *((number, number) for number in numbers)]:

@@ -27,7 +27,7 @@ Exit codes:
   0    the proposal was made
   2    usage error
   3    a capture is missing or broken; what was read of it counts
-  130  interrupted (143: terminated), after telling what was read"""
+  130  interrupted (143: terminated), after reporting what was read"""
 
 
 @click.command(epilog=EXAMPLES)
@@ -37,9 +37,7 @@ Exit codes:
 @SAVE_BASELINE
 @SET
 @FALSE_ALARMS
-@click.option(
-    "--format", "style", type=click.Choice(["text", "json"]), default="text", help="Kind of answer."
-)
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", help="Output format.")
 @click.option("--progress", type=WHEN, default="auto", help="Progress bar on stderr.")
 @click.pass_context
 def tune(ctx: click.Context, captures: tuple[str, ...], recursive: bool, baseline: str | None,
@@ -47,8 +45,9 @@ def tune(ctx: click.Context, captures: tuple[str, ...], recursive: bool, baselin
          progress: str) -> None:  # fmt: skip
     """Propose limits from traffic that you know to be clean, and list what would have been named in it.
 
-    Whatever is named in clean traffic is a false alarm. The answer is a floor for each such vector, and how
-    often traffic like this may still raise one. Nothing is changed: the options are for scan and watch.
+    Whatever is named in clean traffic is a false alarm. The answer is a threshold for each such vector, and
+    an upper bound of how often such traffic may still raise an alarm. Nothing is changed: pass the printed
+    options to scan or watch.
     """
     from floodwatch.config.options import ScanOptions
     from floodwatch.decide.tuning import propose
@@ -81,14 +80,15 @@ def _text(proposal: Proposal, saved: str | None) -> str:
     from floodwatch.decide.tuning import arguments
     from floodwatch.report.units import duration, plural
 
-    lines = [f"{duration(proposal.hours * 3600)} of traffic that you say is clean"]
+    lines = [f"{duration(proposal.hours * 3600)} of traffic taken to be clean"]
     lines.append(f"{plural(len(proposal.named), 'flood')} would have been named" + ":" * bool(proposal.named))
     for named in proposal.named:
         blocked = f", with {plural(len(named.sources), 'source')} listed" if named.sources else ""
         lines.append(f"  {named.vector} at {named.victim}, peak {named.peak:,.0f} {named.unit}{blocked}")
         lines += [f"    {source}" for source in named.sources[:5]]
     if proposal.habits:
-        lines.append(f"No floor silences {', '.join(proposal.habits)}: look at who does that, and why.")
+        told = ", ".join(proposal.habits)
+        lines.append(f"No threshold silences {told}, recognised by behaviour: see who does that, and why.")
     if proposal.most_per_hour is not None:
         most = proposal.most_per_hour
         shown = f"{most:,.0f}" if most >= 10 else f"{most:.2g}"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MODES = {
     "observe": "blocking nothing",
     "suggest": "blocking nothing, saying what could be blocked",
-    "enforce": "blocking sources that are proven real, guarding victims of others",
+    "enforce": "blocking sources that are proven real, protecting victims of the others",
 }
 STEPS_TOLD = 10
 USUAL_BACKEND = "nft"
@@ -51,16 +51,18 @@ Examples:
               help="Interface to watch; repeatable. any is all of them.")  # fmt: skip
 @click.option("-f", "--filter", "bpf", metavar="BPF", help="Count only packets that match, as in tcpdump.")
 @click.option("-F", "--filter-file", metavar="FILE", help="Read the filter from FILE.")
-@click.option("--duration", type=click.FloatRange(min=0), metavar="SECONDS", help="Stop after so long.")
+@click.option(
+    "--duration", type=click.FloatRange(min=0), metavar="SECONDS", help="Stop after this many seconds."
+)
 @click.option("-c", "--count", type=AT_LEAST_1, metavar="N", help="Stop after N packets.")
 @click.option("--ring-mb", type=click.IntRange(min=2, max=4096), default=64, metavar="MIB",
               help="Memory for each interface's rings.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(min=1, max=64), default=1, metavar="N",
-              help="Rings of each interface, read together. More than one keep CAP_NET_RAW.")  # fmt: skip
+              help="Capture rings per interface. More than one keeps CAP_NET_RAW.")  # fmt: skip
 @click.option("--snaplen", type=click.IntRange(min=96, max=65_535), default=256, metavar="BYTES",
-              help="Bytes of each frame to look at.")  # fmt: skip
+              help="Bytes to capture of each frame.")  # fmt: skip
 @click.option("--promisc/--no-promisc", "promiscuous", default=True,
-              help="See frames that are not for this host.")  # fmt: skip
+              help="Also capture frames that are not for this host.")  # fmt: skip
 @click.option("-w", "--write", metavar="FILE",
               help="Flight recorder: frames before and during each flood, sampled, as pcapng.")  # fmt: skip
 @click.option("--write-max", type=AT_LEAST_1, default=100_000, metavar="N", help="Frames to record at most.")
@@ -73,10 +75,12 @@ Examples:
 @click.option("--never", "never_block", multiple=True, metavar="CIDR",
               help="Never block this, nor gateways, resolvers, time servers, SSH peers.")  # fmt: skip
 @click.option("--never-file", metavar="FILE",
-              help="Never block these: a network a line. Changes are followed.")  # fmt: skip
+              help="File of networks never to block, one per line; re-read when it changes.")  # fmt: skip
 @click.option("--backend", default=USUAL_BACKEND, metavar="nft|xdp",
               help="Drop blocked sources in nftables, or in XDP ahead of it.")  # fmt: skip
-@click.option("--keep", is_flag=True, help="At the end leave rules to end by themselves, within an hour.")
+@click.option(
+    "--keep", is_flag=True, help="Leave rules in place when the watch ends; they expire within an hour."
+)
 @click.option("--seed", callback=read_seed, metavar="HEX", help="Hash key, 32 hex digits [default: random].")
 @click.option("--format", "style", type=click.Choice(LIVE), default="text",
               help="Lines for people, or one JSON object a line.")  # fmt: skip
@@ -95,12 +99,12 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
 
     Prints a line for every flood that begins or ends, and a report at the end (Ctrl-C). On a terminal a
     picture shows rates, victims and floods once a second. SIGUSR1 prints the counters. Opening an interface
-    needs CAP_NET_RAW; every right is given up as soon as the rings are open (but CAP_NET_ADMIN, to enforce,
-    and CAP_BPF, for XDP).
+    needs CAP_NET_RAW; all capabilities are dropped as soon as the rings are open, except CAP_NET_ADMIN to
+    enforce, CAP_BPF for XDP and CAP_NET_RAW for several workers.
 
     Only sources that are proven real are ever blocked, for a minute at a time while their flood lasts.
-    Against forged and reflected floods rules stand before the victim that name no source; ctl blocks lists
-    both. They go with the watch, unless --keep says otherwise.
+    Against forged and reflected floods it sets rules that protect the victim and name no source; "ctl
+    blocks" lists both. All are removed when the watch ends, unless --keep says otherwise.
     """
     from floodwatch.config.options import WatchOptions
     from floodwatch.history.memory import encode as encode_memory
@@ -191,11 +195,11 @@ def _blocking(acting: _Acting) -> Iterator[Blocker | None]:
 
 
 def _withdraw(blocker: Blocker) -> None:
-    """Leave nothing behind; what cannot be taken away ends by itself."""
+    """Leave nothing behind; what cannot be removed expires."""
     try:
         say(f"the watch ends: {blocker.withdraw()}")
     except EnforceError as error:
-        say(f"rules could not be taken away ({error}); they end by themselves within an hour")
+        say(f"rules could not be removed ({error}); they expire within an hour")
 
 
 def _final(report: Report, style: str, top: int, color: str) -> bytes:

@@ -95,8 +95,12 @@ def floors(wanted: Mapping[str, float], least: Callable[[Vector], float | None])
         vector = Vector(name)
         lowest = least(vector)
         if lowest is None:
-            raise ConfigError(f"{name} is told by habits and not by a rate, so it has no floor")
+            raise ConfigError(
+                f"{name} is recognised by behaviour and not by a rate, so it has no threshold to set"
+            )
         if not lowest <= rate < math.inf:
-            raise ConfigError(f"the floor of {name} is {lowest:.0f} a second; it can be raised, not lowered")
+            raise ConfigError(
+                f"the threshold of {name} is {lowest:.0f} per second; it can be raised, not lowered"
+            )
         out[vector] = rate
     return out

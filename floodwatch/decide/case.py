@@ -23,7 +23,6 @@ from ..model.vector import Vector
 KEYS_MOST = 256
 TIMELINE_MOST = 240
 """Steps of the timeline that are kept: a minute of epochs; what lasts longer is told more coarsely."""
-"""Steps of the timeline that are kept: a minute of epochs; what lasts longer is told more coarsely."""
 HELD = 0.8
 """Share of the count that one port or path holds, from which it is named."""
 LAST_SECOND = 253_402_300_799

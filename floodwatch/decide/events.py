@@ -77,7 +77,7 @@ class Meaning:
         self.path = winner(case.paths, case.count)
         self.action, self.why = case.family.advice(self.facts, self.origin, self.path is not None)
         if self.action == "drop_sources" and not case.settled:
-            self.action, self.why = "cap_unknown", "no single source stands out: cap unknown clients"
+            self.action, self.why = "cap_unknown", "no single source stands out, so cap unknown clients"
 
     @property
     def reflector_ports(self) -> tuple[int, ...]:

@@ -64,10 +64,10 @@ def evidence(
         says = f"the peak is {rate / usual:.1f} times the usual {usual:.0f} per second"
         out.append(Evidence(name="surge", value=round(rate / usual, 2), usual=1.0, says=says))
     if one_way:
-        says = "only packets towards the victim were captured: what it answered is not known"
+        says = "only packets to the victim were captured; what it answered is not known"
         out.append(Evidence(name="one_way", value=1.0, usual=0.0, says=says))
     if family.verdict != "crowd":  # which is told by its growth
-        more = f"; your limits ask for {limit:.0f} a second" if limit else ""
-        says = f"named from: {family.says(floor)}{more}"
+        more = f"; your own limit is {limit:.0f} per second" if limit else ""
+        says = f"rule that fired: {family.says(floor)}{more}"
         out.append(Evidence(name="rule", value=rate, usual=round(limit, 1) or None, says=says))
     return tuple(out)

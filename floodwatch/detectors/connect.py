@@ -45,7 +45,7 @@ class Hellos(Facts):
 
 def _evidence(facts: Connections) -> list[Evidence]:
     value = facts.data / max(facts.made, 1)
-    says = f"the clients sent {value:.2f} packets of data for each connection that they opened"
+    says = f"the clients sent {value:.2f} data packets per connection"
     return [
         share("handshake_completion", facts.made, facts.attempts, 0.97, FINISHED),
         Evidence(name="data_per_connection", value=round(value, 3), usual=2.0, says=says),
@@ -58,7 +58,7 @@ def _origin(facts: Connections, count: float, distinct: float) -> Origin:
 
 def _tls_evidence(facts: Hellos) -> list[Evidence]:
     value = facts.records / max(facts.hellos, 1)
-    says = f"the clients went on with {value:.2f} packets of TLS for each handshake that they began"
+    says = f"the clients sent {value:.2f} further TLS packets per handshake that they began"
     return [Evidence(name="records_per_hello", value=round(value, 3), usual=3.0, says=says)]
 
 
@@ -76,7 +76,7 @@ CONNECTION_FLOOD = Family(
     _evidence,
     _advice,
     floors=(FLOOR,),
-    rule="{floor} connections in a quarter of a second, with less data than one packet for two of them",
+    rule="{floor} connections in a quarter of a second, with less than one data packet for every two of them",
     unit="conn/s",
     persist=3,
     usual="finished",
@@ -88,7 +88,7 @@ TLS_FLOOD = Family(
     _tls_evidence,
     _advice,
     floors=(FLOOR,),
-    rule="{floor} handshakes begun in a quarter of a second, and less than one of two goes on",
+    rule="{floor} TLS handshakes begun in a quarter of a second, fewer than half of which continue",
     unit="hello/s",
     persist=3,
     usual="finished",

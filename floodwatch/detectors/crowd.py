@@ -48,7 +48,7 @@ class Visits(Facts):
 
 def parts_of_pages(assets: float, requests: float) -> Evidence:
     """How many of the requests fetch what pages pull in."""
-    says = "of the requests fetch the parts of pages, as browsers do"
+    says = "of the requests fetch page assets (images, styles, scripts), as browsers do"
     return share("asset_share", assets, requests, 0.5, says)
 
 
@@ -56,7 +56,7 @@ def known_networks(listed: float, known: float) -> list[Evidence]:
     """How much comes from where clients were served before; nothing where nobody was."""
     if listed <= 0:
         return []
-    says = "of the busiest sources' requests come from networks that were served before"
+    says = "of the busiest sources' requests come from networks of known clients"
     return [share("known_networks", known, listed, None, says)]
 
 
@@ -87,10 +87,14 @@ def _clear(facts: Visits) -> float:
 def _advice(facts: Visits, origin: Origin, known_path: bool) -> tuple[Action, str]:
     if _doubtful(facts):
         return "scale_out", (
-            "no client stands out as a machine, but few fetch the parts of pages as readers do: see what "
-            "they ask for; blocking could hit users"
+            "no client stands out as automated, but few fetch page assets as browsers do: check what they "
+            "ask for; blocking could hit users"
         )
-    return "scale_out", ("these are people: every client behaves like a reader; blocking would hit users")
+    if facts.attempts > 0:
+        why = "nothing seen sets these clients apart from people: blocking could hit users"
+    else:
+        why = "these look like people: they fetch page assets as browsers do; blocking would hit users"
+    return "scale_out", why
 
 
 def _unknown(facts: Visits, count: float, distinct: float) -> Origin:

@@ -22,7 +22,7 @@ from .family import Bare, Detector, Family, share
 FLOOR = Floor(250)
 """Queries in an epoch: 1,000 a second ..."""
 FEW = 2
-FLOOR_FEW = Floor(1_250, f"from {FEW} askers at most: a busy resolver looks the same")
+FLOOR_FEW = Floor(1_250, f"from at most {FEW} clients: a busy resolver looks the same")
 """... and 5,000 from one or two askers: a busy resolver, or a test."""
 OWN_NAMES = 0.4
 """Distinct names per query (every frame may be captured twice) from which the labels are random ..."""
@@ -48,8 +48,14 @@ class Queries(Bare):
 def _evidence(facts: Queries) -> list[Evidence]:
     queries = facts.queries
     out = [
-        share("distinct_names", facts.names, queries, None, "of the queries ask for a name of their own"),
-        share("one_zone", facts.zone_queries, queries, None, "of the queries are about one zone at least"),
+        share(
+            "distinct_names",
+            facts.names,
+            queries,
+            None,
+            "of the queries ask for a name that none before asked for",
+        ),
+        share("one_zone", facts.zone_queries, queries, None, "of the queries, at least, are about one zone"),
     ]
     if facts.answers > 0:
         says = "of the answers say that there is no such name, or that the server failed"
@@ -60,7 +66,7 @@ def _evidence(facts: Queries) -> list[Evidence]:
 
 def _advice(facts: Queries, origin: Origin, known_path: bool) -> tuple[Action, str]:
     return "limit_victim", (
-        "queries come by way of resolvers that real users share, or from forged addresses: limit queries for "
+        "queries come through resolvers that real users share, or from forged addresses: limit queries for "
         "the zone at the server, block no source"
     )
 
@@ -71,7 +77,7 @@ DNS_QUERY_FLOOD = Family(
     _evidence,
     _advice,
     floors=(FLOOR, FLOOR_FEW),
-    rule="{floor} queries in a quarter of a second, most of them unanswered or for names of their own in one "
+    rule="{floor} queries in a quarter of a second, most of them unanswered or each for another name in one "
     "zone",
     unit="query/s",
     protocol="udp",

@@ -35,7 +35,7 @@ HOLD = 12
 """Epochs (3 s) below half the floor after which an event counts as ended."""
 PROVEN_SHARE = 0.5
 """Share of what named sources sent that comes from proven ones, from which the origin is real."""
-LIMIT: tuple[Action, str] = ("limit_victim", "the addresses may be forged: block no source")
+LIMIT: tuple[Action, str] = ("limit_victim", "the addresses may be forged, so block no source")
 BLOCK: tuple[Action, str] = (
     "drop_sources",
     "the sources finished their handshakes: their addresses are real and may be blocked",
@@ -97,7 +97,7 @@ def no_doubt(facts: Facts) -> float:
 
 
 def spelled(vector: Vector) -> str:
-    """The vector as people write it: ``SYN ACK flood``."""
+    """The vector as people write it: ``TCP flag flood``."""
     text = " ".join(word.upper() if word in ACRONYMS else word for word in vector.split("_"))
     return text[0].upper() + text[1:]
 

@@ -21,7 +21,7 @@ from .slow import limit_each
 
 REFUSED = 0.6
 """Share of one source's requests that was refused (400 or more), from which it guesses or probes."""
-EACH = Floor(16, f"of one source in 8 s, {percent(REFUSED)} refused")
+EACH = Floor(16, f"from one source in 8 s, at least {percent(REFUSED)} of the requests refused")
 """Requests of one source, in a window of the heavy-hitter table; ``scripts`` judges them."""
 LEAST = 100
 """Posts in 20 s: five a second ..."""
@@ -31,7 +31,9 @@ ONE_PATH = 0.8
 """... and this share went to one path."""
 
 
-FLOOR = Floor(LEAST, f"of all clients in {MEMORY_S:.0f} s, {percent(DENIED)} denied")
+FLOOR = Floor(
+    LEAST, f"from all clients in {MEMORY_S:.0f} s, at least {percent(DENIED)} answered with 401 or 403"
+)
 
 
 class Guesses(Named):
@@ -49,7 +51,7 @@ def refused(errors: float, requests: float) -> Evidence:
 
 
 def _evidence(facts: Guesses) -> list[Evidence]:
-    says = "of the requests post something, nearly always to one path"
+    says = "of the requests send data (POST, PUT, PATCH), most of them to one path"
     return [refused(facts.errors, facts.requests), share("posts", facts.posts, facts.requests, None, says)]
 
 
@@ -60,12 +62,13 @@ LOGIN_BRUTEFORCE = Family(
     limit_each,
     floors=(EACH, FLOOR),
     severe=200.0,
-    rule="{floor} posts",
+    rule="{floor} requests, most of them POST, PUT or PATCH to one path",
     unit="req/s",
     hold=MEMORY,
     habitual=True,
     origin=by_handshakes,
     promised_s=30.0,
+    title=lambda vector: "Login brute force",
 )
 EARLIER = (Vector.API_PROBING, Vector.LOGIN_BRUTEFORCE)
 """Where sources stand out one by one, they are not judged as a crowd of guessers as well."""

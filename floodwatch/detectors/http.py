@@ -26,7 +26,7 @@ from .slow import MISSING
 
 FLOOR = Floor(50)
 """Requests of machines in an epoch: 200 a second ..."""
-ALONE = Floor(75, "all of one source, as a health check or a script might")
+ALONE = Floor(75, "all from one source, which may be a health check or a script")
 """... and 300 where one single source sends them."""
 UNFINISHED = 0.5
 ONE_PATH = 0.8
@@ -54,7 +54,7 @@ def proof(facts: Named, what: str) -> list[Evidence]:
 
 
 def _evidence(facts: Requests) -> list[Evidence]:
-    says = "of the requests come from sources that repeat few paths at a machine's pace"
+    says = "of the requests come from sources that repeat a few paths faster than people do"
     return [
         share("machine_share", facts.machine, facts.requests, 0.0, says),
         *proof(facts, "of those"),
@@ -68,7 +68,7 @@ def block_or_cap(facts: Named, origin: Origin, known_path: bool) -> tuple[Action
     if origin == "real":
         return BLOCK
     where = "the path" if known_path else "the service"
-    return "cap_unknown", f"no source is proven real: cap {where} for unknown clients, keep the known ones"
+    return "cap_unknown", f"no source is proven real: cap {where} for unknown clients, let known ones pass"
 
 
 HTTP_FLOOD = Family(
@@ -77,7 +77,7 @@ HTTP_FLOOD = Family(
     _evidence,
     block_or_cap,
     floors=(FLOOR, ALONE),
-    rule="{floor} requests of machines in a quarter of a second",
+    rule="{floor} automated requests in a quarter of a second",
     unit="req/s",
     persist=2,
     usual="requests",

@@ -42,7 +42,7 @@ class Frames(Named):
 
 def _frames(facts: Frames, what: str) -> list[Evidence]:
     value = facts.broken / max(facts.streams, 1)
-    says = f"{value:.2f} {what} came for each stream that was opened"
+    says = f"{value:.2f} {what} per stream that was opened"
     return [
         Evidence(name="frames_per_stream", value=round(value, 3), usual=0.05, says=says),
         *proof(facts, "of the frames of listed sources"),
@@ -50,11 +50,11 @@ def _frames(facts: Frames, what: str) -> list[Evidence]:
 
 
 def _resets(facts: Frames) -> list[Evidence]:
-    return _frames(facts, "resets")
+    return _frames(facts, "RST_STREAM frames")
 
 
 def _continuations(facts: Frames) -> list[Evidence]:
-    return _frames(facts, "continuations of a header")
+    return _frames(facts, "CONTINUATION frames")
 
 
 RAPID_RESET = Family(
@@ -63,7 +63,8 @@ RAPID_RESET = Family(
     _resets,
     block_or_cap,
     floors=(RESETS,),
-    rule="{floor} resets in a quarter of a second, and one for two streams",
+    title=lambda vector: "HTTP/2 rapid reset",
+    rule="{floor} RST_STREAM frames in a quarter of a second, at least one for every two streams",
     unit="record/s",
     persist=2,
     origin=by_handshakes,
@@ -75,7 +76,8 @@ CONTINUATION_FLOOD = Family(
     _continuations,
     block_or_cap,
     floors=(CONTINUATIONS,),
-    rule=f"{{floor}} continuations in a quarter of a second, and {PER_HEADER:g} for each header",
+    title=lambda vector: "HTTP/2 CONTINUATION flood",
+    rule=f"{{floor}} CONTINUATION frames in a quarter of a second, at least {PER_HEADER:g} per header",
     unit="record/s",
     persist=2,
     origin=by_handshakes,

@@ -51,14 +51,14 @@ def _evidence(facts: Echoes) -> list[Evidence]:
     peers = "one host sends" if facts.peers < 1.5 else f"about {facts.peers:.0f} hosts send"
     return [
         Evidence(name="echoes", value=facts.back, usual=0.0, says=says),
-        Evidence(name="peers", value=round(facts.peers, 1), usual=None, says=f"{peers} nearly all of them"),
+        Evidence(name="peers", value=round(facts.peers, 1), usual=None, says=f"{peers} most of them"),
     ]
 
 
 def _advice(facts: Echoes, origin: Origin, known_path: bool) -> tuple[Action, str]:
     return "drop_signature", (
-        "no client sends from such a port to such a port: drop what has both, at either end, and update the "
-        "services; the peer was asked in the victim's name and is no attacker"
+        "clients rarely send from such a port: drop packets between the two ports, at either end, and update "
+        "the services; the peer answers packets in the victim's name and is no attacker"
     )
 
 

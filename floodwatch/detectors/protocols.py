@@ -49,8 +49,8 @@ class Fragments(Facts):
 
 def _evidence(facts: Fragments) -> list[Evidence]:
     says = (
-        f"{facts.packets:.0f} later fragments came with {facts.heads:.0f} first ones, without which nothing "
-        "is whole"
+        f"{facts.packets:.0f} later fragments came with only {facts.heads:.0f} first fragments, without "
+        "which no datagram can be reassembled"
     )
     return [Evidence(name="first_fragments", value=facts.heads, usual=None, says=says)]
 
@@ -68,7 +68,7 @@ FRAGMENT_FLOOD = Family(
     _evidence,
     _advice,
     floors=(FRAGMENTS, STREAM, BULK),
-    rule="{floor} fragments in a quarter of a second that belong to nothing",
+    rule="{floor} later fragments in a quarter of a second without their first fragments",
     protection="fragments",
 )
 IP_PROTOCOL_FLOOD = Family(

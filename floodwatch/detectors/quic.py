@@ -28,7 +28,7 @@ class Initials(Bare):
 
 
 def _evidence(facts: Initials) -> list[Evidence]:
-    says = "of the QUIC packets open a connection; clients that mean it send many more"
+    says = "of the UDP packets are Initials; real clients go on to send many more packets"
     return [share("initial_share", facts.initials, facts.packets, 0.1, says)]
 
 
@@ -45,7 +45,7 @@ QUIC_FLOOD = Family(
     _evidence,
     _advice,
     floors=(FLOOR,),
-    rule=f"{{floor}} Initials in a quarter of a second, and {percent(SHARE)} of the packets",
+    rule=f"{{floor}} Initial packets in a quarter of a second, at least {percent(SHARE)} of the UDP packets",
     protocol="udp",
     persist=2,
     usual="udp",

@@ -20,7 +20,7 @@ from .family import Detector, Family, reflected
 FLOOR_BYTES = 1_562_500
 """So many bytes in an epoch (50 Mbit/s), in at least ``FEW`` packets ..."""
 FEW = 50
-FLOOR = Floor(250, f"or {FLOOR_BYTES / 1e6:.2f} MB in {FEW} of them")
+FLOOR = Floor(250, f"or {FLOOR_BYTES / 1e6:.2f} MB in at least {FEW} of them")
 """... or so many answers: 1,000 a second."""
 ASKED_SHARE = 0.1
 """Packets to the port per packet from it, from which on the answers were asked for."""
@@ -39,10 +39,10 @@ FULL_BYTES = 1_200
 """Bytes an answer from which on its datagrams reach us in fragments."""
 SUFFIX = "_amplification"
 SPELLINGS = {
-    "bacnet": "BACnet", "coap": "CoAP", "fivem": "FiveM", "jenkins": "Jenkins", "memcached": "memcached",
-    "natpmp": "NAT-PMP", "netbios": "NetBIOS", "openvpn": "OpenVPN", "plex": "Plex", "portmap": "portmap",
-    "quake": "Quake", "steam": "Steam", "teamspeak": "TeamSpeak", "ubiquiti": "Ubiquiti",
-    "unknown": "unknown",
+    "bacnet": "BACnet", "bittorrent": "BitTorrent", "coap": "CoAP", "fivem": "FiveM", "jenkins": "Jenkins",
+    "kad": "Kad", "mdns": "mDNS", "memcached": "memcached", "natpmp": "NAT-PMP", "netbios": "NetBIOS",
+    "openvpn": "OpenVPN", "plex": "Plex", "portmap": "portmap", "quake": "Quake", "sentinel": "Sentinel",
+    "steam": "Steam", "teamspeak": "TeamSpeak", "ubiquiti": "Ubiquiti", "unknown": "unknown",
 }  # fmt: skip
 """Protocols that are not written in capitals."""
 
@@ -60,7 +60,8 @@ class Answers(Facts):
 
 def unasked(facts: Answers, what: str) -> Evidence:
     """How many of the answers were not asked for, and where they come from."""
-    says = f"{facts.answers:.0f} {what} port {facts.service_port}; the victim sent {facts.asked:.0f} to it"
+    asked = f"the victim sent {facts.asked:.0f} packets to that port"
+    says = f"{facts.answers:.0f} {what} port {facts.service_port}; {asked}"
     value = round(1 - min(1.0, facts.asked / max(facts.answers, 1)), 4)
     return Evidence(name="unasked_answers", value=value, usual=0.0, says=says)
 
@@ -78,7 +79,7 @@ def _ports(vector: Vector, facts: Answers) -> tuple[int, ...]:
 
 def _evidence(facts: Answers) -> list[Evidence]:
     size = facts.answer_bytes / max(facts.answers, 1)
-    says = f"{size:.0f} bytes an answer on average"
+    says = f"{size:.0f} bytes per answer on average"
     return [
         unasked(facts, "answers from UDP"),
         Evidence(name="answer_bytes", value=round(size, 1), usual=None, says=says),
@@ -87,7 +88,8 @@ def _evidence(facts: Answers) -> list[Evidence]:
 
 def _advice(facts: Answers, origin: Origin, known_path: bool) -> tuple[Action, str]:
     return "drop_reflector_port", (
-        "the senders are reflectors of forged queries; the servers that the victim itself asks must pass"
+        "the senders are reflectors: they answer queries forged in the victim's name; let pass the servers "
+        "that the victim itself queries"
     )
 
 

@@ -49,7 +49,7 @@ class Walks(Named):
 
 
 def _evidence(facts: Walks) -> list[Evidence]:
-    says = f"about {facts.paths:.0f} different paths were tried, and no parts of pages"
+    says = f"about {facts.paths:.0f} different paths were tried, and hardly any page assets"
     return [
         refused(facts.errors, facts.requests),
         Evidence(name="distinct_paths", value=round(facts.paths, 1), usual=None, says=says),
@@ -63,8 +63,8 @@ API_PROBING = Family(
     limit_each,
     floors=(FLOOR,),
     severe=200.0,
-    rule=f"{{floor}} requests of one source in 8 s, {percent(REFUSED)} refused, for {WALK} different paths "
-    "or more",
+    rule=f"{{floor}} requests from one source in 8 s, at least {percent(REFUSED)} of them refused, for "
+    f"{WALK} or more paths",
     unit="req/s",
     hold=MEMORY,
     habitual=True,

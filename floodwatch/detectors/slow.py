@@ -56,13 +56,13 @@ class Strains(Named):
 def _evidence(facts: Strains) -> list[Evidence]:
     requests, out = facts.requests, list[Evidence]()
     if facts.unfinished > 0:
-        says = "of the requests never came to their end"
+        says = "of the requests came without the end of their header"
         out.append(share("unfinished", facts.unfinished, requests, 0.02, says))
     if facts.owing > 0:
-        says = "of the requests promised a body, and it did not come"
+        says = "of the requests declared a body (Content-Length) that did not come with them"
         out.append(share("bodies_owed", facts.owing, requests, 0.02, says))
     if facts.stalled > 0:
-        says = f"{facts.stalled:.0f} packets in 20 s told the server that the client takes nothing now"
+        says = f"{facts.stalled:.0f} packets in 20 s announced a zero window: the client accepts no data"
         out.append(Evidence(name="stalls", value=round(facts.stalled, 1), usual=0.0, says=says))
     return [*out, share("answered", facts.responses, requests, 0.99, "of the requests were answered")]
 
@@ -71,9 +71,9 @@ def limit_each(facts: Named, origin: Origin, known_path: bool) -> tuple[Action, 
     """Slow down whom handshakes prove."""
     if origin == "real":
         return "limit_per_source", (
-            "the sources finished their handshakes, so a limit meets nobody else; see what they asked for"
+            "the sources finished their handshakes, so a limit hits nobody else; check what they asked for"
         )
-    return "observe", "no source is proven real: look at what was asked for"
+    return "observe", "no source is proven real: check what was asked for"
 
 
 SLOW_HTTP = Family(
@@ -83,7 +83,7 @@ SLOW_HTTP = Family(
     limit_each,
     floors=(FLOOR,),
     severe=FLOOR.count,
-    rule=f"{{floor}} requests without their end or body, or stalled packets, in {MEMORY_S:.0f} s",
+    rule=f"{{floor}} unfinished requests, missing bodies or zero-window packets in {MEMORY_S:.0f} s",
     unit="conn/s",
     hold=MEMORY,
     habitual=True,

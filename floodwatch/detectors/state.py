@@ -26,9 +26,11 @@ SHARE = 0.3
 """Least share of the kind's packets that is out of any connection ..."""
 SHARE_ONE_WAY = 0.5
 """... and where only the inbound direction is seen."""
-FLOOR = Floor(250, f"{percent(SHARE)} of their kind at least")
+FLOOR = Floor(250, f"at least {percent(SHARE)} of the packets of that kind")
 """Packets out of any connection in an epoch: 1,000 a second."""
-FLOOR_ONE_WAY = Floor(250, f"seen one way: flows that begin, {percent(SHARE_ONE_WAY)} of their kind at least")
+FLOOR_ONE_WAY = Floor(
+    250, f"seen one way: new flows, at least {percent(SHARE_ONE_WAY)} of the packets of that kind"
+)
 FLOOR_ODD = Floor(250)
 SCAN_SOURCES = 8
 SCAN_MAX = 1_250
@@ -61,7 +63,7 @@ class Refusals(Answers):
 
 
 def _evidence(facts: OutOfState) -> list[Evidence]:
-    says = "of these packets belong to no connection that was seen to open or to be answered"
+    says = "of these packets are out of state: no handshake and no answer was seen for them"
     return [share("out_of_state", facts.strange, facts.packets, 0.0, says)]
 
 
@@ -73,7 +75,7 @@ def _advice(facts: OutOfState, origin: Origin, known_path: bool) -> tuple[Action
 
 
 def _reflected_evidence(facts: Refusals) -> list[Evidence]:
-    says = f"{facts.resets:.0f} resets from others that refused the same"
+    says = f"{facts.resets:.0f} out-of-state resets came too, as from hosts that refuse forged SYNs"
     return [
         unasked(facts, "SYN-ACKs, most of them from TCP"),
         Evidence(name="resets", value=facts.resets, usual=0.0, says=says),
@@ -87,7 +89,7 @@ def _reflected_advice(facts: Refusals, origin: Origin, known_path: bool) -> tupl
     )
 
 
-RULE = "{floor} packets out of any connection in a quarter of a second"
+RULE = "{floor} out-of-state packets in a quarter of a second"
 OUT_OF_STATE = Family(
     tuple(vector for vector, _ in KINDS),
     OutOfState,
@@ -107,6 +109,7 @@ UNASKED_SYN_ACKS = Family(
     rule=RULE,
     persist=2,
     protection="unasked",
+    title=lambda vector: "SYN-ACK flood",
 )
 TCP_REFLECTION = Family(
     (Vector.TCP_REFLECTION,),

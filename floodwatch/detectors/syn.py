@@ -56,9 +56,9 @@ def _evidence(facts: Attempts) -> list[Evidence]:
         share("answered", facts.answered, attempts, 0.99, "of the SYNs were answered by the victim"),
     ]
     if facts.refused > REFUSED * attempts:
-        out.append(share("refused", facts.refused, attempts, 0.0, "of the SYNs met a closed port"))
+        out.append(share("refused", facts.refused, attempts, 0.0, "of the SYNs were refused with a RST"))
     if facts.bogons > 0:
-        says = "of the sources are reserved addresses that cannot exist"
+        says = "of the SYNs come from reserved addresses (RFC 6890, multicast)"
         out.append(share("bogon_share", facts.bogons, facts.syn, 0.0, says))
     return out
 
@@ -75,7 +75,7 @@ SYN_FLOOD = Family(
     _evidence,
     _advice,
     floors=(FLOOR,),
-    rule=f"{{floor}} unfinished attempts in a quarter of a second, and {percent(SHARE)} of all attempts",
+    rule=f"{{floor}} unfinished handshakes in a quarter of a second, at least {percent(SHARE)} of all begun",
     usual="syn",
     clear=_clear,
 )

@@ -17,12 +17,12 @@ from .reflection import reflecting
 
 BOTH_WAYS = Floor(250)
 """Unanswered UDP packets in an epoch (1,000 a second) when both directions are seen ..."""
-ONE_WAY = Floor(500, "seen one way, where an answered service looks the same")
+ONE_WAY = Floor(500, "seen one way, where a service that answers looks the same")
 """... and when only the inbound one is."""
 FEW_SENDERS = 2
-STREAM = Floor(1_250, f"from {FEW_SENDERS} senders at most: a media stream looks the same")
+STREAM = Floor(1_250, f"from at most {FEW_SENDERS} senders: a media stream looks the same")
 """So few senders are a stream or a copy below 5,000 a second ..."""
-BULK = Floor(12_500, f"full packets from {FEW_SENDERS} senders at most: a copy looks the same")
+BULK = Floor(12_500, f"large packets from at most {FEW_SENDERS} senders: a file transfer looks the same")
 """... and with full packets below 50,000 a second (600 Mbit/s)."""
 FLOORS = (BOTH_WAYS, ONE_WAY, STREAM, BULK)
 BULK_BYTES = 1_000
@@ -39,7 +39,7 @@ class Unanswered(Bare):
 
 def answers_evidence(facts: Unanswered) -> list[Evidence]:
     """What came back for what was received."""
-    says = f"the victim sent {facts.answers:.0f} packets back for {facts.packets:.0f} received"
+    says = f"the victim sent {facts.answers:.0f} packets back for the {facts.packets:.0f} that it received"
     return [Evidence(name="answers", value=facts.answers, usual=None, says=says)]
 
 
@@ -48,7 +48,7 @@ def limit_advice(facts: Unanswered, origin: Origin, known_path: bool) -> tuple[A
     return LIMIT
 
 
-RULE = "{floor} packets in a quarter of a second that the victim neither asked for nor answers"
+RULE = "{floor} packets in a quarter of a second that the victim neither requested nor answered"
 UDP_FLOOD = Family(
     (Vector.UDP_FLOOD,),
     Unanswered,

@@ -75,7 +75,7 @@ def load(path: str) -> Memory:
     except OSError as error:
         raise ConfigError(f"cannot read the baseline {path}: {error.strerror or error}") from error
     except (ValueError, KeyError, zipfile.BadZipFile, EOFError, zlib.error) as error:
-        raise ConfigError(f"{path} is no baseline that floodwatch saved: {error}") from error
+        raise ConfigError(f"{path} is not a baseline that floodwatch saved: {error}") from error
     hosts, usual = found["hosts"], found["usual"]
     sound = (
         found["version"] == VERSION
@@ -88,5 +88,5 @@ def load(path: str) -> Memory:
         and not (usual < 0).any()
     )
     if not sound:
-        raise ConfigError(f"{path} is no baseline that this version of floodwatch reads")
+        raise ConfigError(f"{path} is not a baseline that this version of floodwatch can read")
     return Memory(np.unique(found["networks"]), hosts, usual)

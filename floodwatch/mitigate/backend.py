@@ -77,7 +77,7 @@ class Row(NamedTuple):
 
 def _probe_table() -> str:
     with closing(Table()) as table:
-        return f"nf_tables answers over netlink; {len(table.blocks())} blocks of floodwatch stand there"
+        return f"nf_tables answers over netlink; {len(table.blocks())} blocks of floodwatch are in place"
 
 
 def _probe_xdp() -> str:

@@ -53,7 +53,7 @@ class Blocker:
         >>> from floodwatch import Blocker
         >>> with Blocker() as blocker:
         ...     str(blocker.block("203.0.113.9", ttl=600, reason="example"))
-        'add    203.0.113.9/32 for 600 s: you ordered it'
+        'add    203.0.113.9/32 for 600 s: ordered by you'
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class Blocker:
         self._backend.apply([replace(step, what="extend") if ordered.network in active else step])
         self._backend.lift([ordered.network], undo=True)
         if ordered.network not in self.active():
-            raise EnforceError(f"the kernel took {ordered.network} and does not hold it: try again")
+            raise EnforceError(f"the kernel accepted {ordered.network} but does not hold it: try again")
         return step
 
     def unblock(self, network: str) -> bool:
@@ -179,7 +179,7 @@ class Blocker:
         return self._unblock(list(self.active().values()))
 
     def _unblock(self, blocks: Sequence[Block]) -> int:
-        self._backend.apply([Step("remove", block, "you ordered it") for block in blocks])
+        self._backend.apply([Step("remove", block, "ordered by you") for block in blocks])
         self._backend.lift([block.network for block in blocks])
         return len(blocks)
 
@@ -222,7 +222,7 @@ class Blocker:
         self, standing: Iterable[Network], quiet: Iterable[Network], proven: Mapping[Network, Proven]
     ) -> dict[Network, str]:
         """Blocks that go, and why."""
-        over = {n: "nothing comes from there any more" for n in quiet if n not in proven}
+        over = {n: "no packets from there any more" for n in quiet if n not in proven}
         return over | {n: why for n in standing if (why := self.policy.never(n))}
 
     def _lately(self, now: float) -> int:
@@ -246,8 +246,8 @@ class Blocker:
         now = time.monotonic()
         lost = [replace(block, seconds=until - now) for block, until in self._last.values() if until > now]
         if made and lost:
-            self._backend.apply([Step("add", block, "it was taken away") for block in lost])
-            self._news.append(f"the table was taken away: {len(lost)} blocks are put back")
+            self._backend.apply([Step("add", block, "it was removed") for block in lost])
+            self._news.append(f"the table was removed by somebody: {len(lost)} blocks restored")
 
     def _apply(self, steps: Sequence[Step], now: float) -> None:
         """Carry the steps out, and read back whether the kernel holds what it took."""
@@ -287,10 +287,10 @@ class Blocker:
         mine = [block for block in active.values() if block.why.startswith(MINE)]
         ordered = len(active) - len(mine)
         if not ordered:
-            return "its table is gone" if self._backend.remove() else "no table stood"
+            return "its table is removed" if self._backend.remove() else "it had no table"
         self._backend.apply([Step("remove", block, "the watch ends") for block in mine])
         self._backend.guard([], list(self.guards()), NOBODY)
-        return f"its rules are gone; {ordered} blocks that were ordered by hand stay"
+        return f"its rules are removed; {ordered} manual blocks stay"
 
     def close(self) -> None:
         """Let go of the kernel; what is blocked stays until its time is up."""

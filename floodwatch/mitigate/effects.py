@@ -66,7 +66,7 @@ class Effects:
             packets = [counted[network][1] for network in trial.networks if network in counted]
             met = sum(count > 0 for count in packets)
             said.append(
-                f"{why.removeprefix(MINE)}: {met} of {len(trial.networks)} blocks met packets within "
+                f"{why.removeprefix(MINE)}: {met} of {len(trial.networks)} blocks dropped packets within "
                 f"{after:.0f} s, {sum(packets):,} in all"
             )
             trial.looked += 1

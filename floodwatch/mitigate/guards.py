@@ -150,7 +150,7 @@ class Trials:
                 self._failed[guard] = now
                 del self._running[guard]
                 down.append(guard)
-                said.append(f"lift   {describe(guard, order.rate)}: it met nothing in {TRIED_S:.0f} s")
+                said.append(f"lift   {describe(guard, order.rate)}: it had no effect in {TRIED_S:.0f} s")
             elif held.seconds < LIFETIME_S / 2:
                 up.append(order)
         kept = {order.guard for order in wanted}
@@ -165,12 +165,12 @@ def describe(guard: Guard, rate: int = 0) -> str:
     flows = "UDP" if number == UDP else "ICMP" if number in (1, 58) else f"protocol {number}"
     what = {
         "reflected": f"{victim} against new UDP packets from port {number}",
-        "unasked": f"{victim} against SYN-ACKs that it did not ask for",
-        "strange": f"{victim} against TCP packets of no connection, but for a few{to}",
-        "fragments": f"{victim} by a limit of fragments{to}",
-        "limited": f"{victim} by a limit of new {flows} flows{to}",
+        "unasked": f"{victim} against unsolicited SYN-ACKs",
+        "strange": f"{victim} against out-of-state TCP packets, limited{to}",
+        "fragments": f"{victim} by limiting fragments{to}",
+        "limited": f"{victim} by limiting new {flows} flows{to}",
         "proxied": f"{victim}:{number} by answering its SYNs with cookies",
-        "capped": f"{victim}:{number} by a limit of new connections of unknown clients{to}",
+        "capped": f"{victim}:{number} by limiting new connections of unknown clients{to}",
     }
     return what[guard.kind]
 

@@ -52,7 +52,7 @@ class Lock:
                 else:
                     os.close(opened)  # who held it removed it in between
         except BlockingIOError:
-            text = f"another floodwatch enforces already (pid {self.holder()}); end it first"
+            text = f"another floodwatch is already enforcing (pid {self.holder()}); end it first"
             raise EnforceError(text) from None
         except OSError as error:
             text = f"cannot take the lock {self.path}: {error.strerror}"

@@ -179,7 +179,7 @@ class NeverFile:
             try:
                 self._networks = self._read()
             except ConfigError as error:
-                self._trouble = f"{error}; the list of before holds"
+                self._trouble = f"{error}; the previous list stays in force"
         return self._networks
 
     def complaint(self) -> str | None:

@@ -44,7 +44,7 @@ class Proven:
     def __init__(self, network: Network, event: str, rate: int = 0, *, secret: object = None) -> None:
         if secret is not _SECRET:
             raise BlockRefused(
-                f"{network} is not proven real: only a decision's finished handshakes prove it"
+                f"{network} is not proven real: only an event with finished handshakes proves it"
             )
         self.network, self.event, self.rate = network, event, rate
 
@@ -139,9 +139,9 @@ class Step(Struct, frozen=True, gc=False):
 def refusal(network: Network, policy: Policy) -> str | None:
     """Why a network must not be blocked, or None."""
     if (mapped := _mapped(network)) is not None:
-        return f"{network} is written as IPv6 but means {mapped}: name that"
+        return f"{network} is IPv4-mapped: write {mapped}"
     if network.is_multicast or network.is_unspecified:
-        return f"{network} is no source"
+        return f"{network} cannot be a source address"
     widest = policy.widest4 if network.version == 4 else policy.widest6
     if network.prefixlen < widest:
         return f"a /{network.prefixlen} is wider than the /{widest} that the policy allows"
@@ -224,7 +224,7 @@ def plan(
     wide |= {network for network in standing if _is_gathered(network) and network not in gone}
     for network, block in standing.items() if wide else ():
         if block.why.startswith(MINE) and network not in wide and _around(network) in wide:
-            gone[network] = "the network around it is blocked"
+            gone[network] = "its network is blocked"
     room = _Room(policy, [network for network in standing if network not in gone], lately, known)
     steps, seen = [Step("remove", standing[network], why) for network, why in gone.items()], set(gone)
     for item in wanted:
@@ -258,12 +258,12 @@ class _Room:
         """Why there is no room for one more, or None."""
         policy, code = self._policy, _client_network(network)
         if self._held >= policy.max_blocks:
-            return f"{policy.max_blocks} networks are blocked already, which is the limit"
+            return f"{policy.max_blocks} networks are blocked already: that is the limit"
         if self._lately >= policy.per_minute:
-            return f"{policy.per_minute} networks were blocked within a minute, which is the limit"
+            return f"{policy.per_minute} networks were blocked within a minute: that is the limit"
         if code in self._served and len(self._hit | {code}) > policy.most_share * len(self._served):
             share = f"{100 * policy.most_share:.0f} %"
-            return f"blocks would touch more than {share} of the networks that are served: look yourself"
+            return f"blocks would hit more than {share} of the networks of known clients: decide by hand"
         return None
 
     def take(self, network: Network) -> None:
@@ -286,7 +286,7 @@ def _steps(
     if old is not None and old.rate and not item.rate:
         step = _step(item, policy, None, offences, room)
         if step is not None and step.what == "add":
-            return [Step("remove", old, "a limit is not enough"), step]
+            return [Step("remove", old, "a rate limit was not enough"), step]
     step = _step(item, policy, old, offences, room)
     return [] if step is None else [step]
 
@@ -307,10 +307,10 @@ def _step(
         return Step("refuse", block, reason)
     if old is not None:
         # half of the lifetime is left for the next renewal to come in time
-        return Step("extend", block, "it goes on") if old.seconds < seconds / 2 else None
+        return Step("extend", block, "still needed") if old.seconds < seconds / 2 else None
     full = room.refusal(item.network)
     if full is not None:
         return Step("refuse", block, full)
     room.take(item.network)
-    proof = "it finished handshakes" if isinstance(item, Proven) else "you ordered it"
+    proof = "proven real by finished handshakes" if isinstance(item, Proven) else "ordered by you"
     return Step("add", block, proof)

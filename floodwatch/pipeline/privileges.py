@@ -29,4 +29,4 @@ def drop(*, keep_net_admin: bool = False, keep_net_raw: bool = False, keep_bpf: 
     low, high = kept & 0xFFFFFFFF, kept >> 32
     sets = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)  # effective, permitted, inheritable: halves
     if library.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0) != 0 or library.capset(header, sets) != 0:
-        raise EnvironmentFault(f"cannot give up capabilities: {os.strerror(ctypes.get_errno())}")
+        raise EnvironmentFault(f"cannot drop capabilities: {os.strerror(ctypes.get_errno())}")

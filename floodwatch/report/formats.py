@@ -78,7 +78,7 @@ def _event(what: str, event: Event) -> bytes:
 FORMATS: dict[str, Format] = {
     "text": Format("for people", _text, _line, _text),
     "json": Format("one object (floodwatch.report/1)", _json, None, _json),
-    "ndjson": Format("an event a line (floodwatch.event/1), the report last", _ndjson, _event, _json),
+    "ndjson": Format("one event per line (floodwatch.event/1), then the report", _ndjson, _event, _json),
 }
 LIVE = [name for name, row in FORMATS.items() if row.change is not None]
 """Formats in which a watch can tell what happens."""

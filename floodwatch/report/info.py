@@ -12,9 +12,9 @@ REJECTS = {
     "unknown_linktype": "of a link type that floodwatch does not read",
     "not_ip": "not IP (ARP, LLDP, spanning tree ...)",
     "truncated": "cut by the snap length inside their headers",
-    "bad_ip": "with an IP header that contradicts itself",
+    "bad_ip": "with an inconsistent IP header",
     "bad_transport": "too short for their transport header",
-    "nested": "with more headers inside each other than any stack sends",
+    "nested": "with more nested headers than any stack sends",
 }
 
 
@@ -47,11 +47,9 @@ def _page(item: Input, unicode: bool, width: int) -> list[str]:
     for why, count in largest_first(item.rejected):
         lines += row("rejected", f"{count:,} {REJECTS.get(why, why)}")
     for kind, count in largest_first(item.tunnels):
-        lines += row("tunnel", f"{plural(count, 'packet')} inside of {kind}")
+        lines += row("tunnel", f"{plural(count, 'packet')} in {kind}")
     if item.packets:
-        lines += row(
-            "direction", words.ONE_WAY if item.one_way else "both, as far as the hosts under load tell"
-        )
+        lines += row("direction", words.ONE_WAY if item.one_way else "both, judging by the hosts under load")
         lines += row("lost", _lost(item))
         lines += row("duplicates", _doubled(item))
     if item.error:
@@ -64,12 +62,12 @@ def _lost(item: Input) -> str:
     if not item.lost:
         return "none recorded in the file"
     share = percent(item.lost / (item.lost + item.packets))
-    return f"{plural(item.lost, 'packet')} ({share}), as the capture itself says"
+    return f"{plural(item.lost, 'packet')} ({share}), as recorded in the capture"
 
 
 def _doubled(item: Input) -> str:
     if item.duplicates:
         return words.MIRRORED.format(plural(item.duplicates, "copy", "copies"))
     if item.doubled >= 0.01:
-        return f"{percent(item.doubled)} of the first frames stand there twice; all of them count"
+        return f"{percent(item.doubled)} of the first frames were captured twice; both copies are counted"
     return "none"

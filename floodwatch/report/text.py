@@ -121,7 +121,7 @@ def _notes(report: Report, view: _View) -> list[str]:
     if not report.complete:
         notes.append("stopped before the end: this report covers only what was read until then")
     if report.settings.filter:
-        notes.append(f"only packets that match: {view.safe(report.settings.filter)}")
+        notes.append(f"only packets that match the filter: {view.safe(report.settings.filter)}")
     if report.totals.skipped:
         notes.append(f"skipped {plural(report.totals.skipped, 'file')} that are not captures")
     if report.totals.forgotten:

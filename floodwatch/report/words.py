@@ -13,8 +13,8 @@ ORIGINS: dict[Origin, str] = {
     "mixed": "some proven real, some forged",
     "unknown": "not proven real",
 }
-ONE_WAY = "one direction only was captured: sources cannot be proven real"
-MIRRORED = "every frame stands there twice, as mirror ports do it: {} left out"
+ONE_WAY = "only one direction was captured: no source can be proven real"
+MIRRORED = "every frame was captured twice, as mirror ports do: {} left out"
 PATTERNS = {"pulse": "in pulses", "carpet": "across a whole prefix", "ramp": "rising slowly"}
 ADVICE: dict[Action, str] = {
     "none": "nothing to do",
@@ -23,8 +23,8 @@ ADVICE: dict[Action, str] = {
     "syn_cookies": "let SYN cookies protect the victim (Linux has them on by default)",
     "limit_victim": "limit the rate towards the victim",
     "drop_signature": "drop the packets that carry the flood's signature",
-    "drop_reflector_port": "drop what comes from the reflectors' port",
+    "drop_reflector_port": "drop packets from the reflectors' port",
     "limit_per_source": "limit the rate of each source",
     "drop_sources": "block the listed sources",
-    "cap_unknown": "cap the rate of clients that were not known before",
+    "cap_unknown": "cap the rate of unknown clients",
 }

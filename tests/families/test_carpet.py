@@ -154,8 +154,8 @@ def test_two_networks_are_two_carpets() -> None:
 
 
 @pytest.mark.parametrize(("kind", "evidence", "action", "protection"), [
-    (UDP, "the victim sent 60 packets back for 2000 received", "limit_victim", "limited"),
-    (ICMP, "the victim sent 60 packets back for 2000 received", "limit_victim", "limited"),
+    (UDP, "the victim sent 60 packets back for the 2000 that it received", "limit_victim", "limited"),
+    (ICMP, "the victim sent 60 packets back for the 2000 that it received", "limit_victim", "limited"),
     (SYN, "3.0 % of the SYNs were followed by an ACK", "syn_cookies", "cookies")])  # fmt: skip
 def test_the_evidence_and_the_decision(kind: int, evidence: str, action: str, protection: str) -> None:
     watch = Watch()

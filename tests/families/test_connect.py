@@ -64,16 +64,14 @@ def test_the_evidence_of_connections_is_what_was_counted() -> None:
         watch.see(both(made, data).set(syn_flows=made + 100))
     says = watch.says()
     assert says["handshake_completion"].startswith(f"{100 * 4000 / 4300:.1f} % of the new connections")
-    assert says["data_per_connection"] == (
-        f"the clients sent {300 / 4000:.2f} packets of data for each connection that they opened"
-    )
+    assert says["data_per_connection"] == f"the clients sent {300 / 4000:.2f} data packets per connection"
     assert watch.event().rate.unit == "conn/s"
 
 
 def test_the_evidence_of_hellos_is_what_was_counted() -> None:
     watch = Watch()
     watch.last(lambda n: hellos(n, 250), 1000, TLS_FLOOD.persist)
-    assert f"went on with {250 / 1000:.2f} packets of TLS" in watch.says()["records_per_hello"]
+    assert f"sent {250 / 1000:.2f} further TLS packets" in watch.says()["records_per_hello"]
     assert watch.event().rate.unit == "hello/s"
 
 

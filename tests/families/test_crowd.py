@@ -131,7 +131,7 @@ def test_the_evidence_is_what_was_counted() -> None:
     watch = Watch(usual(1))
     watch.last(lambda n: readers(n, assets=0.4, sources=16), 200, LATE + PERSIST + 3)
     says, event = watch.says(), watch.event()
-    assert says["asset_share"].startswith("40.0 % of the requests fetch the parts of pages")
+    assert says["asset_share"].startswith("40.0 % of the requests fetch page assets")
     pace = float(says["pace"].split()[4])
     paces = [min(n, EPOCHS_PER_SECOND) * 200 / 16 for n in range(2, 2 + watch.case.epochs)]
     assert pace == pytest.approx(sum(paces) / len(paces), rel=0.05)
@@ -162,7 +162,7 @@ def test_programs_that_fetch_no_parts_of_pages_make_it_doubtful(assets: float, d
     watch = surge(1, lambda n: readers(n, assets=assets), 100, 12)
     sure = surge(1, lambda n: readers(n, assets=0.9), 100, 12)
     assert watch.event().confidence == pytest.approx(doubt * sure.event().confidence, abs=0.011)
-    assert ("few fetch the parts" in watch.event().action.why) is (doubt < 1)
+    assert ("few fetch page assets" in watch.event().action.why) is (doubt < 1)
 
 
 @pytest.mark.parametrize(("make", "metric", "origin"), [(readers, "requests", "unknown"),

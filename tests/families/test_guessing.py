@@ -103,7 +103,7 @@ def test_the_evidence_and_the_decision() -> None:
     watch.see(guesses(PART[-1], denied=PART[-1]))
     says, event, decision = watch.says(), watch.event(), watch.decision()
     assert says["refused"].startswith(f"{100 * (LEAST - 8) / LEAST:.1f} % of the requests were refused")
-    assert says["posts"].startswith("100.0 % of the requests post something")
+    assert says["posts"].startswith("100.0 % of the requests send data (POST, PUT, PATCH)")
     assert (event.victim.path, event.victim.port, event.rate.unit) == ("/login", 80, "req/s")
     assert (decision.origin, decision.action, decision.protection) == ("unknown", "observe", None)
     assert (decision.sources, decision.proof) == ((), None)

@@ -70,16 +70,13 @@ def test_the_shares_are_those_of_a_second() -> None:
 
 @pytest.mark.parametrize(
     ("made", "what"),
-    [(frames(400, resets=300), "resets"), (frames(100, continuations=300), "continuations of a header")],
+    [(frames(400, resets=300), "RST_STREAM frames"), (frames(100, continuations=300), "CONTINUATION frames")],
 )
 def test_the_evidence_is_what_was_counted(made: Host, what: str) -> None:
     watch = Watch()
     watch.last(lambda _: made, 0, 3)
     streams = int(made.row["h2_streams"])
-    assert (
-        watch.says()["frames_per_stream"]
-        == f"{300 / streams:.2f} {what} came for each stream that was opened"
-    )
+    assert watch.says()["frames_per_stream"] == f"{300 / streams:.2f} {what} per stream that was opened"
     event = watch.event()
     assert (event.packets, event.bytes, event.rate.unit) == (900, 3 * 100_000, "record/s")
 

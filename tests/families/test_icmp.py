@@ -43,7 +43,7 @@ def test_the_evidence_is_what_was_counted() -> None:
     watch = Watch()
     for packets, out in ((1000, 30), (2000, 0)):
         watch.see(flood(packets, out=out))
-    assert watch.says()["answers"] == "the victim sent 30 packets back for 3000 received"
+    assert watch.says()["answers"] == "the victim sent 30 packets back for the 3000 that it received"
 
 
 @pytest.mark.parametrize(("sources", "origin"), [(1000, "forged"), (64, "unknown")])

@@ -104,7 +104,7 @@ def test_what_is_said_and_advised() -> None:
     assert says["echoes"].startswith(
         f"{30 * PERSIST} packets came from UDP port 53 to port 69, and {30 * PERSIST} went"
     )
-    assert says["peers"] == "one host sends nearly all of them"
+    assert says["peers"] == "one host sends most of them"
     event, decision = watch.event(), watch.decision()
     assert (event.sources.origin, event.sources.top[0].cidr) == ("reflected", PEER)
     assert (decision.action, decision.protection, decision.sources) == ("drop_signature", None, ())

@@ -83,7 +83,9 @@ def test_fragments_of_whole_datagrams_are_left_out() -> None:
 
     watch = keeps_floor(make, Vector.FRAGMENT_FLOOD, FRAGMENTS, FRAGMENT_FLOOD.persist)
     packets = watch.case.count + 10 * LONGEST
-    assert watch.says()["first_fragments"].startswith(f"{packets} later fragments came with 10 first ones")
+    assert watch.says()["first_fragments"].startswith(
+        f"{packets} later fragments came with only 10 first fragments"
+    )
     decision = watch.decision()
     assert (decision.action, decision.protection) == ("drop_signature", "fragments")
     assert (decision.origin, decision.protocol, decision.sources) == ("unknown", UDP, ())
@@ -95,7 +97,7 @@ def test_tunnels_answer_what_they_get() -> None:
 
     watch = keeps_floor(make, Vector.IP_PROTOCOL_FLOOD, BOTH_WAYS, IP_PROTOCOL_FLOOD.persist)
     packets = watch.case.count + 3 * ANSWER_REACH
-    assert watch.says()["answers"] == f"the victim sent 3 packets back for {packets} received"
+    assert watch.says()["answers"] == f"the victim sent 3 packets back for the {packets} that it received"
 
 
 def test_answers_count_for_a_second() -> None:

@@ -35,7 +35,9 @@ def test_clients_that_mean_it_send_many_more_packets(more: int, named: bool) -> 
 def test_the_evidence_is_what_was_counted() -> None:
     watch = Watch()
     watch.last(lambda n: flood(n - 250).udp(n, sources=64, port=PORT, out=n, asked=n), 1000, 4)
-    assert watch.says()["initial_share"].startswith(f"{100 * 750 / 1000:.1f} % of the QUIC packets")
+    assert watch.says()["initial_share"].startswith(
+        f"{100 * 750 / 1000:.1f} % of the UDP packets are Initials"
+    )
     assert watch.event().packets == 4 * 750
 
 

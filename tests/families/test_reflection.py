@@ -130,8 +130,10 @@ def test_the_evidence_is_what_was_counted() -> None:
     watch.see(answers(3000, asked=0, size=480))
     says = watch.says()
     size = (1000 * 400 + 3000 * 480) / 4000
-    assert says["unasked_answers"] == "4000 answers from UDP port 123; the victim sent 30 to it"
-    assert says["answer_bytes"] == f"{size:.0f} bytes an answer on average"
+    assert (
+        says["unasked_answers"] == "4000 answers from UDP port 123; the victim sent 30 packets to that port"
+    )
+    assert says["answer_bytes"] == f"{size:.0f} bytes per answer on average"
     values = {item.name: item.value for item in watch.event().evidence}
     assert values["unasked_answers"] == round(1 - 30 / 4000, 4)
 

@@ -163,7 +163,9 @@ def test_the_evidence_is_what_was_counted(make: object, family: object) -> None:
     says, event = watch.says(), watch.event()
     assert says["refused"].startswith(f"{100 * 130 / 150:.1f} % of the requests were refused")
     if make is guesser:
-        assert says["posts"].startswith(f"{100 * 140 / 150:.1f} % of the requests post something")
+        assert says["posts"].startswith(
+            f"{100 * 140 / 150:.1f} % of the requests send data (POST, PUT, PATCH)"
+        )
     else:
         assert says["distinct_paths"].startswith(f"about {2 * walk(30):.0f} different paths")
     assert (event.packets, event.rate.unit, event.victim.port) == (150, family.unit, 8080)

@@ -57,7 +57,7 @@ def test_the_floor(make: object) -> None:
     watch = Watch()
     watch.see(make(LEAST))
     assert watch.case.floor == FLOOR
-    assert f"{LEAST} requests without their end or body" in watch.says()["rule"]
+    assert f"{LEAST} unfinished requests, missing bodies or zero-window packets" in watch.says()["rule"]
 
 
 def test_a_verdict_comes_once_a_second_from_what_adds_up() -> None:
@@ -182,8 +182,8 @@ def test_the_evidence_is_what_was_counted() -> None:
     watch = Watch()
     watch.see(headers(80, requests=100, responses=10).set(owing=60, stalled=30, owed=0))
     says, event = watch.says(), watch.event()
-    assert says["unfinished"] == "80.0 % of the requests never came to their end"
-    assert says["bodies_owed"].startswith("60.0 % of the requests promised a body")
+    assert says["unfinished"] == "80.0 % of the requests came without the end of their header"
+    assert says["bodies_owed"].startswith("60.0 % of the requests declared a body")
     assert says["stalls"].startswith("30 packets in 20 s")
     assert says["answered"].startswith("10.0 % of the requests")
     assert (event.packets, event.rate.unit, event.victim.port) == (80 + 60 + 30, "conn/s", 80)

@@ -181,8 +181,11 @@ def test_a_reflections_evidence_and_decision() -> None:
     made = reflected(2000, 100, asked=0).source("203.0.113.9", packets=300, missed=7)
     watch.see(made.source("203.0.113.8", packets=300, proven=1).source("203.0.113.7", packets=9, udp=9))
     says, decision, event = watch.says(), watch.decision(), watch.event()
-    assert says["unasked_answers"] == "3000 SYN-ACKs, most of them from TCP port 443; the victim sent 5 to it"
-    assert says["resets"] == "300 resets from others that refused the same"
+    assert (
+        says["unasked_answers"]
+        == "3000 SYN-ACKs, most of them from TCP port 443; the victim sent 5 packets to that port"
+    )
+    assert says["resets"] == "300 out-of-state resets came too, as from hosts that refuse forged SYNs"
     assert event.packets == 3300
     assert (decision.origin, decision.action, decision.protection) == (
         "reflected",

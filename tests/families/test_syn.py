@@ -210,11 +210,15 @@ def test_reserved_addresses_are_told_and_show_forging() -> None:
         made = host("9.9.9.9").syns(1000, sources=64).kind(SYNACK, 0, out=1)
         watch.see(made.set(syn_bogons=BOGONS))
     assert watch.decision().origin == "forged"
-    assert watch.says()["bogon_share"].startswith(f"{100 * BOGONS / 1000:.1f} % of the sources")
+    assert watch.says()["bogon_share"].startswith(
+        f"{100 * BOGONS / 1000:.1f} % of the SYNs come from reserved"
+    )
 
 
 def test_reserved_addresses_are_those_of_the_judged_epoch() -> None:
     watch = Watch()
     watch.see(host("9.9.9.9").syns(1000, sources=64).set(syn_bogons=BOGONS))
     watch.quiet(1)
-    assert watch.says()["bogon_share"].startswith(f"{100 * BOGONS / 1000:.1f} % of the sources")
+    assert watch.says()["bogon_share"].startswith(
+        f"{100 * BOGONS / 1000:.1f} % of the SYNs come from reserved"
+    )

@@ -119,7 +119,7 @@ def test_the_evidence_is_what_was_counted() -> None:
     for packets, out in ((1000, 3), (3000, 4)):
         watch.see(host().udp(packets, sources=MANY, out=out, size=120))
     event, says = watch.event(), watch.says()
-    assert says["answers"] == "the victim sent 7 packets back for 4000 received"
+    assert says["answers"] == "the victim sent 7 packets back for the 4000 that it received"
     assert (event.packets, event.bytes, event.rate.peak) == (4000, 4000 * 120, 4000)
     assert event.rate.unit == "packet/s"
     assert (event.victim.ip, event.victim.port, event.victim.protocol) == ("198.51.100.7", 7777, "udp")
@@ -182,7 +182,7 @@ def test_what_is_usual_is_told_and_what_the_user_asks_for_is_kept() -> None:
     assert watch.vectors == []
     watch.last(both, 3000, 1)
     assert watch.decision().usual == pytest.approx(80, rel=0.1)
-    assert "your limits ask for 12000 a second" in watch.says()["rule"]
+    assert "your own limit is 12000 per second" in watch.says()["rule"]
     assert "surge" in watch.says()
     watch.last(both, 1500, 2 * HOLD)
     assert not watch.ended()

@@ -236,7 +236,7 @@ def _without_destroy(message: Message) -> Iterator[Message]:
 
 def _why(code: int) -> str:
     known = {
-        errno.EPERM: "changing rules needs the right CAP_NET_ADMIN: run as root",
+        errno.EPERM: "changing rules needs the capability CAP_NET_ADMIN: run as root",
         errno.ENFILE: "the set is full",
         errno.EOPNOTSUPP: "this kernel has no nf_tables",
         errno.EBUSY: "the rules are in use",

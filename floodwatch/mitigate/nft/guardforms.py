@@ -93,9 +93,9 @@ FORMS: Mapping[Kind, Form] = {
         _one(SIGNATURES, (of_protocol(UDP), of_states(NEW)), "new packets from a reflector's port"),
         source_port,
     ),
-    "unasked": Form(_one(SIGNATURES, (*ANSWERS, of_states(NEW)), "SYN-ACKs nobody asked for")),
+    "unasked": Form(_one(SIGNATURES, (*ANSWERS, of_states(NEW)), "unsolicited SYN-ACKs")),
     "strange": Form(
-        _one(LIMITS, (*NO_SYNS, of_states(NEW | INVALID)), "packets of no connection"), limited=True
+        _one(LIMITS, (*NO_SYNS, of_states(NEW | INVALID)), "out-of-state packets"), limited=True
     ),
     "fragments": Form(
         lambda version: [Line(FRAGMENTS, (later_fragments(version),), DROP, "later fragments")],
@@ -109,7 +109,7 @@ FORMS: Mapping[Kind, Form] = {
             Line(UNTRACKING, SYNS, NOTRACK, "SYNs that are answered here"),
             Line(FORWARDED, (of_protocol(TCP), HALF_KNOWN), SYNPROXY,
                  "handshakes that are finished here"),
-            Line(FORWARDED, (of_protocol(TCP), of_states(INVALID)), DROP, "packets of none"),
+            Line(FORWARDED, (of_protocol(TCP), of_states(INVALID)), DROP, "out-of-state packets"),
         ],
         target_port,
     ),

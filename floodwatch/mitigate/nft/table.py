@@ -123,7 +123,7 @@ class Table:
             except EnforceError as error:
                 if error.errno != errno.EINTR:
                     raise
-        raise EnforceError("the rules change all the time: they cannot be read", errno.EINTR)
+        raise EnforceError("the rules keep changing and cannot be read", errno.EINTR)
 
     def _dump(self, name: str) -> Iterator[memoryview]:
         return self._kernel.dump(codec.GET_ELEMENT, text(1, TABLE) + text(2, name))

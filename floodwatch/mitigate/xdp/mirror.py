@@ -80,7 +80,7 @@ class Xdp:
             index = socket.if_nametoindex(interface)
         except OSError as error:
             raise EnforceError(f"there is no interface {interface}", error.errno) from error
-        for mode, words in ((bpf.NATIVE, "in its driver"), (bpf.GENERIC, "generic")):
+        for mode, words in ((bpf.NATIVE, "in driver mode"), (bpf.GENERIC, "in generic mode")):
             try:
                 self._links[interface] = bpf.attach(self._program, index, mode)
             except OSError as error:
@@ -94,7 +94,7 @@ class Xdp:
 
     def where(self) -> list[str]:
         """Where it stands and how, in words."""
-        return [f"XDP stands on {interface}, {mode}" for interface, mode in self._modes.items()]
+        return [f"XDP is attached to {interface}, {mode}" for interface, mode in self._modes.items()]
 
     def follow(self) -> list[str]:
         """Attach anew where an interface was made again or the program was taken off; says so in words."""
@@ -107,7 +107,7 @@ class Xdp:
             except EnforceError:
                 continue  # not there yet, or somebody else's now: the table behind it drops
             os.close(link)
-            said.append(f"XDP stands on {interface} again, {self._modes[interface]}")
+            said.append(f"XDP is attached to {interface} again, {self._modes[interface]}")
         return said
 
     def mirror(self, standing: Mapping[Network, Block], never: Iterable[Network]) -> None:
@@ -125,7 +125,7 @@ class Xdp:
             for network in self._until.keys() - until.keys():
                 self._maps[_map_of(network)].delete(_key(network))
         except OSError as error:
-            raise EnforceError(f"XDP holds only a part: {error.strerror}", error.errno) from error
+            raise EnforceError(f"XDP holds only some of the blocks: {error.strerror}", error.errno) from error
         self._until = {n: fresh.get(n, self._until.get(n, t)) for n, t in until.items()}
 
     def _write_never(self, wanted: set[Network]) -> None:
