@@ -73,7 +73,11 @@ def test_distinct_counts_merge_without_their_key(tmp_path: Path) -> None:
             "other.fwsk: sketches under different hash",
         ),
         (["merge", "counts.fwsk", "-o", "counts.fwsk"], 2, "would overwrite"),
-        (["query", "distinct.fwsk", "--seed", SEED.hex(), "--number", "1"], 2, "no single keys"),
+        (
+            ["query", "distinct.fwsk", "--seed", SEED.hex(), "--number", "1"],
+            2,
+            "cannot be asked for single keys",
+        ),
         (["query", "counts.fwsk", "--seed", SEED.hex()], 2, "name a --key"),
         (["query", "counts.fwsk", "--seed", "00" * 16, "--number", "1"], 3, "another key"),
         (["query", "counts.fwsk", "--seed", "secret"], 2, "32 hexadecimal digits"),
