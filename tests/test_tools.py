@@ -80,7 +80,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("options", "says"), [
     (("-H", "-u", URL), "came without the end of their header"),
-    (("-B", "-s", "8192", "-x", "10", "-u", f"{URL}upload"), "declared a body (Content-Length) that did not"),
+    (("-B", "-s", "8192", "-x", "10", "-u", f"{URL}upload"),
+     "declared a body (Content-Length) that did not come with them"),
     (("-X", "-w", "512", "-y", "1024", "-n", "5", "-z", "32", "-u", f"{URL}large"), "accepts no data"),
 ], ids=["headers", "bodies", "readers"])  # fmt: skip
 def test_slow_clients_are_named_by_what_they_do(
