@@ -236,9 +236,7 @@ def test_p01_p09_a_forged_flood_blocks_nobody_and_observing_changes_nothing(
 
 def test_explained_rules_load_with_nft(wire: Lab, tmp_path: Path) -> None:
     floodwatch = (sys.executable, "-P", "-m", "floodwatch")
-    for number, scenario in enumerate(
-        ("http_flood", "dns_amplification", "ack_flood", "udp_one_port", "fragment_flood", "login_bruteforce")
-    ):
+    for number, scenario in enumerate(("http_flood", "dns_amplification", "login_bruteforce")):
         capture, report = tmp_path / f"{scenario}.pcap", tmp_path / f"{scenario}.json"
         synth.make(scenario, capture)
         scan = (*floodwatch, "scan", "--format", "json", "--top", "0", "-o", str(report), str(capture))
