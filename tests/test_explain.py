@@ -16,9 +16,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 from msgspec.structs import replace
 from pyroute2 import NetNS, netns
 
+from floodwatch.cli import main
 from floodwatch.decide.events import PROTECTIONS, protection
 from floodwatch.decide.recall import decision_of
 from floodwatch.detectors import FAMILIES
@@ -236,8 +238,21 @@ def test_nothing_is_left_out_silently() -> None:
     assert "there is nothing to load: add capacity, do not block" in render(crowd, "nft")
 
 
+@pytest.mark.parametrize(
+    "data", [b'{"schema":"\xff"}', b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", b"[]", b""]
+)
+def test_a_file_that_is_no_report_is_said_to_be_none(data: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "r.json"
+    file.write_bytes(data)
+    run = CliRunner().invoke(main, ["explain", str(file), "1"])
+    assert (run.exit_code, run.stdout) == (3, "")
+    assert run.stderr.startswith(f"floodwatch: {file}: not a JSON report of floodwatch")
+    assert run.stderr.count(str(file)) == 1
+
+
 HOSTILE: dict[str, list[Any]] = {
-    "victim.ip": ["198.51.100.7; rm -rf /", "198.51.100.7/24", "fe80::1%x y", "", "198.51.100.7\n}"],
+    "victim.ip": ["198.51.100.7; rm -rf /", "198.51.100.7/24", "fe80::1%x y", "", "198.51.100.7\n}",
+                  "0.0.0.0/0", "::/0", "::ffff:1.2.3.4"],
     "victim.port": [65_536, -1],
     "victim.protocol": ["tcp drop", "ip-256", "ip--1", "ip-", "\x1b[2J"],
     "sources.top": ["203.0.113.9 }", "203.0.113.9/8", "fe80::1%a\"b", "0x7f000001"],
@@ -262,7 +277,7 @@ def test_what_is_no_address_port_or_protocol_makes_no_rule(field: str, told: Any
     with pytest.raises(InputError) as caught:
         render(written, style)
     assert re.search(rf"its {re.escape(field)} is", str(caught.value))
-    assert repr(written.id) in str(caught.value)
+    assert repr(written.id[:80]) in str(caught.value)
     assert render(written, "text").replace("\n", "").isprintable()  # it may still be read
 
 

@@ -25,7 +25,7 @@ from floodwatch.mitigate.guards import Guard, Order, Shield, Standing, Trials, o
 from floodwatch.mitigate.nft.guardforms import FORMS
 from floodwatch.mitigate.nft.guardtable import guard_of, key_bytes, key_of, set_of
 from floodwatch.mitigate.peers import peers, read_tables
-from floodwatch.mitigate.plan import NOBODY, Block, Ordered, Policy, Proven, gather, plan, prove
+from floodwatch.mitigate.plan import NOBODY, Block, Ordered, Policy, Proven, gather, plan, prove, refusal
 from floodwatch.model.address import Network
 from floodwatch.model.decision import Decision, Proof, Suspect, reported
 from floodwatch.model.decision import prove as vouch
@@ -68,13 +68,44 @@ def test_a_forged_proof_makes_no_decision(real: Decision) -> None:
     smuggled = changed(real, sources=(), proof=None)
     object.__setattr__(smuggled, "sources", real.sources)
     posing = SimpleNamespace(**{name: getattr(real, name) for name in real.__slots__})
-    for decision in (smuggled, posing):
-        with Blocker() as blocker, pytest.raises(BlockRefused, match="names sources without a proof"):
-            blocker.enforce([decision])  # type: ignore[list-item]
-        assert blocker.active() == {}
+    none = "a decision is asked for"
+    wrong = ((smuggled, "names sources without a proof"), (posing, none), (None, none), ("hello", none))
+    for decision, why in wrong:
+        with Blocker() as blocker:
+            for act in (blocker.enforce, blocker.guard):
+                with pytest.raises(BlockRefused, match=why):
+                    act([decision], NOBODY)
+            assert blocker.active() == {}
+            assert blocker.guards() == {}
     for secret in (None, object()):
         with pytest.raises(BlockRefused, match="only finished handshakes"):
             Proof(real.id, witnessed=True, secret=secret)
+
+
+@pytest.mark.parametrize(("field", "told"), [
+    ("victim", "198.51.100.7"), ("victim", None), ("victim", ipaddress.ip_network("0.0.0.0/0")),
+    ("victim", ipaddress.ip_network("::/0")), ("victim", ipaddress.ip_network("::ffff:1.2.3.4")),
+    ("port", -1), ("port", 70_000), ("port", "80"), ("protocol", 256), ("protocol", "udp"),
+    ("reflector_ports", (0,)), ("reflector_ports", (70_000,)), ("reflector_ports", ("123",)),
+    ("reflector_ports", [123]), ("usual", 1e300), ("usual", float("nan")), ("usual", -1.0), ("id", ""),
+    ("id", "x" * 201), ("sources", ("203.0.113.9",)), ("sources", None),
+])  # fmt: skip
+def test_a_field_that_is_none_makes_no_decision(real: Decision, field: str, told: Any) -> None:
+    with pytest.raises(BlockRefused, match=f"its .*{field.split('_')[0].rstrip('s')}"):
+        changed(real, **{field: told})
+
+
+@pytest.mark.parametrize("network", ["fe80::1%lo", "240.0.0.1", "255.255.255.255", "0.0.0.5", "127.0.0.1"])
+def test_what_is_no_source_is_not_blocked(network: str) -> None:
+    with Blocker() as blocker, pytest.raises((BlockRefused, ValueError)):
+        blocker.block(network, ttl=60, reason="test")
+    assert blocker.active() == {}
+
+
+@pytest.mark.parametrize("ttl", [0, -1, float("nan"), float("inf"), 1e30])
+def test_a_time_that_is_none_is_refused(ttl: float) -> None:
+    with Blocker() as blocker, pytest.raises(ValueError, match="to a year"):
+        blocker.block("203.0.113.9", ttl=ttl, reason="test")
 
 
 def test_what_only_a_report_claims_is_not_enforced(real: Decision) -> None:
@@ -95,7 +126,8 @@ def test_p04_no_plan_touches_the_never_block_list(networks: list[Any], room: int
     added = [step.block.network for step in steps if step.what == "add"]
     assert not [network for network in added if network.overlaps(NEVER)]
     assert len(added) == len(set(added)) <= room
-    allowed = list(dict.fromkeys(n for n in networks if not n.overlaps(NEVER)))
+    allowed = list(dict.fromkeys(n for n in networks if refusal(n, policy) is None))
+    assert not [network for network in allowed if network.overlaps(NEVER)]
     assert added == allowed[:room]  # a limit keeps the first, which are the heaviest
 
 

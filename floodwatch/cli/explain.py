@@ -37,7 +37,12 @@ def explain(report: str, event: str, style: str, router: bool) -> None:
     """
     from floodwatch.mitigate.ruletext import render
 
-    write_stdout(render(_find(report, event), style, router=router).encode())
+    found = _find(report, event)
+    try:
+        text = render(found, style, router=router)
+    except InputError as error:  # which names the capture that the report is about
+        raise InputError(report, error.code, str(error)) from None
+    write_stdout(text.encode())
 
 
 def _find(path: str, wanted: str) -> Event:
@@ -48,9 +53,9 @@ def _find(path: str, wanted: str) -> Event:
     try:
         report = msgspec.json.decode(Path(path).read_bytes(), type=Report)
     except OSError as error:
-        raise InputError(path, "unreadable", f"cannot read {path}: {error.strerror}") from error
-    except msgspec.DecodeError as error:
-        raise InputError(path, "no_report", f"{path} is not a JSON report of floodwatch: {error}") from error
+        raise InputError(path, "unreadable", f"cannot be read: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(path, "no_report", f"not a JSON report of floodwatch: {error}") from error
     events = [*report.floods, *report.crowds]
     for number, event in enumerate(events, 1):
         if wanted in (str(number), event.id):

@@ -61,7 +61,9 @@ def evidence(
     """
     out = family.evidence(facts)
     if usual:
-        says = f"the peak is {rate / usual:.1f} times the usual {usual:.0f} per second"
+        says = (
+            f"the peak is {rate / usual:.1f} times the usual {usual:.{0 if usual >= 10 else 1}f} per second"
+        )
         out.append(Evidence(name="surge", value=round(rate / usual, 2), usual=1.0, says=says))
     if one_way:
         says = "only packets to the victim were captured; what it answered is not known"

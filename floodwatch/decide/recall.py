@@ -13,8 +13,8 @@ from typing import Final, TypeVar
 
 from ..detectors import FAMILIES
 from ..errors import InputError
-from ..model.address import Network
-from ..model.decision import SOURCE_RATES, Decision, Proof, Suspect, reported
+from ..model.address import Network, mapped
+from ..model.decision import SOURCE_RATES, USUAL_MOST, WIDEST, Decision, Proof, Suspect, reported
 from ..model.event import Event
 from ..model.vector import protocol_number
 from .events import protection
@@ -23,7 +23,7 @@ Told = TypeVar("Told")
 Read = TypeVar("Read")
 ID: Final = re.compile(r"[\w.:/-]{1,200}", re.ASCII)
 """What an event's id is made of: it stands in rules as a comment, and in the name of a table."""
-PORT_MOST, PROTOCOL_MOST, USUAL_MOST = 65_535, 255, 1e9
+PORT_MOST, PROTOCOL_MOST = 65_535, 255
 
 
 def decision_of(event: Event, proof: Callable[[str], Proof] = reported) -> Decision:
@@ -41,17 +41,18 @@ def decision_of(event: Event, proof: Callable[[str], Proof] = reported) -> Decis
         try:
             return reader(told)
         except ValueError:
-            text = f"event {event.id!r} cannot be acted on: its {field} is {told!r}"
+            text = f"event {event.id[:80]!r} cannot be acted on: its {field} is {repr(told)[:80]}"
             raise InputError(event.input, "bad_event", text) from None
 
     victim, action, sources = event.victim, event.action.recommended, event.sources
-    named = sources.top if sources.origin == "real" and action in SOURCE_RATES else ()
+    real = event.verdict != "crowd" and sources.origin == "real" and action in SOURCE_RATES
+    named = sources.top if real else ()
     return Decision(
         id=read("id", event.id, _id),
         vector=event.vector,
         origin=sources.origin,
         action=action,
-        victim=read("victim.ip", victim.ip, _network),
+        victim=read("victim.ip", victim.ip, _victim),
         protocol=read("victim.protocol", victim.protocol, _protocol),
         port=None if victim.port is None else read("victim.port", victim.port, _port),
         reflector_ports=tuple(
@@ -77,6 +78,13 @@ def _network(told: str) -> Network:
     if "%" in told:
         raise ValueError
     return ipaddress.ip_network(told)
+
+
+def _victim(told: str) -> Network:
+    network = _network(told)
+    if network.prefixlen < WIDEST[network.version] or mapped(network):
+        raise ValueError
+    return network
 
 
 def _protocol(told: str) -> int:

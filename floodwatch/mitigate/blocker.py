@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from ..errors import BlockRefused, EnforceError
 from ..history.memory import Networks
-from ..model.decision import Decision
+from ..model.decision import Decision, check
 from ..model.event import Action
 from .backend import DRY, XDP, Backend, make
 from .effects import QUIET_S, Effects
@@ -27,6 +27,7 @@ from .plan import MINE, NOBODY, Block, Network, Ordered, Policy, Proven, Step, T
 from .shields import shield
 
 MINUTE_S = 60.0
+TTL_MOST = 31_536_000
 OFFENDERS_MOST = 65_536
 """Networks whose offences are remembered."""
 LIFTED = "you lifted its block"
@@ -151,10 +152,12 @@ class Blocker:
         Raises:
             BlockRefused: it must never be blocked, or is too wide.
             EnforceError: the kernel refused.
-            ValueError: it is no network.
+            ValueError: it is no network, or the time is none.
         """
+        if "%" in str(network) or not 1 <= ttl <= TTL_MOST:
+            raise ValueError(f"{network} for {ttl} s: give a network without a zone, and 1 s to a year")
         ordered = Ordered(ipaddress.ip_network(network, strict=False), reason)
-        policy = changed(self.policy, ttl_s=max(int(ttl), 1), ttl_max_s=max(int(ttl), 1))
+        policy = changed(self.policy, ttl_s=int(ttl), ttl_max_s=int(ttl))
         active = self.active()
         others = {n: b for n, b in active.items() if n != ordered.network}
         step = next(s for s in plan([ordered], policy, others) if s.block.network == ordered.network)
@@ -309,7 +312,8 @@ class Blocker:
 def _witnessed(decisions: Iterable[Decision]) -> None:
     """What only a report claims is for somebody to read and load, never for this process to do."""
     for decision in decisions:
-        if decision.proof is not None and not decision.proof.witnessed:
+        check(decision)
+        if decision.proof is not None and not getattr(decision.proof, "witnessed", False):
             raise BlockRefused(
                 f"{decision.id}: its handshakes stand in a report and were not counted here: "
                 "read and load what floodwatch explain prints"

@@ -8,7 +8,6 @@ blocked. Sources come heaviest first, so a limit keeps the heaviest.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -19,6 +18,7 @@ from msgspec import Struct
 from ..errors import BlockRefused
 from ..history.memory import Networks
 from ..model.address import Network as Network
+from ..model.address import mapped
 from ..model.decision import SOURCE_RATES, Decision, check
 
 NOBODY: Final = np.zeros(0, np.uint64)
@@ -138,19 +138,20 @@ class Step(Struct, frozen=True, gc=False):
 
 def refusal(network: Network, policy: Policy) -> str | None:
     """Why a network must not be blocked, or None."""
-    if (mapped := _mapped(network)) is not None:
-        return f"{network} is IPv4-mapped: write {mapped}"
-    if network.is_multicast or network.is_unspecified:
+    if (address := mapped(network)) is not None:
+        return f"{network} is IPv4-mapped: write {address}"
+    if network.is_multicast or network.is_unspecified or _is_nobodys(network):
         return f"{network} cannot be a source address"
     widest = policy.widest4 if network.version == 4 else policy.widest6
     if network.prefixlen < widest:
         return f"a /{network.prefixlen} is wider than the /{widest} that the policy allows"
-    reason = policy.never(network)
+    reason = policy.never(network) or ("loopback" if network.is_loopback else None)
     return f"it must not be blocked: {reason}" if reason else None
 
 
-def _mapped(network: Network) -> ipaddress.IPv4Address | None:
-    return network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+def _is_nobodys(network: Network) -> bool:
+    """Addresses of IPv4 that no host has: 0.0.0.0/8, and 240.0.0.0/4 with the broadcast (RFC 6890)."""
+    return network.version == 4 and (network.is_reserved or int(network.network_address) >> 24 == 0)
 
 
 def gather(

@@ -26,8 +26,8 @@ LIFETIME_S = 600
 """A watch renews its rules as long as the flood lasts; nobody renews what was loaded by hand."""
 TABLE_ENDS = (
     f"what it holds ends after {LIFETIME_S // 60} minutes, and all of it goes by nft delete table inet {{}}; "
-    "put those who must not be blocked into never4 and never6, and the networks of clients that you know "
-    "into known4 and known6, where there are such"
+    "put those who must not be blocked into never4 and never6; where a rule asks for known4 or known6, put "
+    "clients that you know there by the first address of their /24 or /48, as 192.0.2.0"
 )
 ENDLESS = "nothing ends this by itself: take it away in time; leave out those who must not be blocked"
 COOKIES = (

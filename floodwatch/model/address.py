@@ -23,3 +23,8 @@ def source_cidr(source: int, v6: bool) -> str:
     if v6:
         return f"{ipaddress.IPv6Address(source << 64)}/64"
     return str(ipaddress.IPv4Address(source & 0xFFFFFFFF))
+
+
+def mapped(network: Network) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that is written as an IPv6 one, or None."""
+    return network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None

@@ -7,17 +7,21 @@ the handshakes make one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import ipaddress
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from ..errors import BlockRefused
-from .address import Network
+from .address import Network, mapped
 from .event import SOURCE_RATE, Action, Origin
 from .vector import Vector
 
 SOURCES_MOST = 16_384
 """Sources that one decision names at most, the heaviest first."""
+ID_MOST, USUAL_MOST = 200, 1e9
+WIDEST = {4: 24, 6: 48}
+"""Shortest prefixes of a victim: a network that is bombed as a whole."""
 Protection: TypeAlias = Literal[
     "reflected", "unasked", "strange", "fragments", "limited", "cookies", "capped"
 ]
@@ -81,7 +85,7 @@ class Decision:
         proof: that they are real.
 
     Raises:
-        BlockRefused: sources are named without a proof that was made for this decision.
+        BlockRefused: see ``check``.
     """
 
     id: str
@@ -102,12 +106,38 @@ class Decision:
 
 
 def check(decision: Decision) -> None:
-    """Look at the proof of a decision, once more wherever sources are about to be named.
+    """Look at a decision, once more wherever something is about to be done: programs make them as well.
 
     Raises:
-        BlockRefused: it names sources without a proof that was made for it, or is no Decision.
+        BlockRefused: it is no Decision, a field of it is not what it should be, or it names sources without a
+            proof that was made for it.
     """
-    proof = decision.proof if isinstance(decision, Decision) else None
-    proven = isinstance(proof, Proof) and proof.of == decision.id and decision.origin == "real"
-    if decision.sources and not proven:
-        raise BlockRefused(f"{decision.id} names sources without a proof that they are real")
+    if not isinstance(decision, Decision):
+        raise BlockRefused(f"a decision is asked for, and not {type(decision).__name__}")
+    wrong = [name for name, sound in _sound(decision) if not sound]
+    if wrong:
+        raise BlockRefused(f"{str(decision.id)[:80]} cannot be acted on: its {wrong[0]} is none")
+    proof = decision.proof
+    proven = isinstance(proof, Proof) and getattr(proof, "of", None) == decision.id
+    if decision.sources and not (proven and decision.origin == "real"):
+        raise BlockRefused(f"{decision.id[:80]} names sources without a proof that they are real")
+
+
+def _sound(decision: Decision) -> Iterator[tuple[str, bool]]:
+    """Each field that goes into rules, and whether it is of its kind and within its bounds."""
+    victim, ports = decision.victim, decision.reflector_ports
+    yield "id", isinstance(decision.id, str) and 0 < len(decision.id) <= ID_MOST
+    yield "action", isinstance(decision.action, str)
+    host = isinstance(victim, ipaddress.IPv4Network | ipaddress.IPv6Network)
+    yield "victim", host and victim.prefixlen >= WIDEST[victim.version] and not mapped(victim)
+    yield "protocol", _within(decision.protocol, 0, 255)
+    yield "port", decision.port is None or _within(decision.port, 0, 65_535)
+    yield "reflector ports", isinstance(ports, tuple) and all(_within(port, 1, 65_535) for port in ports)
+    usual = decision.usual
+    yield "usual rate", isinstance(usual, int | float) and 0 <= usual <= USUAL_MOST
+    named = isinstance(decision.sources, tuple) and len(decision.sources) <= SOURCES_MOST
+    yield "list of sources", named and all(isinstance(source, Suspect) for source in decision.sources)
+
+
+def _within(number: object, least: int, most: int) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and least <= number <= most
