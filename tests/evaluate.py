@@ -63,10 +63,11 @@ class Case:
 
     @property
     def beyond(self) -> frozenset[str]:
-        """Vectors that a known limit hides: floors count what was seen, and refusals must be seen."""
+        """Vectors that a known limit hides: floors count what was seen; answers must be seen."""
         if self.degrade == "sampled":
             return frozenset(Vector)
-        return frozenset({"api_probing", "login_bruteforce"} if self.degrade == "inbound_only" else ())
+        answered = {"api_probing", "login_bruteforce", "udp_loop"}
+        return frozenset(answered if self.degrade == "inbound_only" else ())
 
 
 def _all(names: Iterable[str], seed: int, faster: float, benign: str | None = None) -> list[Case]:

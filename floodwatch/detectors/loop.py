@@ -1,9 +1,9 @@
 """UDP loops: two services that answer each other's errors for ever (CVE-2024-2169; CERT VU#417980).
 
 One forged packet is enough: each service takes the other's answer for a question. It shows as many packets
-from a service port to a service port, as many back, between few hosts, for long. Left out: clients that ask
-from the service's own port. A time server has many of them, each asking rarely, and a forwarder of DNS gets
-an answer for each question.
+from a service port to a service port, as many back, between few hosts, for long. Left out: what is seen
+one way, and clients that ask from the service's own port. A time server has many of them, each asking rarely,
+and a forwarder of DNS gets an answer for each question.
 """
 
 from __future__ import annotations
