@@ -35,8 +35,8 @@ from .udp import (
 FRAGMENTS = Floor(250)
 LONGEST = 45
 """Later fragments of one datagram: 64 KB in pieces of 1,480 bytes."""
-TUNNEL_SOURCES = 32
-"""Fewer senders of tunnelled packets are a network's own tunnels, seen one way."""
+TUNNEL_SOURCES = 256
+"""Fewer senders of tunnelled packets are a network's own tunnels, seen one way: a hub has many offices."""
 NAMES = {number: name for name, number in PROTOCOL_NUMBERS.items()}
 
 

@@ -18,7 +18,7 @@ from floodwatch.detectors.udp import ANSWER_REACH, BOTH_WAYS, BULK, BULK_BYTES, 
 from floodwatch.model.epoch import CARRIER, CLASS_OTHER, FRAGMENT, ICMP, OTHER, SYN
 from floodwatch.model.vector import PROTOCOL_NUMBERS, UDP_NUMBER, Vector
 
-MANY = {CLASS_OTHER: 64}
+MANY = {CLASS_OTHER: 2 * TUNNEL_SOURCES}
 GRE, UDP = PROTOCOL_NUMBERS["gre"], PROTOCOL_NUMBERS["udp"]
 
 
@@ -34,7 +34,7 @@ def both(packets: int) -> Host:
     return one_way(packets).kind(SYN, 0, out=1)
 
 
-def carried(packets: int, *, senders: int = 64, port: int = GRE) -> Host:
+def carried(packets: int, *, senders: int = 2 * TUNNEL_SOURCES, port: int = GRE) -> Host:
     """Some of what is inside is for the host itself, so that it is looked at."""
     return host().kind(CARRIER, packets, sources={CLASS_OTHER: senders}, port=port).kind(ICMP, 20)
 
