@@ -14,16 +14,26 @@ from typing import Final, TypeVar
 from ..detectors import FAMILIES
 from ..errors import InputError
 from ..model.address import Network, mapped
-from ..model.decision import SOURCE_RATES, USUAL_MOST, WIDEST, Decision, Proof, Suspect, reported
+from ..model.decision import (
+    ID_MOST,
+    PORT_MOST,
+    PROTOCOL_MOST,
+    SOURCE_RATES,
+    USUAL_MOST,
+    WIDEST,
+    Decision,
+    Proof,
+    Suspect,
+    reported,
+)
 from ..model.event import Event
 from ..model.vector import protocol_number
 from .events import protection
 
 Told = TypeVar("Told")
 Read = TypeVar("Read")
-ID: Final = re.compile(r"[\w.:/-]{1,200}", re.ASCII)
+ID: Final = re.compile(rf"[\w.:/-]{{1,{ID_MOST}}}", re.ASCII)
 """What an event's id is made of: it stands in rules as a comment, and in the name of a table."""
-PORT_MOST, PROTOCOL_MOST = 65_535, 255
 
 
 def decision_of(event: Event, proof: Callable[[str], Proof] = reported) -> Decision:

@@ -19,7 +19,7 @@ from .vector import Vector
 
 SOURCES_MOST = 16_384
 """Sources that one decision names at most, the heaviest first."""
-ID_MOST, USUAL_MOST = 200, 1e9
+ID_MOST, PORT_MOST, PROTOCOL_MOST, USUAL_MOST = 200, 65_535, 255, 1e9
 WIDEST = {4: 24, 6: 48}
 """Shortest prefixes of a victim: a network that is bombed as a whole."""
 Protection: TypeAlias = Literal[
@@ -130,9 +130,9 @@ def _sound(decision: Decision) -> Iterator[tuple[str, bool]]:
     yield "action", isinstance(decision.action, str)
     host = isinstance(victim, ipaddress.IPv4Network | ipaddress.IPv6Network)
     yield "victim", host and victim.prefixlen >= WIDEST[victim.version] and not mapped(victim)
-    yield "protocol", _within(decision.protocol, 0, 255)
-    yield "port", decision.port is None or _within(decision.port, 0, 65_535)
-    yield "reflector ports", isinstance(ports, tuple) and all(_within(port, 1, 65_535) for port in ports)
+    yield "protocol", _within(decision.protocol, 0, PROTOCOL_MOST)
+    yield "port", decision.port is None or _within(decision.port, 0, PORT_MOST)
+    yield "reflector ports", isinstance(ports, tuple) and all(_within(port, 1, PORT_MOST) for port in ports)
     usual = decision.usual
     yield "usual rate", isinstance(usual, int | float) and 0 <= usual <= USUAL_MOST
     named = isinstance(decision.sources, tuple) and len(decision.sources) <= SOURCES_MOST
