@@ -35,6 +35,7 @@ struct fw_flow {
     uint32_t epoch;                   /* of the last change */
     uint32_t opened;                  /* time of the first SYN in units of 2^20 ns */
     uint8_t state, weight_log2, followed, refused;
+    uint8_t fed;                      /* DONE: the client sent data */
 };
 
 struct fw_flows {
@@ -55,6 +56,8 @@ enum fw_flow_news {
     FW_FLOW_FOLLOWED,    /* the client went on, but no SYN-ACK was seen: a hint, forgeable */
     FW_FLOW_REFUSED,     /* answered by RST */
     FW_FLOW_PROVEN,      /* a packet of a flow that was finished before */
+    FW_FLOW_FIRST,       /* PROVEN, with the first bytes that the client sends; FINISHED may hold them as well */
+    FW_FLOW_KNOWN,       /* a packet of a flow of which both sides were heard, and not its handshake */
     FW_FLOW_STRANGER,    /* the first packet of a flow without a handshake */
     FW_FLOW_ALONE_STILL, /* a later one, and the other side is still silent */
     FW_FLOW_UNASKED,     /* a SYN-ACK without a SYN */

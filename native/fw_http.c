@@ -1,4 +1,4 @@
-#include "fw_message.h"
+#include "fw_forward.h"
 
 struct method {
     char name[9]; /* with the space that ends it */
@@ -9,6 +9,8 @@ static const struct method METHODS[] = {
     {"GET ", 4, 0},     {"POST ", 5, 1},    {"HEAD ", 5, 0},    {"PUT ", 4, 1},   {"DELETE ", 7, 0},
     {"OPTIONS ", 8, 0}, {"PATCH ", 6, 1},   {"CONNECT ", 8, 0}, {"TRACE ", 6, 0},
 };
+
+#define METHOD_MOST 32u /* bytes of a method that is not in the list */
 
 static const char ASSETS[][8] = {"css", "js",  "png", "jpg",   "jpeg", "gif", "svg",
                                  "ico", "woff", "woff2", "ttf", "webp", "map", "mp4"};
@@ -51,6 +53,16 @@ uint64_t fw_http_hash(const struct fw_key *key, const uint8_t *path, uint32_t n)
     return h ? h : 1;
 }
 
+/* Does the request line end as it should, as far as it was captured? `at` stands behind the target's path. */
+static int ends_well(const uint8_t *p, uint32_t size, uint32_t at)
+{
+    static const char VERSION[] = " HTTP/";
+    while (at < size && p[at] != ' ' && p[at] != '\r' && p[at] != '\n')
+        at++;
+    return memcmp(p + at, VERSION, fw_min32(size - at, sizeof VERSION - 1)) == 0;
+}
+
+/* A request line at p[0..size), of which the method is known; else any token is one that a version follows. */
 static int parse_request(const struct fw_key *key, const uint8_t *p, uint32_t size, const struct method *m,
                          struct fw_message *out)
 {
@@ -61,6 +73,8 @@ static int parse_request(const struct fw_key *key, const uint8_t *p, uint32_t si
         end++;
     if (at < size && p[at] != '/' && p[at] != '*' && p[at] != ' ' && p[at] != '?' && m->name[0] != 'C')
         return FW_SAID_NOTHING; /* text that only begins like a method */
+    if (!m->name[0] && (end == at || !ends_well(p, size, end)))
+        return FW_SAID_NOTHING;
     out->what = FW_HTTP_REQUEST;
     out->path = p + at;
     out->path_len = (uint16_t)(end - at);
@@ -97,6 +111,8 @@ static uint32_t content_length(const uint8_t *p, uint32_t size)
 
 void fw_http_rest(const uint8_t *p, uint32_t size, struct fw_message *out)
 {
+    size -= (uint32_t)(out->path - p); /* what stands ahead of the request may look like the end of one */
+    p = out->path;
     /* A request without a body ends in an empty line; one with a body has that line somewhere before. */
     const uint8_t *end = memmem(p, size, "\r\n\r\n", 4);
     out->unfinished = end == NULL;
@@ -108,9 +124,8 @@ void fw_http_rest(const uint8_t *p, uint32_t size, struct fw_message *out)
 
 static int is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
 
-int fw_http_parse(const struct fw_key *key, const uint8_t *p, uint32_t size, struct fw_message *out)
+static int parse(const struct fw_key *key, const uint8_t *p, uint32_t size, struct fw_message *out)
 {
-    memset(out, 0, sizeof *out);
     if (size >= 12 && memcmp(p, "HTTP/1.", 7) == 0) {
         if (!is_digit(p[9]) || !is_digit(p[10]) || !is_digit(p[11]) || p[8] != ' ')
             return FW_SAID_NOTHING;
@@ -118,10 +133,39 @@ int fw_http_parse(const struct fw_key *key, const uint8_t *p, uint32_t size, str
         out->what = FW_HTTP_RESPONSE;
         return FW_HTTP_RESPONSE;
     }
+    while (size && (p[0] == '\r' || p[0] == '\n'))
+        p++, size--;
     for (size_t i = 0; i < sizeof METHODS / sizeof METHODS[0]; i++) {
         const struct method *m = &METHODS[i];
         if (size >= m->length && memcmp(p, m->name, m->length) == 0)
             return parse_request(key, p, size, m, out);
     }
-    return FW_SAID_NOTHING;
+    struct method other = {"", 0, 0};
+    while (other.length < fw_min32(size, METHOD_MOST) && fw_token_byte(p[other.length]))
+        other.length++;
+    if (!other.length || other.length == size || p[other.length++] != ' ')
+        return FW_SAID_NOTHING;
+    return parse_request(key, p, size, &other, out);
+}
+
+int fw_http_parse(const struct fw_key *key, const uint8_t *p, uint32_t size, struct fw_message *out)
+{
+    memset(out, 0, sizeof *out);
+    return parse(key, p, size, out);
+}
+
+int fw_http_read(const struct fw_key *key, const struct fw_ranges *named, const uint8_t *p, uint32_t size,
+                 struct fw_message *out)
+{
+    memset(out, 0, sizeof *out);
+    uint32_t ahead = fw_proxy_line(key, named, p, size, out);
+    int said = parse(key, p + ahead, size - ahead, out);
+    if (said != FW_HTTP_REQUEST)
+        return said == FW_SAID_NOTHING && ahead ? out->what = FW_PROXY_LINE : said;
+    /* A proxy adds its own word at the end, so a header that was cut says nothing. */
+    const uint8_t *rest = out->path + out->path_len, *line = memchr(rest, '\n', (size_t)(p + size - rest));
+    const uint8_t *end = line ? memmem(line - 1, (size_t)(p + size - line) + 1, "\r\n\r\n", 4) : NULL;
+    if (end)
+        fw_forwarded(key, named, line + 1, (uint32_t)(end + 4 - line - 1), out);
+    return said;
 }

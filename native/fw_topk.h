@@ -22,7 +22,8 @@
 struct fw_heavy {
     FW_HEAVY_FEATURES(FW_MEMBER)
 };
-_Static_assert(sizeof(struct fw_heavy) == 64, "an entry is one cache line");
+_Static_assert(sizeof(struct fw_heavy) == 80 && offsetof(struct fw_heavy, clients) == 64,
+               "what most packets write is one cache line long");
 
 struct fw_topk {
     struct fw_heavy sets[FW_TOPK_SETS][FW_TOPK_WAYS];

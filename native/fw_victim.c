@@ -140,7 +140,7 @@ static void count_path(struct fw_victim *v, const struct fw_message *h)
     b->vote += b->hash == h->path_hash ? 1 : -1;
 }
 
-static void count_request(struct fw_slot *s, const struct fw_packet *p, const struct fw_message *h)
+static void count_request(struct fw_slot *s, const struct fw_packet *p, const struct fw_message *h, uint64_t asker)
 {
     struct fw_victim *v = &s->v;
     s->wrote |= 1u << FW_CLASS_HTTP;
@@ -153,7 +153,7 @@ static void count_request(struct fw_slot *s, const struct fw_packet *p, const st
     if (v->http_port_vote == 0)
         v->http_port = p->dport;
     v->http_port_vote += v->http_port == p->dport ? 1 : -1;
-    fw_hll_add(v->sources[FW_CLASS_HTTP], FW_HLL_P, p->src_hash);
+    fw_hll_add(v->sources[FW_CLASS_HTTP], FW_HLL_P, asker);
     fw_hll_add(v->http_paths, FW_SMALL_HLL_P, h->path_hash);
     if (!h->asset)
         count_path(v, h);
@@ -178,12 +178,12 @@ static void count_zone(struct fw_victim *v, const struct fw_message *m)
     v->zone_vote += v->zone_hash == m->zone_hash ? 1 : -1;
 }
 
-static void count_message(struct fw_slot *s, const struct fw_packet *p, const struct fw_message *m)
+static void count_message(struct fw_slot *s, const struct fw_packet *p, const struct fw_message *m, uint64_t asker)
 {
     struct fw_victim *v = &s->v;
     switch (m->what) {
     case FW_HTTP_REQUEST:
-        count_request(s, p, m);
+        count_request(s, p, m, asker);
         break;
     case FW_DNS_QUERY:
         v->dns_queries++;
@@ -239,7 +239,8 @@ static void count_syn(struct fw_slot *s, const struct fw_packet *p)
     vote(s, v->opened, port_key(6, p->dport), p->bytes);
 }
 
-void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packet *p, const struct fw_message *said)
+void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packet *p, const struct fw_message *said,
+                  uint64_t asker)
 {
     struct fw_victim *v = &s->v;
     struct fw_kind_count *k = &v->kinds[p->kind];
@@ -280,7 +281,7 @@ void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packe
     }
     v->stalled += (p->bits & FW_STALLED) != 0;
     if (FW_UNLIKELY(said != NULL))
-        count_message(s, p, said);
+        count_message(s, p, said, asker);
     else if (p->kind == FW_DATA)
         v->loose += p->payload;
 }

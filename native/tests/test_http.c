@@ -40,7 +40,22 @@ static void test_requests(void)
     request("GET ", "", 0, 0, 1);
     CHECK_EQUAL(parse("GETTING started"), FW_SAID_NOTHING);
     CHECK_EQUAL(parse("GET started"), FW_SAID_NOTHING);
-    CHECK_EQUAL(parse("get / HTTP/1.1"), FW_SAID_NOTHING);
+    request("get / HTTP/1.1", "/", 0, 0, 0); /* a method that nobody knows is one */
+    request("PROPFIND /dav?x HTTP/1.1\r\n", "/dav", 0, 0, 0);
+    request("M-SEARCH * HTTP/1.1\r\n", "*", 0, 0, 0);
+    request("PURGE http://example.org/x.js HTTP/1.0\r\n", "/x.js", 0, 1, 0);
+    request("FETCH /a HT", "/a", 0, 0, 0); /* cut by the capture */
+    request("\r\nGET /a HTTP/1.1\r\n", "/a", 0, 0, 0); /* RFC 9112, 2.2 */
+    request("\n\r\n\r\nPOST /a HTTP/1.1\r\n", "/a", 1, 0, 0);
+    CHECK_EQUAL(parse("FETCH /a"), FW_HTTP_REQUEST);
+    CHECK_EQUAL(parse("FETCH /a FTP/1.1"), FW_SAID_NOTHING);
+    CHECK_EQUAL(parse("FETCH /a b HTTP/1.1"), FW_SAID_NOTHING);
+    CHECK_EQUAL(parse("get /x?y\r\n"), FW_SAID_NOTHING);
+    CHECK_EQUAL(parse("MAIL FROM:<a@example.org>\r\n"), FW_SAID_NOTHING);
+    CHECK_EQUAL(parse("A(B) / HTTP/1.1"), FW_SAID_NOTHING);
+    CHECK_EQUAL(parse("/ HTTP/1.1"), FW_SAID_NOTHING);
+    CHECK_EQUAL(parse("FETCH"), FW_SAID_NOTHING);
+    CHECK_EQUAL(parse("\r\n\r\n\r\n"), FW_SAID_NOTHING);
     CHECK_EQUAL(parse(""), FW_SAID_NOTHING);
 }
 
@@ -114,6 +129,7 @@ static void test_rest_of_the_header(void)
     rest("POST / HTTP/1.1\r\nContent-Length: 9\r\n", 1, 0);
     rest("GET / HTTP/1.1\r\nContent-Length: 9\r\n\r\n", 0, 0);
     rest("POST ", 1, 0);
+    rest("\r\n\r\nGET / HTTP/1.1\r\n", 1, 0); /* what stands ahead ends nothing */
 }
 
 /* Frames of HTTP/2 (RFC 9113, 4.1), one after the other. */
