@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 ERRORS: Final[dict[int, str]]
 NEED_MORE: Final[int]
+RANGES_MOST: Final[int]
+VOUCHED_MOST: Final[int]
 MERGED: Final[int]
 REJECTS: Final[tuple[str, ...]]
 TUNNELS: Final[tuple[str, ...]]
@@ -191,6 +193,13 @@ HEAVY_DTYPE: Final[np.dtype[np.void]]
   windows of zero, HTTP/2 resets and continuations; at most 255
 - ``v6`` (u1) 1: the source is an IPv6 network
 - ``proven`` (u1) handshakes that it is known to have finished, at most 255; above 0 its address is real
+- ``clients`` (<u8) bit hash(client) of every client that it says it asks for (X-Forwarded-For, Forwarded,
+  PROXY line): linear counting
+- ``forwards`` (<u4) messages of its that name such a client
+- ``how`` (u1) how it names them: 1 by a header, 2 by a PROXY line; 3 both
+- ``via`` (u1) 0: the source sent the packets itself; else it is the client that a trusted proxy names, 1 by a
+  header, 2 by a PROXY line; `proven` then speaks of the proxy's connection
+- ``stacks`` (<u2) a bit for the class of TCP stack of every SYN: several machines share the address
 """
 PACKET_DTYPE: Final[np.dtype[np.void]]
 """One decoded packet.
@@ -269,6 +278,14 @@ class Decoder:
 
     def set_span(self, since_ns: int, until_ns: int) -> None:
         """Count only frames from ``since_ns`` on and before ``until_ns``, in ns since 1970."""
+
+    def trust(self, spans: NDArray[np.uint64]) -> None:
+        """Look past these proxies for the client that a request names.
+
+        Args:
+            spans: (n, 4): upper and lower half of the first and of the last address, in order, at most
+                ``RANGES_MOST``.
+        """
 
     def drop_twins(self) -> None:
         """From now on count the second copy of a frame, within 50 ms of the first, as ``duplicates`` only."""
@@ -382,6 +399,16 @@ class Engine:
     """
 
     def __new__(cls) -> Engine: ...
+    def trust(self, spans: NDArray[np.uint64]) -> None:
+        """From now on believe these proxies; see ``Decoder.trust``."""
+
+    def vouch(self, pairs: NDArray[np.uint64]) -> None:
+        """From now on believe, beside those, the senders of these pairs (``pair_hash`` of the heavy table).
+
+        Args:
+            pairs: in order, at most ``VOUCHED_MOST``.
+        """
+
     def observe(self, batch: Batch, start: int) -> int:
         """Count ``batch[start:]`` up to the end of the epoch; returns how many packets were taken."""
 

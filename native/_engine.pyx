@@ -19,6 +19,8 @@ ERRORS = {
     FW_LIMIT: "limit",
 }
 NEED_MORE = FW_NEED_MORE
+RANGES_MOST = FW_RANGES_MOST
+VOUCHED_MOST = FW_VOUCHED_MOST
 MERGED = FW_MERGED
 TUNNELS = ("none", "ipip", "ipv6", "gre", "erspan", "vxlan", "geneve", "gtpu", "teredo")
 REJECTS = ("unknown_linktype", "not_ip", "truncated", "bad_ip", "bad_transport", "nested")
@@ -171,6 +173,7 @@ cdef class Decoder:
     def __dealloc__(self):
         if self.raw != NULL:
             free(self.raw.twins)
+            free(self.raw.named)
         free(self.raw)
 
     def set_filter(self, uintptr_t function, programs, owner):
@@ -185,6 +188,13 @@ cdef class Decoder:
     def set_span(self, uint64_t since_ns, uint64_t until_ns):
         self.raw.since_ns = since_ns
         self.raw.last_allowed_ns = until_ns - 1 if 0 < until_ns < <uint64_t>-1 else until_ns
+
+    def trust(self, spans):
+        if self.raw.named == NULL:
+            self.raw.named = <fw_ranges *>calloc(1, sizeof(fw_ranges))
+            if self.raw.named == NULL:
+                raise MemoryError
+        _fill_ranges(self.raw.named, spans)
 
     def drop_twins(self):
         if self.raw.twins == NULL:
@@ -354,6 +364,16 @@ cdef class Engine:
     def __dealloc__(self):
         free(self.raw)
 
+    def trust(self, spans):
+        _fill_ranges(&self.raw.carried.named, spans)
+
+    def vouch(self, pairs):
+        cdef const uint64_t[::1] view = np.ascontiguousarray(pairs, np.uint64)
+        cdef uint32_t i, n = <uint32_t>min(view.shape[0], FW_VOUCHED_MOST)
+        for i in range(n):
+            self.raw.carried.vouched[i] = view[i]
+        self.raw.carried.vouched_count = n
+
     def observe(self, Batch batch, uint32_t start):
         cdef uint32_t taken
         if start > batch.raw.count:
@@ -433,6 +453,15 @@ cdef class Engine:
 
     def total_sources(self):
         return bytes(self.raw.total_sources[:1 << FW_TOTAL_HLL_P])
+
+
+cdef void _fill_ranges(fw_ranges *to, spans) except *:
+    """Ranges in order from an array of shape (n, 4): upper and lower half of the first and of the last address."""
+    plain = np.ascontiguousarray(spans, np.uint64)
+    if plain.ndim != 2 or plain.shape[1] != 4 or len(plain) > FW_RANGES_MOST:
+        raise ValueError(f"at most {FW_RANGES_MOST} ranges of four numbers each")
+    memcpy(to.held, <const void *><uintptr_t>plain.ctypes.data, len(plain) * sizeof(fw_range))
+    to.count = <uint32_t>len(plain)
 
 
 def merge(Batch out, list batches, uint32_t[::1] at):

@@ -40,6 +40,16 @@ cdef extern from "fw_decode.h" nogil:
         uint32_t count
     struct fw_twins:
         uint64_t *hashes
+    enum: FW_RANGES_MOST, FW_VOUCHED_MOST
+    struct fw_range:
+        uint64_t first_hi
+    struct fw_ranges:
+        uint32_t count
+        fw_range *held
+    struct fw_carried:
+        fw_ranges named
+        uint32_t vouched_count
+        uint64_t *vouched
     struct fw_frame:
         const uint8_t *data
         uint64_t ts_ns
@@ -58,6 +68,7 @@ cdef extern from "fw_decode.h" nogil:
         fw_frame frame
         uint64_t offset, frames, bytes, filtered, first_ns, last_ns, need, since_ns, last_allowed_ns, duplicates
         fw_twins *twins
+        fw_ranges *named
         uint64_t rejected[6]
         uint64_t tunnelled[9]
         uint32_t linktype_count
@@ -81,6 +92,7 @@ cdef extern from "fw_decode.h" nogil:
         uint64_t epoch, epoch_packets, epoch_bytes, first_ns, last_ns, gap, late
         uint8_t *total_sources
         fw_topk heavy
+        fw_carried carried
         fw_victims victims
     void fw_engine_init(fw_engine *)
     uint32_t fw_engine_observe(fw_engine *, const fw_batch *, uint32_t)

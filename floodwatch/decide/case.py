@@ -17,10 +17,12 @@ from ..model.address import Address, address_text
 from ..model.decision import SOURCES_MOST
 from ..model.epoch import EPOCH_NS, EPOCHS_PER_SECOND
 from ..model.event import Verdict
-from ..model.finding import Finding, Floor, Gathered, SourceCount
+from ..model.finding import Finding, Floor, Gathered, Proof, SourceCount, Via
 from ..model.vector import Vector
 
 KEYS_MOST = 256
+VIA_MOST = 64
+"""Proxies that a case remembers."""
 TIMELINE_MOST = 240
 """Steps of the timeline that are kept: a minute of epochs; what lasts longer is told more coarsely."""
 HELD = 0.8
@@ -63,6 +65,8 @@ class Case:
     stride: int = 1
     ports: Counter[int] = field(default_factory=Counter)
     paths: Counter[str] = field(default_factory=Counter)
+    via: Counter[Via] = field(default_factory=Counter)
+    spared: set[tuple[int, bool]] = field(default_factory=set)
     sources: NDArray[np.uint8] | None = None
     top: dict[tuple[int, bool], SourceCount] = field(default_factory=dict)
     settled: dict[tuple[int, bool], SourceCount] = field(default_factory=dict)
@@ -111,6 +115,13 @@ class Case:
         self.gathered.add(finding.facts)
         _vote(self.ports, finding.ports)
         _vote(self.paths, finding.paths)
+        for via, carried in finding.via[:VIA_MOST]:
+            if via in self.via or len(self.via) < VIA_MOST:
+                self.via[via] += round(carried)
+        for key in finding.spared:  # what it was taken for before it was known to be a proxy
+            self.top.pop(key, None)
+            self.settled.pop(key, None)
+        self.spared.update(finding.spared[: VIA_MOST - len(self.spared)])
         if finding.sources is not None:
             registers = finding.sources
             self.sources = registers.copy() if self.sources is None else np.maximum(self.sources, registers)
@@ -136,8 +147,9 @@ class Case:
             old = self.settled.get(key)
             if old is None and len(self.settled) >= SOURCES_MOST:
                 continue
-            base = old or SourceCount(new.source, new.v6, 0, 0)
-            self.settled[key] = SourceCount(new.source, new.v6, base.lo + new.lo, base.hi + new.hi)
+            base = old or SourceCount(new.source, new.v6, 0, 0, new.proof)
+            proof: Proof = "handshake" if "handshake" in (base.proof, new.proof) else "forwarded"
+            self.settled[key] = SourceCount(new.source, new.v6, base.lo + new.lo, base.hi + new.hi, proof)
         self.top.clear()
 
     def so_far(self) -> Case:

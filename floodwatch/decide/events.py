@@ -28,6 +28,7 @@ from ..model.event import (
     State,
     TopSource,
     Verdict,
+    Via,
     Victim,
 )
 from ..model.finding import SourceCount
@@ -44,6 +45,18 @@ PROTECTIONS: dict[Action, Protection] = {
 }
 """What stands before a victim where the advice says it all; else its family knows."""
 NO_SOURCES = bytes(1024)
+AT_THE_PROXY = (
+    "what stands out is a proxy, or an address that many people share: it is never blocked nor limited; tell its "
+    "clients apart there, or let it name them (X-Forwarded-For, PROXY protocol)"
+)
+FOR_THE_PROXY = (
+    "a proxy names these clients: deny them there (explain --as nginx, haproxy or cdn); here all come from the "
+    "proxy's address, which is never blocked"
+)
+IN_BOTH_PLACES = (
+    "those who finished a handshake here may be blocked here; those whom only a proxy names are for its deny list "
+    "(explain --as nginx, haproxy or cdn); the proxy itself is never blocked"
+)
 
 
 def protection(action: Action, family: Family[Any]) -> Protection | None:
@@ -81,8 +94,18 @@ class Meaning:
         self.verdict: Verdict = "unclear" if unclear else case.verdict
         self.path = winner(case.paths, case.count)
         self.action, self.why = case.family.advice(self.facts, self.origin, self.path is not None)
-        if self.action == "drop_sources" and not case.settled:
+        if case.via or case.spared:
+            self._through_a_proxy()
+        elif self.action == "drop_sources" and not case.settled:
             self.action, self.why = "cap_unknown", "no single source stands out, so cap unknown clients"
+
+    def _through_a_proxy(self) -> None:
+        """A proxy pays for nothing that its clients do: what it names is for its own deny list."""
+        here = any(source.proof == "handshake" for source in self.case.settled.values())
+        if not self.case.settled:
+            self.action, self.why = "observe", AT_THE_PROXY
+        elif self.action in SOURCE_RATES:
+            self.why = IN_BOTH_PLACES if here else FOR_THE_PROXY
 
     @property
     def reflector_ports(self) -> tuple[int, ...]:
@@ -98,6 +121,8 @@ def decide(case: Case) -> Decision:
     """What is to be done about a flood, with the proof of its sources where there is one."""
     meaning = Meaning(case)
     proven = meaning.origin == "real" and meaning.action in SOURCE_RATES
+    shaken = [source for source in meaning.sources() if source.proof == "handshake"]
+    direct = not (case.via or case.spared)
     return Decision(
         id=case.id,
         vector=case.vector,
@@ -107,10 +132,10 @@ def decide(case: Case) -> Decision:
         protocol=protocol_number(case.protocol),
         port=case.port,
         reflector_ports=meaning.reflector_ports,
-        protection=protection(meaning.action, case.family),
+        protection=protection(meaning.action, case.family) if direct else None,
         usual=case.baseline or 0.0,
-        sources=tuple(map(_suspect, meaning.sources())) if proven else (),
-        proof=prove(case.id) if proven else None,
+        sources=tuple(map(_suspect, shaken)) if proven else (),
+        proof=prove(case.id) if proven and shaken else None,
     )
 
 
@@ -169,8 +194,9 @@ def tell(
             origin=meaning.origin,
             distinct=meaning.distinct,
             forged_share=forged if meaning.origin == "forged" else None,
-            top=_top(case, meaning.sources(), top) if listed else (),
+            top=_top(case, meaning, top) if listed else (),
             reflector_ports=meaning.reflector_ports,
+            via=_via(case) if case.verdict in FLOODS else (),
         ),
         evidence=judge.evidence(
             family,
@@ -202,13 +228,23 @@ def _course(case: Case) -> tuple[Pattern, ...]:
     return ("steady",)
 
 
-def _top(case: Case, sources: list[SourceCount], limit: int) -> tuple[TopSource, ...]:
+def _via(case: Case) -> tuple[Via, ...]:
+    total = max(case.count, 1)
+    return tuple(
+        Via(cidr=via.cidr, share=round(min(1.0, count / total), 4), how=via.how)
+        for via, count in sorted(case.via.items(), key=lambda item: (-item[1], item[0]))
+    )
+
+
+def _top(case: Case, meaning: Meaning, limit: int) -> tuple[TopSource, ...]:
+    sources, real = meaning.sources(), meaning.origin == "real"
     total = max(case.count, sum(source.lo for source in sources), 1)
     return tuple(
         TopSource(
             cidr=source_cidr(source.source, source.v6),
             share=round(source.lo / total, 4),
             count=CountBounds(lo=source.lo, hi=source.hi),
+            proof=source.proof if real else None,
         )
         for source in (sources[:limit] if limit else sources)
     )

@@ -50,7 +50,11 @@ def proof(facts: Named, what: str) -> list[Evidence]:
     if facts.asked <= 0:
         return []
     says = f"{what} come from sources that finished a handshake"
-    return [share("proven_share", facts.proven, facts.asked, 1.0, says)]
+    out = [share("proven_share", facts.proven, facts.asked, 1.0, says)] if facts.proven or not facts.vouched else []
+    if facts.vouched:
+        says = f"{what} came by way of a proxy, which names their client"
+        out.append(share("forwarded_share", facts.vouched, facts.asked, None, says))
+    return out
 
 
 def _evidence(facts: Requests) -> list[Evidence]:
@@ -102,7 +106,8 @@ def _judge(view: View, row: np.void, scene: Scene) -> Iterator[Finding[Any]]:
         return  # requests that never end ask for nothing: they hold places, which is another vector
     reference, hammered = int(row["reference"]), _hammered(view, row)
     only = _winner(row) if hammered else None
-    found = machines(reference, scene.summary, visitors.windows, visitors.paces, only)
+    proxies = visitors.proxies.believed()
+    found = machines(reference, scene.summary, visitors.windows, visitors.paces, only, proxies)
     alone = len(found.rows) == 1
     floor = ALONE if alone else FLOOR
     whole = hammered and not alone
@@ -122,14 +127,15 @@ def _flood(
     view: View, row: np.void, found: Machines, count: int, floor: Floor, visitors: Visitors
 ) -> Finding[Requests]:
     requests = int(row["requests"])
-    proven = found.rows["proven"] > 0
+    proven, vouched = found.rows["proven"] > 0, found.rows["via"] > 0
     listed, known = visitors.asked(found.rows)
     facts = Requests(
         requests=float(requests),
         machine=float(count),
         assets=float(row["assets"]),
         asked=float(found.rows["requests"].sum()),
-        proven=float(found.rows["requests"][proven].sum()),
+        proven=float(found.rows["requests"][proven & ~vouched].sum()),
+        vouched=float(found.rows["requests"][vouched].sum()),
         listed=listed,
         known=known,
     )

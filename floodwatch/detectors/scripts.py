@@ -129,13 +129,14 @@ class ScriptDetector:
 def _walks(
     summary: Summary, victim: tuple[Address, int], rows: NDArray[np.void], lately: int, top: list[SourceCount]
 ) -> Finding[Walks]:
-    total, proven = float(rows["requests"].sum()), rows[rows["proven"] > 0]
+    total, proven = float(rows["requests"].sum()), rows[(rows["proven"] > 0) & (rows["via"] == 0)]
     facts = Walks(
         requests=total,
         errors=float(rows["errors"].sum()),
         paths=float(distinct_paths(rows["paths"]).sum()),
         asked=total,
         proven=float(proven["requests"].sum()),
+        vouched=float(rows["requests"][rows["via"] > 0].sum()),
     )
     return API_PROBING.told(
         summary,
@@ -152,13 +153,14 @@ def _walks(
 def _guesses(
     summary: Summary, victim: tuple[Address, int], rows: NDArray[np.void], lately: int, top: list[SourceCount]
 ) -> Finding[Guesses]:
-    total, proven = float(rows["requests"].sum()), rows[rows["proven"] > 0]
+    total, proven = float(rows["requests"].sum()), rows[(rows["proven"] > 0) & (rows["via"] == 0)]
     facts = Guesses(
         requests=total,
         errors=float(rows["errors"].sum()),
         posts=float(rows["posts"].sum()),
         asked=total,
         proven=float(proven["requests"].sum()),
+        vouched=float(rows["requests"][rows["via"] > 0].sum()),
     )
     return LOGIN_BRUTEFORCE.told(
         summary,

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.summary import Summary
 from .memory import Networks
+from .proxies import Proxies
 from .sources import Paces, Windows, positions, requests_in
 
 MOST = 262_144
@@ -83,10 +84,12 @@ class Visitors:
 
     Args:
         before: networks of clients that are known from the start.
+        proxies: whoever asks for others.
     """
 
-    def __init__(self, before: Networks) -> None:
+    def __init__(self, before: Networks, proxies: Proxies | None = None) -> None:
         self.windows = Windows()
+        self.proxies = proxies or Proxies()
         self.networks = KnownNetworks(before)
         self.paces = Paces()
         self._learnt: NDArray[np.void] | None = None
@@ -98,8 +101,13 @@ class Visitors:
         self._flooded[victim] = epoch
 
     def known_networks(self) -> Networks:
-        """Networks that are known by now."""
-        return self.networks.aged(self.windows.number)
+        """Networks that are known by now, and those of proxies, whose clients are."""
+        held = [source >> (16 if v6 else 8) | (6 if v6 else 4) << 56 for source, v6 in self.proxies.sources()]
+        return np.union1d(self.networks.aged(self.windows.number), np.array(held, np.uint64))
+
+    def open_epoch(self, summary: Summary) -> None:
+        """See who is a proxy, before the epoch is judged."""
+        self.proxies.update(summary, self._flooded)
 
     def asked(self, rows: NDArray[np.void]) -> tuple[float, float]:
         """Requests of these sources, and those from known networks; both 0 while none is known."""

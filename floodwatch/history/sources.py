@@ -104,7 +104,12 @@ class Machines:
 
 
 def machines(
-    victim: int, summary: Summary, windows: Windows, paces: Paces, only: int | None = None
+    victim: int,
+    summary: Summary,
+    windows: Windows,
+    paces: Paces,
+    only: int | None = None,
+    proxies: NDArray[np.uint64] | None = None,
 ) -> Machines:
     """Pick the machines among one victim's sources.
 
@@ -114,6 +119,7 @@ def machines(
         windows: the tables of before.
         paces: how fast the sources asked before.
         only: keyed hash of the one path that is flooded, where there is one.
+        proxies: pairs of senders that ask for others: no habit of theirs counts, only what they ask now.
     """
     now = windows.now(summary)
     rows = now[now["victim"] == victim]
@@ -128,6 +134,8 @@ def machines(
         bit = np.uint64(1) << np.uint64(only >> 58)
         chosen |= (habit["requests"] >= DEVOTED) & (habit["paths"] == bit) & (habit["assets"] == 0)
     chosen &= ~paces.kept(rows, second)
+    if proxies is not None:
+        chosen &= (last > 0) | ~np.isin(rows["pair_hash"], proxies)
     return Machines(habit[chosen], rows[chosen], int(last[chosen].sum()))
 
 
@@ -188,7 +196,13 @@ def source_counts(rows: NDArray[np.void], least: str, most: str) -> list[SourceC
         most: the field that counts at most, with the packets that came before admission.
     """
     return [
-        SourceCount(int(r["source"]), bool(r["v6"]), int(r[least]), int(r[most]) + int(r["missed"]))
+        SourceCount(
+            int(r["source"]),
+            bool(r["v6"]),
+            int(r[least]),
+            int(r[most]) + int(r["missed"]),
+            "forwarded" if r["via"] else "handshake",
+        )
         for r in rows
     ]
 

@@ -6,6 +6,7 @@ import ipaddress
 from typing import TypeAlias
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+LOW = (1 << 64) - 1
 Address: TypeAlias = tuple[int, int]
 """The upper and lower 64 bits of an address; IPv4 is mapped as in ``::ffff:a.b.c.d``."""
 
@@ -23,6 +24,13 @@ def source_cidr(source: int, v6: bool) -> str:
     if v6:
         return f"{ipaddress.IPv6Address(source << 64)}/64"
     return str(ipaddress.IPv4Address(source & 0xFFFFFFFF))
+
+
+def span(network: Network) -> tuple[int, int, int, int]:
+    """Upper and lower half of its first and of its last address, IPv4 mapped as in ``::ffff:a.b.c.d``."""
+    tag = 0xFFFF << 32 if network.version == 4 else 0
+    first, last = tag | int(network.network_address), tag | int(network.broadcast_address)
+    return first >> 64, first & LOW, last >> 64, last & LOW
 
 
 def mapped(network: Network) -> ipaddress.IPv4Address | None:

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeAlias, TypeVar, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Generic,
+    Literal,
+    NamedTuple,
+    TypeAlias,
+    TypeVar,
+    get_type_hints,
+)
 
 from msgspec import Struct, field
 
@@ -85,13 +95,27 @@ class Floor(Struct, frozen=True):
     where: str = ""
 
 
+Proof: TypeAlias = Literal["handshake", "forwarded"]
+
+
 class SourceCount(Struct, frozen=True, gc=False):
-    """Lower and upper bound of what one source (IPv4 address or upper half of an IPv6 one) sent."""
+    """Lower and upper bound of what one source (IPv4 address or upper half of an IPv6 one) sent.
+
+    ``proof`` is how its address is known to be real; see ``event.TopSource``.
+    """
 
     source: int
     v6: bool
     lo: int
     hi: int
+    proof: Proof = "handshake"
+
+
+class Via(NamedTuple):
+    """A proxy that clients came through, and how it is known to be one."""
+
+    cidr: str
+    how: Literal["forwarded_header", "proxy_line", "named"]
 
 
 class Finding(Struct, Generic[F], kw_only=True):
@@ -109,6 +133,8 @@ class Finding(Struct, Generic[F], kw_only=True):
         prefix: length of the prefix that ``victim`` stands for, or None for one address.
         sources: HyperLogLog registers (p = 10) of the sources in this epoch.
         top: bounds per source, for origins that may be named.
+        via: proxies that it came through, with how much of the count each carried.
+        spared: senders left out of ``top``, because they are proxies: ``source`` and ``v6``.
         limit: the rate a second that the user's limits ask for; 0: none.
     """
 
@@ -132,4 +158,6 @@ class Finding(Struct, Generic[F], kw_only=True):
     prefix: int | None = None
     sources: NDArray[np.uint8] | None = None
     top: list[SourceCount] = field(default_factory=list)
+    via: list[tuple[Via, float]] = field(default_factory=list)
+    spared: list[tuple[int, bool]] = field(default_factory=list)
     limit: float = 0.0

@@ -6,7 +6,7 @@ a clock of the caller's.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from functools import cache
 from typing import Literal
 
@@ -19,6 +19,7 @@ from ..decide.cases import Decider, onset
 from ..decide.events import decide, tell
 from ..detectors import Detection
 from ..history.memory import Memory, nothing
+from ..model.address import Network
 from ..model.decision import Decision
 from ..model.epoch import EPOCH_NS
 from ..model.event import FLOODS, Event
@@ -54,13 +55,20 @@ class Analysis:
         top: length of the ``sources.top`` lists; 0 is all.
         memory: what was learnt before, or None.
         limits: what the user asks of floors and false alarms, or None.
+        proxies: networks of proxies that the operator names.
     """
 
     def __init__(
-        self, path: str, top: int, memory: Memory | None = None, limits: Limits | None = None
+        self,
+        path: str,
+        top: int,
+        memory: Memory | None = None,
+        limits: Limits | None = None,
+        proxies: Sequence[Network] = (),
     ) -> None:
         self.engine = Engine()
-        self.detection = Detection(memory or nothing(), limits or Limits())
+        self.detection = Detection(memory or nothing(), limits or Limits(), proxies)
+        self.engine.trust(self.detection.proxies.spans)
         self._decider = Decider()
         self._path = path
         self._top = top
@@ -178,6 +186,7 @@ class Analysis:
         now = summary.last_ns if final else (summary.epoch + 1) * EPOCH_NS
         findings = list(self.detection.update(summary))
         self._decider.update(findings, summary.epoch, now, window_ends=summary.window_ends)
+        engine.vouch(self.detection.proxies.believed())
         engine.close_epoch(batch, following)
         self._closed = summary.epoch
         self.newest = summary
