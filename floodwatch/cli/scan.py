@@ -14,7 +14,17 @@ from floodwatch.cli.progress import bar, stopping
 from floodwatch.report.formats import FORMATS, Shown
 
 from .filters import FILTER_WORDS, FilterCommand, one_filter, split_words
-from .options import AT_LEAST_1, BASELINE, FALSE_ALARMS, SAVE_BASELINE, SET, WHEN, read_limits, read_seed
+from .options import (
+    AT_LEAST_1,
+    BASELINE,
+    FALSE_ALARMS,
+    PROXY,
+    SAVE_BASELINE,
+    SET,
+    WHEN,
+    read_limits,
+    read_seed,
+)
 from .output import EXIT_CODES, EXIT_FLOOD, EXIT_INPUT, check_output, complain, write
 
 if TYPE_CHECKING:
@@ -90,6 +100,7 @@ def read_time(ctx: click.Context, option: click.Parameter, value: str | None) ->
 @click.option("-o", "--output", metavar="FILE", help="Write the report to FILE, all of it or nothing.")
 @BASELINE
 @SAVE_BASELINE
+@PROXY
 @SET
 @FALSE_ALARMS
 @click.option("--sketch-out", metavar="FILE",

@@ -15,7 +15,17 @@ from floodwatch.errors import EnforceError
 from floodwatch.report.formats import FORMATS, LIVE, Shown
 
 from .filters import FILTER_WORDS, FilterCommand, one_filter
-from .options import AT_LEAST_1, BASELINE, FALSE_ALARMS, SAVE_BASELINE, SET, WHEN, read_limits, read_seed
+from .options import (
+    AT_LEAST_1,
+    BASELINE,
+    FALSE_ALARMS,
+    PROXY,
+    SAVE_BASELINE,
+    SET,
+    WHEN,
+    read_limits,
+    read_seed,
+)
 from .output import EXIT_CODES, EXIT_FLOOD, check_output, say, write, write_stdout
 
 if TYPE_CHECKING:
@@ -68,6 +78,7 @@ Examples:
 @click.option("--write-max", type=AT_LEAST_1, default=100_000, metavar="N", help="Frames to record at most.")
 @BASELINE
 @SAVE_BASELINE
+@PROXY
 @SET
 @FALSE_ALARMS
 @click.option("--mode", type=click.Choice(["observe", "suggest", "enforce"]), default="observe",
@@ -115,6 +126,7 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
     options = WatchOptions(filter=expression, limits=read_limits(floors, false_alarms), **settings)
     if save_baseline:
         check_output(save_baseline, ())
+    never_block = (*never_block, *map(str, options.proxies))
     acting = _Acting(mode, never_block, never_file, backend, _standing_on(backend, mode, interfaces), keep)
     with stopping() as stop, _blocking(acting) as blocker:
         watch = Watch(interfaces, options, stop.event, blocker)

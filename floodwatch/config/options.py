@@ -6,6 +6,7 @@ import os
 
 from msgspec import Struct
 
+from ..model.address import Network
 from .limits import Limits
 
 
@@ -43,6 +44,7 @@ class ScanOptions(Struct, frozen=True, kw_only=True):
         describe: name the captures' interfaces too, which differ between containers of the same packets.
         baseline: a file of what was learnt before (see ``memory``), or None.
         limits: floors and the budget of false alarms.
+        proxies: networks of proxies, see ``config.proxies``.
     """
 
     filter: str | None = None
@@ -58,6 +60,7 @@ class ScanOptions(Struct, frozen=True, kw_only=True):
     describe: bool = False
     baseline: str | None = None
     limits: Limits = Limits()
+    proxies: tuple[Network, ...] = ()
 
 
 class Progress(Struct, frozen=True):
@@ -95,6 +98,7 @@ class WatchOptions(Struct, frozen=True, kw_only=True):
         limits: floors and the budget of false alarms.
         write: a file for the flight recorder, or None.
         write_max: frames that it holds at most.
+        proxies: networks of proxies, see ``config.proxies``.
     """
 
     filter: str | None = None
@@ -110,6 +114,7 @@ class WatchOptions(Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     write: str | None = None
     write_max: int = 100_000
+    proxies: tuple[Network, ...] = ()
 
 
 class Counters(Struct, frozen=True):

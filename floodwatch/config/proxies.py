@@ -21,8 +21,8 @@ def read_proxies(named: Iterable[str]) -> tuple[Network, ...]:
     In a file ``#`` begins a comment.
 
     Raises:
-        ConfigError: an entry is neither a network nor a file that can be read, a line of a file is no network,
-            one is too wide, or they are too many; names the file and the line.
+        ConfigError: an entry is neither a network nor a file that can be read, a line of a file is none, one
+            is too wide, or they are too many; names file and line.
     """
     found: list[Network] = []
     for entry in named:
@@ -46,7 +46,9 @@ def _network(text: str) -> Network | None:
 
 def _bounded(network: Network, where: str) -> Network:
     if network.prefixlen < WIDEST[network.version]:
-        raise ConfigError(f"{where}: a /{network.prefixlen} is wider than the /{WIDEST[network.version]} allowed")
+        raise ConfigError(
+            f"{where}: a /{network.prefixlen} is wider than the /{WIDEST[network.version]} allowed"
+        )
     return network
 
 

@@ -46,16 +46,16 @@ PROTECTIONS: dict[Action, Protection] = {
 """What stands before a victim where the advice says it all; else its family knows."""
 NO_SOURCES = bytes(1024)
 AT_THE_PROXY = (
-    "what stands out is a proxy, or an address that many people share: it is never blocked nor limited; tell its "
-    "clients apart there, or let it name them (X-Forwarded-For, PROXY protocol)"
+    "what stands out is a proxy, or an address that many people share: it is never blocked nor limited; "
+    "tell its clients apart there, or let it name them (X-Forwarded-For, PROXY protocol)"
 )
 FOR_THE_PROXY = (
-    "a proxy names these clients: deny them there (explain --as nginx, haproxy or cdn); here all come from the "
-    "proxy's address, which is never blocked"
+    "a proxy names these clients: deny them there (explain --as nginx, haproxy or cdn); here all come from "
+    "the proxy's address, which is never blocked"
 )
 IN_BOTH_PLACES = (
-    "those who finished a handshake here may be blocked here; those whom only a proxy names are for its deny list "
-    "(explain --as nginx, haproxy or cdn); the proxy itself is never blocked"
+    "those who finished a handshake here may be blocked here; those whom only a proxy names are for its deny "
+    "list (explain --as nginx, haproxy or cdn); the proxy itself is never blocked"
 )
 
 

@@ -74,8 +74,8 @@ def bogon_share(facts: Facts, count: float) -> float:
 
 
 def by_handshakes(facts: Named, count: float, distinct: float) -> Origin:
-    """The origin is real where most of what is listed comes from sources that finished a handshake, with us or with
-    a proxy that is trusted.
+    """The origin is real where most of what is listed comes from sources that finished a handshake, with us
+    or with a proxy that is trusted.
     """
     real = facts.proven + facts.vouched
     return "real" if facts.asked > 0 and real >= PROVEN_SHARE * facts.asked else "unknown"

@@ -50,7 +50,11 @@ def proof(facts: Named, what: str) -> list[Evidence]:
     if facts.asked <= 0:
         return []
     says = f"{what} come from sources that finished a handshake"
-    out = [share("proven_share", facts.proven, facts.asked, 1.0, says)] if facts.proven or not facts.vouched else []
+    out = (
+        [share("proven_share", facts.proven, facts.asked, 1.0, says)]
+        if facts.proven or not facts.vouched
+        else []
+    )
     if facts.vouched:
         says = f"{what} came by way of a proxy, which names their client"
         out.append(share("forwarded_share", facts.vouched, facts.asked, None, says))

@@ -16,8 +16,8 @@ from ..model.finding import Finding, SourceCount
 def spare(finding: Finding[Any], proxies: Proxies, heavy: Callable[[], NDArray[np.void]]) -> None:
     """Leave proxies out of ``finding.top``, and look for the handshakes of those whom they name.
 
-    A client that a proxy names may be blocked here only if it finished a handshake with us as well: where TLS ends on
-    this host the handshake is seen outside, and the request inside.
+    A client that a proxy names may be blocked here only if it finished a handshake with us as well: where TLS
+    ends on this host the handshake is seen outside, and the request inside.
 
     Args:
         finding: is changed.

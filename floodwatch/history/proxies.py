@@ -1,18 +1,18 @@
 """Who is a proxy: an address behind which others ask, and which must not pay for what they do.
 
-Anybody may write X-Forwarded-For, Forwarded or a PROXY line, and a bot that invents a client with every request
-would look like a proxy. So what a sender says of its clients is believed only
+Anybody may write X-Forwarded-For, Forwarded or a PROXY line, and a bot that invents a client with every
+request would look like a proxy. So what a sender says of its clients is believed only
 
 - of proxies that the operator names;
-- where it was earned while nothing was wrong: the sender named several clients, for ``AGED`` epochs, and carried a
-  share of what the victim served. Shares add up to one, so few senders can ever have one, and a botnet none;
+- where it was earned while nothing was wrong: the sender named several clients, for ``AGED`` epochs, and
+  carried a share of what the victim served. Shares add up to one: few can have one, and a botnet none;
 - of a neighbour of one that earned it, as proxies come in rows;
-- for the time being, where the victim has no clients that come directly: then whoever speaks for several clients
-  is all that the victim is reached by.
+- for the time being, where the victim has no clients that come directly: then whoever speaks for several
+  clients is all that the victim is reached by.
 
-At a victim with direct clients nothing is believed of who comes with a flood. A sender that names nobody, but carried
-most of what the victim served, as various as many people ask, is believed nothing, but spared as well. What was learnt
-holds for one victim: nobody earns it elsewhere.
+At a victim with direct clients nothing is believed of who comes with a flood. A sender that names nobody, but
+carried most of what the victim served, as various as many people ask, is believed nothing, but spared as
+well. What was learnt holds for one victim: nobody earns it elsewhere.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model.address import Address, Network, source_cidr, span
+from ..model.address import Address, Network, source_cidr, spans
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.finding import Via
 from ..model.summary import Summary
 
 Known: TypeAlias = Literal["forwarded_header", "proxy_line", "named", "carried"]
-"""How a proxy is known to be one; ``carried``: it names nobody, but carried most of what the victim served."""
+"""How a proxy is known to be one; ``carried``: it names nobody, but carried most of what was served."""
 VALUES = 4
 """Different clients that a sender names before it earns trust ..."""
 SHARE = 0.05
@@ -52,7 +52,7 @@ CARRIERS_MOST = 1024
 """Senders that are remembered; then no new ones are learnt."""
 ADDRESSES_MOST = 4096
 NEIGHBOURS = {False: 8, True: 16}
-"""Bits of a source that are left out for its network: a /24, or a /48 of the upper half of an IPv6 address."""
+"""Bits of a source that its network leaves out: a /24, or a /48 of the upper half of an IPv6 address."""
 BY_LINE = 2
 
 
@@ -110,7 +110,7 @@ class Proxies:
     """
 
     def __init__(self, named: Sequence[Network] = ()) -> None:
-        self.spans = np.array(sorted(map(span, named)), np.uint64).reshape(-1, 4)
+        self.spans = spans(named)
         """Ranges of the named ones, as the engine takes them."""
         self._named = {version: [n for n in named if n.version == version] for version in (4, 6)}
         self._carriers: dict[Key, Carrier] = {}
@@ -120,6 +120,7 @@ class Proxies:
         self._earlier: NDArray[np.void] | None = None
         self._before: dict[int, tuple[int, int]] = {}
         self._lately: dict[Key, tuple[int, int]] = {}
+        self._met: set[tuple[int, bool]] = set()
 
     def believed(self) -> NDArray[np.uint64]:
         """Pairs of the heavy-hitter table whose senders are believed beside the named ones, in order."""
@@ -136,13 +137,16 @@ class Proxies:
         return None if carrier is None else carrier.known
 
     def sources(self) -> Iterator[tuple[int, bool]]:
-        """All that are spared, named ones apart."""
+        """All that are spared; of the named ones those that were met."""
+        yield from self._met
         yield from {(key.source, key.v6) for key, carrier in self._carriers.items() if carrier.earned}
         yield from {(key.source, key.v6) for key in self._presumed}
 
     def carried(self, victim: Address) -> list[tuple[Via, float]]:
         """The proxies that named clients to a victim in this epoch, each with its share of them."""
-        found = [(key, told) for key, told in self._lately.items() if key.victim == victim and self.known(*key)]
+        found = [
+            (key, told) for key, told in self._lately.items() if key.victim == victim and self.known(*key)
+        ]
         column = 0 if any(forwards for _, (forwards, _) in found) else 1  # lines stand ahead of many requests
         total = sum(told[column] for _, told in found)
         return [
@@ -184,6 +188,8 @@ class Proxies:
             if key is not None:
                 before = self._before.get(pair, (0, 0))
                 self._lately[key] = max(now[0] - before[0], 0), max(now[1] - before[1], 0)
+                if len(self._met) < CARRIERS_MOST and self._is_named(key.source, key.v6):
+                    self._met.add((key.source, key.v6))
             self._before[pair] = now
         self._presume(summary.epoch, rows)
         if not self._pending or summary.epoch - self._pending[-1].epoch >= EPOCHS_PER_SECOND:
@@ -250,4 +256,5 @@ class Proxies:
 
 def _direct(heavy: NDArray[np.void]) -> NDArray[np.void]:
     """Those who ask for something, for themselves or for others."""
-    return heavy[(heavy["via"] == 0) & ((heavy["requests"] > 0) | (heavy["forwards"] > 0))]
+    rows: NDArray[np.void] = heavy[(heavy["via"] == 0) & ((heavy["requests"] > 0) | (heavy["forwards"] > 0))]
+    return rows

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 LOW = (1 << 64) - 1
@@ -26,8 +30,12 @@ def source_cidr(source: int, v6: bool) -> str:
     return str(ipaddress.IPv4Address(source & 0xFFFFFFFF))
 
 
-def span(network: Network) -> tuple[int, int, int, int]:
-    """Upper and lower half of its first and of its last address, IPv4 mapped as in ``::ffff:a.b.c.d``."""
+def spans(networks: Iterable[Network]) -> NDArray[np.uint64]:
+    """Upper and lower half of the first and of the last address of each, in order (n, 4): for the engine."""
+    return np.array(sorted(map(_span, networks)), np.uint64).reshape(-1, 4)
+
+
+def _span(network: Network) -> tuple[int, int, int, int]:
     tag = 0xFFFF << 32 if network.version == 4 else 0
     first, last = tag | int(network.network_address), tag | int(network.broadcast_address)
     return first >> 64, first & LOW, last >> 64, last & LOW

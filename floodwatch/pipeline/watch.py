@@ -89,7 +89,7 @@ class Watch:
         self._stop = stop
         self.name = ",".join(interfaces)
         memory = load(options.baseline) if options.baseline else None
-        self.analysis = Analysis(self.name, options.top, memory, options.limits)
+        self.analysis = Analysis(self.name, options.top, memory, options.limits, options.proxies)
         self._recorder = Recorder(options.write, options.write_max) if options.write else None
         self.taps = Taps(interfaces, options)
         if self._recorder is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from floodwatch.model.event import Action, Origin, Severity
+from floodwatch.model.event import Action, Event, Origin, Severity, Sources
 
 COLORS: dict[Severity, str] = {"low": "36", "medium": "33", "high": "31", "critical": "1;31"}
 TITLE_ENDS: dict[Origin, str] = {"forged": ", forged sources", "mixed": ", partly forged sources"}
@@ -16,6 +16,7 @@ ORIGINS: dict[Origin, str] = {
 ONE_WAY = "only one direction was captured: no source can be proven real"
 MIRRORED = "every frame was captured twice, as mirror ports do: {} left out"
 PATTERNS = {"pulse": "in pulses", "carpet": "across a whole prefix", "ramp": "rising slowly"}
+FORWARDED = {"all": "named by a proxy", "some": "proven real by handshakes, or named by a proxy"}
 ADVICE: dict[Action, str] = {
     "none": "nothing to do",
     "observe": "keep watching, do not block yet",
@@ -28,3 +29,19 @@ ADVICE: dict[Action, str] = {
     "drop_sources": "block the listed sources",
     "cap_unknown": "cap the rate of unknown clients",
 }
+
+
+def origin(sources: Sources) -> str:
+    """Whose addresses these are."""
+    forwarded = sum(top.proof == "forwarded" for top in sources.top)
+    if not forwarded:
+        return ORIGINS[sources.origin]
+    return FORWARDED["all" if forwarded == len(sources.top) else "some"]
+
+
+def advice(event: Event) -> str:
+    """What to do about it."""
+    at_a_proxy = event.sources.top and all(top.proof == "forwarded" for top in event.sources.top)
+    if at_a_proxy and event.action.recommended in ("drop_sources", "limit_per_source"):
+        return "deny the listed clients at the proxy"
+    return ADVICE[event.action.recommended]
