@@ -42,12 +42,14 @@ struct seen {
 
 static void count_request(struct fw_heavy *s, const struct fw_message *h)
 {
-    s->paths = s->requests++ ? s->paths : 0;
-    fw_count16(&s->assets, h->asset);
-    fw_count16(&s->posts, h->posts);
-    fw_count16(&s->repeats, s->requests > 1 && s->last_path == (uint8_t)h->path_hash);
+    int again = s->requests && s->last_path == (uint8_t)h->path_hash;
+    s->paths = s->requests ? s->paths : 0;
+    s->requests += 1u + h->more;
+    fw_count16(&s->assets, h->asset + h->more_assets);
+    fw_count16(&s->posts, h->posts + h->more_posts);
+    fw_count16(&s->repeats, again + h->more_same);
     s->last_path = (uint8_t)h->path_hash;
-    s->paths |= 1ULL << (h->path_hash >> 58);
+    s->paths |= 1ULL << (h->path_hash >> 58) | h->more_paths;
 }
 
 static int is_proven(enum fw_flow_news news)
@@ -107,7 +109,7 @@ static inline uint32_t gate_of(const struct fw_engine *e) { return 8 + 3 * (uint
 static void count_client(struct fw_engine *e, const struct seen *x)
 {
     uint64_t pair = fw_client_pair(x->client->hash, x->p->dst_hash);
-    uint32_t estimate = fw_cm_add(&e->pairs, pair, x->p->bytes, 1), gate = gate_of(e);
+    uint32_t estimate = fw_cm_add(&e->pairs, pair, x->p->bytes, 1u + x->said->more), gate = gate_of(e);
     struct fw_heavy *s = estimate > gate ? heavy(e, x, pair, estimate, gate) : NULL;
     if (!s)
         return;
@@ -177,7 +179,7 @@ static void count_towards(struct fw_engine *e, const struct fw_packet *p, const 
     if (FW_UNLIKELY(h != NULL))
         x.client = whose(e, p, h, news, pair, &x.via);
     fw_victim_in(&e->victims, to, p, h, FW_UNLIKELY(x.client != NULL) ? x.client->hash : p->src_hash);
-    uint32_t requests = h != NULL && h->what == FW_HTTP_REQUEST;
+    uint32_t requests = h != NULL && h->what == FW_HTTP_REQUEST ? 1u + h->more : 0;
     uint32_t estimate = fw_cm_add(&e->pairs, pair, p->bytes, requests), gate = gate_of(e);
     if (FW_UNLIKELY(estimate > gate))
         count_heavy(e, &x, pair, estimate, gate);

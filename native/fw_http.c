@@ -154,6 +154,32 @@ int fw_http_parse(const struct fw_key *key, const uint8_t *p, uint32_t size, str
     return parse(key, p, size, out);
 }
 
+/* RFC 9112, 9.3.2: requests right behind the end of another one, whose header ends before `at`. */
+static void pipelined(const struct fw_key *key, const uint8_t *header, const uint8_t *at, const uint8_t *end,
+                      struct fw_message *out)
+{
+    struct fw_message next = *out;
+    while (out->more < UINT8_MAX && at < end) {
+        uint32_t body = next.posts ? content_length(header, (uint32_t)(at - header)) : 0;
+        if (body >= (uint32_t)(end - at))
+            return;
+        at += body;
+        memset(&next, 0, sizeof next);
+        if (parse(key, at, (uint32_t)(end - at), &next) != FW_HTTP_REQUEST)
+            return;
+        out->more++;
+        out->more_same = (uint8_t)(out->more_same + (next.path_hash == out->path_hash));
+        out->more_posts = (uint8_t)(out->more_posts + next.posts);
+        out->more_assets = (uint8_t)(out->more_assets + next.asset);
+        out->more_paths |= 1ULL << (next.path_hash >> 58);
+        header = next.path;
+        const uint8_t *empty = memmem(header, (size_t)(end - header), "\r\n\r\n", 4);
+        if (!empty)
+            return;
+        at = empty + 4;
+    }
+}
+
 int fw_http_read(const struct fw_key *key, const struct fw_ranges *named, const uint8_t *p, uint32_t size,
                  struct fw_message *out)
 {
@@ -165,7 +191,10 @@ int fw_http_read(const struct fw_key *key, const struct fw_ranges *named, const 
     /* A proxy adds its own word at the end, so a header that was cut says nothing. */
     const uint8_t *rest = out->path + out->path_len, *line = memchr(rest, '\n', (size_t)(p + size - rest));
     const uint8_t *end = line ? memmem(line - 1, (size_t)(p + size - line) + 1, "\r\n\r\n", 4) : NULL;
-    if (end)
-        fw_forwarded(key, named, line + 1, (uint32_t)(end + 4 - line - 1), out);
+    if (!end)
+        return said;
+    fw_forwarded(key, named, line + 1, (uint32_t)(end + 4 - line - 1), out);
+    if (FW_UNLIKELY(end + 4 < p + size))
+        pipelined(key, line, end + 4, p + size, out);
     return said;
 }

@@ -36,6 +36,9 @@ struct fw_message {
     uint8_t partial;     /* the capture ends inside the target */
     uint8_t unfinished;  /* HTTP: a whole packet without the empty line that ends a header */
     uint32_t owed;       /* HTTP: bytes of the promised body that are not in the packet, at most FW_OWED_MAX */
+    uint8_t more, more_same, more_posts, more_assets; /* HTTP: further requests in the payload (pipelined); those of them
+                                                       * for the same path, with a body, for parts of pages; at most 255 */
+    uint64_t more_paths;                              /* bit hash(path) of each */
     uint64_t client_hi, client_lo; /* for whom the sender says that it asks, IPv4 as in ::ffff:a.b.c.d ... */
     uint64_t client_hash;          /* ... and its keyed hash, as in src_hash */
     uint8_t via;         /* enum fw_via: how it says so */

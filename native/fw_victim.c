@@ -130,23 +130,23 @@ static inline uint64_t port_hash(const struct fw_slot *s, uint16_t port)
 static void count_path(struct fw_victim *v, const struct fw_message *h)
 {
     struct fw_path_count *b = &v->paths[h->path_hash & (FW_PATHS - 1)];
-    b->requests++;
+    b->requests += 1u + h->more_same;
     if (b->vote == 0) {
         b->hash = h->path_hash;
         b->length = h->path_len < FW_PATH_TEXT ? h->path_len : FW_PATH_TEXT;
         b->posts = h->posts;
         memcpy(b->text, h->path, b->length);
     }
-    b->vote += b->hash == h->path_hash ? 1 : -1;
+    b->vote += b->hash == h->path_hash ? 1 + h->more_same : -1;
 }
 
 static void count_request(struct fw_slot *s, const struct fw_packet *p, const struct fw_message *h, uint64_t asker)
 {
     struct fw_victim *v = &s->v;
     s->wrote |= 1u << FW_CLASS_HTTP;
-    v->requests++;
-    v->posts += h->posts;
-    v->assets += h->asset;
+    v->requests += 1u + h->more;
+    v->posts += (uint32_t)h->posts + h->more_posts;
+    v->assets += (uint32_t)h->asset + h->more_assets;
     v->unfinished += h->unfinished;
     v->owing += h->owed > 0;
     v->owed += h->owed;

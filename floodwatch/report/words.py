@@ -17,6 +17,11 @@ ONE_WAY = "only one direction was captured: no source can be proven real"
 MIRRORED = "every frame was captured twice, as mirror ports do: {} left out"
 PATTERNS = {"pulse": "in pulses", "carpet": "across a whole prefix", "ramp": "rising slowly"}
 FORWARDED = {"all": "named by a proxy", "some": "proven real by handshakes, or named by a proxy"}
+HOW = {
+    "forwarded_header": "which names its clients in a header",
+    "proxy_line": "which names its clients by the PROXY protocol",
+    "named": "a proxy that you named",
+}
 ADVICE: dict[Action, str] = {
     "none": "nothing to do",
     "observe": "keep watching, do not block yet",

@@ -132,6 +132,20 @@ static void test_rest_of_the_header(void)
     rest("\r\n\r\nGET / HTTP/1.1\r\n", 1, 0); /* what stands ahead ends nothing */
 }
 
+static void test_pipelined(void)
+{
+    static const char TEXT[] = "GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+                               "POST /b HTTP/1.1\r\nContent-Length: 18\r\n\r\nGET /c HTTP/1.1\r\n\r\n\r\nHEAD /x.css HTTP/1.1\r\n\r\nGET /a HT";
+    CHECK_EQUAL(fw_http_read(&KEY, NULL, guarded(TEXT, sizeof TEXT - 1), sizeof TEXT - 1, &h), FW_HTTP_REQUEST);
+    CHECK(h.path_len == 2 && h.more == 4 && h.more_same == 2 && h.more_posts == 1 && h.more_assets == 1);
+    char text[4000] = "";
+    while (strlen(text) < 3900)
+        strcat(text, "G / HTTP/1\r\n\r\n");
+    CHECK_EQUAL(fw_http_read(&KEY, NULL, guarded(text, strlen(text)), (uint32_t)strlen(text), &h), FW_HTTP_REQUEST);
+    CHECK_EQUAL(h.more, strlen(text) / 14 - 1 < 255 ? strlen(text) / 14 - 1 : 255);
+    CHECK_EQUAL(h.more_same, h.more);
+}
+
 /* Frames of HTTP/2 (RFC 9113, 4.1), one after the other. */
 static void frame(struct bytes *b, uint32_t size, unsigned type, unsigned flags, uint32_t stream)
 {
@@ -192,6 +206,7 @@ static void test_http2(void)
 int main(void)
 {
     test_rest_of_the_header();
+    test_pipelined();
     test_http2();
     test_requests();
     test_hash();
