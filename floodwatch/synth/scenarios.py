@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from floodwatch.synth import adversaries, attacks, calm, carpets, sessions, story, strays
+from floodwatch.synth import adversaries, attacks, calm, carpets, proxied, sessions, story, strays
 from floodwatch.synth.stage import Scenario
 
 SCENARIOS: dict[str, Scenario] = {
@@ -72,6 +72,10 @@ SCENARIOS: dict[str, Scenario] = {
         adversaries.mimics_of_pages,
         adversaries.mimics_of_people,
         adversaries.poisoned_paces,
+        proxied.proxied_people,
+        proxied.proxied_flood,
+        proxied.proxy_line_flood,
+        proxied.invented_clients,
         attacks.burst,
         attacks.zero_duration,
     )
