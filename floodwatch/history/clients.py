@@ -100,6 +100,10 @@ class Visitors:
         """A flood was found at a victim, given by its slot reference: nothing is learnt of it for a while."""
         self._flooded[victim] = epoch
 
+    def flood_ended(self, victim: int, epoch: int) -> bool:
+        """A flood at a victim was found in the second before this epoch: sums of a second still hold it."""
+        return 0 < epoch - self._flooded.get(victim, epoch) < EPOCHS_PER_SECOND
+
     def known_networks(self) -> Networks:
         """Networks that are known by now, and those of proxies, whose clients are."""
         held = [source >> (16 if v6 else 8) | (6 if v6 else 4) << 56 for source, v6 in self.proxies.sources()]

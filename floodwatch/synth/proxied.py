@@ -109,6 +109,7 @@ class _Balancers:
         starts = flood.start + np.sort(rng.integers(0, int(flood.seconds * 0.97 * SECOND), count))
         who = np.concatenate([np.arange(len(bots)), rng.integers(0, len(bots), count)])[:count]
         conns, reqs = self._dial(starts), _requests(trace, count, 10)
+        conns["cport"] -= 20_000  # away from those of people
         rows = [
             trace.pool.add_all([self._ask("/search", AGENTS[1], str_of(bot), first) for bot in bots])
             for first in (True, False)
