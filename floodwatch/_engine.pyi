@@ -373,13 +373,14 @@ class Ring:
     def close(self) -> None:
         """Let go of the memory; ``fill`` raises ValueError afterwards."""
 
-    def record(self, room: int, budget: int, interface: int) -> None:
+    def record(self, room: int, budget: int, interface: int, most: int) -> None:
         """From now on keep a sample of the frames that are counted.
 
         Args:
             room: bytes of each of the two halves that hold them.
             budget: frames of a quarter second that are kept, about.
             interface: their number in a pcapng file; the next one is for frames without a link layer.
+            most: bytes of a frame that are kept.
 
         Raises:
             ValueError: it was asked for before.

@@ -325,14 +325,14 @@ cdef class Ring:
         batch.owner = self
         return bool(code)
 
-    def record(self, uint32_t room, uint32_t budget, uint32_t interface):
+    def record(self, uint32_t room, uint32_t budget, uint32_t interface, uint32_t most):
         if self.raw.tail != NULL:
             raise ValueError("the ring records already")
         self.tail.halves[0] = <uint8_t *>calloc(room, 1)
         self.tail.halves[1] = <uint8_t *>calloc(room, 1)
         if self.tail.halves[0] == NULL or self.tail.halves[1] == NULL:
             raise MemoryError
-        self.tail.room, self.tail.budget = room, budget
+        self.tail.room, self.tail.budget, self.tail.most = room, budget, most
         self.raw.tail_interface = interface
         self.raw.tail = &self.tail
 

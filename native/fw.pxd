@@ -189,7 +189,7 @@ cdef extern from "fw_layout.h" nogil:
 cdef extern from "fw_tail.h" nogil:
     struct fw_tail:
         uint8_t *halves[2]
-        uint32_t room, budget
+        uint32_t room, budget, most
         uint32_t used[2]
         uint8_t current
     void fw_tail_clear(fw_tail *)
