@@ -214,7 +214,8 @@ PACKET_DTYPE: Final[np.dtype[np.void]]
 - ``proto`` (u1) IP protocol
 - ``tcp_flags`` (u1) TCP flags, FIN = 1 to CWR = 128
 - ``kind`` (u1) kind of packet
-- ``bits`` (u1) 1: IPv6; 2: more fragments follow; 4: reserved source address; 8: window of zero
+- ``bits`` (u1) 1: IPv6; 2: more fragments follow; 4: reserved source address; 8: window of zero; of a SYN the
+  upper half is a class of its TCP stack
 - ``seq`` (<u4) TCP sequence number
 - ``ack`` (<u4) TCP acknowledgement number
 - ``bytes`` (<u4) bytes of the frame, as on the wire

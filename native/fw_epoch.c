@@ -86,6 +86,8 @@ static void count_heavy(struct fw_engine *e, const struct seen *x, uint64_t pair
         s->udp++;
         s->paths |= s->requests ? 0 : 1ULL << fw_port_bit(p->sport);
     }
+    if (p->kind == FW_SYN)
+        s->stacks = (uint16_t)(s->stacks | 1u << (p->bits >> FW_STACK_SHIFT));
     if (x->news == FW_FLOW_FINISHED)
         s->proven = (uint8_t)(s->proven < UINT8_MAX ? s->proven + 1 : UINT8_MAX);
     else if (is_proven(x->news))

@@ -149,7 +149,10 @@ class Case:
                 continue
             base = old or SourceCount(new.source, new.v6, 0, 0, new.proof)
             proof: Proof = "handshake" if "handshake" in (base.proof, new.proof) else "forwarded"
-            self.settled[key] = SourceCount(new.source, new.v6, base.lo + new.lo, base.hi + new.hi, proof)
+            shared = base.shared or new.shared
+            self.settled[key] = SourceCount(
+                new.source, new.v6, base.lo + new.lo, base.hi + new.hi, proof, shared
+            )
         self.top.clear()
 
     def so_far(self) -> Case:

@@ -45,6 +45,7 @@ PROTECTIONS: dict[Action, Protection] = {
 }
 """What stands before a victim where the advice says it all; else its family knows."""
 NO_SOURCES = bytes(1024)
+SHARED = "several machines share each of these addresses: a limit stops the excess, a block would hit people"
 AT_THE_PROXY = (
     "what stands out is a proxy, or an address that many people share: it is never blocked nor limited; "
     "tell its clients apart there, or let it name them (X-Forwarded-For, PROXY protocol)"
@@ -98,14 +99,20 @@ class Meaning:
             self._through_a_proxy()
         elif self.action == "drop_sources" and not case.settled:
             self.action, self.why = "cap_unknown", "no single source stands out, so cap unknown clients"
+        shared = sum(source.shared for source in case.settled.values())
+        if shared and self.action == "drop_sources":
+            if shared == len(case.settled):
+                self.action, self.why = "limit_per_source", SHARED
+            else:
+                self.why += f"; {shared} that several machines share are only limited"
 
     def _through_a_proxy(self) -> None:
         """A proxy pays for nothing that its clients do: what it names is for its own deny list."""
-        here = any(source.proof == "handshake" for source in self.case.settled.values())
-        if not self.case.settled:
+        proofs = {source.proof for source in self.case.settled.values()}
+        if not proofs:
             self.action, self.why = "observe", AT_THE_PROXY
-        elif self.action in SOURCE_RATES:
-            self.why = IN_BOTH_PLACES if here else FOR_THE_PROXY
+        elif self.action in SOURCE_RATES and "forwarded" in proofs:
+            self.why = IN_BOTH_PLACES if "handshake" in proofs else FOR_THE_PROXY
 
     @property
     def reflector_ports(self) -> tuple[int, ...]:
@@ -145,7 +152,7 @@ def _suspect(source: SourceCount) -> Suspect:
         network = ipaddress.IPv6Network((source.source << 64, 64))
     else:
         network = ipaddress.IPv4Network(source.source & 0xFFFFFFFF)
-    return Suspect(network, source.lo, source.hi)
+    return Suspect(network, source.lo, source.hi, source.shared)
 
 
 def tell(
@@ -245,6 +252,7 @@ def _top(case: Case, meaning: Meaning, limit: int) -> tuple[TopSource, ...]:
             share=round(source.lo / total, 4),
             count=CountBounds(lo=source.lo, hi=source.hi),
             proof=source.proof if real else None,
+            shared=source.shared,
         )
         for source in (sources[:limit] if limit else sources)
     )

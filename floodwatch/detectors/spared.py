@@ -26,8 +26,11 @@ def spare(finding: Finding[Any], proxies: Proxies, heavy: Callable[[], NDArray[n
     """
     kept: list[SourceCount] = []
     for source in finding.top:
-        if proxies.known(finding.victim, source.source, source.v6) is None:
+        known = proxies.known(finding.victim, source.source, source.v6)
+        if known is None:
             kept.append(source)
+        elif known == "shared":
+            kept.append(replace(source, shared=source.proof == "handshake"))
         else:
             finding.spared.append((source.source, source.v6))
     forwarded = sum(source.lo for source in kept if source.proof == "forwarded")

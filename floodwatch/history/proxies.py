@@ -12,7 +12,8 @@ request would look like a proxy. So what a sender says of its clients is believe
 
 At a victim with direct clients nothing is believed of who comes with a flood. A sender that names nobody, but
 carried most of what the victim served, as various as many people ask, is believed nothing, but spared as
-well. What was learnt holds for one victim: nobody earns it elsewhere.
+well; one behind which several TCP stacks ask as variously is shared, and limited instead of blocked. What was
+learnt holds for one victim: nobody earns it elsewhere.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.finding import Via
 from ..model.summary import Summary
 
-Known: TypeAlias = Literal["forwarded_header", "proxy_line", "named", "carried"]
-"""How a proxy is known to be one; ``carried``: it names nobody, but carried most of what was served."""
+Known: TypeAlias = Literal["forwarded_header", "proxy_line", "named", "carried", "shared"]
+"""How a proxy is known to be one; ``carried``: it names nobody, but carried most of what was served;
+``shared``: several machines are behind it, but it is no proxy."""
 VALUES = 4
 """Different clients that a sender names before it earns trust ..."""
 SHARE = 0.05
@@ -46,9 +48,13 @@ DIRECT = 3
 """... which is so with fewer sources than these that name nobody."""
 MOST_OF_IT = 0.5
 """Share of one who names nobody ..."""
-VARIOUS, ENOUGH = 8, 40
-"""... and its different paths and its requests in a window, from which it may be many people."""
-CARRIERS_MOST = 1024
+VARIOUS, PARTS, ENOUGH = 8, 0.3, 40
+"""... and its different paths, or the share of parts of pages among its requests, and how many those are in a
+window, from which it may be many people."""
+STACKS = 3
+"""Different TCP stacks behind an address that asks like that, from which it is shared; so is one with
+``SHARE`` and ``ENOUGH`` requests that fetch parts of pages: no single person reads so fast."""
+CARRIERS_MOST = 4096
 """Senders that are remembered; then no new ones are learnt."""
 ADDRESSES_MOST = 4096
 NEIGHBOURS = {False: 8, True: 16}
@@ -76,6 +82,7 @@ class Carrier:
     Attributes:
         pair: its number in the heavy-hitter table.
         how: 1 it names clients by a header, 2 by a PROXY line, 3 by both, 0 not at all.
+        most: it carried most of what the victim served.
         since: the epoch in which it was first seen to carry.
         clients: bits of the clients that it named.
         earned: it may be believed, or only spared where it names nobody.
@@ -85,13 +92,14 @@ class Carrier:
     how: int
     since: int
     clients: int = 0
+    most: bool = False
     earned: bool = False
 
     @property
     def known(self) -> Known:
         """How users are told."""
         if not self.how:
-            return "carried"
+            return "carried" if self.most else "shared"
         return "proxy_line" if self.how & BY_LINE else "forwarded_header"
 
 
@@ -149,11 +157,12 @@ class Proxies:
         ]
         column = 0 if any(forwards for _, (forwards, _) in found) else 1  # lines stand ahead of many requests
         total = sum(told[column] for _, told in found)
-        return [
-            (Via(source_cidr(key.source, key.v6), known), told[column] / total)
-            for key, told in found
-            if told[column] and (known := self.known(*key)) is not None and known != "carried"
-        ]
+        out: list[tuple[Via, float]] = []
+        for key, told in found:
+            known = self.known(*key)
+            if told[column] and known is not None and known != "carried" and known != "shared":
+                out.append((Via(source_cidr(key.source, key.v6), known), told[column] / total))
+        return out
 
     def update(self, summary: Summary, flooded: Mapping[int, int]) -> None:
         """Take in an epoch, before it is judged.
@@ -235,20 +244,25 @@ class Proxies:
             mine = rows[rows["victim"] == victim]
             share = mine["packets"] / max(float(mine["packets"].sum()), 1.0)
             speaks = (mine["forwards"] > 0) & (share >= SHARE)
-            many = (share > MOST_OF_IT) & (mine["requests"] >= ENOUGH) & (mine["proven"] > 0)
-            many &= np.bitwise_count(mine["paths"]) >= VARIOUS
-            for row in mine[speaks | many]:
+            reads = mine["assets"] >= PARTS * mine["requests"]
+            many = ((np.bitwise_count(mine["paths"]) >= VARIOUS) | reads) & (mine["proven"] > 0)
+            busy = many & (mine["requests"] >= ENOUGH)
+            most = busy & (share > MOST_OF_IT)
+            several = many & (np.bitwise_count(mine["stacks"]) >= STACKS)
+            several |= busy & reads & (share >= SHARE)
+            for row, much in zip(mine[speaks | most | several], most[speaks | most | several], strict=True):
                 key = self._key(row)
                 if key is not None and not self._is_named(key.source, key.v6):
-                    self._learn(epoch, key, row)
+                    self._learn(epoch, key, row, most=bool(much))
 
-    def _learn(self, epoch: int, key: Key, row: np.void) -> None:
+    def _learn(self, epoch: int, key: Key, row: np.void, *, most: bool) -> None:
         carrier = self._carriers.get(key)
         if carrier is None:
             if len(self._carriers) >= CARRIERS_MOST:
                 return
             carrier = self._carriers[key] = Carrier(int(row["pair_hash"]), int(row["how"]), epoch)
         carrier.clients |= int(row["clients"])
+        carrier.most |= most
         enough = not row["how"] or carrier.clients.bit_count() >= VALUES
         if epoch - carrier.since >= AGED and enough:
             carrier.how, carrier.earned = int(row["how"]), True

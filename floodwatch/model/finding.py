@@ -101,7 +101,8 @@ Proof: TypeAlias = Literal["handshake", "forwarded"]
 class SourceCount(Struct, frozen=True, gc=False):
     """Lower and upper bound of what one source (IPv4 address or upper half of an IPv6 one) sent.
 
-    ``proof`` is how its address is known to be real; see ``event.TopSource``.
+    ``proof`` is how its address is known to be real, ``shared`` whether several machines are behind it; see
+    ``event.TopSource``.
     """
 
     source: int
@@ -109,6 +110,7 @@ class SourceCount(Struct, frozen=True, gc=False):
     lo: int
     hi: int
     proof: Proof = "handshake"
+    shared: bool = False
 
 
 class Via(NamedTuple):

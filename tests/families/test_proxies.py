@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,17 @@ from floodwatch.history.proxies import (
     MOST_OF_IT,
     SEVERAL,
     SHARE,
+    STACKS,
     TRIED,
     VALUES,
     VARIOUS,
     Proxies,
 )
-from floodwatch.model.decision import Decision
+from floodwatch.mitigate.plan import prove as proven_of
+from floodwatch.model.decision import Decision, Suspect, prove
+from floodwatch.model.event import SHARED_RATE
 from floodwatch.model.report import Report
+from floodwatch.model.vector import Vector
 from floodwatch.pipeline.analysis import Analysis
 from floodwatch.pipeline.scan import scan
 from floodwatch.synth.stage import Params
@@ -223,6 +228,32 @@ def test_most_of_what_was_served_is_spared_and_not_believed() -> None:
         site = Site(direct=DIRECT)
         site.epochs(PATIENCE, other)
         assert site.known() is None
+
+
+def test_an_address_of_several_machines_is_shared() -> None:
+    def office(stacks: int, requests: int, assets: int) -> Callable[[Host], object]:
+        def add(made: Host) -> None:
+            made.source("203.0.113.1", requests=requests, packets=40, proven=1, bits=4, assets=assets)
+            made.heavy[-1]["stacks"] = (1 << stacks) - 1
+
+        return add
+
+    for stacks, requests, assets, known in (
+        (STACKS, 10, 4, "shared"),
+        (STACKS - 1, 10, 4, None),
+        (STACKS, 10, 1, None),
+        (1, ENOUGH, ENOUGH // 2, "shared"),
+        (1, ENOUGH - 1, ENOUGH // 2, None),
+    ):
+        site = Site(direct=9)
+        site.epochs(PATIENCE, office(stacks, requests, assets))
+        assert site.known() == known
+    shared = Suspect(ip_network("203.0.113.1"), 5, 5, shared=True)
+    decision = Decision(
+        "x", Vector.HTTP_FLOOD, "real", "drop_sources", ip_network("198.51.100.7"), 6,
+        sources=(shared, Suspect(ip_network("203.0.113.2"), 5, 5)), proof=prove("x"),
+    )  # fmt: skip
+    assert [proven.rate for proven in proven_of(decision)] == [SHARED_RATE, 0]
 
 
 def test_proxies_are_read_from_arguments_and_files(tmp_path: Path) -> None:
