@@ -16,6 +16,7 @@ from floodwatch.synth.truth import peak
 
 HOST = "chat.example"
 BALANCERS = ("10.0.0.11", "10.0.0.12")
+SESSION = "0123456789abcdef" * 24
 NAMES = 4096
 """Invented clients that the bots of a capture share."""
 
@@ -138,8 +139,9 @@ class _Balancers:
 
 
 def _request(path: str, agent: str, client: str) -> bytes:
-    """A request with the header that a proxy adds at its end."""
-    return http_request("GET", path, HOST, agent)[:-2] + f"X-Forwarded-For: {client}\r\n\r\n".encode()
+    """A request as long as those of browsers are, with the header that a proxy adds at its end."""
+    more = f"Cookie: session={SESSION}\r\nX-Forwarded-For: {client}\r\n\r\n"
+    return http_request("GET", path, HOST, agent)[:-2] + more.encode()
 
 
 def _requests(trace: Trace, conns: int, each: int) -> Array:
