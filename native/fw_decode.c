@@ -43,9 +43,7 @@ static int listen(const struct fw_decoder *d, const struct fw_packet *p, const u
     const struct fw_key *key = &d->hasher.key;
     if (FW_LIKELY(p->kind <= FW_TCP_ODD)) {
         if (fw_http_likely(payload)) {
-            int said = fw_http_read(key, d->named, payload, p->captured, out);
-            if (said == FW_HTTP_REQUEST && p->captured == p->payload)
-                fw_http_rest(payload, p->captured, out);
+            int said = fw_http_read(key, d->named, payload, p->captured, p->captured == p->payload, out);
             return said != FW_SAID_NOTHING || payload[0] != 'P' ? said : fw_http2_parse(payload, p->captured, out);
         }
         if (fw_tls_likely(payload))

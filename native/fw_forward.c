@@ -249,27 +249,30 @@ static void line_of(const struct fw_ranges *named, const uint8_t *p, uint32_t si
     }
 }
 
-void fw_forwarded(const struct fw_key *key, const struct fw_ranges *named, const uint8_t *p, uint32_t size,
-                  struct fw_message *out)
+const uint8_t *fw_forwarded(const struct fw_key *key, const struct fw_ranges *named, const uint8_t *p, uint32_t size,
+                            struct fw_message *out)
 {
     static const char OLD[] = "x-forwarded-for:", NEW[] = "forwarded:";
     struct values old = {0}, new = {0};
-    if (out->via && !out->deeper)
-        return;
-    for (uint32_t at = 0; at < size;) {
-        const uint8_t *line = p + at, *end = memchr(line, '\n', size - at);
+    int told = out->via && !out->deeper;
+    const uint8_t *line = p, *end, *const behind = p + size;
+    for (;; line = end + 1) {
+        end = memchr(line, '\n', (size_t)(behind - line));
         if (!end)
-            break;
+            return NULL;
         uint32_t n = (uint32_t)(end - line);
-        if (n <= 1)
+        if (n == 0 || (n == 1 && line[0] == '\r'))
             break;
+        uint8_t first = line[0] | 0x20;
+        if (FW_LIKELY(first != 'x' && first != 'f'))
+            continue;
         if (begins(line, n, OLD, sizeof OLD - 1))
             line_of(named, line + sizeof OLD - 1, n - (uint32_t)(sizeof OLD - 1), 0, &old);
         else if (begins(line, n, NEW, sizeof NEW - 1))
             line_of(named, line + sizeof NEW - 1, n - (uint32_t)(sizeof NEW - 1), 1, &new);
-        at = (uint32_t)(end + 1 - p);
     }
     const struct values *best = old.any ? &old : &new; /* most proxies write the older one; the other passes them */
-    if (best->readable)
+    if (best->readable && !told)
         take(key, out, best->hi, best->lo, FW_VIA_HEADER);
+    return end + 1;
 }

@@ -26,11 +26,12 @@ int fw_ranges_hold(const struct fw_ranges *r, uint64_t hi, uint64_t lo);
 uint32_t fw_proxy_line(const struct fw_key *key, const struct fw_ranges *named, const uint8_t *p, uint32_t size,
                        struct fw_message *out);
 
-/* Read the forwarded headers in a request's header p[0..size), which has to be whole: of several values counts the last
- * one that is no named proxy (`named` may be NULL), which the nearest other proxy wrote. One that is no address hides the
- * client. A client that is set already stays, unless it is a named proxy. */
-void fw_forwarded(const struct fw_key *key, const struct fw_ranges *named, const uint8_t *p, uint32_t size,
-                  struct fw_message *out);
+/* Read the forwarded headers of a request from its first header line on: of several values counts the last one that is
+ * no named proxy (`named` may be NULL), which the nearest other proxy wrote. One that is no address hides the client. A
+ * client that is set already stays, unless it is a named proxy. Returns what stands behind the header's end; NULL, and
+ * nothing is believed, where it is cut: a proxy adds its own word at the end. */
+const uint8_t *fw_forwarded(const struct fw_key *key, const struct fw_ranges *named, const uint8_t *p, uint32_t size,
+                            struct fw_message *out);
 
 /* The keyed hash of a client, as in src_hash: of an IPv4 address, or of an IPv6 /64. */
 uint64_t fw_forward_hash(const struct fw_key *key, uint64_t hi, uint64_t lo);

@@ -56,7 +56,7 @@ uint64_t fw_http_hash(const struct fw_key *key, const uint8_t *path, uint32_t n)
 /* Does the request line end as it should, as far as it was captured? `at` stands behind the target's path. */
 static int ends_well(const uint8_t *p, uint32_t size, uint32_t at)
 {
-    static const char VERSION[] = " HTTP/";
+    static const char VERSION[] = " HTTP/1"; /* PRI * HTTP/2.0 is another protocol */
     while (at < size && p[at] != ' ' && p[at] != '\r' && p[at] != '\n')
         at++;
     return memcmp(p + at, VERSION, fw_min32(size - at, sizeof VERSION - 1)) == 0;
@@ -109,16 +109,12 @@ static uint32_t content_length(const uint8_t *p, uint32_t size)
     return 0;
 }
 
-void fw_http_rest(const uint8_t *p, uint32_t size, struct fw_message *out)
+/* Does the body come with the header, which ends before `end`? */
+static void body_of(const uint8_t *end, const uint8_t *behind, struct fw_message *out)
 {
-    size -= (uint32_t)(out->path - p); /* what stands ahead of the request may look like the end of one */
-    p = out->path;
-    /* A request without a body ends in an empty line; one with a body has that line somewhere before. */
-    const uint8_t *end = memmem(p, size, "\r\n\r\n", 4);
-    out->unfinished = end == NULL;
     if (!end || !out->posts)
         return;
-    uint32_t body = size - (uint32_t)(end + 4 - p), promised = content_length(p, (uint32_t)(end + 2 - p));
+    uint32_t body = (uint32_t)(behind - end), promised = content_length(out->path, (uint32_t)(end - out->path));
     out->owed = promised > body ? promised - body : 0;
 }
 
@@ -180,21 +176,23 @@ static void pipelined(const struct fw_key *key, const uint8_t *header, const uin
     }
 }
 
-int fw_http_read(const struct fw_key *key, const struct fw_ranges *named, const uint8_t *p, uint32_t size,
+int fw_http_read(const struct fw_key *key, const struct fw_ranges *named, const uint8_t *p, uint32_t size, int whole,
                  struct fw_message *out)
 {
+    const uint8_t *behind = p + size, *end = NULL;
     memset(out, 0, sizeof *out);
     uint32_t ahead = fw_proxy_line(key, named, p, size, out);
     int said = parse(key, p + ahead, size - ahead, out);
     if (said != FW_HTTP_REQUEST)
         return said == FW_SAID_NOTHING && ahead ? out->what = FW_PROXY_LINE : said;
-    /* A proxy adds its own word at the end, so a header that was cut says nothing. */
-    const uint8_t *rest = out->path + out->path_len, *line = memchr(rest, '\n', (size_t)(p + size - rest));
-    const uint8_t *end = line ? memmem(line - 1, (size_t)(p + size - line) + 1, "\r\n\r\n", 4) : NULL;
-    if (!end)
-        return said;
-    fw_forwarded(key, named, line + 1, (uint32_t)(end + 4 - line - 1), out);
-    if (FW_UNLIKELY(end + 4 < p + size))
-        pipelined(key, line, end + 4, p + size, out);
+    const uint8_t *rest = out->path + out->path_len, *line = memchr(rest, '\n', (size_t)(behind - rest));
+    if (line)
+        end = fw_forwarded(key, named, line + 1, (uint32_t)(behind - line) - 1, out);
+    if (whole) {
+        out->unfinished = end == NULL;
+        body_of(end, behind, out);
+    }
+    if (FW_UNLIKELY(end && end < behind))
+        pipelined(key, line, end, behind, out);
     return said;
 }

@@ -51,11 +51,10 @@ struct fw_ranges;
 
 /* Each looks at payload[0..size) and returns out->what; FW_SAID_NOTHING when it is none of theirs. They never fail. */
 int fw_http_parse(const struct fw_key *key, const uint8_t *payload, uint32_t size, struct fw_message *out);
-/* The same, with a PROXY line ahead, and with the client that it or a header names; see fw_forward.h. */
-int fw_http_read(const struct fw_key *key, const struct fw_ranges *named, const uint8_t *payload, uint32_t size,
+/* The same, with a PROXY line ahead, and with the client that it or a header names, see fw_forward.h; with the requests
+ * behind the first one. Of a `whole` packet also: does its header end, and how much of its body does not come with it. */
+int fw_http_read(const struct fw_key *key, const struct fw_ranges *named, const uint8_t *payload, uint32_t size, int whole,
                  struct fw_message *out);
-/* Look at the rest of a request's header in a packet that was captured whole: its end, and the length of its body. */
-void fw_http_rest(const uint8_t *payload, uint32_t size, struct fw_message *out);
 /* The keyed hash of a path of n <= FW_PATH_MAX bytes, as in path_hash. */
 uint64_t fw_http_hash(const struct fw_key *key, const uint8_t *path, uint32_t n);
 /* RFC 1035: a message with one question, standard opcode, whose name is whole and plain. */
