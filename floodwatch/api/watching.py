@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 
 from ..config.options import Counters, WatchOptions
+from ..config.proxies import read_proxies
 from ..model.decision import Decision
 from ..model.event import Event
 from ..model.report import Report
@@ -64,6 +65,7 @@ def live(
     duration: float | None = None,
     seed: bytes | None = None,
     top: int = 0,
+    proxies: Sequence[str] = (),
 ) -> Live:
     """Watch live interfaces; needs CAP_NET_RAW to open them, and changes nothing.
 
@@ -76,9 +78,10 @@ def live(
         duration: seconds after which the iteration ends, or None for no end.
         seed: 16 bytes for the hash key; None takes a random key.
         top: sources to list for each flood; 0 lists all.
+        proxies: networks of proxies, or files of them: they are looked past (see ``config.proxies``).
 
     Raises:
-        ConfigError: the filter is wrong.
+        ConfigError: the filter or a proxy is wrong.
         EnvironmentFault: an interface cannot be opened; the message says what to do.
         ValueError: no interface is named, or the seed is not of 16 bytes.
     """
@@ -87,6 +90,6 @@ def live(
     stop = threading.Event()
     options = WatchOptions(
         filter=filter, snaplen=snaplen, ring_mb=ring_mb, promiscuous=promiscuous, duration=duration,
-        seed=seed, top=top,
+        seed=seed, top=top, proxies=read_proxies(proxies),
     )  # fmt: skip
     return Live(Watch(interfaces, options, stop), stop)

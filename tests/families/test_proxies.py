@@ -281,3 +281,10 @@ def test_a_list_of_proxies_with_errors_is_refused(text: str | None, says: str, t
         read_proxies([str(path)])
     assert says in str(refused.value)
     assert str(path) in str(refused.value) or "at most" in says
+
+
+def test_programs_name_proxies_as_well(made: Any) -> None:
+    import floodwatch as fw
+
+    (flood,) = fw.scan(made("proxy_line_flood"), proxies=["10.0.0.0/28"]).floods
+    assert {via.how for via in flood.sources.via} == {"named"}
