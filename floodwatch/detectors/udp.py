@@ -1,4 +1,7 @@
-"""UDP floods: packets that the victim neither asked for nor answers, and that are no reflection."""
+"""UDP floods: packets that the victim neither asked for nor answers, and that are no reflection.
+
+Few senders whose flows last are streams (``streams``), and few that try port after port are a scan.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from .._sketches import hll_estimate
 from ..history.victims import View, distinct_sources, port_shares
 from ..model.epoch import CLASS_UDP, UDP
 from ..model.event import Action, Evidence, Origin
@@ -14,20 +18,23 @@ from ..model.vector import UDP_NUMBER, Vector
 from .family import LIMIT, Bare, Detector, Family
 from .quic import only_initials
 from .reflection import reflecting
+from .streams import BULK, STREAM, STREAMS, packets_a_flow, patience, stream_floor
 
 BOTH_WAYS = Floor(250)
 """Unanswered UDP packets in an epoch (1,000 a second) when both directions are seen ..."""
 ONE_WAY = Floor(500, "seen one way, where a service that answers looks the same")
 """... and when only the inbound one is."""
-FEW_SENDERS = 2
-STREAM = Floor(1_250, f"from at most {FEW_SENDERS} senders: a media stream looks the same")
-"""So few senders are a stream or a copy below 5,000 a second ..."""
-BULK = Floor(12_500, f"large packets from at most {FEW_SENDERS} senders: a file transfer looks the same")
-"""... and with full packets below 50,000 a second (600 Mbit/s)."""
-FLOORS = (BOTH_WAYS, ONE_WAY, STREAM, BULK)
-BULK_BYTES = 1_000
+FLOORS = (BOTH_WAYS, ONE_WAY, STREAM, BULK, STREAMS)
 ANSWER_REACH = 20
-"""Packets that one packet of the victim can have asked for (a window of QUIC or NFS)."""
+"""Packets that one packet of the victim can have asked for (a window of QUIC or NFS): of its flow, so that
+where each flow has but one packet an answer stands for one."""
+SCAN_SOURCES = 8
+SCAN_PORTS = 40
+SCAN_TRIES = 6
+SCAN_BYTES = 300
+"""So few sources that send small packets to many ports, a few each, look for services ..."""
+SCAN_MAX = 5_000
+"""... below so many packets in an epoch (20,000 a second)."""
 
 
 class Unanswered(Bare):
@@ -68,8 +75,8 @@ def detect(view: View) -> Iterator[Finding[Unanswered]]:
     if row is None or int(row["kinds"]["packets"][UDP]) < BOTH_WAYS.count // 2:
         return
     unasked = _unasked(view, row)
-    floor = stream_floor(row, UDP, CLASS_UDP, ONE_WAY if view.one_way else BOTH_WAYS)
-    if unasked < floor.count / 2:
+    floor = stream_floor(view, row, UDP, CLASS_UDP, ONE_WAY if view.one_way else BOTH_WAYS)
+    if unasked < floor.count / 2 or _is_scan(row):
         return
     kind = row["kinds"][UDP]
     facts = Unanswered(
@@ -81,17 +88,22 @@ def detect(view: View) -> Iterator[Finding[Unanswered]]:
         (UDP,),
         count=unasked,
         floor=floor,
+        persist=patience(view, row, UDP, CLASS_UDP),
         ports=port_shares(row["opened"], UDP_NUMBER),
         sources=CLASS_UDP,
     )
 
 
-def stream_floor(row: np.void, kind: int, sources: int, floor: Floor) -> Floor:
-    """The floor of a kind of packets: one or two senders are a stream or a copy until they send very much."""
-    if distinct_sources(row, sources) > FEW_SENDERS:
-        return floor
-    counted = row["kinds"][kind]
-    return BULK if int(counted["bytes"]) >= BULK_BYTES * int(counted["packets"]) else STREAM
+def _is_scan(row: np.void) -> bool:
+    counted, ports = row["kinds"][UDP], hll_estimate(np.ascontiguousarray(row["udp_ports"]))
+    packets = int(counted["packets"])
+    return (
+        ports >= SCAN_PORTS
+        and distinct_sources(row, CLASS_UDP) <= SCAN_SOURCES
+        and packets <= SCAN_TRIES * ports
+        and packets <= SCAN_MAX
+        and int(counted["bytes"]) <= SCAN_BYTES * packets
+    )
 
 
 def _unasked(view: View, row: np.void) -> int:
@@ -102,7 +114,8 @@ def _unasked(view: View, row: np.void) -> int:
     asked = np.zeros(len(row["service"]), np.int64)
     for recent in view.recent():
         asked = np.maximum(asked, recent["service"]["out"])
-    excess = np.maximum(row["service"]["packets"].astype(np.int64) - ANSWER_REACH * asked, 0)
+    reach = int(min(max(packets_a_flow(view), 1.0), ANSWER_REACH))
+    excess = np.maximum(row["service"]["packets"].astype(np.int64) - reach * asked, 0)
     reflected = sum(int(held["packets"]) for held in reflecting(view, half=True))
     judged = int(row["dns_queries"]) + (int(row["quic_initials"]) if only_initials(row) else 0)
     return min(int(excess.sum()) - reflected, int(row["kinds"]["packets"][UDP]) - judged)
