@@ -21,8 +21,9 @@ from .udp import RULE, Unanswered, answers_evidence, limit_advice
 FLOOR = Floor(250)
 PINGERS = 8
 ANSWERED = 0.9
-PINGS = Floor(12_500, f"all of them answered, from at most {PINGERS} senders: a measurement looks the same")
-"""Echo requests of so few senders, this share of them answered, are no flood below 50,000 a second."""
+PINGS = Floor(125_000, f"all of them answered, from at most {PINGERS} senders: a measurement looks the same")
+"""Echo requests of so few senders, this share of them answered, are no flood below 500,000 a second:
+who waits for each answer asks no faster than it is served."""
 ERRORS_MOST = 1_000
 """ICMP errors come back for what others forged; so many of them in an epoch are a flood of their own,
 unless the victim itself tries as many hosts: a scan is told what it meets."""

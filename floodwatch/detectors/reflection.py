@@ -20,7 +20,7 @@ from ..model.event import Action, Evidence, Origin
 from ..model.finding import Facts, Finding, Floor, Majority, Mean, SourceCount, Sum
 from ..model.vector import AMPLIFIERS, UDP_NUMBER, Vector
 from .family import Detector, Family, reflected
-from .streams import SENDERS, TOLD_APART, lasts
+from .streams import SENDERS, TOLD_APART, lately, lasts
 
 FLOOR_BYTES = 1_562_500
 """So many bytes in an epoch (50 Mbit/s), in at least ``FEW`` packets ..."""
@@ -178,14 +178,14 @@ def _reflects(view: View, row: np.void, index: int) -> bool:
     if port == SHARED_PORT:
         return senders >= SHARED_REFLECTORS and packets <= SHARED_EACH * senders
     if port in _NAMES:
-        return senders >= REFLECTORS and not _resolves(view, held, port, senders)
+        return senders >= REFLECTORS and not _resolves(view, held, port)
     return senders >= UNKNOWN_REFLECTORS and port < EPHEMERAL and not lasts(view, UDP, CLASS_UDP)
 
 
-def _resolves(view: View, held: np.void, port: int, senders: float) -> bool:
+def _resolves(view: View, held: np.void, port: int) -> bool:
     """So a resolver looks whose questions were not captured."""
     ordinary = int(held["bytes"]) <= ANSWERS_BYTES * int(held["packets"])
-    return port == NAMES and view.one_way and ordinary and senders <= SENDERS
+    return port == NAMES and view.one_way and ordinary and lately(view, CLASS_UDP) <= SENDERS
 
 
 def _finding(view: View, row: np.void, held: np.void) -> Finding[Answers]:

@@ -47,13 +47,17 @@ def packets_a_flow(view: View) -> float:
     return sum(int(row["kinds"]["packets"][UDP]) for row in rows) / max(flows, 1.0)
 
 
+def lately(view: View, sources: int) -> float:
+    """Senders of the last second."""
+    return _union([source_registers(row, sources) for row in view.recent()])
+
+
 def lasts(view: View, kind: int, sources: int) -> bool:
     """Few senders of this kind, and their flows last."""
-    rows = view.recent()
-    senders = _union([source_registers(row, sources) for row in rows])
+    senders = lately(view, sources)
     if not 0 < senders <= SENDERS:
         return False
-    packets = sum(int(row["kinds"]["packets"][kind]) for row in rows)
+    packets = sum(int(row["kinds"]["packets"][kind]) for row in view.recent())
     return packets >= LASTING * senders and (sources != CLASS_UDP or packets_a_flow(view) >= LASTING)
 
 
