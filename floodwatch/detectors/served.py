@@ -1,10 +1,10 @@
 """Programs that are served: an API's frontend, a crawler of one's own, a registry's client, a test of load.
 
-They ask as bots do, but the server answers what they ask, as it comes, and nobody else is there to suffer.
+They ask as bots do, but the server answers what they ask, as it comes, and nobody else is there to lose.
 What they always did is no flood: it was there when the capture began, it did not grow, and they ask for ever
 other things. What began while we looked is a surge (``unclear``) where one source alone asks a server of which
-nothing usual is known, or where all who ask were served before.
-Anything else is judged as a flood: many sources, errors, silence, or clients beside them.
+nothing usual is known, or where all who ask were served before. Anything else is judged as a flood: many
+sources, failures, silence, or clients beside them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ..model.epoch import CLASS_HTTP, DATA, EPOCHS_PER_SECOND
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Facts, Finding, Floor, Mean, Sum
 from ..model.vector import Vector
+from .crowd import RATIO
 from .family import Family, share
 
 FEW = 8
@@ -29,30 +30,30 @@ ANSWERED = 0.9
 """Answers per request over the last second, from which a server keeps up ..."""
 PARTS = 0.03
 """Share of the requests that fetches parts of pages, from which people are there as well."""
-ERRORS = 0.1
-"""... if no more of them than this say no."""
-FLOOR = Floor(75)
-"""Requests in an epoch from which a surge of programs is worth telling: 300 a second."""
+FAILED = 0.1
+"""... if no more of them than this are failures: a server that refuses (401, 403) is at its ease."""
+FLOOR = Floor(50)
+"""Requests in an epoch from which programs are a surge: 200 a second, as many as would be a flood."""
 Told: TypeAlias = Literal["flood", "steady", "unclear"]
 
 
 class Served(Facts):
-    """Requests of few sources, the answers to them, and how many of these say no."""
+    """Requests of few sources, the answers to them, and how many of these are failures."""
 
     requests: Sum = 0.0
     responses: Sum = 0.0
-    errors: Sum = 0.0
+    failures: Sum = 0.0
     sources: Mean = 0.0
 
 
 def _evidence(facts: Served) -> list[Evidence]:
     ask = "one source asks" if facts.sources < 1.5 else f"about {facts.sources:.0f} sources ask"
     says = f"{ask} for everything that is asked"
+    answered = "of the requests were answered"
+    failed = "of the answers are errors (400 and above) other than 401 and 403"
     return [
-        share("answered", facts.responses, facts.requests, 1.0, "answers came for each request on average"),
-        share(
-            "errors", facts.errors, facts.responses, 0.0, "of the answers are errors (status 400 and above)"
-        ),
+        share("answered", min(facts.responses, facts.requests), facts.requests, 1.0, answered),
+        share("failures", facts.failures, facts.responses, 0.0, failed),
         Evidence(name="sources", value=round(facts.sources, 1), usual=None, says=says),
     ]
 
@@ -86,15 +87,22 @@ PROGRAMS = Family(
 
 def told_apart(view: View, row: np.void, found: Machines, visitors: Visitors) -> Told:
     """What the requests of machines are, where a server answers them: see above."""
-    sources = _sources(view)
-    if sources > FEW or not len(found.rows) or not _only_programs(view):
+    sources, requests, usual = _sources(view), int(row["requests"]), view.usual("requests")
+    if sources > FEW or not _only_programs(view):
         return "flood"
+    if requests < FLOOR.count:
+        return "steady"  # too little for a surge, and learnt: what they ask later is held against it
+    surges: Told = "steady"
+    if usual is None or requests * EPOCHS_PER_SECOND >= RATIO * usual:
+        surges = "unclear"
     alone = sources <= 1
-    various = hll_estimate(np.ascontiguousarray(row["http_paths"])) > VARIETY * int(row["requests"])
+    various = hll_estimate(np.ascontiguousarray(row["http_paths"])) > VARIETY * requests
     if view.unchanged("requests") and (alone or various):
-        return "steady" if various else "unclear"
-    new = alone and view.usual("requests") is None
-    return "unclear" if new or bool(visitors.paces.knows(found.rows).all()) else "flood"
+        return "steady" if various else surges
+    if not len(found.rows):  # all of them keep to the pace that they had
+        return surges
+    known = bool(visitors.paces.knows(found.rows).all())
+    return "unclear" if known or (alone and usual is None) else "flood"
 
 
 def surge(view: View, row: np.void) -> Finding[Served]:
@@ -102,7 +110,7 @@ def surge(view: View, row: np.void) -> Finding[Served]:
     facts = Served(
         requests=float(row["requests"]),
         responses=float(row["responses"]),
-        errors=float(row["errors"]),
+        failures=float(int(row["errors"]) - int(row["denied"])),
         sources=_sources(view),
     )
     requests = int(row["requests"])
@@ -127,7 +135,9 @@ def _sources(view: View) -> float:
 def _only_programs(view: View) -> bool:
     """The server kept up with what was asked in the last second, and nobody read its pages."""
     rows = view.recent()
-    asked, parts, answered, errors = (
-        sum(int(row[name]) for row in rows) for name in ("requests", "assets", "responses", "errors")
+    asked, parts, answered, errors, denied = (
+        sum(int(row[name]) for row in rows)
+        for name in ("requests", "assets", "responses", "errors", "denied")
     )
-    return parts <= PARTS * asked and answered >= ANSWERED * asked and errors <= ERRORS * answered
+    served = answered >= ANSWERED * asked and errors - denied <= FAILED * answered
+    return served and parts <= PARTS * asked
