@@ -15,7 +15,7 @@ from ..model.address import address_text
 from ..model.epoch import CLASS_OTHER, ICMP, SYN, SYNACK, UDP
 from ..model.finding import Finding, Floor
 from ..model.vector import Vector
-from .family import Detector, Family
+from .family import Detector, Family, addresses
 from .udp import RULE, Unanswered, answers_evidence, limit_advice
 
 FLOOR = Floor(250)
@@ -58,7 +58,11 @@ def detect(view: View) -> Iterator[Finding[Unanswered]]:
         return
     yield ICMP_FLOOD.seen(
         view,
-        Unanswered(packets=float(packets), answers=float(kind["out"])),
+        Unanswered(
+            packets=float(packets),
+            answers=float(kind["out"]),
+            **addresses(view, row, CLASS_OTHER),
+        ),
         (ICMP,),
         protocol="icmp6" if view.track.address[0] else "icmp",
         count=flood,

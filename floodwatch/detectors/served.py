@@ -1,8 +1,8 @@
 """Programs that are served: an API's frontend, a crawler of one's own, a registry's client, a test of load.
 
-They ask as bots do, but the server answers what they ask, as it comes, and nobody else is there to lose.
-What they always did is no flood: it was there when the capture began, it did not grow, and they ask for ever
-other things. What began while we looked is a surge (``unclear``) where one source alone asks a server of which
+They ask as bots do, but the server answers what they ask, as it comes, and nobody else is there to lose. What
+they always did is no flood: it was there when the capture began, it did not grow, and they ask for ever other
+things. What began while we looked is a surge (``unclear``) where one source alone asks a server of which
 nothing usual is known, or where all who ask were served before. Anything else is judged as a flood: many
 sources, failures, silence, or clients beside them.
 """

@@ -17,7 +17,7 @@ from ..model.epoch import CLASS_UDP, EPOCHS_PER_SECOND, UDP
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Mean, Sum
 from ..model.vector import UDP_NUMBER, Vector
-from .family import LIMIT, Bare, Detector, Family
+from .family import LIMIT, Bare, Detector, Family, addresses
 from .quic import only_initials
 from .reflection import reflecting
 from .streams import (
@@ -136,7 +136,9 @@ def detect(view: View) -> Iterator[Finding[Unanswered] | Finding[Streams]]:
         return
     kind = row["kinds"][UDP]
     facts = Unanswered(
-        packets=float(kind["packets"]), answers=float(kind["out"]), bogons=view.bogons(row, "udp_bogons")
+        packets=float(kind["packets"]),
+        answers=float(kind["out"]),
+        **addresses(view, row, CLASS_UDP),
     )
     yield UDP_FLOOD.seen(
         view,
