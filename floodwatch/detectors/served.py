@@ -82,6 +82,7 @@ PROGRAMS = Family(
     persist=EPOCHS_PER_SECOND,
     usual="requests",
     origin=_unknown,
+    title=lambda vector: "surge of requests",
 )
 
 

@@ -92,8 +92,8 @@ class Streams(Unanswered):
 
 def _streams_evidence(facts: Streams) -> list[Evidence]:
     says = (
-        f"about {facts.senders:.0f} senders, {facts.each:.0f} packets a second in each of their flows: they "
-        "keep their ports"
+        f"about {facts.senders:.0f} senders, each of whose flows has about {facts.each:.0f} packets a "
+        "second: they keep their ports"
     )
     told = Evidence(name="packets_a_flow", value=round(facts.each, 1), usual=None, says=says)
     return [*answers_evidence(facts), told]
@@ -117,6 +117,7 @@ UDP_STREAMS = Family(
     verdict="unclear",
     persist=EPOCHS_PER_SECOND,
     usual="udp",
+    title=lambda vector: "surge of packets",
 )
 
 
@@ -164,7 +165,7 @@ def _streams(view: View, row: np.void, unasked: int, floor: Floor) -> Iterator[F
         packets=float(kind["packets"]),
         answers=float(kind["out"]),
         senders=senders,
-        each=packets_a_flow(view),
+        each=packets_a_flow(view) * EPOCHS_PER_SECOND / len(view.recent()),
     )
     yield UDP_STREAMS.seen(
         view,
