@@ -3,8 +3,8 @@
 A service port's packets are judged against what the victim sent to that port: whoever asked gets answers,
 and from peers that the victim speaks to, however rarely, come media, not answers. Few senders of a port by
 which no amplifier is known, whose flows last, are streams (``streams``). Where only packets to the victim
-were captured, its questions cannot have been seen: small answers of few name servers are then no reflection,
-for a resolver gets the same; of the rest we are less certain.
+were captured, its questions cannot have been seen: small answers of few name servers are then unclear, for a
+resolver gets the same; of the rest we are less certain.
 """
 
 from __future__ import annotations
@@ -12,23 +12,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from msgspec.structs import replace
 
 from ..history.sources import source_counts
 from ..history.victims import View, distinct_sources, port_shares
-from ..model.epoch import CLASS_UDP, FRAGMENT, UDP
+from ..model.epoch import CLASS_UDP, EPOCHS_PER_SECOND, FRAGMENT, UDP
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Facts, Finding, Floor, Majority, Mean, SourceCount, Sum
 from ..model.vector import AMPLIFIERS, UDP_NUMBER, Vector
 from .family import Detector, Family, reflected
-from .streams import SENDERS, TOLD_APART, lately, lasts
+from .streams import DRAWN, SENDERS, TOLD_APART, lasts, lately, packets_a_flow
 
 FLOOR_BYTES = 1_562_500
 """So many bytes in an epoch (50 Mbit/s), in at least ``FEW`` packets ..."""
 FEW = 50
 FLOOR = Floor(250, f"or {FLOOR_BYTES / 1e6:.2f} MB in at least {FEW} of them")
 """... or so many answers: 1,000 a second."""
-RELAYS = 128
-"""So few senders get the time in which it shows whether they are spoken to."""
 ANSWERS_BYTES = 512
 """Bytes an answer of few name servers up to which it may have been asked for, where that cannot have been
 seen (RFC 1035, 2.3.4)."""
@@ -113,6 +112,13 @@ def _advice(facts: Answers, origin: Origin, known_path: bool) -> tuple[Action, s
     )
 
 
+def _doubtful_advice(facts: Answers, origin: Origin, known_path: bool) -> tuple[Action, str]:
+    return "observe", (
+        "the answers that a resolver gets, or a small reflection: only packets to the victim were captured. "
+        "What would tell: what it sends, whether it asked these name servers"
+    )
+
+
 def _title(vector: Vector) -> str:
     name = vector.removesuffix(SUFFIX)
     return f"{SPELLINGS.get(name, name.upper())} amplification (reflection)"
@@ -132,6 +138,17 @@ AMPLIFICATION = Family(
     reflectors=_ports,
     title=_title,
 )
+
+
+DOUBTFUL = replace(
+    AMPLIFICATION,
+    vectors=(Vector.DNS_AMPLIFICATION,),
+    advice=_doubtful_advice,
+    verdict="unclear",
+    persist=EPOCHS_PER_SECOND,
+    title=lambda vector: "surge of packets",
+)
+"""Answers of name servers, where it cannot have been seen who asked."""
 
 
 def amplification(port: int) -> Vector:
@@ -166,11 +183,11 @@ def _reflects(view: View, row: np.void, index: int) -> bool:
     if int(held["vote"]) < 0.5 * packets or int(held["key"]) >> 16 != UDP_NUMBER:
         return False
     recent = view.recent()
-    asked, answered, known = (
-        sum(int(r["service"][name][index]) for r in recent) for name in ("out", "packets", "known")
-    )
-    if asked >= ASKED_SHARE * answered or known >= SPOKEN_TO * answered:
+    asked, answered = (sum(int(r["service"][name][index]) for r in recent) for name in ("out", "packets"))
+    if asked >= ASKED_SHARE * answered or int(held["known"]) >= SPOKEN_TO * packets:
         return False
+    if _resolves(view, held):
+        return True
     senders = distinct_sources(row, CLASS_UDP)
     opened = port_shares(row["opened"], UDP_NUMBER)
     if port in PEER_PORTS and any(p == port and n > 0.5 * packets for p, n in opened):
@@ -178,14 +195,21 @@ def _reflects(view: View, row: np.void, index: int) -> bool:
     if port == SHARED_PORT:
         return senders >= SHARED_REFLECTORS and packets <= SHARED_EACH * senders
     if port in _NAMES:
-        return senders >= REFLECTORS and not _resolves(view, held, port)
+        return senders >= REFLECTORS
     return senders >= UNKNOWN_REFLECTORS and port < EPHEMERAL and not lasts(view, UDP, CLASS_UDP)
 
 
-def _resolves(view: View, held: np.void, port: int) -> bool:
+def _resolves(view: View, held: np.void) -> bool:
     """So a resolver looks whose questions were not captured."""
     ordinary = int(held["bytes"]) <= ANSWERS_BYTES * int(held["packets"])
-    return port == NAMES and view.one_way and ordinary and lately(view, CLASS_UDP) <= SENDERS
+    names = int(held["key"]) & 0xFFFF == NAMES
+    return names and view.one_way and ordinary and lately(view, CLASS_UDP) <= SENDERS
+
+
+def _patience(view: View, row: np.void) -> int:
+    """Epochs over the floor: few senders whose flows may last get the time in which they are spoken to."""
+    few = distinct_sources(row, CLASS_UDP) <= SENDERS and packets_a_flow(view) >= DRAWN
+    return TOLD_APART if few and not view.final else 1
 
 
 def _finding(view: View, row: np.void, held: np.void) -> Finding[Answers]:
@@ -200,14 +224,16 @@ def _finding(view: View, row: np.void, held: np.void) -> Finding[Answers]:
         unheard=float(view.one_way),
         service_port=port,
     )
-    return AMPLIFICATION.seen(
+    doubtful = _resolves(view, held)
+    family = DOUBTFUL if doubtful else AMPLIFICATION
+    return family.seen(
         view,
         facts,
         (UDP,),
         vector=amplification(port),
         count=max(int(held["vote"]) - int(held["known"]), 0) + tails,
         floor=FLOOR,
-        persist=TOLD_APART if distinct_sources(row, CLASS_UDP) <= RELAYS and not view.final else 1,
+        persist=DOUBTFUL.persist if doubtful else _patience(view, row),
         over=packets >= FLOOR.count or (size >= FLOOR_BYTES and packets >= FEW),
         size=int(size * int(held["vote"]) / packets) + tail_bytes,
         ports=port_shares(row["opened"], UDP_NUMBER),
@@ -230,4 +256,4 @@ def from_port(rows: np.ndarray, port: int) -> np.ndarray:
     return sent
 
 
-DETECTOR = Detector((AMPLIFICATION,), detect)
+DETECTOR = Detector((AMPLIFICATION, DOUBTFUL), detect)

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from floodwatch.synth import adversaries, attacks, calm, carpets, sessions, story, strays
+from floodwatch.synth import (
+    adversaries,
+    attacks,
+    calm,
+    carpets,
+    services,
+    sessions,
+    story,
+    strays,
+)
 from floodwatch.synth.stage import Scenario
 
 SCENARIOS: dict[str, Scenario] = {
@@ -22,6 +31,16 @@ SCENARIOS: dict[str, Scenario] = {
         calm.same_ports,
         calm.office_nat,
         calm.one_client_loop,
+        services.collector,
+        services.collector_own_port,
+        services.flow_exports,
+        services.recorded_calls,
+        services.relayed_calls,
+        services.polls,
+        services.half_a_resolver,
+        services.api_frontend,
+        services.ping_as_fast_as_it_is,
+        services.scan_of_all_ports,
         attacks.syn_flood,
         attacks.syn_flood_random_ports,
         attacks.syn_flood_one_source,
