@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import numpy as np
+from msgspec.structs import replace as replaced
 from numpy.typing import NDArray
 
 from ..detectors import family_of
@@ -17,7 +18,7 @@ from ..model.address import Address, address_text
 from ..model.decision import SOURCES_MOST
 from ..model.epoch import EPOCH_NS, EPOCHS_PER_SECOND
 from ..model.event import Verdict
-from ..model.finding import Finding, Floor, Gathered, SourceCount
+from ..model.finding import Finding, Floor, Gathered, SourceCount, SourceKey
 from ..model.vector import Vector
 
 KEYS_MOST = 256
@@ -64,8 +65,8 @@ class Case:
     ports: Counter[int] = field(default_factory=Counter)
     paths: Counter[str] = field(default_factory=Counter)
     sources: NDArray[np.uint8] | None = None
-    top: dict[tuple[int, bool], SourceCount] = field(default_factory=dict)
-    settled: dict[tuple[int, bool], SourceCount] = field(default_factory=dict)
+    top: dict[SourceKey, SourceCount] = field(default_factory=dict)
+    settled: dict[SourceKey, SourceCount] = field(default_factory=dict)
 
     @property
     def opened(self) -> bool:
@@ -115,7 +116,7 @@ class Case:
             registers = finding.sources
             self.sources = registers.copy() if self.sources is None else np.maximum(self.sources, registers)
         for source in finding.top:
-            self.top[source.source, source.v6] = source
+            self.top[source.key] = source
 
     def _time(self, epoch: int, count: int) -> None:
         self.recent[epoch] = self.recent.get(epoch, 0) + count
@@ -136,8 +137,7 @@ class Case:
             old = self.settled.get(key)
             if old is None and len(self.settled) >= SOURCES_MOST:
                 continue
-            base = old or SourceCount(new.source, new.v6, 0, 0)
-            self.settled[key] = SourceCount(new.source, new.v6, base.lo + new.lo, base.hi + new.hi)
+            self.settled[key] = new if old is None else replaced(new, lo=old.lo + new.lo, hi=old.hi + new.hi)
         self.top.clear()
 
     def so_far(self) -> Case:

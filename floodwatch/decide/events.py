@@ -10,7 +10,7 @@ import numpy as np
 
 from .._sketches import hll_estimate
 from ..detectors.family import Family
-from ..model.address import Network, source_cidr
+from ..model.address import source_cidr
 from ..model.decision import SOURCE_RATES, Decision, Protection, Suspect, prove
 from ..model.epoch import EPOCH_NS, rfc3339
 from ..model.event import (
@@ -86,7 +86,7 @@ class Meaning:
 
     def sources(self) -> list[SourceCount]:
         """The sources that may be named, heaviest first."""
-        return sorted(self.case.settled.values(), key=lambda s: (-s.lo, s.v6, s.source))
+        return sorted(self.case.settled.values(), key=lambda s: (-s.lo, s.v6, s.source, s.low))
 
 
 def decide(case: Case) -> Decision:
@@ -110,12 +110,7 @@ def decide(case: Case) -> Decision:
 
 
 def _suspect(source: SourceCount) -> Suspect:
-    network: Network
-    if source.v6:
-        network = ipaddress.IPv6Network((source.source << 64, 64))
-    else:
-        network = ipaddress.IPv4Network(source.source & 0xFFFFFFFF)
-    return Suspect(network, source.lo, source.hi)
+    return Suspect(source.network, source.lo, source.hi)
 
 
 def tell(
@@ -201,7 +196,7 @@ def _top(case: Case, sources: list[SourceCount], limit: int) -> tuple[TopSource,
     total = max(case.count, sum(source.lo for source in sources), 1)
     return tuple(
         TopSource(
-            cidr=source_cidr(source.source, source.v6),
+            cidr=source_cidr(source.network),
             share=round(source.lo / total, 4),
             count=CountBounds(lo=source.lo, hi=source.hi),
         )

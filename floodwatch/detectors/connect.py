@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..history.sources import source_of
 from ..history.victims import View
 from ..model.epoch import CLASS_TCP, DATA, SYN
 from ..model.event import Action, Evidence, Origin
@@ -146,10 +147,7 @@ def _idlers(heavy: np.ndarray, victim: int) -> list[SourceCount]:
     rows = heavy[(heavy["victim"] == victim) & (heavy["proven"] >= NAMED) & (heavy["requests"] == 0)]
     rows = rows[rows["bytes"] <= SMALL * rows["packets"].astype(np.int64)]
     return [
-        SourceCount(
-            int(r["source"]), bool(r["v6"]), int(r["proven"]), max(int(r["packets"]) // 2, int(r["proven"]))
-        )
-        for r in rows
+        source_of(row, int(row["proven"]), max(int(row["packets"]) // 2, int(row["proven"]))) for row in rows
     ]
 
 

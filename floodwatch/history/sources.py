@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.address import ONE_IPV6
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.finding import SourceCount
 from ..model.summary import Summary
@@ -34,6 +35,8 @@ SAME = 0.8
 """Share of requests for the same path as the one before."""
 
 
+ADDRESS = 2
+"""``v6`` of a row of the heavy-hitter table whose source is one IPv6 address."""
 SLACK = 5.0
 """Times of its pace before the flood that a source may ask and still be taken for what it was."""
 MAX_PACES = 65_536
@@ -187,10 +190,14 @@ def source_counts(rows: NDArray[np.void], least: str, most: str) -> list[SourceC
         least: the field that certainly counts.
         most: the field that counts at most, with the packets that came before admission.
     """
-    return [
-        SourceCount(int(r["source"]), bool(r["v6"]), int(r[least]), int(r[most]) + int(r["missed"]))
-        for r in rows
-    ]
+    return [source_of(r, int(r[least]), int(r[most]) + int(r["missed"])) for r in rows]
+
+
+def source_of(row: np.void, lo: int, hi: int) -> SourceCount:
+    """The source of a row of the heavy-hitter table, with the bounds of what it sent."""
+    form = int(row["v6"])
+    length = ONE_IPV6 if form == ADDRESS else 0
+    return SourceCount(int(row["source"]), form > 0, lo, hi, int(row["low"]), length)
 
 
 def asking(heavy: NDArray[np.void]) -> NDArray[np.void]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeAlias, TypeVar, g
 
 from msgspec import Struct, field
 
-from .address import Address
+from .address import Address, Network, source_network
 from .event import Verdict
 from .vector import Vector
 
@@ -19,6 +19,8 @@ Sum: TypeAlias = Annotated[float, "sum"]
 """A fact of which all epochs are added up."""
 Mean: TypeAlias = Annotated[float, "mean"]
 """A fact that is the mean of its epochs."""
+SourceKey: TypeAlias = tuple[int, bool, int, int]
+"""``source``, ``v6``, ``low`` and ``length`` of a ``SourceCount``."""
 Majority: TypeAlias = Annotated[int, "majority"]
 """A fact that is what most epochs say, such as a port; of equals the first."""
 
@@ -86,12 +88,33 @@ class Floor(Struct, frozen=True):
 
 
 class SourceCount(Struct, frozen=True, gc=False):
-    """Lower and upper bound of what one source (IPv4 address or upper half of an IPv6 one) sent."""
+    """Lower and upper bound of what one source sent.
+
+    Attributes:
+        source: the IPv4 address, or the upper half of an IPv6 one.
+        v6: which of them.
+        lo: it sent so much at least ...
+        hi: ... and at most.
+        low: lower half of an IPv6 address that is a source by itself.
+        length: prefix length of what it stands for; 0: a host of IPv4, a /64 of IPv6.
+    """
 
     source: int
     v6: bool
     lo: int
     hi: int
+    low: int = 0
+    length: int = 0
+
+    @property
+    def key(self) -> SourceKey:
+        """Who it is, whatever it sent."""
+        return self.source, self.v6, self.low, self.length
+
+    @property
+    def network(self) -> Network:
+        """What a rule would name."""
+        return source_network(*self.key)
 
 
 class Finding(Struct, Generic[F], kw_only=True):
