@@ -224,6 +224,15 @@ def test_hosts_are_gathered_into_networks_only_where_they_are_too_many(real: Dec
     assert gather(spread, policy, {}) == spread  # fifteen hosts are no crowd
 
 
+def test_clients_of_a_translator_are_blocked_one_by_one(real: Decision) -> None:
+    bots = [f"64:ff9b::cb00:71{n:02x}/128" for n in range(64)]
+    wanted = proven_by(real, bots)
+    assert gather(wanted, Policy(max_blocks=20), {}) == wanted  # what is around them is everybody else
+    steps = plan(wanted, Policy(), {})
+    assert [str(step.block.network) for step in steps] == bots
+    assert [set_name(s.block.network.version, s.block.network.prefixlen, 0) for s in steps] == ["block6"] * 64
+
+
 def test_sources_are_limited_where_that_is_advised_and_dropped_when_it_is_not_enough(real: Decision) -> None:
     (gentle, *_) = prove(changed(real, action="limit_per_source"))
     (step,) = plan([gentle], Policy(), {})

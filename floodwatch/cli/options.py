@@ -58,6 +58,6 @@ SET = click.option("--set", "floors", multiple=True, metavar="VECTOR=RATE",
 FALSE_ALARMS = click.option("--false-alarms", metavar="N/TIME",
                             help="Budget, as 1/30d: thresholds above each victim's usual rate.")  # fmt: skip
 NAT64 = click.option("--nat64", multiple=True, callback=read_nat64, metavar="PREFIX",
-                     help="NAT64 prefix of your own: each address in it is another client; repeatable.")  # fmt: skip
+                     help="A NAT64 prefix of your own, each address a client; repeatable.")  # fmt: skip
 AT_LEAST_1 = click.IntRange(min=1)
 WHEN = click.Choice(["auto", "always", "never"])

@@ -1,7 +1,7 @@
-"""Networks in which each IPv6 address stands for another IPv4 host: those of NAT64, and what the operator names.
+"""Networks in which each IPv6 address stands for another IPv4 host: those of NAT64.
 
-A translator writes the IPv4 address of each client into an address of its prefix (RFC 6052). Elsewhere a /64 is
-one customer's; here it is a whole network's, and only the single address is somebody.
+A translator writes the IPv4 address of each client into an address of its prefix (RFC 6052). Elsewhere a /64
+is one customer's; here it is that of all who come through, and only the single address is somebody.
 """
 
 from __future__ import annotations
