@@ -102,7 +102,15 @@ def _judge(view: View, row: np.void, scene: Scene) -> Iterator[Finding[Any]]:
         return  # requests that never end ask for nothing: they hold places, which is another vector
     reference, hammered = int(row["reference"]), _hammered(view, row)
     only = _winner(row) if hammered else None
-    found = machines(reference, scene.summary, visitors.windows, visitors.paces, only)
+    found = machines(
+        reference,
+        scene.summary,
+        visitors.windows,
+        visitors.paces,
+        visitors.onsets,
+        only,
+        view.usual("requests") or 0.0,
+    )
     alone = len(found.rows) == 1
     floor = ALONE if alone else FLOOR
     whole = hammered and not alone

@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.summary import Summary
+from .cover import Onsets
 from .memory import Addresses, Networks, codes
-from .sources import ADDRESS, Paces, Windows, positions, requests_in
+from .sources import ADDRESS, Paces
+from .windows import Windows, positions, requests_in
 
 MOST = 262_144
 """Networks that are remembered; then no new ones are learnt."""
@@ -102,6 +104,7 @@ class Visitors:
         self.windows = Windows()
         self.networks = KnownNetworks(before, clients)
         self.paces = Paces()
+        self.onsets = Onsets()
         self._learnt: NDArray[np.void] | None = None
         self._pending: deque[Second] = deque()
         self._flooded: dict[int, int] = {}
@@ -109,6 +112,7 @@ class Visitors:
     def flooded(self, victim: int, epoch: int) -> None:
         """A flood was found at a victim, given by its slot reference: nothing is learnt of it for a while."""
         self._flooded[victim] = epoch
+        self.onsets.begin(victim, epoch, self.windows)
 
     def known_networks(self) -> Networks:
         """Networks that are known by now."""
@@ -135,6 +139,7 @@ class Visitors:
         while self._pending and self._pending[0].epoch <= epoch - TRIED:
             self._believe(self._pending.popleft(), epoch)
         self._flooded = {v: at for v, at in self._flooded.items() if epoch - HELD < at <= epoch}
+        self.onsets.end(set(self._flooded))
         if summary.window_ends:
             self._learnt = None
         windows.close_epoch(summary)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +11,8 @@ from ..model.address import ONE_IPV6
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.finding import SourceCount
 from ..model.summary import Summary
+from .cover import Onsets, explains, settled
+from .windows import Windows, positions, requests_in, with_earlier
 
 FAST = 12.5
 """Requests a second of one source over the last second, beyond one person's pace ..."""
@@ -42,58 +42,6 @@ SLACK = 5.0
 MAX_PACES = 65_536
 
 
-class Windows:
-    """The heavy-hitter table over time, rows with requests only: now, an epoch and a second ago, and at the
-    end of the window before.
-
-    Attributes:
-        number: of the window, from 0 on.
-        age: epochs of it that have closed.
-        earlier: the table at the end of the window before, or None.
-    """
-
-    def __init__(self) -> None:
-        self.number = self.age = 0
-        self.earlier: NDArray[np.void] | None = None
-        self._second: deque[NDArray[np.void]] = deque(maxlen=EPOCHS_PER_SECOND)
-        self._now: NDArray[np.void] | None = None
-
-    def now(self, summary: Summary) -> NDArray[np.void]:
-        """The table at the end of this epoch."""
-        if self._now is None:
-            self._now = asking(summary.heavy())
-        return self._now
-
-    @property
-    def newest(self) -> NDArray[np.void] | None:
-        """The table one epoch ago, or None at the start of a window."""
-        return self._second[-1] if self._second else None
-
-    @property
-    def before(self) -> NDArray[np.void] | None:
-        """The table about a second ago, ``epochs`` before the end of this one; None as above."""
-        return self._second[0] if self._second else None
-
-    @property
-    def epochs(self) -> int:
-        """Length of the stretch over which a rate is taken, in epochs."""
-        return max(len(self._second), 1)
-
-    def close_epoch(self, summary: Summary) -> None:
-        """Keep this epoch's table for the rates of the next ones."""
-        if self._now is None and (summary.victims["requests"] == 0).all() and self._second:
-            self._second.append(self._second[-1])  # nobody asked, so the table stands as it was
-        else:
-            self._second.append(self.now(summary))
-        self.age += 1
-        if summary.window_ends:
-            self.earlier = self._now
-            self._second.clear()
-            self.age = 0
-            self.number += 1
-        self._now = None
-
-
 @dataclass(frozen=True, slots=True)
 class Machines:
     """Heavy-table rows of the sources that are machines, and their requests in the last epoch.
@@ -107,16 +55,24 @@ class Machines:
 
 
 def machines(
-    victim: int, summary: Summary, windows: Windows, paces: Paces, only: int | None = None
+    victim: int,
+    summary: Summary,
+    windows: Windows,
+    paces: Paces,
+    onsets: Onsets,
+    only: int | None = None,
+    usual: float = 0.0,
 ) -> Machines:
-    """Pick the machines among one victim's sources.
+    """Pick the machines among one victim's sources: those that explain what machines ask, and no more.
 
     Args:
         victim: the victim's slot reference.
         summary: the epoch.
         windows: the tables of before.
         paces: how fast the sources asked before.
+        onsets: when floods began.
         only: keyed hash of the one path that is flooded, where there is one.
+        usual: requests a second that are usual for the victim; 0 where unknown.
     """
     now = windows.now(summary)
     rows = now[now["victim"] == victim]
@@ -124,13 +80,17 @@ def machines(
         return Machines(rows, rows, 0)
     total = rows["requests"].astype(np.int64)
     last = total - requests_in(windows.newest, rows)
-    second = (total - requests_in(windows.before, rows)) * (EPOCHS_PER_SECOND / windows.epochs)
+    lately = total - requests_in(windows.before, rows)
+    second = lately * (EPOCHS_PER_SECOND / windows.epochs)
     habit = with_earlier(rows, windows.earlier)
     chosen = _behaves_like_machine(habit, second)
+    rates, seconds = onsets.paces(victim, summary.epoch, windows, rows, lately)
     if only is not None:
         bit = np.uint64(1) << np.uint64(only >> 58)
-        chosen |= (habit["requests"] >= DEVOTED) & (habit["paths"] == bit) & (habit["assets"] == 0)
+        devoted = (habit["requests"] >= DEVOTED) & (habit["paths"] == bit) & (habit["assets"] == 0)
+        chosen |= devoted & settled(rates, seconds)
     chosen &= ~paces.kept(rows, second)
+    chosen[chosen] = explains(rates[chosen], usual)
     return Machines(habit[chosen], rows[chosen], int(last[chosen].sum()))
 
 
@@ -200,12 +160,6 @@ def source_of(row: np.void, lo: int, hi: int) -> SourceCount:
     return SourceCount(int(row["source"]), form > 0, lo, hi, int(row["low"]), length)
 
 
-def asking(heavy: NDArray[np.void]) -> NDArray[np.void]:
-    """The rows with requests, by pair: the form in which ``machines`` takes its tables."""
-    rows = heavy[heavy["requests"] > 0]
-    return rows[np.argsort(rows["pair_hash"])]
-
-
 def _behaves_like_machine(rows: NDArray[np.void], rate: NDArray[np.float64]) -> NDArray[np.bool_]:
     requests = rows["requests"].astype(np.float64)
     variety = distinct_paths(rows["paths"]) / np.maximum(requests, 1)
@@ -223,36 +177,3 @@ def distinct_paths(bits: NDArray[np.uint64]) -> NDArray[np.float64]:
     """Linear counting (Whang et al. 1990) on 64 bits; beyond about 250 paths it saturates."""
     zeros = 64.0 - np.bitwise_count(bits).astype(np.float64)
     return 64.0 * np.log(64.0 / np.maximum(zeros, 1.0))
-
-
-def positions(ordered: NDArray[Any], wanted: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Where each wanted value stands among sorted ones (not none), and whether it does."""
-    at = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
-    return at, ordered[at] == wanted
-
-
-def requests_in(table: NDArray[np.void] | None, rows: NDArray[np.void]) -> NDArray[np.int64]:
-    """What another table says of the requests of the same pairs; 0 for those it does not hold."""
-    if table is None or not len(table):
-        return np.zeros(len(rows), np.int64)
-    at, found = positions(table["pair_hash"], rows["pair_hash"])
-    return np.where(found, table["requests"][at].astype(np.int64), 0)
-
-
-def with_earlier(rows: NDArray[np.void], earlier: NDArray[np.void] | None) -> NDArray[np.void]:
-    """Add the previous window's habits to this one's, so that a window that just began is not blind."""
-    if earlier is None or not len(earlier):
-        return rows
-    at, found = positions(earlier["pair_hash"], rows["pair_hash"])
-    mine = np.flatnonzero(found)
-    if not len(mine):
-        return rows
-    out, theirs = rows.copy(), earlier[at[mine]]
-    for name in ("requests", "packets", "missed"):
-        out[name][mine] += theirs[name]
-    for name in ("assets", "repeats", "posts", "errors"):  # these saturate in the engine as well
-        both = out[name][mine].astype(np.uint32) + theirs[name]
-        out[name][mine] = np.minimum(both, 0xFFFF)
-    out["paths"][mine] |= theirs["paths"]
-    out["proven"][mine] = np.maximum(out["proven"][mine], theirs["proven"])
-    return out

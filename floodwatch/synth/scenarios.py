@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from floodwatch.synth import adversaries, attacks, calm, carpets, sessions, story, strays
+from floodwatch.synth import adversaries, attacks, calm, carpets, nearby, sessions, story, strays
 from floodwatch.synth.stage import Scenario
 
 SCENARIOS: dict[str, Scenario] = {
@@ -72,6 +72,11 @@ SCENARIOS: dict[str, Scenario] = {
         adversaries.mimics_of_pages,
         adversaries.mimics_of_people,
         adversaries.poisoned_paces,
+        nearby.visitors_of_home,
+        nearby.bots_over_a_28,
+        nearby.bots_over_a_24,
+        nearby.nat64_bots,
+        nearby.bots_over_a_64,
         attacks.burst,
         attacks.zero_duration,
     )
