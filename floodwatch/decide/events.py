@@ -90,8 +90,18 @@ class Meaning:
         return self.case.family.reflectors(self.case.vector, self.facts)
 
     def sources(self) -> list[SourceCount]:
-        """The sources that may be named, heaviest first."""
-        return sorted(self.case.settled.values(), key=lambda s: (-s.lo, s.v6, s.source, s.low))
+        """The sources that may be named, heaviest first; a network stands for the hosts in it."""
+        settled = self.case.settled.values()
+        wide = {(s.v6, s.behind, s.source >> s.behind) for s in settled if s.behind}
+        depths = {(v6, behind) for v6, behind, _ in wide}
+
+        def within(source: SourceCount) -> bool:
+            return any(
+                v6 == source.v6 and behind > source.behind and (v6, behind, source.source >> behind) in wide
+                for v6, behind in depths
+            )
+
+        return sorted((s for s in settled if not within(s)), key=lambda s: (-s.lo, s.v6, s.source, s.low))
 
 
 def decide(case: Case) -> Decision:

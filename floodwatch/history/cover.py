@@ -75,6 +75,10 @@ class Onsets:
             mine = None if before is None else before[before["victim"] == victim]
             self._begun[victim] = Onset(epoch - windows.epochs, windows.number, mine)
 
+    def begun(self, victim: int) -> bool:
+        """A flood goes on there."""
+        return victim in self._begun
+
     def end(self, victims: set[int]) -> None:
         """Floods go on at these victims alone."""
         self._begun = {victim: onset for victim, onset in self._begun.items() if victim in victims}
@@ -123,4 +127,5 @@ def surely(counts: NDArray[Any]) -> NDArray[np.float64]:
 
 def settled(rates: NDArray[np.float64], seconds: float) -> NDArray[np.bool_]:
     """Which of the sources may be told apart by now: who asks as readers do takes time."""
-    return (rates >= READING) | np.full(len(rates), seconds >= SETTLED)
+    told: NDArray[np.bool_] = np.full(len(rates), seconds >= SETTLED) | (rates >= READING)
+    return told

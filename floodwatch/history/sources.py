@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.finding import SourceCount
 from ..model.summary import Summary
 from .cover import Onsets, explains, settled
+from .memory import Networks
+from .nearby import Network as Spread
+from .nearby import Seen, spread
 from .windows import Windows, positions, requests_in, with_earlier
 
 FAST = 12.5
@@ -31,6 +35,8 @@ HABIT = 8
 """Requests in the window from which a habit shows, at any rate."""
 DEVOTED = 3
 """Requests that show it where one path is flooded, if all are for that path and nothing else."""
+SEVERAL = 2
+"""Requests that show what a source fetches, where it is looked at with others of its network."""
 SAME = 0.8
 """Share of requests for the same path as the one before."""
 
@@ -47,51 +53,107 @@ class Machines:
     """Heavy-table rows of the sources that are machines, and their requests in the last epoch.
 
     ``rows`` hold the window before as well, for habits; what a source sent in this window is in ``window``.
+    ``networks`` are those whose hosts are machines together, who sent ``together`` of the requests.
     """
 
     rows: NDArray[np.void]
     window: NDArray[np.void]
     requests: int
+    together: int
+    networks: list[Spread]
+
+    def named(self) -> list[SourceCount]:
+        """Those whose addresses are proven, with the bounds of their requests in this window."""
+        proven = self.rows["proven"] > 0
+        alone = np.ones(len(self.rows), bool)
+        out = list[SourceCount]()
+        for network in self.networks:
+            mine = self.window[network.members[proven[network.members]]]
+            if network.length and len(mine):
+                alone[network.members] = False
+                most = int(mine["requests"].sum(dtype=np.int64) + mine["missed"].sum(dtype=np.int64))
+                out.append(
+                    SourceCount(
+                        network.source,
+                        bool(mine["v6"][0]),
+                        int(mine["requests"].sum(dtype=np.int64)),
+                        most,
+                        length=network.length,
+                    )
+                )
+        return source_counts(self.window[proven & alone], "requests", "requests") + out
 
 
-def machines(
-    victim: int,
-    summary: Summary,
-    windows: Windows,
-    paces: Paces,
-    onsets: Onsets,
-    only: int | None = None,
-    usual: float = 0.0,
-) -> Machines:
+class Asked(NamedTuple):
+    """What is known of a victim's requests as a whole.
+
+    Attributes:
+        only: keyed hash of the one path that is flooded, where there is one.
+        rate: requests a second.
+        usual: those that are usual; 0 where unknown.
+        growth: those beyond the usual; 0 where that is unknown, or no surge.
+    """
+
+    only: int | None = None
+    rate: float = 0.0
+    usual: float = 0.0
+    growth: float = 0.0
+
+
+def machines(victim: int, summary: Summary, visitors: Visited, asked: Asked) -> Machines:
     """Pick the machines among one victim's sources: those that explain what machines ask, and no more.
 
     Args:
         victim: the victim's slot reference.
         summary: the epoch.
-        windows: the tables of before.
-        paces: how fast the sources asked before.
-        onsets: when floods began.
-        only: keyed hash of the one path that is flooded, where there is one.
-        usual: requests a second that are usual for the victim; 0 where unknown.
+        visitors: who asked before, and how fast.
+        asked: what is known of its requests.
     """
+    windows = visitors.windows
     now = windows.now(summary)
     rows = now[now["victim"] == victim]
     if not len(rows):
-        return Machines(rows, rows, 0)
+        return Machines(rows, rows, 0, 0, [])
     total = rows["requests"].astype(np.int64)
     last = total - requests_in(windows.newest, rows)
     lately = total - requests_in(windows.before, rows)
     second = lately * (EPOCHS_PER_SECOND / windows.epochs)
     habit = with_earlier(rows, windows.earlier)
     chosen = _behaves_like_machine(habit, second)
-    rates, seconds = onsets.paces(victim, summary.epoch, windows, rows, lately)
-    if only is not None:
-        bit = np.uint64(1) << np.uint64(only >> 58)
+    rates, seconds = visitors.onsets.paces(victim, summary.epoch, windows, rows, lately)
+    if asked.only is not None:
+        bit = np.uint64(1) << np.uint64(asked.only >> 58)
         devoted = (habit["requests"] >= DEVOTED) & (habit["paths"] == bit) & (habit["assets"] == 0)
         chosen |= devoted & settled(rates, seconds)
-    chosen &= ~paces.kept(rows, second)
-    chosen[chosen] = explains(rates[chosen], usual)
-    return Machines(habit[chosen], rows[chosen], int(last[chosen].sum()))
+    kept = visitors.paces.kept(rows, second)
+    chosen &= ~kept
+    bare = (habit["requests"] >= SEVERAL) & (habit["assets"] <= BARE * habit["requests"])
+    seen = Seen(asked.rate, asked.growth, windows.seconds, visitors.onsets.begun(victim))
+    near = spread(habit, bare & ~kept & ~chosen, second, seen, visitors.known_networks(), chosen)
+    each = np.flatnonzero(chosen)
+    sums = np.array([second[network.members].sum() for network in near])
+    taken = explains(np.concatenate([rates[each], sums]), asked.usual)
+    near = [network for network, one in zip(near, taken[len(each) :], strict=True) if one]
+    chosen[each] = taken[: len(each)]
+    member = np.zeros(len(rows), bool)
+    for network in near:
+        member[network.members] = True
+    chosen |= member
+    place = np.cumsum(chosen) - 1
+    near = [Spread(place[network.members], network.source, network.length) for network in near]
+    return Machines(habit[chosen], rows[chosen], int(last[chosen].sum()), int(last[member].sum()), near)
+
+
+class Visited(Protocol):
+    """Who asked before: ``clients.Visitors``."""
+
+    windows: Windows
+    paces: Paces
+    onsets: Onsets
+
+    def known_networks(self) -> Networks:
+        """Networks of known clients."""
+        ...
 
 
 class Paces:

@@ -50,6 +50,11 @@ class Windows:
         """Length of the stretch over which a rate is taken, in epochs."""
         return max(len(self._second), 1)
 
+    @property
+    def seconds(self) -> float:
+        """How far back this window and the one before reach, this epoch included."""
+        return (self.lasted + self.age + 1) / EPOCHS_PER_SECOND
+
     def close_epoch(self, summary: Summary) -> None:
         """Keep this epoch's table for the rates of the next ones."""
         if self._now is None and (summary.victims["requests"] == 0).all() and self._second:

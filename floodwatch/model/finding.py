@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeAlias, TypeVar, g
 
 from msgspec import Struct, field
 
-from .address import Address, Network, source_network
+from .address import UNIT, Address, Network, source_network
 from .event import Verdict
 from .vector import Vector
 
@@ -110,6 +110,11 @@ class SourceCount(Struct, frozen=True, gc=False):
     def key(self) -> SourceKey:
         """Who it is, whatever it sent."""
         return self.source, self.v6, self.low, self.length
+
+    @property
+    def behind(self) -> int:
+        """Bits of ``source`` behind the prefix that it stands for; 0: it is one host or /64."""
+        return max(UNIT[6 if self.v6 else 4] - self.length, 0) if self.length else 0
 
     @property
     def network(self) -> Network:

@@ -43,8 +43,8 @@ def bots_over_a_28(trace: Trace, params: Params) -> None:
 
 
 def bots_over_a_24(trace: Trace, params: Params) -> None:
-    """200 bots of one /24 walk a thousand pages three times in two seconds each, beside people."""
-    flood = staged_flood(trace, params, 300, 12, 200, 80)
+    """200 bots of one /24 walk a thousand pages three times a second each, beside people."""
+    flood = staged_flood(trace, params, 600, 8, 200, 80)
     _walk(trace, flood, 24)
 
 
