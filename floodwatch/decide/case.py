@@ -22,6 +22,8 @@ from ..model.finding import Finding, Floor, Gathered, SourceCount, SourceKey
 from ..model.vector import Vector
 
 KEYS_MOST = 256
+SEEN_MOST = 64
+"""Sources that are seen and not proven, of which at least a twentieth each is told."""
 TIMELINE_MOST = 240
 """Steps of the timeline that are kept: a minute of epochs; what lasts longer is told more coarsely."""
 HELD = 0.8
@@ -67,6 +69,7 @@ class Case:
     sources: NDArray[np.uint8] | None = None
     top: dict[SourceKey, SourceCount] = field(default_factory=dict)
     settled: dict[SourceKey, SourceCount] = field(default_factory=dict)
+    seen: dict[SourceKey, SourceCount] = field(default_factory=dict)
 
     @property
     def opened(self) -> bool:
@@ -117,6 +120,11 @@ class Case:
             self.sources = registers.copy() if self.sources is None else np.maximum(self.sources, registers)
         for source in finding.top:
             self.top[source.key] = source
+        for source in finding.seen:
+            _sum(self.seen, source)
+        if len(self.seen) > 2 * SEEN_MOST:
+            kept = sorted(self.seen.values(), key=lambda s: -s.lo)[:SEEN_MOST]
+            self.seen = {source.key: source for source in kept}
 
     def _time(self, epoch: int, count: int) -> None:
         self.recent[epoch] = self.recent.get(epoch, 0) + count
@@ -134,10 +142,8 @@ class Case:
     def settle_window(self) -> None:
         """The heavy-hitter window ends: what it proved about sources is added up."""
         for key, new in self.top.items():
-            old = self.settled.get(key)
-            if old is None and len(self.settled) >= SOURCES_MOST:
-                continue
-            self.settled[key] = new if old is None else replaced(new, lo=old.lo + new.lo, hi=old.hi + new.hi)
+            if key in self.settled or len(self.settled) < SOURCES_MOST:
+                _sum(self.settled, new)
         self.top.clear()
 
     def so_far(self) -> Case:
@@ -165,6 +171,12 @@ def winner(table: Counter[K], count: int) -> K | None:
         return None
     key, held = max(table.items(), key=lambda item: (item[1], str(item[0])))
     return key if held >= HELD * count and held > 0 else None
+
+
+def _sum(sources: dict[SourceKey, SourceCount], new: SourceCount) -> None:
+    """Add one source's bounds to those it has."""
+    old = sources.get(new.key)
+    sources[new.key] = new if old is None else replaced(new, lo=old.lo + new.lo, hi=old.hi + new.hi)
 
 
 def _vote(table: Counter[K], found: Iterable[tuple[K, int]]) -> None:

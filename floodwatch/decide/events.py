@@ -30,7 +30,7 @@ from ..model.event import (
     Verdict,
     Victim,
 )
-from ..model.finding import SourceCount
+from ..model.finding import SEEN_SHARE, SourceCount
 from ..model.vector import protocol_number
 from . import judge
 from .case import Case, winner
@@ -43,6 +43,10 @@ PROTECTIONS: dict[Action, Protection] = {
     "cap_unknown": "capped",
 }
 """What stands before a victim where the advice says it all; else its family knows."""
+SEEN_TOLD = 5
+"""Sources that are told of where none is proven."""
+NOT_PROVEN: frozenset[Origin] = frozenset({"unknown", "mixed"})
+"""Origins of floods whose addresses show nothing, and may be those of the senders."""
 NO_SOURCES = bytes(1024)
 
 
@@ -176,6 +180,7 @@ def tell(
             forged_share=forged if meaning.origin == "forged" else None,
             top=_top(case, meaning.sources(), top) if listed else (),
             reflector_ports=meaning.reflector_ports,
+            seen=_seen(case) if meaning.origin in NOT_PROVEN and case.verdict == "attack" else (),
         ),
         evidence=judge.evidence(
             family,
@@ -209,13 +214,21 @@ def _course(case: Case) -> tuple[Pattern, ...]:
 
 def _top(case: Case, sources: list[SourceCount], limit: int) -> tuple[TopSource, ...]:
     total = max(case.count, sum(source.lo for source in sources), 1)
-    return tuple(
-        TopSource(
-            cidr=source_cidr(source.network),
-            share=round(source.lo / total, 4),
-            count=CountBounds(lo=source.lo, hi=source.hi),
-        )
-        for source in (sources[:limit] if limit else sources)
+    return tuple(_named(source, total) for source in (sources[:limit] if limit else sources))
+
+
+def _seen(case: Case) -> tuple[TopSource, ...]:
+    """The few that certainly sent a share of it worth naming; nothing is done against them."""
+    least = max(SEEN_SHARE * case.count, 1)
+    loud = sorted(case.seen.values(), key=lambda s: (-s.lo, s.v6, s.source, s.low))[:SEEN_TOLD]
+    return tuple(_named(source, case.count) for source in loud if source.lo >= least)
+
+
+def _named(source: SourceCount, total: int) -> TopSource:
+    return TopSource(
+        cidr=source_cidr(source.network),
+        share=round(source.lo / max(total, 1), 4),
+        count=CountBounds(lo=source.lo, hi=source.hi),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..config.limits import Limits
 from ..history.clients import Visitors
+from ..history.loudest import Loudest
 from ..history.memory import Addresses, Memory, Networks
 from ..history.victims import Tracker
 from ..model.address import Address
@@ -109,6 +110,7 @@ class Detection:
         self._visitors = Visitors(memory.networks, memory.clients)
         self._detectors = [_looking(detector) for detector in DETECTORS]
         self._named: dict[tuple[Vector, Address], int] = {}
+        self._loudest = Loudest()
 
     def learnt(self) -> Memory:
         """What is known now: clients' networks, and what is usual for each host."""
@@ -132,9 +134,19 @@ class Detection:
             for finding in look(scene):
                 self._named[finding.vector, finding.victim] = summary.epoch
                 if self._let_through(finding):
+                    self._see(finding, summary)
                     yield finding
+        if scene.views:
+            self._loudest.close_epoch(summary)
         self._visitors.close_epoch(summary)
         self.tracker.close_epoch(summary)
+
+    def _see(self, finding: Finding[Any], summary: Summary) -> None:
+        """Note who certainly sent much of it. What looks back over seconds is not counted by the epoch."""
+        family = family_of(finding.vector, finding.verdict)
+        row = self.tracker.row(finding.victim, finding.epoch)
+        if row is not None and finding.prefix is None and finding.verdict in FLOODS and not family.habitual:
+            finding.seen = self._loudest.of(finding, row, family.unit, summary)
 
     def _let_through(self, finding: Finding[Any]) -> bool:
         """Hold a finding against the user's limits; below half of them it does not even keep an event."""

@@ -122,6 +122,10 @@ class SourceCount(Struct, frozen=True, gc=False):
         return source_network(*self.key)
 
 
+SEEN_SHARE = 0.05
+"""Share of a flood that one source certainly sent, from which it is worth naming."""
+
+
 class Finding(Struct, Generic[F], kw_only=True):
     """What one detector says about one victim and one epoch.
 
@@ -137,6 +141,7 @@ class Finding(Struct, Generic[F], kw_only=True):
         prefix: length of the prefix that ``victim`` stands for, or None for one address.
         sources: HyperLogLog registers (p = 10) of the sources in this epoch.
         top: bounds per source, for origins that may be named.
+        seen: bounds per source of what certainly belongs to the excess, proven or not; the largest only.
         limit: the rate a second that the user's limits ask for; 0: none.
     """
 
@@ -160,4 +165,5 @@ class Finding(Struct, Generic[F], kw_only=True):
     prefix: int | None = None
     sources: NDArray[np.uint8] | None = None
     top: list[SourceCount] = field(default_factory=list)
+    seen: list[SourceCount] = field(default_factory=list)
     limit: float = 0.0
