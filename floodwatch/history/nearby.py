@@ -26,6 +26,8 @@ TOGETHER = 50.0
 """Requests a second without the parts of pages, of all of them: no mix of paths excuses that."""
 MOST = 0.5
 """Share of what is asked, or of what is asked beyond the usual, that they hold."""
+WATCHED = 2.0
+"""Seconds that have to be seen before it can be told that something began."""
 FROM_THE_FIRST = 0.8
 """Share of what they would have asked at their pace all the time, from which they never began."""
 HALF = 0.9
@@ -89,7 +91,7 @@ def spread(
         named: rows that stand out by themselves.
     """
     found = list[Network]()
-    if float(second[able].sum()) < seen.least:
+    if float(second[able].sum()) < seen.least or (seen.seconds < WATCHED and not seen.flooded):
         return found
     for form, widest in WIDEST.items():
         places = np.flatnonzero(able & (rows["v6"] == form))

@@ -215,6 +215,18 @@ def source_counts(rows: NDArray[np.void], least: str, most: str) -> list[SourceC
     return [source_of(r, int(r[least]), int(r[most]) + int(r["missed"])) for r in rows]
 
 
+def explaining(rows: NDArray[np.void], field: str, pace: float) -> NDArray[np.void]:
+    """Those of the rows that explain what all of them sent in the window.
+
+    Args:
+        rows: of the heavy-hitter table, each of a source that may be part of a flood.
+        field: what was counted of it.
+        pace: what somebody who is none may send in a window.
+    """
+    kept: NDArray[np.void] = rows[explains(rows[field].astype(np.float64), pace=pace)]
+    return kept
+
+
 def source_of(row: np.void, lo: int, hi: int) -> SourceCount:
     """The source of a row of the heavy-hitter table, with the bounds of what it sent."""
     form = int(row["v6"])

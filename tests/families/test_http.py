@@ -132,7 +132,7 @@ def behaves(asked: int, *, bits: int, assets: int, repeats: int = 0, pace: int =
         now = before + (asked - before) * epoch // EPOCHS_PER_SECOND
         each = host().requests(200, sources=64, held=20, assets=80)
         for number in range(40):
-            each.source(f"203.0.113.{number + 1}", requests=now, bits=bits, assets=assets, repeats=repeats)
+            each.source(f"203.{number}.113.1", requests=now, bits=bits, assets=assets, repeats=repeats)
         found = watch.see(each)
     flood = [finding for finding in found if finding.verdict == "attack"]
     return bool(flood and flood[0].facts.asked)
