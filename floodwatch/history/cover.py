@@ -14,13 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.epoch import EPOCHS_PER_SECOND
-from .windows import Windows, requests_in
+from .windows import Windows, positions
 
-ALIKE = 0.5
-"""Share of the median of those taken so far from which a source is one of them."""
+ALIKE = 0.1
+"""Share of the median of those taken so far from which a source is one of them ..."""
+AT_PACE = 0.5
+"""... and at a reader's pace."""
 REST = 0.05
 """Share of the excess that may stay unexplained."""
-READING = 3.0
+READING = 1.5
 """Requests a second for pages that no reader keeps up; below, more may stay unexplained ..."""
 ORDINARY = 0.2
 """... this share of the excess, or what is usual, if that is more."""
@@ -40,7 +42,8 @@ def explains(rates: NDArray[np.float64], usual: float = 0.0, pace: float = READI
     sent = rates[order]
     excess = float(sent.sum())
     left = excess - (np.cumsum(sent) - sent)
-    alike = sent >= ALIKE * sent[np.maximum(np.arange(len(sent)) - 1, 0) // 2]
+    median = sent[np.maximum(np.arange(len(sent)) - 1, 0) // 2]
+    alike = sent >= np.where(sent >= pace, ALIKE, AT_PACE) * median
     needed = (sent >= pace) & (left > REST * excess) | (left > max(ORDINARY * excess, usual))
     wanted = alike | needed
     taken = np.zeros(len(rates), bool)
@@ -48,6 +51,8 @@ def explains(rates: NDArray[np.float64], usual: float = 0.0, pace: float = READI
     return taken
 
 
+UNCOUNTED = 8
+"""Packets of a source in a window before it is counted (the gate of ``fw_topk.h`` at its lowest)."""
 FAST = 8.0
 """Requests within a second that no reader makes."""
 SETTLED = 2.0
@@ -105,18 +110,33 @@ class Onsets:
 
     def _asked(
         self, victim: int, epoch: int, windows: Windows, rows: NDArray[np.void]
-    ) -> tuple[NDArray[np.int64], int]:
+    ) -> tuple[NDArray[np.float64], int]:
         """Requests since the onset, in this window and the one before, and epochs since then."""
-        asked, onset = rows["requests"].astype(np.int64), self._begun.get(victim)
+        asked, onset = likely(rows), self._begun.get(victim)
         if onset is None:
-            return asked - requests_in(windows.before, rows), windows.epochs
+            return asked - _likely_in(windows.before, rows), windows.epochs
         since = epoch - onset.epoch
         if onset.window == windows.number:
-            return asked - requests_in(onset.asked, rows), since
-        asked += requests_in(windows.earlier, rows)
+            return asked - _likely_in(onset.asked, rows), since
+        asked += _likely_in(windows.earlier, rows)
         if onset.window == windows.number - 1:
-            return asked - requests_in(onset.asked, rows), since
+            return asked - _likely_in(onset.asked, rows), since
         return asked, windows.lasted + windows.age + 1
+
+
+def likely(rows: NDArray[np.void]) -> NDArray[np.float64]:
+    """Requests of each source in a window, with those that came before it was counted at all."""
+    each = rows["requests"] / np.maximum(rows["packets"], 1)
+    counted: NDArray[np.float64] = rows["requests"] + np.minimum(rows["missed"], UNCOUNTED) * each
+    return counted
+
+
+def _likely_in(table: NDArray[np.void] | None, rows: NDArray[np.void]) -> NDArray[np.float64]:
+    """The same by another table; 0 for those it does not hold."""
+    if table is None or not len(table):
+        return np.zeros(len(rows))
+    at, found = positions(table["pair_hash"], rows["pair_hash"])
+    return np.where(found, likely(table)[at], 0.0)
 
 
 def surely(counts: NDArray[Any]) -> NDArray[np.float64]:

@@ -109,8 +109,8 @@ def spread(
 
 def _began(rows: NDArray[np.void], whole: float) -> bool:
     """They asked less than the whole time through; what came before they were counted is estimated."""
-    before = rows["missed"] * (rows["requests"] / np.maximum(rows["packets"], 1))
-    return float((rows["requests"] + before).sum()) < FROM_THE_FIRST * whole
+    each = rows["requests"] / np.maximum(rows["packets"], 1)
+    return float((rows["requests"] + rows["missed"] * each).sum()) < FROM_THE_FIRST * whole
 
 
 def _narrowed(

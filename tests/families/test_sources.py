@@ -7,7 +7,7 @@ import pytest
 from promises import Watch
 from scenes import Host, host, summary
 
-from floodwatch.history.cover import ALIKE, ORDINARY, READING, REST, Onsets, explains, surely
+from floodwatch.history.cover import ALIKE, AT_PACE, ORDINARY, READING, REST, Onsets, explains, surely
 from floodwatch.history.nearby import FILLED, MEMBERS, TOGETHER
 from floodwatch.history.windows import Windows
 from floodwatch.model.epoch import EPOCHS_PER_SECOND
@@ -25,10 +25,12 @@ def test_sources_are_taken_while_they_explain_the_excess() -> None:
     assert taken() == []
     assert taken(300.0, 0.5, 1.0, 0.4) == [300.0]  # one flooder, and three who look at the page
     assert taken(*[2.0] * 600, 0.4, 0.9) == [2.0] * 600
-    assert taken(2.0, 2.0, 2 * ALIKE, 2 * ALIKE - 0.1) == [2.0, 2.0, 1.0]
+    assert taken(1.0, 1.0, AT_PACE, AT_PACE - 0.1) == [1.0, 1.0, 0.5]
+    assert taken(90.0, 90.0, 90 * ALIKE, 90 * ALIKE - 0.1) == [90.0, 90.0, 9.0]
     rest = 100 * REST / (1 - REST)
     assert taken(100.0, rest + 0.1) == [100.0, rest + 0.1]
     assert taken(100.0, rest - 0.1) == [100.0]
+    assert taken(*[200.0] * 10, 5.0) == [200.0] * 10
     assert taken(*[200.0] * 10, *[10.0] * 100) == [200.0] * 10 + [10.0] * 100
 
 
