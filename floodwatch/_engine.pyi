@@ -273,6 +273,13 @@ class Decoder:
     def drop_twins(self) -> None:
         """From now on count the second copy of a frame, within 50 ms of the first, as ``duplicates`` only."""
 
+    def count_once(self, beside: Decoder | None = None) -> None:
+        """From now on count a packet that a host shows at several points (devices, directions) once.
+
+        Args:
+            beside: a decoder of other points of the same host that counts once; its thread must be ours.
+        """
+
     def fill(self, block: object, start: int, batch: Batch) -> tuple[int, int]:
         """Decode from ``block[start:]`` until the batch is full or the block used up.
 
@@ -325,6 +332,10 @@ class Decoder:
     @property
     def duplicates(self) -> int:
         """Second copies of frames that ``drop_twins`` left out."""
+
+    @property
+    def elsewhere(self) -> int:
+        """Packets left out because they were counted at another interface, or in the other direction."""
 
     @property
     def first_ns(self) -> int | None: ...

@@ -160,6 +160,7 @@ cdef class Batch:
 cdef class Decoder:
     cdef fw_decoder *raw
     cdef object filter_owner
+    cdef Decoder beside
 
     def __cinit__(self, bytes key):
         cdef fw_key k = secret_key(key)
@@ -171,6 +172,8 @@ cdef class Decoder:
     def __dealloc__(self):
         if self.raw != NULL:
             free(self.raw.twins)
+            if self.beside is None:
+                free(self.raw.points)
         free(self.raw)
 
     def set_filter(self, uintptr_t function, programs, owner):
@@ -191,6 +194,17 @@ cdef class Decoder:
             self.raw.twins = <fw_twins *>calloc(1, sizeof(fw_twins))
             if self.raw.twins == NULL:
                 raise MemoryError
+
+    def count_once(self, Decoder beside=None):
+        if self.raw.points != NULL:
+            raise ValueError("the decoder counts packets once already")
+        self.beside = beside
+        if beside is not None:
+            self.raw.points = beside.raw.points
+            return
+        self.raw.points = <fw_points *>calloc(1, sizeof(fw_points))
+        if self.raw.points == NULL:
+            raise MemoryError
 
     def fill(self, block, size_t start, Batch batch):
         cdef Py_buffer view
@@ -269,6 +283,10 @@ cdef class Decoder:
     @property
     def duplicates(self):
         return self.raw.duplicates
+
+    @property
+    def elsewhere(self):
+        return self.raw.elsewhere
 
     @property
     def first_ns(self):

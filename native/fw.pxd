@@ -40,6 +40,8 @@ cdef extern from "fw_decode.h" nogil:
         uint32_t count
     struct fw_twins:
         uint64_t *hashes
+    struct fw_points:
+        pass
     struct fw_frame:
         const uint8_t *data
         uint64_t ts_ns
@@ -58,6 +60,8 @@ cdef extern from "fw_decode.h" nogil:
         fw_frame frame
         uint64_t offset, frames, bytes, filtered, first_ns, last_ns, need, since_ns, last_allowed_ns, duplicates
         fw_twins *twins
+        fw_points *points
+        uint64_t elsewhere
         uint64_t rejected[6]
         uint64_t tunnelled[9]
         uint32_t linktype_count

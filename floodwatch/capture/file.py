@@ -104,4 +104,5 @@ def open_reading(
     if compiled is not None:
         decoder.set_filter(compiled.function, compiled.programs, compiled)
     decoder.set_span(options.since_ns, options.until_ns)
+    decoder.count_once()
     return Reading(path, decoder, options, stop)

@@ -39,6 +39,7 @@ def of_capture(reading: Reading, analysis: Analysis, *, describe: bool) -> Input
         lost=decoder.lost,
         duplicates=decoder.duplicates,
         doubled=round(reading.twins, 4),
+        elsewhere=decoder.elsewhere,
         tunnels=decoder.tunnelled,
         interfaces=tuple(
             Interface(name=name, linktype=linktype_name(number), snaplen=snaplen)
@@ -64,6 +65,7 @@ def of_watch(name: str, taps: Taps, analysis: Analysis, *, seconds: float, lost:
         error=None,
         duration_s=round(seconds, 6),
         lost=lost,
+        elsewhere=taps.elsewhere,
         unslotted=analysis.engine.unslotted,
     )
 

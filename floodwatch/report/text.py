@@ -111,6 +111,8 @@ def _input_notes(item: Input) -> list[str]:
         notes.append(f"the capture itself lost {plural(item.lost, 'packet')} ({share:.2g} %)")
     if item.duplicates:
         notes.append(words.MIRRORED.format(plural(item.duplicates, "copy", "copies")))
+    if item.elsewhere:
+        notes.append(words.ELSEWHERE.format(plural(item.elsewhere, "more sighting")))
     if item.tunnels:
         told = ", ".join(f"{kind} {count:,}" for kind, count in largest_first(item.tunnels))
         notes.append(f"looked into tunnels: {told}")
