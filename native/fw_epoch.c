@@ -84,6 +84,7 @@ static enum fw_flow_news count_flow(struct fw_engine *e, const struct fw_packet 
         to->v.syn_flows += news == FW_FLOW_NEW_SYN ? w : 0;
         to->v.syn_again += news == FW_FLOW_AGAIN_SYN ? w : 0;
         to->v.syn_copies += news == FW_FLOW_COPIED_SYN ? w : 0;
+        to->v.syn_replayed += news == FW_FLOW_REPLAYED_SYN ? w : 0;
         to->v.finished += news == FW_FLOW_FINISHED ? w : 0;
         to->v.followed += news == FW_FLOW_FOLLOWED ? w : 0;
         int begins = news == FW_FLOW_STRANGER || news == FW_FLOW_UNASKED;

@@ -30,14 +30,43 @@ static struct fw_flow *insert(struct fw_flows *t, uint64_t hash)
     return place;
 }
 
-static inline uint32_t ticks(const struct fw_packet *p) { return (uint32_t)(p->ts_ns >> 20); }
+static inline uint16_t ticks(const struct fw_packet *p) { return (uint16_t)(p->ts_ns >> FW_FLOW_TICK); }
+
+/* A SYN that came before. A mirror shows it at once, and not often; a stack sends it again after a second or more, later
+ * and later. What comes in any other rhythm is a capture in a loop, or a program that knows one packet. */
+static enum fw_flow_news on_same_syn(struct fw_flow *f, const struct fw_packet *p)
+{
+    if (f->replayed)
+        return FW_FLOW_REPLAYED_SYN;
+    int since = (int16_t)(uint16_t)(ticks(p) - f->sent); /* clocks of captures step back */
+    if (since >= 0 ? since < FW_FLOW_COPY_TICKS : since > -FW_FLOW_COPY_TICKS) {
+        if (f->copies < FW_FLOW_COPIES) {
+            f->copies = (f->copies + 1u) & 3u;
+            return FW_FLOW_COPIED_SYN;
+        }
+        f->replayed = 1;
+        return FW_FLOW_REPLAYED_SYN;
+    }
+    int waits = f->waited > FW_FLOW_EVEN_TICKS || f->again == FW_FLOW_EVEN;
+    int least = waits ? f->waited + f->waited / 2 : FW_FLOW_AGAIN_TICKS;
+    if (since > 0 && since < least) {
+        f->replayed = 1;
+        return FW_FLOW_REPLAYED_SYN;
+    }
+    if (f->again < FW_FLOW_EVEN)
+        f->again++;
+    f->waited = (uint16_t)(ticks(p) - f->sent);
+    f->sent = ticks(p);
+    f->copies = 0;
+    return FW_FLOW_AGAIN_SYN;
+}
 
 static enum fw_flow_news on_syn(struct fw_flows *t, uint64_t hash, const struct fw_packet *p, uint32_t *weight)
 {
     struct fw_flow *f = find(t, hash);
     if (f && f->client_seq == p->seq) {
         *weight = 1u << f->weight_log2;
-        return ticks(p) - f->opened < FW_FLOW_COPY_TICKS ? FW_FLOW_COPIED_SYN : FW_FLOW_AGAIN_SYN;
+        return on_same_syn(f, p);
     }
     if (!fw_flow_sampled(hash, t->rate_log2))
         return FW_FLOW_NOTHING;
@@ -47,8 +76,11 @@ static enum fw_flow_news on_syn(struct fw_flows *t, uint64_t hash, const struct 
         f->weight_log2 = t->rate_log2; /* ports used again: a new flow, sampled at today's rate */
     f->state = FW_FLOW_OPENING;
     f->client_seq = p->seq;
-    f->opened = ticks(p);
-    f->followed = f->refused = 0;
+    f->sent = ticks(p);
+    f->waited = 0;
+    f->followed = f->refused = f->replayed = 0;
+    f->copies = 0;
+    f->again = 0;
     f->epoch = t->epoch;
     *weight = 1u << f->weight_log2;
     return FW_FLOW_NEW_SYN;
