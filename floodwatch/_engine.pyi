@@ -271,8 +271,8 @@ class Decoder:
     def set_span(self, since_ns: int, until_ns: int) -> None:
         """Count only frames from ``since_ns`` on and before ``until_ns``, in ns since 1970."""
 
-    def drop_twins(self) -> None:
-        """From now on count the second copy of a frame, within 50 ms of the first, as ``duplicates`` only."""
+    def drop_twins(self, copies: int) -> None:
+        """From now on count so many copies of a frame, within 50 ms of the first, as ``duplicates`` only."""
 
     def count_once(self, beside: Decoder | None = None) -> None:
         """From now on count a packet that a host shows at several points (devices, directions) once.
@@ -332,7 +332,7 @@ class Decoder:
     def filtered(self) -> int: ...
     @property
     def duplicates(self) -> int:
-        """Second copies of frames that ``drop_twins`` left out."""
+        """Copies of frames that ``drop_twins`` left out."""
 
     @property
     def elsewhere(self) -> int:

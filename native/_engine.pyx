@@ -189,11 +189,12 @@ cdef class Decoder:
         self.raw.since_ns = since_ns
         self.raw.last_allowed_ns = until_ns - 1 if 0 < until_ns < <uint64_t>-1 else until_ns
 
-    def drop_twins(self):
+    def drop_twins(self, uint8_t copies):
         if self.raw.twins == NULL:
             self.raw.twins = <fw_twins *>calloc(1, sizeof(fw_twins))
             if self.raw.twins == NULL:
                 raise MemoryError
+        self.raw.twins.copies = copies
 
     def count_once(self, Decoder beside=None):
         if self.raw.points != NULL:

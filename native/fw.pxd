@@ -39,7 +39,7 @@ cdef extern from "fw_decode.h" nogil:
         uint16_t linktypes[32]
         uint32_t count
     struct fw_twins:
-        uint64_t *hashes
+        uint32_t copies
     struct fw_points:
         pass
     struct fw_frame:

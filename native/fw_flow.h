@@ -36,13 +36,13 @@ enum fw_flow_state {
 struct fw_flow {
     uint64_t hash;
     uint32_t client_seq;  /* the client's ISN; once DONE the end of the newest data it sent; ALONE: who was heard */
-    uint32_t server_next; /* ISN + 1 of the SYN-ACK; the client's newest ACK number once DONE */
+    uint32_t server_next; /* ISN + 1 of the SYN-ACK; the client's newest ACK number once DONE; ALONE: the first packet */
     uint32_t epoch;                   /* of the last change */
     uint8_t state, weight_log2;
-    uint8_t followed : 1, refused : 1, replayed : 1; /* its SYN is sent over and over */
-    uint8_t copies : 2;               /* of its newest SYN */
-    uint8_t again;                    /* SYNs that were retransmitted */
-    uint16_t sent, waited;            /* tick of the newest of them, and ticks between that and the one before */
+    uint8_t followed : 1, refused : 1, unasked : 1; /* unasked: by a SYN-ACK without a SYN */
+    uint8_t replayed : 1;             /* its first packet is sent over and over ... */
+    uint8_t copies : 2, again;        /* ... or came again at once, or was retransmitted */
+    uint16_t sent, waited;            /* tick of the newest of these, and ticks between it and the one before */
 };
 
 struct fw_flows {
@@ -64,9 +64,9 @@ enum fw_flow_news {
     FW_FLOW_FOLLOWED,    /* the client went on, but no SYN-ACK was seen: a hint, forgeable */
     FW_FLOW_REFUSED,     /* answered by RST */
     FW_FLOW_PROVEN,      /* a packet of a flow that was finished before */
-    FW_FLOW_STRANGER,    /* the first packet of a flow without a handshake */
+    FW_FLOW_STRANGER,    /* the first packet of a flow without a handshake, or its replay */
     FW_FLOW_ALONE_STILL, /* a later one, and the other side is still silent */
-    FW_FLOW_UNASKED,     /* a SYN-ACK without a SYN */
+    FW_FLOW_UNASKED,     /* a SYN-ACK without a SYN, or its replay */
     FW_FLOW_REPEATED     /* PROVEN, and all its data came before: retransmitted, or captured twice */
 };
 

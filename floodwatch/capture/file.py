@@ -81,10 +81,10 @@ class Reading:
                 blocks.close()
 
     def _look_for_twins(self, block: Block) -> None:
-        """A mirror port may show every frame twice; then the second copies are left out."""
-        self.twins = share_of_twins(*frame_hashes(block.data, block.start, PROBED))
+        """A mirror port may show every frame twice, or thrice; then the copies are left out."""
+        self.twins, copies = share_of_twins(*frame_hashes(block.data, block.start, PROBED))
         if self.twins >= CERTAIN:
-            self.decoder.drop_twins()
+            self.decoder.drop_twins(copies)
 
     def _truncated(self, rest: int, need: int) -> InputError:
         what = "record" if self.decoder.format else "file header"

@@ -120,6 +120,24 @@ static void test_strangers(void)
     CHECK_EQUAL(up(FW_DATA, 5, 6, 0), FW_FLOW_NOTHING); /* open since before the capture */
 }
 
+/* One packet over and over begins a flow each time; an upload that moves on does not. */
+static void test_strangers_over_and_over(void)
+{
+    unsigned begun = 0, moved = 0, unasked = 0;
+    fw_flow_clear(&flows);
+    for (unsigned i = 0; i < 100; i++)
+        begun += up(FW_ACK, 5, 6, 25 * i) == FW_FLOW_STRANGER;
+    fw_flow_clear(&flows);
+    for (unsigned i = 0; i < 100; i++)
+        moved += up(FW_DATA, 5 + i, 6, 25 * i) == FW_FLOW_STRANGER;
+    fw_flow_clear(&flows);
+    for (unsigned i = 0; i < 100; i++)
+        unasked += down(FW_SYNACK, 10, 21) == FW_FLOW_UNASKED;
+    CHECK_EQUAL(begun, 98); /* two of them could be a mirror's */
+    CHECK_EQUAL(moved, 1);
+    CHECK_EQUAL(unasked, 98);
+}
+
 /* `count` SYNs over 20 epochs, from `tuples` flows (0: all different), each with its own ISN. */
 static double estimate_syns(uint32_t count, uint32_t tuples)
 {
@@ -155,6 +173,7 @@ int main(void)
     test_rhythms();
     test_refused_and_followed();
     test_strangers();
+    test_strangers_over_and_over();
     test_sample();
     return finish("flow");
 }
