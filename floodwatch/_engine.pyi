@@ -65,12 +65,14 @@ OTHER: Final[int]
 """Any other protocol."""
 CARRIER: Final[int]
 """Holds another packet, which follows it in the batch and is counted for itself."""
+MALFORMED: Final[int]
+"""The IP header is whole, what follows contradicts itself: nothing but addresses and protocol is known."""
 CLASS_SYN: Final[int]
 """SYN packets."""
 CLASS_UDP: Final[int]
 """UDP packets."""
 CLASS_OTHER: Final[int]
-"""ICMP, fragments, other protocols and carriers."""
+"""ICMP, fragments, other protocols, carriers, malformed."""
 CLASS_HTTP: Final[int]
 """HTTP requests."""
 CLASS_TCP: Final[int]
@@ -121,14 +123,14 @@ VICTIM_DTYPE: Final[np.dtype[np.void]]
 - ``zone_vote`` (<i4) its vote
 - ``zone_length`` (<u2) bytes of its text; 0 where it is longer than its room
 - ``zone_text`` ((66,)u1) the zone as labels
-- ``kinds`` ((12,)kind) what is counted by kind of packet
+- ``kinds`` ((13,)kind) what is counted by kind of packet
   - ``packets`` (<u4) packets towards the address
   - ``out`` (<u4) packets from it
   - ``bytes`` (<u8) bytes towards it, as on the wire
   - ``first_ns`` (<u8) time of the first packet
   - ``last_ns`` (<u8) time of the last packet
-  - ``port`` (<u4) majority of the destination ports; UDP: source ports; FRAGMENT, OTHER, CARRIER: protocols;
-    none for SYN and ICMP
+  - ``port`` (<u4) majority of the destination ports; UDP: source ports; FRAGMENT, OTHER, CARRIER, MALFORMED:
+    protocols; none for SYN and ICMP
   - ``port_vote`` (<i4) its vote
   - ``strange`` (<u4) weight of the packets of flows without a handshake whose other side was never heard
   - ``strange_flows`` (<u4) weight of such flows that began
@@ -164,9 +166,9 @@ HOST_DTYPE: Final[np.dtype[np.void]]
 - ``lo`` (<u8) lower half of the address; IPv4 as in ::ffff:a.b.c.d
 - ``reference`` (<u4) as in the victim's record
 - ``finished`` (<u4) as in the victim's record
-- ``packets`` ((12,)<u4) packets towards the address, by kind
-- ``out`` ((12,)<u4) packets from it, by kind
-- ``bytes`` ((12,)<u8) bytes towards it, by kind
+- ``packets`` ((13,)<u4) packets towards the address, by kind
+- ``out`` ((13,)<u4) packets from it, by kind
+- ``bytes`` ((13,)<u8) bytes towards it, by kind
 - ``udp_from`` (<u4) majority source port of its UDP packets
 - ``udp_vote`` (<i4) its vote
 """

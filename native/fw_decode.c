@@ -94,7 +94,8 @@ static int decode(struct fw_decoder *d, const struct fw_frame *f, struct fw_batc
     int reject = fw_packet_decode(&d->hasher, f, p, &payload);
     if (FW_UNLIKELY(reject)) {
         d->rejected[reject - 1]++;
-        return 1;
+        if (p->kind != FW_MALFORMED)
+            return 1;
     }
     uint32_t point = d->points ? point_of(f) : 0;
     if (point && fw_points_elsewhere(d->points, p, payload, f->ts_ns, point)) {

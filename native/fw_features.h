@@ -27,13 +27,14 @@
     K(ICMP, "ICMP and ICMPv6")                                                                                         \
     K(FRAGMENT, "fragment but the first: no ports")                                                                    \
     K(OTHER, "any other protocol")                                                                                     \
-    K(CARRIER, "holds another packet, which follows it in the batch and is counted for itself")
+    K(CARRIER, "holds another packet, which follows it in the batch and is counted for itself")                        \
+    K(MALFORMED, "the IP header is whole, what follows contradicts itself: nothing but addresses and protocol is known")
 
 /* Classes of packets that keep their own set of sources, in the order of the array `sources`: C(name, what). */
 #define FW_CLASS_LIST(C)                                                                                               \
     C(SYN, "SYN packets")                                                                                              \
     C(UDP, "UDP packets")                                                                                              \
-    C(OTHER, "ICMP, fragments, other protocols and carriers")                                                          \
+    C(OTHER, "ICMP, fragments, other protocols, carriers, malformed")                                                        \
     C(HTTP, "HTTP requests")                                                                                           \
     C(TCP, "TCP packets that are no bare SYN")
 
@@ -48,8 +49,8 @@
     F(uint64_t, bytes, , "bytes towards it, as on the wire")                                                           \
     F(uint64_t, first_ns, , "time of the first packet")                                                                \
     F(uint64_t, last_ns, , "time of the last packet")                                                                  \
-    F(uint32_t, port, , "majority of the destination ports; UDP: source ports; FRAGMENT, OTHER, CARRIER: protocols;"   \
-                        " none for SYN and ICMP")                                                                      \
+    F(uint32_t, port, , "majority of the destination ports; UDP: source ports; FRAGMENT, OTHER, CARRIER, MALFORMED:"   \
+                        " protocols; none for SYN and ICMP")                                                                    \
     F(int32_t, port_vote, , "its vote")                                                                                \
     F(uint32_t, strange, , "weight of the packets of flows without a handshake whose other side was never heard")      \
     F(uint32_t, strange_flows, , "weight of such flows that began")

@@ -103,7 +103,7 @@ def _fragments(view: View, row: np.void) -> Iterator[Finding[Fragments]]:
             view,
             facts,
             (FRAGMENT,),
-            protocol=_protocol(row, FRAGMENT),
+            protocol=protocol_of(row, FRAGMENT),
             count=count,
             floor=floor,
             sources=CLASS_OTHER,
@@ -127,14 +127,15 @@ def _protocols(view: View, row: np.void) -> Iterator[Finding[Unanswered]]:
             view,
             Unanswered(packets=float(packets), answers=float(answers)),
             (kind,),
-            protocol=_protocol(row, kind),
+            protocol=protocol_of(row, kind),
             count=count,
             floor=floor,
             sources=CLASS_OTHER,
         )
 
 
-def _protocol(row: np.void, kind: int) -> str:
+def protocol_of(row: np.void, kind: int) -> str:
+    """The protocol of most packets of a kind, as a victim shows it."""
     number = int(row["kinds"]["port"][kind])
     return NAMES.get(number, f"ip-{number}")
 

@@ -17,12 +17,23 @@ from numpy.typing import NDArray
 from .._sketches import hll_estimate
 from ..config.limits import Limits
 from ..model.address import Address
-from ..model.epoch import CARRIER, CLASSES, EPOCHS_PER_SECOND, FRAGMENT, ICMP, OTHER, SYN, TCP_ODD, UDP
+from ..model.epoch import (
+    CARRIER,
+    CLASSES,
+    EPOCHS_PER_SECOND,
+    FRAGMENT,
+    ICMP,
+    MALFORMED,
+    OTHER,
+    SYN,
+    TCP_ODD,
+    UDP,
+)
 from ..model.summary import Summary
 from .baseline import Baseline
 from .memory import Memory
 
-BARE = [SYN, TCP_ODD, UDP, ICMP, FRAGMENT, OTHER, CARRIER]
+BARE = [SYN, TCP_ODD, UDP, ICMP, FRAGMENT, OTHER, CARRIER, MALFORMED]
 """Kinds of which a burst is worth a look by itself; the others belong to connections."""
 KEEP = 5
 """Epochs that a track remembers: one second, and the one that is judged late."""
