@@ -48,7 +48,7 @@ MALFORMED_FLOOD = Family(
     _advice,
     floors=(FLOOR,),
     rule="{floor} packets in a quarter of a second whose headers contradict themselves",
-    protocol="ip",
+    protocol="udp",
 )
 
 
