@@ -317,6 +317,10 @@ class Decoder:
     @property
     def rejected(self) -> dict[str, int]: ...
     @property
+    def unread_type(self) -> int:
+        """EtherType of most frames that are not IP, or a length; 0 where there is none."""
+
+    @property
     def tunnelled(self) -> dict[str, int]:
         """Frames that carried another packet, by the kind of their outermost tunnel."""
 

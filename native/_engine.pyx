@@ -258,6 +258,10 @@ cdef class Decoder:
         return {name: self.raw.rejected[i] for i, name in enumerate(REJECTS) if self.raw.rejected[i]}
 
     @property
+    def unread_type(self):
+        return self.raw.unread_type
+
+    @property
     def tunnelled(self):
         return {name: self.raw.tunnelled[i] for i, name in enumerate(TUNNELS) if self.raw.tunnelled[i]}
 

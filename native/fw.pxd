@@ -63,6 +63,7 @@ cdef extern from "fw_decode.h" nogil:
         fw_points *points
         uint64_t elsewhere
         uint64_t rejected[6]
+        uint16_t unread_type
         uint64_t tunnelled[9]
         uint32_t linktype_count
         uint16_t linktypes[8]

@@ -86,14 +86,28 @@ static uint32_t point_of(const struct fw_frame *f)
     return f->point;
 }
 
+/* Count a frame that cannot be decoded; of what is no IP note what most of it is. */
+static void reject(struct fw_decoder *d, const struct fw_frame *f, int reason)
+{
+    d->rejected[reason - 1]++;
+    if (reason != 1 + FW_REJECT_NOT_IP)
+        return;
+    struct fw_cursor c = {f->data, f->caplen, f->len, 0};
+    uint16_t type = 0;
+    (void)fw_link_strip(f->linktype, &c, &type);
+    if (d->unread_vote == 0)
+        d->unread_type = type;
+    d->unread_vote += d->unread_type == type ? 1 : -1;
+}
+
 /* Returns 0 for a packet that was counted at another point. */
 static int decode(struct fw_decoder *d, const struct fw_frame *f, struct fw_batch *b)
 {
     struct fw_packet *p = &b->packets[b->count];
     const uint8_t *payload = NULL;
-    int reject = fw_packet_decode(&d->hasher, f, p, &payload);
-    if (FW_UNLIKELY(reject)) {
-        d->rejected[reject - 1]++;
+    int reason = fw_packet_decode(&d->hasher, f, p, &payload);
+    if (FW_UNLIKELY(reason)) {
+        reject(d, f, reason);
         if (p->kind != FW_MALFORMED)
             return 1;
     }

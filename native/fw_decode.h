@@ -35,6 +35,8 @@ struct fw_decoder {
     uint64_t first_ns, last_ns;   /* earliest and latest time stamp */
     uint64_t previous_ns;
     uint64_t rejected[FW_REJECTS];
+    uint16_t unread_type;         /* majority EtherType of the frames that are not IP (Boyer, Moore 1981) ... */
+    int32_t unread_vote;          /* ... and its vote */
     uint64_t tunnelled[FW_TUNNELS]; /* frames whose outermost tunnel was of a kind */
     struct fw_frame frame;        /* the last one that fw_decoder_fill took */
     uint64_t need;                /* bytes the next record takes, when the block ended inside it */

@@ -45,6 +45,8 @@ class Input(Record, frozen=True, kw_only=True):
     """Packets to addresses that found no room in the victim table, because busier ones held it."""
     lost: Count = 0
     """Packets that the capture itself lost: a live ring or its interface, or what the file says about it."""
+    filtered: Count = 0
+    """Packets that the filter, or the time that was asked for, left out."""
     duplicates: Count = 0
     """Second copies of frames, left out because every frame of the capture stands there twice."""
     doubled: Share = 0.0

@@ -12,6 +12,7 @@ from ..model.epoch import EPOCH_NS, rfc3339
 from ..model.event import FLOODS, Event
 from ..model.report import Input, InputFault, Interface, Report, Settings, Tool, Totals
 from ..version import __version__
+from .unread import fault_of
 
 if TYPE_CHECKING:  # a scan opens no rings
     from ..capture.file import Reading
@@ -22,7 +23,7 @@ if TYPE_CHECKING:  # a scan opens no rings
 def of_capture(reading: Reading, analysis: Analysis, *, describe: bool) -> Input:
     """What was read of one capture; with its interfaces, where they are to be described."""
     decoder, error = reading.decoder, reading.error
-    fault = None
+    fault = fault_of(decoder)
     if error is not None:
         fault = InputFault(code=error.code, offset=error.offset, message=str(error))
     return Input(
@@ -37,6 +38,7 @@ def of_capture(reading: Reading, analysis: Analysis, *, describe: bool) -> Input
         one_way=analysis.one_way,
         unslotted=analysis.engine.unslotted,
         lost=decoder.lost,
+        filtered=decoder.filtered,
         duplicates=decoder.duplicates,
         doubled=round(reading.twins, 4),
         elsewhere=decoder.elsewhere,

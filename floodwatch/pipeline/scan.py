@@ -24,6 +24,7 @@ from ..model.report import Input, Report
 from . import answer
 from .analysis import Analysis, Change
 from .answer import of_capture
+from .unread import unmatched
 
 OnProgress = Callable[[Progress], None]
 OnChange = Callable[[Change], None]
@@ -106,7 +107,7 @@ def scan(
     if on_memory is not None:
         on_memory(join([memory, *(answer.memory for answer in analyses if answer.memory is not None)]))
     return answer.report(
-        [item for analysis in analyses for item in analysis.inputs],
+        unmatched([item for analysis in analyses for item in analysis.inputs], options),
         (event for analysis in analyses for event in analysis.events),
         sources=registers,
         options=options,

@@ -103,6 +103,10 @@ def _input(item: Input, view: _View) -> list[str]:
     return lines
 
 
+def _decoded(item: Input) -> int:
+    return max(0, item.packets - sum(item.rejected.values()))
+
+
 def _input_notes(item: Input) -> list[str]:
     """What an analyst must know about a capture before believing its numbers."""
     notes = []
@@ -243,5 +247,7 @@ def _sources(sources: Sources, view: _View) -> list[str]:
 def _closing(report: Report) -> str:
     if report.floods:
         return "Full detail: --format json"
+    if report.complete and report.inputs and all(item.error and not _decoded(item) for item in report.inputs):
+        return "Nothing was decoded, so nothing can be said."
     partial = not report.complete or any(item.error for item in report.inputs)
     return "No flood found in what could be read." if partial else "No flood found."
