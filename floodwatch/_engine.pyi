@@ -452,6 +452,10 @@ class Engine:
     @property
     def late(self) -> int: ...
     @property
+    def fractions(self) -> bool:
+        """Some time stamp was no whole second."""
+
+    @property
     def unslotted(self) -> int: ...
 
 def merge(out: Batch, batches: list[Batch], at: NDArray[np.uint32]) -> int:

@@ -451,6 +451,10 @@ cdef class Engine:
         return self.raw.late
 
     @property
+    def fractions(self):
+        return bool(self.raw.fractions)
+
+    @property
     def unslotted(self):
         return self.raw.victims.unslotted
 

@@ -84,6 +84,7 @@ cdef extern from "fw_decode.h" nogil:
         uint64_t unslotted, evicted
     struct fw_engine:
         uint64_t epoch, epoch_packets, epoch_bytes, first_ns, last_ns, gap, late
+        int fractions
         uint8_t *total_sources
         fw_topk heavy
         fw_victims victims

@@ -110,6 +110,8 @@ static void observe_one(struct fw_engine *e, const struct fw_batch *b, const str
     if (e->epoch_packets <= 1)
         e->first_ns = p->ts_ns;
     e->last_ns = p->ts_ns;
+    if (FW_UNLIKELY(!e->fractions))
+        e->fractions = p->ts_ns % 1000000000u != 0;
     struct fw_slot *to = fw_victim_admit(&e->victims, p->dst_hash, &p->dst);
     struct fw_slot *from = fw_victim_find(&e->victims, p->sender_hash, &p->src);
     if (p->kind <= FW_ACK)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..capture import linktype_name
 from ..config.options import ScanOptions, WatchOptions
 from ..decide.events import estimate, sort_key
+from ..decide.seeing import Seen
 from ..model.epoch import EPOCH_NS, rfc3339
 from ..model.event import FLOODS, Event
 from ..model.report import Input, InputFault, Interface, Report, Settings, Tool, Totals
@@ -49,6 +50,17 @@ def of_capture(reading: Reading, analysis: Analysis, *, describe: bool) -> Input
         ),
         error=fault,
         duration_s=((decoder.last_ns or 0) - (decoder.first_ns or 0)) / 1e9,
+    )
+
+
+def seen_in(readings: Sequence[Reading]) -> Seen:
+    """How the packets of some captures, on one clock, were captured."""
+    decoders = [reading.decoder for reading in readings]
+    return Seen(
+        packets=sum(decoder.packets for decoder in decoders),
+        lost=sum(decoder.lost for decoder in decoders),
+        copies=sum(decoder.duplicates for decoder in decoders),
+        doubled=max((reading.twins for reading in readings), default=0.0),
     )
 
 

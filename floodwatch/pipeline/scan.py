@@ -23,7 +23,7 @@ from ..model.event import Event
 from ..model.report import Input, Report
 from . import answer
 from .analysis import Analysis, Change
-from .answer import of_capture
+from .answer import of_capture, seen_in
 from .unread import unmatched
 
 OnProgress = Callable[[Progress], None]
@@ -129,6 +129,7 @@ def _analyse(
 ) -> _Part:
     """Read one capture, or several by time, to the end or to where it stops making sense."""
     analysis = Analysis(name, options.top, memory, options.limits)
+    analysis.seen = partial(seen_in, readings)
     # a pipe may say nothing for long, and a signal can end a wait for a thread, but not one inside read()
     patient = options.follow or not all(os.path.isfile(reading.path) for reading in readings)
     threaded = options.jobs > 1 or patient

@@ -183,6 +183,9 @@ def _event(event: Event, day: str, view: _View) -> list[str]:
         lines += view.prose("unseen", f"up to {percent(event.capture.unseen_share)} of the packets")
     for index, fact in enumerate(event.evidence[:EVIDENCE_LINES]):
         lines += view.prose("because" if index == 0 else "", fact.says)
+    for fact in event.evidence[EVIDENCE_LINES:]:
+        if fact.name in words.DOUBTS:
+            lines += view.prose("but", fact.says)
     why = event.action.why.rstrip(". ")
     advice = words.ADVICE[event.action.recommended]
     text = f"{why}. {advice[0].upper()}{advice[1:]}." if why else f"{advice}."
