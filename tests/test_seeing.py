@@ -1,4 +1,4 @@
-"""What an event owes to its capture: mirrors, time stamps and losses are told in it, and make it less certain."""
+"""What an event owes to its capture: mirrors, time stamps and losses are told in it and lower its confidence."""
 
 from __future__ import annotations
 
