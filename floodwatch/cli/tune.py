@@ -27,7 +27,7 @@ Examples:
 Exit codes:
   0    the proposal was made
   2    usage error
-  3    a capture is missing or broken; what was read of it counts
+  3    a capture is missing, broken or not understood; what was read of it counts
   130  interrupted (143: terminated), after reporting what was read"""
 
 
