@@ -16,7 +16,7 @@ from typing import Literal
 from msgspec import Struct
 
 from ._sketches import cpu
-from .capture import LiveRing, backlog_drops, compile_filter
+from .capture import Backlog, LiveRing, compile_filter
 from .capture.compression import ZSTANDARD, compression_of
 from .config.options import WatchOptions
 from .errors import FloodwatchError, InputError
@@ -134,7 +134,9 @@ def _merges(name: str) -> bool:
 
 
 def _backlog() -> Iterator[Check]:
-    room, lost = _number("/proc/sys/net/core/netdev_max_backlog"), backlog_drops()
+    room, counts = _number("/proc/sys/net/core/netdev_max_backlog"), Backlog()
+    lost = counts.drops()
+    counts.close()
     if lost:
         says = f"this host has dropped {lost:,} packets before any program could see them"
         yield Check("backlog", "note", says, f"raise net.core.netdev_max_backlog (now {room})")

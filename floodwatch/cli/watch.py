@@ -119,12 +119,15 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
     with stopping() as stop, _blocking(acting) as blocker:
         watch = Watch(interfaces, options, stop.event, blocker)
         try:
-            drop(
+            confined = drop(
                 keep_net_admin=mode == "enforce",
                 keep_net_raw=options.workers > 1,
                 keep_bpf=bool(acting.interfaces),
+                reads=tuple(blocker.never.folders()) if blocker else (),
             )
             say(f"watching {watch.name}, {MODES[mode]}; Ctrl-C ends with the report")
+            for note in confined.notes:
+                say(note)
             with _counters_on_signal(watch), _drawn(picture) as draw:
                 for moment in watch.moments():
                     _tell(moment, style)
