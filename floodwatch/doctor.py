@@ -21,6 +21,8 @@ from .capture.compression import ZSTANDARD, compression_of
 from .config.options import WatchOptions
 from .errors import FloodwatchError, InputError
 from .mitigate import BACKENDS, Lock, NeverBlock
+from .pipeline.landlock import version
+from .pipeline.privileges import own_uid, possible
 
 State = Literal["ok", "note", "missing"]
 GOOD_CLOCKS = ("tsc", "kvm-clock", "arch_sys_counter", "hyperv_clocksource_tsc_page")
@@ -180,16 +182,28 @@ def _lockout() -> Iterator[Check]:
 
 
 def _running() -> Iterator[Check]:
-    pid = Lock().holder()
-    if pid is None:
-        yield Check("running", "ok", "no floodwatch is enforcing now")
+    holder = Lock().holder()
+    if holder is None:
+        whose = "of this user's " if os.geteuid() else ""
+        yield Check("running", "ok", f"no floodwatch {whose}is enforcing now")
     else:
-        yield Check(
-            "running", "note", f"a floodwatch is enforcing (pid {pid})", "floodwatch ctl panic ends it"
-        )
+        says = f"a floodwatch is enforcing (pid {holder.pid})"
+        yield Check("running", "note", says, "floodwatch ctl panic ends it")
+
+
+def _confinement() -> Iterator[Check]:
+    """What a watch gives up here once its rings are open."""
+    missing = possible()
+    if missing:
+        yield Check("privileges", "note", "; ".join(missing))
+        return
+    files = f"Landlock {version()}" if version() else "an empty root"
+    user = "stays this user" if os.geteuid() else f"becomes user {own_uid()[0]}"
+    says = f"a watch {user}, and loses files ({files}), programs and connections (seccomp)"
+    yield Check("privileges", "ok", says)
 
 
 LOOKS: tuple[Callable[[], Iterator[Check]], ...] = (
     _capture, _filters, _packing, _hashing, _backends, _cookies, _merging, _backlog, _clock, _lockout,
-    _running,
+    _confinement, _running,
 )  # fmt: skip

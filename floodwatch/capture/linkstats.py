@@ -1,4 +1,4 @@
-"""What a card or its driver had no room for, asked of the kernel by rtnetlink(7): no file is opened for it."""
+"""What a card or its driver had no room for, asked by rtnetlink(7): it takes no right to open files."""
 
 from __future__ import annotations
 

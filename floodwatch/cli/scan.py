@@ -15,7 +15,7 @@ from floodwatch.report.formats import FORMATS, Shown
 
 from .filters import FILTER_WORDS, FilterCommand, one_filter, split_words
 from .options import AT_LEAST_1, BASELINE, FALSE_ALARMS, SAVE_BASELINE, SET, WHEN, read_limits, read_seed
-from .output import EXIT_CODES, EXIT_FLOOD, EXIT_INPUT, check_output, complain, write
+from .output import EXIT_CODES, EXIT_FLOOD, EXIT_INPUT, check_output, complain, kept_file, write, write_kept
 
 if TYPE_CHECKING:
     from floodwatch.history.memory import Memory
@@ -143,7 +143,7 @@ def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], 
     if sketch_out:
         write(sketch_out, sources[0])
     if save_baseline:
-        write(save_baseline, encode_memory(learnt[0]))
+        write_kept(kept_file(save_baseline), encode_memory(learnt[0]))
     shown = Shown(top=options.top, color=color, to_file=output is not None)
     write(output, FORMATS[style].report(report, shown))
     ctx.exit(stop.exit_code or exit_code(report, strict=strict, exit_zero=exit_zero))

@@ -252,7 +252,7 @@ def _text(path: str) -> str:
 
 
 def _matching(pattern: str) -> list[str]:
-    """The files of a pattern like ``/folder/*.conf``; those that were seen last if the folder may not be read."""
+    """The files of a pattern like ``/folder/*.conf``; where the folder is closed, those seen last."""
     folder, name = os.path.split(pattern)
     try:
         _matched[pattern] = [os.path.join(folder, one) for one in os.listdir(folder) if fnmatch(one, name)]

@@ -14,7 +14,10 @@ import errno
 import os
 import platform
 import pwd
+import sys
 from collections.abc import Sequence
+from importlib import import_module
+from pkgutil import walk_packages
 
 from msgspec import Struct
 
@@ -34,6 +37,9 @@ NOBODY = 65_534
 
 ALWAYS = ("/proc/self", "/proc/sys/net")
 """What the kernel says of this process and of its network can always be read."""
+
+ROOMS = ("model", "config", "capture", "history", "detectors", "decide", "report", "mitigate", "pipeline")
+"""What a watch consists of."""
 
 
 class Confinement(Struct, frozen=True):
@@ -87,6 +93,15 @@ def drop(
     except OSError as error:
         raise EnvironmentFault(f"cannot drop privileges: {error.strerror}") from error
     return Confinement(os.getuid(), tuple(notes))
+
+
+def load_all() -> None:
+    """Import the rest of each room that is in use: after ``drop`` no module can be read any more."""
+    package = __package__.partition(".")[0]
+    for room in (f"{package}.{name}" for name in ROOMS):
+        if room in sys.modules:
+            for module in walk_packages(sys.modules[room].__path__, f"{room}."):
+                import_module(module.name)
 
 
 NO_FILTER = "system calls are not filtered: no seccomp filter for this kernel or machine ({})"

@@ -91,6 +91,10 @@ class Watch:
         memory = load(options.baseline) if options.baseline else None
         self.analysis = Analysis(self.name, options.top, memory, options.limits)
         self._recorder = Recorder(options.write, options.write_max) if options.write else None
+        self.notes: list[str] = []
+        """What the user should hear first, in words."""
+        if self._recorder is not None and self._recorder.path != options.write:
+            self.notes.append(f"{options.write} is there already: recording to {self._recorder.path}")
         self.taps = Taps(interfaces, options)
         if self._recorder is not None:
             self.taps.attach(self._recorder)
