@@ -123,12 +123,12 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
         try:
             screen = _screen(picture)
             encode_memory(nothing())  # loads what that takes, as does the next line
-            load_all()
+            library = load_all()
             confined = drop(
                 keep_net_admin=mode == "enforce",
                 keep_net_raw=options.workers > 1,
                 keep_bpf=bool(acting.interfaces),
-                reads=tuple(blocker.never.folders()) if blocker else (),
+                reads=[*library, *(blocker.never.folders() if blocker else ())],
             )
             say(f"watching {watch.name}, {MODES[mode]}; Ctrl-C ends with the report")
             for note in (*watch.notes, *confined.notes):

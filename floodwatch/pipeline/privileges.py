@@ -14,7 +14,9 @@ import errno
 import os
 import platform
 import pwd
+import site
 import sys
+import sysconfig
 from collections.abc import Sequence
 from importlib import import_module
 from pkgutil import walk_packages
@@ -40,6 +42,8 @@ ALWAYS = ("/proc/self", "/proc/sys/net")
 
 ROOMS = ("model", "config", "capture", "history", "detectors", "decide", "report", "mitigate", "pipeline")
 """What a watch consists of."""
+PUT_OFF = ("numpy.ma",)
+"""What NumPy imports in the middle of other calls."""
 
 
 class Confinement(Struct, frozen=True):
@@ -95,13 +99,22 @@ def drop(
     return Confinement(os.getuid(), tuple(notes))
 
 
-def load_all() -> None:
-    """Import the rest of each room that is in use: after ``drop`` no module can be read any more."""
+def load_all() -> list[str]:
+    """Import what a watch may need: the rest of each room that is in use, and what NumPy puts off.
+
+    Returns:
+        The folders of Python's library. They should stay readable after ``drop``, for whatever a library
+        still imports later on; where only root may read them, what was imported here has to do.
+    """
     package = __package__.partition(".")[0]
     for room in (f"{package}.{name}" for name in ROOMS):
         if room in sys.modules:
             for module in walk_packages(sys.modules[room].__path__, f"{room}."):
                 import_module(module.name)
+    for name in PUT_OFF if "numpy" in sys.modules else ():
+        import_module(name)
+    ours = os.path.dirname(str(sys.modules[package].__file__))
+    return [ours, sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), *site.getsitepackages()]
 
 
 NO_FILTER = "system calls are not filtered: no seccomp filter for this kernel or machine ({})"
