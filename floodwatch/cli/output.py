@@ -26,8 +26,8 @@ Exit codes:
   3    a capture is missing or broken, and nothing was found
        (with --strict also when something was found)
   4    environment: permission, disk, missing library
-  130  interrupted (143: terminated, 129: hung up), after writing
-       a report with "complete": false"""
+  130  interrupted (143: terminated), after writing a report with
+       "complete": false; 129: hung up, the same"""
 
 
 NOWHERE = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)

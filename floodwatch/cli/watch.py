@@ -66,7 +66,7 @@ Examples:
 @click.option("--promisc/--no-promisc", "promiscuous", default=True,
               help="Also capture frames that are not for this host.")  # fmt: skip
 @click.option("-w", "--write", metavar="FILE",
-              help="Flight recorder: frames before and during each flood, sampled, as pcapng.")  # fmt: skip
+              help="Flight recorder: sampled frames before and in floods, as pcapng; overwrites no file.")  # fmt: skip
 @click.option("--write-max", type=AT_LEAST_1, default=100_000, metavar="N", help="Frames to record at most.")
 @BASELINE
 @SAVE_BASELINE
@@ -99,10 +99,14 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
           **settings: Any) -> None:  # fmt: skip
     """Look for floods on live interfaces; nothing is blocked unless --mode enforce says so.
 
-    Prints a line for every flood that begins or ends, and a report at the end (Ctrl-C). On a terminal a
-    picture shows rates, victims and floods once a second. SIGUSR1 prints the counters. Opening an interface
-    needs CAP_NET_RAW; all capabilities are dropped as soon as the rings are open, except CAP_NET_ADMIN to
-    enforce, CAP_BPF for XDP and CAP_NET_RAW for several workers.
+    Prints a line for every flood that begins or ends, and a report at the end (Ctrl-C, SIGTERM or SIGHUP).
+    On a terminal a picture shows rates, victims and floods once a second, below those lines; a line every ten
+    minutes tells that all is quiet. SIGUSR1 prints the counters.
+
+    Opening an interface needs CAP_NET_RAW. As soon as the rings are open, a watch that root started becomes
+    the user "floodwatch" (if there is none, 61017), reaches no file by name but Python's library and what it
+    follows, starts no program and connects to nothing. It keeps no capability, except CAP_NET_ADMIN to
+    enforce, CAP_BPF for XDP and CAP_NET_RAW for several workers; "doctor" tells what this host can do.
 
     Only sources that are proven real are ever blocked, for a minute at a time while their flood lasts.
     Against forged and reflected floods it sets rules that protect the victim and name no source; "ctl
