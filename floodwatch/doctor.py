@@ -197,7 +197,7 @@ def _confinement() -> Iterator[Check]:
     if missing:
         yield Check("privileges", "note", "; ".join(missing))
         return
-    files = f"Landlock {version()}" if version() else "an empty root"
+    files = f"Landlock {version()}" if version() else "a root of few folders"
     user = "stays this user" if os.geteuid() else f"becomes user {own_uid()[0]}"
     says = f"a watch {user}, and loses files ({files}), programs and connections (seccomp)"
     yield Check("privileges", "ok", says)

@@ -1,4 +1,4 @@
-"""Taking the file system away from this process for good, by landlock(7), or by an empty root.
+"""Taking the file system away from this process for good, by landlock(7).
 
 Open files stay usable. By name only what is listed can be reached, and only to be read; nothing can be
 executed, made, renamed or removed. Where the kernel knows how, no TCP connection can be made either, no
@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -73,15 +72,3 @@ class Rules:
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code))
         return result
-
-
-def enter_empty_root() -> None:
-    """Make a folder that no longer exists the root of this process: nothing can be made in it.
-
-    Raises:
-        OSError: no right to do so, or no folder could be made.
-    """
-    folder = tempfile.mkdtemp(prefix="floodwatch-")
-    os.chdir(folder)
-    os.rmdir(folder)
-    os.chroot(".")

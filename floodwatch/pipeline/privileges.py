@@ -24,7 +24,7 @@ from pkgutil import walk_packages
 from msgspec import Struct
 
 from ..errors import EnvironmentFault
-from . import landlock, seccomp
+from . import landlock, seccomp, smallroot
 
 CAPABILITY_VERSION_3 = 0x20080522
 KEEP_CAPABILITIES, DROP_FROM_BOUNDS, NO_NEW_PRIVILEGES, AMBIENT, CLEAR_AMBIENT = 8, 24, 38, 47, 4
@@ -82,15 +82,16 @@ def drop(
     notes: list[str] = []
     try:
         library = ctypes.CDLL(None, use_errno=True)
+        filtered = seccomp.available()
         _checked(library.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0))
         rules = landlock.Rules((*ALWAYS, *reads)) if landlock.version() else None
         if rules is None:
-            notes += _hide_files()
+            notes += _hide_files((*ALWAYS, *reads))
         notes += _change_user(library)
         _keep(library, keep_net_admin << NET_ADMIN | keep_net_raw << NET_RAW | keep_bpf << BPF)
         if rules is not None:
             rules.enforce()
-        if seccomp.available():
+        if filtered:
             seccomp.confine(seccomp.ways(net_admin=keep_net_admin, net_raw=keep_net_raw, bpf=keep_bpf))
         else:
             notes.append(NO_FILTER.format(platform.machine()))
@@ -118,7 +119,7 @@ def load_all() -> list[str]:
 
 
 NO_FILTER = "system calls are not filtered: no seccomp filter for this kernel or machine ({})"
-NO_FILES = "files are not hidden: no Landlock in this kernel, and no right to change the root directory"
+NO_FILES = "files are not hidden: no Landlock in this kernel, and no right to mount (CAP_SYS_ADMIN)"
 NO_USER = "it stays user 0: the capabilities CAP_SETUID and CAP_SETGID, or other users, are missing here"
 
 
@@ -141,9 +142,9 @@ def own_uid() -> tuple[int, int]:
     return found.pw_uid, found.pw_gid
 
 
-def _hide_files() -> list[str]:
+def _hide_files(reads: Sequence[str]) -> list[str]:
     try:
-        landlock.enter_empty_root()
+        smallroot.enter(reads)
     except OSError:
         return [NO_FILES]
     return []
