@@ -66,7 +66,7 @@ Examples:
 @click.option("--promisc/--no-promisc", "promiscuous", default=True,
               help="Also capture frames that are not for this host.")  # fmt: skip
 @click.option("-w", "--write", metavar="FILE",
-              help="Flight recorder: sampled frames around floods, as pcapng; overwrites no file.")  # fmt: skip
+              help="Flight recorder: sampled frames around floods; no file is overwritten.")  # fmt: skip
 @click.option("--write-max", type=AT_LEAST_1, default=100_000, metavar="N", help="Frames to record at most.")
 @BASELINE
 @SAVE_BASELINE
