@@ -28,7 +28,7 @@ from . import landlock, seccomp, smallroot
 
 CAPABILITY_VERSION_3 = 0x20080522
 KEEP_CAPABILITIES, DROP_FROM_BOUNDS, NO_NEW_PRIVILEGES, AMBIENT, CLEAR_AMBIENT = 8, 24, 38, 47, 4
-NET_ADMIN, NET_RAW, BPF = 12, 13, 39
+SETGID, SETUID, NET_ADMIN, NET_RAW, SYS_ADMIN, BPF = 6, 7, 12, 13, 21, 39
 ACCOUNT = "floodwatch"
 NOBODYS_UID = 61_017
 """Where there is no account of that name: a number that no distribution and no service manager gives away.
@@ -120,14 +120,18 @@ def load_all() -> list[str]:
 
 NO_FILTER = "system calls are not filtered: no seccomp filter for this kernel or machine ({})"
 NO_FILES = "files are not hidden: no Landlock in this kernel, and no right to mount (CAP_SYS_ADMIN)"
-NO_USER = "it stays user 0: the capabilities CAP_SETUID and CAP_SETGID, or other users, are missing here"
+NO_USER = "a watch stays user 0: the capabilities CAP_SETUID and CAP_SETGID, or other users, are missing here"
 
 
 def possible() -> list[str]:
     """What ``drop`` could not do on this host, in words, for this user; nothing is changed."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        held = next((int(line.split()[1], 16) for line in file if line.startswith("CapEff:")), 0)
     notes = []
-    if not landlock.version() and os.geteuid():
+    if not landlock.version() and not held >> SYS_ADMIN & 1:
         notes.append(NO_FILES)
+    if os.geteuid() == 0 and not held >> SETUID & held >> SETGID & 1:
+        notes.append(NO_USER)
     if not seccomp.available():
         notes.append(NO_FILTER.format(platform.machine()))
     return notes
