@@ -32,7 +32,7 @@ from floodwatch.mitigate import Lock
 from floodwatch.mitigate.lock import Holder, started
 from floodwatch.mitigate.never import NeverFile
 from floodwatch.mitigate.nft.text import table_text
-from floodwatch.pipeline import seccomp
+from floodwatch.pipeline import landlock, seccomp
 
 sys.path.insert(0, str(Path(__file__).parent))
 from lab import Lab
@@ -473,3 +473,30 @@ def test_a_quiet_watch_gives_a_sign_of_life() -> None:
     assert [minute for minute, _ in said] == [10, 25]
     assert said[0][1].startswith("all quiet for 10 minutes: still watching; 1,000 packets and 0 lost")
     assert "1,500 packets" in said[1][1]
+
+
+SCAN = """
+import errno, os, socket, subprocess, sys
+from floodwatch.pipeline.privileges import drop_for_scan
+drop_for_scan([sys.argv[1]])
+for what, expected in (
+    (lambda: open(sys.argv[1] + "/report", "w"), 0),
+    (lambda: open(sys.argv[2] + "/elsewhere", "w"), errno.EACCES),
+    (lambda: open("/etc/passwd"), 0),
+    (lambda: subprocess.run(["/bin/true"]), errno.EPERM),
+    (socket.socket, errno.EPERM),
+    (lambda: os.kill(os.getppid(), 0), errno.EPERM),
+):
+    try:
+        what()
+        assert expected == 0
+    except OSError as error:
+        assert error.errno == expected, error
+"""
+
+
+def test_p64_a_scan_writes_its_answers_and_nothing_else(need: Any, tmp_path: Path) -> None:
+    need(landlock.version() and seccomp.available(), "the kernel has no Landlock, or no seccomp filters")
+    for name in ("answers", "other"):
+        (tmp_path / name).mkdir()
+    subprocess.run([sys.executable, "-c", SCAN, tmp_path / "answers", tmp_path / "other"], check=True)

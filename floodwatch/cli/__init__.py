@@ -13,7 +13,7 @@ import click
 from floodwatch.version import __version__
 
 from .group import LazyGroup
-from .output import EXIT_CODES
+from .output import EXIT_CODES, PROGRAM
 
 COMMANDS = {
     "config": "Print the JSON Schema of the report.",
@@ -61,4 +61,4 @@ def run() -> None:
     """Run as a program of its own, under its own name (comm in proc(5)), whatever Python is called."""
     with contextlib.suppress(OSError), open("/proc/self/comm", "w") as name:
         name.write("floodwatch")
-    main(prog_name="floodwatch")
+    main(prog_name="floodwatch", obj=PROGRAM)

@@ -30,6 +30,8 @@ Exit codes:
        "complete": false; 129: hung up, the same"""
 
 
+PROGRAM = "program"
+"""The object of click's context where the process is ours alone, and may give up rights for good."""
 NOWHERE = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 """Open from the beginning: later a watch has no right to open files."""
 

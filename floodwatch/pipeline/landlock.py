@@ -18,6 +18,9 @@ CREATE, ADD, RESTRICT = 444, 445, 446
 VERSION_ONLY = 1
 BENEATH = 1
 READ_FILE, READ_FOLDER = 1 << 2, 1 << 3
+READ = READ_FILE | READ_FOLDER
+WRITE = 1 << 1 | 1 << 5 | 1 << 8 | 1 << 14
+"""Writing, removing, making and truncating files."""
 FIRST = (1 << 13) - 1
 """What the first version handles; later ones add to it ..."""
 LATER = {2: 1 << 13, 3: 1 << 14, 5: 1 << 15}
@@ -35,27 +38,30 @@ class Rules:
     """Rules that are made while folders can still be opened, and come into force later.
 
     Args:
-        reads: files and folders that may be read, with all below them; what is not there is left out.
+        reads: files and folders that may be read, with all below them; None: all may be read.
+        writes: folders in which files may be written. What is not there is left out, here as there.
 
     Raises:
         OSError: the kernel refused.
     """
 
-    def __init__(self, reads: Iterable[str]) -> None:
+    def __init__(self, reads: Iterable[str] | None, writes: Iterable[str] = ()) -> None:
         self._library = ctypes.CDLL(None, use_errno=True)
         known = version()
-        handled = FIRST | sum(bit for since, bit in LATER.items() if known >= since)
-        form = struct.pack("=QQQ", handled, TCP if known >= 4 else 0, SCOPED if known >= 6 else 0)
+        self._handled = FIRST | sum(bit for since, bit in LATER.items() if known >= since)
+        self._handled &= ~READ if reads is None else ~0
+        form = struct.pack("=QQQ", self._handled, TCP if known >= 4 else 0, SCOPED if known >= 6 else 0)
         size = 24 if known >= 6 else 16 if known >= 4 else 8
         self.file = self._call(CREATE, ctypes.create_string_buffer(form, len(form)), size, 0)
-        for path in reads:
-            with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-                self._add(path)
+        for paths, rights in ((reads or (), READ), (writes, WRITE)):
+            for path in paths:
+                with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+                    self._add(path, rights)
 
-    def _add(self, path: str) -> None:
+    def _add(self, path: str, rights: int) -> None:
         opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
         try:
-            rights = READ_FILE | (READ_FOLDER if os.path.isdir(path) else 0)
+            rights &= self._handled if os.path.isdir(path) else READ_FILE
             rule = struct.pack("=Qi", rights, opened)
             self._call(ADD, self.file, BENEATH, ctypes.create_string_buffer(rule, len(rule)), 0)
         finally:

@@ -12,14 +12,10 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import platform
-import pwd
-import site
 import sys
-import sysconfig
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
-from pkgutil import walk_packages
 
 from msgspec import Struct
 
@@ -94,10 +90,30 @@ def drop(
         if filtered:
             seccomp.confine(seccomp.ways(net_admin=keep_net_admin, net_raw=keep_net_raw, bpf=keep_bpf))
         else:
-            notes.append(NO_FILTER.format(platform.machine()))
+            notes.append(NO_FILTER.format(os.uname().machine))
     except OSError as error:
         raise EnvironmentFault(f"cannot drop privileges: {error.strerror}") from error
     return Confinement(os.getuid(), tuple(notes))
+
+
+def drop_for_scan(writes: Sequence[str]) -> None:
+    """Give up what reading captures does not take, as far as this host can: no error where it cannot.
+
+    No program is started then, no connection made, no other process reached, and no file written but in some
+    folders. User and capabilities stay, for captures are the user's.
+
+    Args:
+        writes: the folders that the answers go to.
+    """
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0) != 0:
+        return
+    with suppress(OSError):
+        if landlock.version():
+            landlock.Rules(None, writes).enforce()
+    with suppress(OSError):
+        if seccomp.available():
+            seccomp.confine(seccomp.ways_of_scan(), strict=False)
 
 
 def load_all() -> list[str]:
@@ -107,6 +123,10 @@ def load_all() -> list[str]:
         The folders of Python's library. They should stay readable after ``drop``, for whatever a library
         still imports later on; where only root may read them, what was imported here has to do.
     """
+    import site
+    import sysconfig
+    from pkgutil import walk_packages
+
     package = __package__.partition(".")[0]
     for room in (f"{package}.{name}" for name in ROOMS):
         if room in sys.modules:
@@ -133,12 +153,14 @@ def possible() -> list[str]:
     if os.geteuid() == 0 and not held >> SETUID & held >> SETGID & 1:
         notes.append(NO_USER)
     if not seccomp.available():
-        notes.append(NO_FILTER.format(platform.machine()))
+        notes.append(NO_FILTER.format(os.uname().machine))
     return notes
 
 
 def own_uid() -> tuple[int, int]:
     """User and group that a watch of root's becomes."""
+    import pwd
+
     try:
         found = pwd.getpwnam(ACCOUNT)
     except KeyError:

@@ -1,10 +1,11 @@
-"""The system calls that are left to a watch: a filter of classic BPF of our own (seccomp(2)).
+"""The system calls that are left to a watch or a scan: a filter of classic BPF of our own (seccomp(2)).
 
-Whatever is not listed fails with EPERM and ends nothing, so that a library which tries something is told no
-and goes on. Calls that are younger than this list fail with ENOSYS, for which C libraries have another way.
+For a watch whatever is not listed fails with EPERM and ends nothing: a library that tries something is told
+no, and goes on. Younger calls than these fail with ENOSYS, for which C libraries have another way.
 Not listed are, among others, execve, fork, ptrace, connect, listen, mount, unshare, setns, keyctl, io_uring
 and all that writes to a file system by name; ``open`` may read, ``kill`` may reach this process alone, and
-no memory becomes executable.
+no memory becomes executable. A scan, which opens captures and writes reports all the time, goes by a list of
+what is refused instead.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import platform
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
@@ -40,9 +40,19 @@ JUDGED = """
 open 2 -, openat 257 56, fcntl 72 25, ioctl 16 29, mmap 9 222, mprotect 10 226, clone 56 220,
 socket 41 198, sendto 44 206, kill 62 129, tgkill 234 131, prlimit64 302 261, prctl 157 167, bpf 321 280
 """
+REFUSED = """
+execve 59 221, execveat 322 281, fork 57 -, vfork 58 -, socket 41 198, socketpair 53 199, connect 42 203,
+ptrace 101 117, process_vm_readv 310 270, process_vm_writev 311 271, tkill 200 130, rt_sigqueueinfo 129 138,
+rt_tgsigqueueinfo 297 240, pidfd_open 434 434, pidfd_getfd 438 438, pidfd_send_signal 424 424, bpf 321 280,
+mount 165 40, umount2 166 39, pivot_root 155 41, chroot 161 51, unshare 272 97, setns 308 268,
+keyctl 250 219, add_key 248 217, request_key 249 218, io_uring_setup 425 425, perf_event_open 298 241,
+userfaultfd 323 282, init_module 175 105, finit_module 313 273, kexec_load 246 104, reboot 169 142,
+open_by_handle_at 304 265, setuid 105 146, setresuid 117 147, setreuid 113 145
+"""
 CLONE3, SECCOMP = 435, {"x86_64": 317, "aarch64": 277}
 YOUNGEST = 439
 """The youngest call that is listed; numbers of newer calls are the same on all machines."""
+OTHER_ABI = 0x40000000
 ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 """Machine -> its AUDIT_ARCH and its column in the lists."""
 FILTER, ALL_THREADS = 1, 1
@@ -114,19 +124,36 @@ def numbers(listed: str, column: int) -> dict[str, int]:
     return {name: int(found[column]) for name, *found in rows if found[column] != "-"}
 
 
-def program(machine: str, judged: Mapping[str, Ways]) -> bytes:
-    """The filter for a machine, as the kernel takes it."""
+def ways_of_scan() -> Mapping[str, Ways]:
+    """The same for a scan: threads, and signals to itself."""
+    strict = ways(net_admin=False, net_raw=False, bpf=False)
+    return {name: strict[name] for name in ("clone", "kill", "tgkill")}
+
+
+def program(machine: str, judged: Mapping[str, Ways], *, strict: bool = True) -> bytes:
+    """The filter for a machine, as the kernel takes it.
+
+    Args:
+        machine: one of ``ARCHITECTURES``.
+        judged: calls of ``JUDGED`` that are looked at more closely.
+        strict: beside them what is in ``PLAIN`` passes and nothing else; or all but what is in ``REFUSED``.
+    """
     architecture, column = ARCHITECTURES[machine]
     code = [_step(LOAD, 4), _step(EQUAL, architecture, 1, 0), _fail(errno.EPERM), _step(LOAD, 0)]
-    for number in numbers(PLAIN, column).values():
-        code += [_step(EQUAL, number, 0, 1), _step(RETURN, ALLOW)]
+    listed, answer = (PLAIN, _step(RETURN, ALLOW)) if strict else (REFUSED, _fail(errno.EPERM))
+    for number in numbers(listed, column).values():
+        code += [_step(EQUAL, number, 0, 1), answer]
     for name, number in numbers(JUDGED, column).items():
-        body = [part for tests in judged[name] for part in _way(tests)]
-        body.append(_fail(errno.EPERM))
-        # a jump reaches 255 steps: none of the bodies is nearly as long
-        code += [_step(EQUAL, number, 0, len(body)), *body]
-    code += [_step(EQUAL, CLONE3, 1, 0), _step(ABOVE, YOUNGEST, 0, 1), _fail(errno.ENOSYS)]
-    code.append(_fail(errno.EPERM))
+        if name in judged:
+            body = [part for tests in judged[name] for part in _way(tests)]
+            body.append(_fail(errno.EPERM))
+            # a jump reaches 255 steps: none of the bodies is nearly as long
+            code += [_step(EQUAL, number, 0, len(body)), *body]
+    code += [_step(EQUAL, CLONE3, 0, 1), _fail(errno.ENOSYS)]
+    if strict:
+        code += [_step(ABOVE, YOUNGEST, 0, 1), _fail(errno.ENOSYS), _fail(errno.EPERM)]
+    else:  # numbers of the 32-bit ABI are other calls
+        code += [_step(ABOVE, OTHER_ABI - 1, 0, 1), _fail(errno.EPERM), _step(RETURN, ALLOW)]
     return b"".join(code)
 
 
@@ -163,17 +190,17 @@ def _fail(code: int) -> bytes:
 
 def available() -> bool:
     """Is there a filter for this machine, and does the kernel take filters?"""
-    return platform.machine() in SECCOMP and os.path.exists("/proc/sys/kernel/seccomp/actions_avail")
+    return os.uname().machine in SECCOMP and os.path.exists("/proc/sys/kernel/seccomp/actions_avail")
 
 
-def confine(judged: Mapping[str, Ways]) -> None:
+def confine(judged: Mapping[str, Ways], *, strict: bool = True) -> None:
     """Put the filter on all threads of this process, for good; needs no_new_privs.
 
     Raises:
         OSError: the kernel refused.
     """
-    machine = platform.machine()
-    code = program(machine, judged)
+    machine = os.uname().machine
+    code = program(machine, judged, strict=strict)
     held = ctypes.create_string_buffer(code, len(code))
     form = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(held))
     library = ctypes.CDLL(None, use_errno=True)
