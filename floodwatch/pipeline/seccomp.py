@@ -21,8 +21,8 @@ from typing import Literal, NamedTuple
 PLAIN = """
 read 0 63, write 1 64, readv 19 65, writev 20 66, pread64 17 67, pwrite64 18 68, preadv 295 69,
 pwritev 296 70, lseek 8 62, close 3 57, close_range 436 436, dup 32 23, dup2 33 -, dup3 292 24, fsync 74 82,
-fdatasync 75 83, ftruncate 77 46, fstat 5 80, newfstatat 262 79, stat 4 -, lstat 6 -, statx 332 291,
-access 21 -, faccessat 269 48, faccessat2 439 439, readlink 89 -, readlinkat 267 78, getdents64 217 61,
+fdatasync 75 83, flock 73 32, ftruncate 77 46, fstat 5 80, newfstatat 262 79, stat 4 -, lstat 6 -,
+statx 332 291, access 21 -, faccessat 269 48, faccessat2 439 439, readlink 89 -, readlinkat 267 78, getdents64 217 61,
 getcwd 79 17, poll 7 -, ppoll 271 73, select 23 -, pselect6 270 72, epoll_create1 291 20, epoll_ctl 233 21,
 epoll_wait 232 -, epoll_pwait 281 22, pipe 22 -, pipe2 293 59, eventfd2 290 19, bind 49 200,
 getsockname 51 204, getsockopt 55 209, setsockopt 54 208, getpeername 52 205, recvfrom 45 207,
