@@ -9,8 +9,13 @@ import click
 
 from floodwatch.cli.progress import bar, stopping
 
+<<<<<<< HEAD
 from .options import BASELINE, FALSE_ALARMS, NAT64, SAVE_BASELINE, SET, WHEN, read_limits
 from .output import EXIT_INPUT, check_output, complain, write, write_stdout
+=======
+from .options import BASELINE, FALSE_ALARMS, SAVE_BASELINE, SET, WHEN, read_limits
+from .output import EXIT_INPUT, check_output, complain, kept_file, write_kept, write_stdout
+>>>>>>> safety
 
 if TYPE_CHECKING:
     from floodwatch.config.nat64 import Translator
@@ -70,7 +75,7 @@ def tune(ctx: click.Context, captures: tuple[str, ...], recursive: bool, baselin
     complain(report)
     proposal = propose(report)
     if save_baseline:
-        write(save_baseline, encode_memory(learnt[0]))
+        write_kept(kept_file(save_baseline), encode_memory(learnt[0]))
     if style == "json":
         write_stdout(dump(proposal))
     else:
