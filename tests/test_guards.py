@@ -123,7 +123,7 @@ def test_a_forged_flood_of_udp_is_limited_and_no_source_is_blocked(wire: Lab, tm
     watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--mode", "enforce")
     wire.send(capture, deliver=True)
     held = rules(wire)
-    (element,) = held["limited4"].values()
+    (element,) = held["limited4_port"].values()
     assert element["limit"] == {"rate": 500, "burst": 500, "per": "second", "inv": True}
     (row,) = json.loads(ctl(wire, "blocks", "--json"))
     assert row["packets"] > 4000 * 5 * 0.6  # of 4,000 a second, 500 pass
@@ -155,7 +155,7 @@ print(good)
 @pytest.mark.parametrize(
     ("scenario", "name", "key", "taken"),
     [
-        ("ack_flood", "strange4", SERVER, "drop_signature"),
+        ("ack_flood", "strange4_port", str({"concat": [SERVER, 80]}), "drop_signature"),
         ("fragment_flood", "fragments4", SERVER, "drop_signature"),
         ("carpet_udp", "limited4_p24", str({"concat": ["198.51.100.0", "udp"]}), "limit_victim"),
     ],

@@ -6,7 +6,7 @@ a clock of the caller's.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from functools import cache
 from typing import Literal
 
@@ -66,6 +66,8 @@ class Analysis:
         self._top = top
         self._closed = -1
         self.newest: Summary | None = None
+        self.heard: Callable[[Summary], object] = lambda summary: None
+        """Called with every epoch before it is closed."""
 
     @property
     def one_way(self) -> bool:
@@ -179,6 +181,7 @@ class Analysis:
         now = summary.last_ns if final else (summary.epoch + 1) * EPOCH_NS
         findings = list(self.detection.update(summary))
         self._decider.update(findings, summary.epoch, now, window_ends=summary.window_ends)
+        self.heard(summary)
         engine.close_epoch(batch, following)
         self._closed = summary.epoch
         self.newest = summary

@@ -18,6 +18,7 @@ from ..capture.recorder import Recorder
 from ..capture.rings import Taps
 from ..config.options import Counters, WatchOptions
 from ..errors import EnforceError
+from ..history.answers import Answers
 from ..history.memory import load
 from ..model.address import address_text
 from ..model.epoch import EPOCH_NS
@@ -72,6 +73,7 @@ class Watch:
     Raises:
         ConfigError: the filter is wrong.
         EnvironmentFault: an interface cannot be opened.
+        EnforceError: the kernel does not track connections.
     """
 
     def __init__(
@@ -90,6 +92,11 @@ class Watch:
         self.name = ",".join(interfaces)
         memory = load(options.baseline) if options.baseline else None
         self.analysis = Analysis(self.name, options.top, memory, options.limits)
+        self._answers: Answers | None = None
+        if blocker is not None and not blocker.dry_run:
+            self._answers = Answers()
+            self.analysis.heard = self._answers.close_epoch
+            blocker.track()
         self._recorder = Recorder(options.write, options.write_max) if options.write else None
         self.taps = Taps(interfaces, options)
         if self._recorder is not None:
@@ -173,7 +180,8 @@ class Watch:
         try:
             known = self.analysis.detection.known_networks()
             steps = blocker.enforce(decisions, known)
-            told = [*blocker.guard(decisions, known), *blocker.news()]
+            told = blocker.guard(decisions, known, self._answers, one_way=self.analysis.one_way)
+            told = [*told, *blocker.news()]
         except EnforceError as error:
             said = f"no rule could be set ({error}); trying again"
             new = said != self._trouble
