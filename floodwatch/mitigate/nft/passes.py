@@ -83,15 +83,17 @@ NO_SYN = of_protocol(TCP), of_tcp_flags(FIN | SYN | RST | ACK, SYN, equal=False)
 def parts() -> Iterator[Part]:
     """The chain and its sets."""
     yield Set("vital_protocols", (LONE_PROTOCOL.type,), (), flag=CONSTANT)
-    yield _members("vital_protocols", vital.PROTOCOLS)
+    protocols = tuple(bytes((n,)) for n in vital.PROTOCOLS)
+    yield Members("vital_protocols", protocols, tuple(map(str, vital.PROTOCOLS)))
     yield Set("vital_services", (TRANSPORT_PROTOCOL.type, TARGET_PORT.type), (), flag=CONSTANT)
     yield Members(
         "vital_services",
         tuple(struct.pack("!B3xH2x", *service) for service in vital.SERVICES),
         tuple(f"{WORDS[protocol]} . {port}" for protocol, port in vital.SERVICES),
     )
-    yield Set("vital_kinds", (KIND_OF_ICMP6.type,), (), flag=CONSTANT)
-    yield _members("vital_kinds", vital.ICMP6_KINDS)
+    yield Set("vital_kinds", (TRANSPORT_PROTOCOL.type, KIND_OF_ICMP6.type), (), flag=CONSTANT)
+    kinds = tuple(bytes((ICMP6, 0, 0, 0, n, 0, 0, 0)) for n in vital.ICMP6_KINDS)
+    yield Members("vital_kinds", kinds, tuple(f"ipv6-icmp . {n}" for n in vital.ICMP6_KINDS))
     for version in (4, 6):
         yield Set(f"live{version}", _types(*_connection(version)), (), LIVE_SIZE)
         for name in (AGAIN, MISSED):
@@ -109,15 +111,13 @@ def rules() -> Iterator[Rule]:
     yield _pass("answered flows", of_protocol(TCP, equal=False), served)
     yield _pass("vital protocols", found_in("vital_protocols", LONE_PROTOCOL))
     yield _pass("vital services", found_in("vital_services", TRANSPORT_PROTOCOL, TARGET_PORT))
-    yield _pass("vital ICMPv6", of_protocol(ICMP6), found_in("vital_kinds", KIND_OF_ICMP6))
+    yield _pass(
+        "vital ICMPv6", of_protocol(ICMP6), found_in("vital_kinds", TRANSPORT_PROTOCOL, KIND_OF_ICMP6)
+    )
     yield _pass("fragmentation needed", of_protocol(ICMP), of_icmp(*vital.ICMP_NEEDED))
     for version in (4, 6):
         found = found_in(f"live{version}", *_connection(version))
         yield _pass(f"live{version}", of_version(version), found)
-
-
-def _members(name: str, numbers: Sequence[int]) -> Members:
-    return Members(name, tuple(bytes((n,)) for n in numbers), tuple(map(str, numbers)))
 
 
 def _pass(what: str, *match: Term) -> Rule:

@@ -68,9 +68,9 @@ ADDRESS = {4: Type(7, "ipv4_addr", 4), 6: Type(8, "ipv6_addr", 16)}
 SERVICE, PROTOCOL, ICMP6_TYPE = (
     Type(13, "inet_service", 4),
     Type(12, "inet_proto", 4),
-    Type(29, "icmpv6_type", 1),
+    Type(29, "icmpv6_type", 4),
 )
-"""A port and an IP protocol, each in four bytes, and a type of ICMPv6, which only stands alone."""
+"""A port, an IP protocol a type of ICMPv6, each in four bytes."""
 
 
 class Key(NamedTuple):
