@@ -208,7 +208,7 @@ def test_p13_guards_end_by_themselves_when_nobody_is_left(wire: Lab, tmp_path: P
     wire.send(flood(tmp_path, "ntp_amplification", duration=3), deliver=True)
     watch.kill()
     watch.wait()
-    (element,) = rules(wire)["reflected4"].values()
+    (element,) = rules(wire)["reflected4_port"].values()
     assert element["timeout"] == 60
     assert 0 < element["expires"] <= 60
     run(wire, sys.executable, "-P", "-m", "floodwatch", "ctl", "panic", "--yes")
@@ -275,7 +275,7 @@ def test_p24_a_kernel_that_takes_no_rules_is_told_and_tried_again(wire: Lab, tmp
     foreign.kill()  # with its socket the table goes
     foreign.wait()
     assert sender.wait(30) == 0
-    assert len(rules(wire)["reflected4"]) == 1
+    assert len(rules(wire)["reflected4_port"]) == 1
     found, said = report(watch)
     assert said.count("no rule could be set") == 1
     assert "trying again" in said

@@ -180,13 +180,13 @@ def describe(guard: Guard, rate: int = 0) -> str:
     number, victim = guard.number, name_of(guard.victim)
     to = f" to {rate} a second" if rate else ""
     flows = "UDP" if number == UDP else "ICMP" if number in (1, 58) else f"protocol {number}"
-    at = victim if guard.port is None else f"{victim} port {guard.port}"
+    at = "" if guard.port is None else f" at port {guard.port}"
     what = {
-        "reflected": f"{at} against new UDP packets from port {number}",
-        "unasked": f"{at} against unsolicited SYN-ACKs",
-        "strange": f"{at} against out-of-state TCP packets, limited{to}",
+        "reflected": f"{victim} against new UDP packets from port {number}{at}",
+        "unasked": f"{victim} against unsolicited SYN-ACKs{at}",
+        "strange": f"{victim} against out-of-state TCP packets{at}, limited{to}",
         "fragments": f"{victim} by limiting fragments{to}",
-        "limited": f"{at} by limiting new {flows} flows{to}",
+        "limited": f"{victim} by limiting new {flows} flows{at}{to}",
         "proxied": f"{victim}:{number} by answering its SYNs with cookies",
         "capped": f"{victim}:{number} by limiting new connections of unknown clients{to}",
     }

@@ -19,7 +19,7 @@ addresses does not. What was noted is forgotten whenever ``live`` is brought up 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from .. import vital
 from ..sockets import Connections

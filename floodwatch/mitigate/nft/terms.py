@@ -70,7 +70,7 @@ SERVICE, PROTOCOL, ICMP6_TYPE = (
     Type(12, "inet_proto", 4),
     Type(29, "icmpv6_type", 4),
 )
-"""A port, an IP protocol a type of ICMPv6, each in four bytes."""
+"""A port, an IP protocol, a type of ICMPv6, each in four bytes."""
 
 
 class Key(NamedTuple):
