@@ -108,7 +108,10 @@ FORMS: Mapping[Kind, Form] = {
         _one(SIGNATURES, (of_protocol(UDP), of_states(NEW)), "new packets from a reflector's port"),
         SOURCE_PORT,
     ),
-    "unasked": Form(_one(SIGNATURES, (*ANSWERS, of_states(NEW)), "unsolicited SYN-ACKs")),
+    # tracking calls a SYN-ACK invalid that answers nothing, not new
+    "unasked": Form(
+        _one(SIGNATURES, (*ANSWERS, of_states(NEW | INVALID)), "unsolicited SYN-ACKs")
+    ),
     "strange": Form(
         _one(LIMITS, (*NO_SYN, of_states(NEW | INVALID)), "out-of-state packets"), limited=True
     ),
