@@ -9,9 +9,8 @@ from collections.abc import Iterator, Sequence
 
 from .guards import Order, describe
 from .nft.guardforms import FORMS, Line
-from .nft.guardtable import end_of
 from .nft.terms import TARGET_PORT, source, target
-from .plan import Block, Network
+from .plan import MINE, Block, Network
 from .vital import UDP
 
 HASHLIMIT_MOST = 1_000_000
@@ -39,7 +38,8 @@ def iptables(blocks: Sequence[Block], orders: Sequence[Order]) -> Iterator[str]:
 
 
 def _lines(order: Order) -> list[Line]:
-    return FORMS[order.guard.kind].lines(order.guard.victim.version)
+    """The rules of a guard of one port; others ask which services a host has, and nothing here knows that."""
+    return [line for line in FORMS[order.guard.kind].lines(order.guard.victim.version) if line.narrow]
 
 
 def _iptables_rule(order: Order, line: Line) -> str:
@@ -55,7 +55,7 @@ def _iptables_rule(order: Order, line: Line) -> str:
     if order.rate:
         name = f"fw_{line.store or guard.kind}_{guard.number}_{guard.port or 0}"
         match += _above(order.rate, "dst", victim.prefixlen, name)
-    return f"{_program(victim)} {chain}{match}{_because(end_of(order).why)} {line.end.iptables}"
+    return f"{_program(victim)} {chain}{match}{_because(f'{MINE}{order.event}')} {line.end.iptables}"
 
 
 def _own(words: str, value: object) -> str:

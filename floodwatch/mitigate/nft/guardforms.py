@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ..guards import Guard, Kind
 from .objects import FORWARD, PREROUTING, Chain, Rule
-from .passes import AGAIN, MISSED, NO_SYN, known_heads, unknown_again
+from .passes import AGAIN, MISSED, NO_SYN, SERVICES, known_heads, service, unknown_again
 from .terms import (
     ACK,
     DROP,
@@ -26,7 +26,9 @@ from .terms import (
     UNTRACKED,
     Key,
     Term,
+    found_in,
     later_fragments,
+    not_in,
     of_flows,
     of_protocol,
     of_states,
@@ -52,7 +54,8 @@ class Place(NamedTuple):
 class Line(NamedTuple):
     """One rule for a set of guards: in which place, the packets it is about, its end, and what that is.
 
-    ``store`` begins the name of the set that it asks, where that is not the kind's own.
+    ``store`` begins the name of the set that it asks, where that is not the kind's own; ``then`` matters only
+    for who is in it; ``wide`` and ``narrow`` say whether guards of all ports, and of one, have the rule.
     """
 
     place: Place
@@ -60,6 +63,9 @@ class Line(NamedTuple):
     end: Term
     words: str
     store: str = ""
+    then: tuple[Term, ...] = ()
+    wide: bool = True
+    narrow: bool = True
 
 
 class Form(NamedTuple):
@@ -82,6 +88,9 @@ def _one(place: Place, match: tuple[Term, ...], words: str) -> Callable[[int], l
 
 SYNS = (of_protocol(TCP), of_tcp_flags(FIN | SYN | RST | ACK, SYN))
 ANSWERS = (of_protocol(TCP), of_tcp_flags(SYN | ACK, SYN | ACK))
+FIRST = of_states(NEW), of_flows(first=True)
+SPREAD = "spread"
+"""The set of hosts that are flooded at all ports: each of their services has its own limit."""
 HALF_KNOWN = of_states(NEW | INVALID | UNTRACKED)
 
 FRAGMENTS = Place(
@@ -121,7 +130,13 @@ FORMS: Mapping[Kind, Form] = {
     ),
     "limited": Form(
         lambda version: [
-            Line(LIMITS, (of_states(NEW), of_flows(first=True)), DROP, "new flows beyond a limit"),
+            Line(LIMITS, FIRST, DROP, "new flows beyond a limit", wide=False),
+            Line(LIMITS, (*FIRST, of_protocol(UDP, equal=False)), DROP, "new flows beyond a limit",
+                 narrow=False),
+            Line(LIMITS, (*FIRST, of_protocol(UDP), not_in(f"{SERVICES}{version}", *service(version))), DROP,
+                 "new flows to no service beyond a limit", narrow=False),
+            Line(LIMITS, (*FIRST, of_protocol(UDP)), DROP, "new flows to a service beyond its limit", SPREAD,
+                 (found_in(f"{SERVICES}{version}", *service(version)),), narrow=False),
             Line(LIMITS, (of_states(NEW), of_flows(first=False)), DROP,
                  "packets of unanswered flows beyond a limit", "unanswered"),
         ],

@@ -36,7 +36,7 @@ from ..guards import LIFETIME_S, Guard, Kind, Order
 from ..plan import MINE
 from . import codec, passes
 from .codec import Message
-from .guardforms import FORMS, Line, Place, behind_of
+from .guardforms import FORMS, SPREAD, Line, Place, behind_of
 from .objects import End, Part, Rule, Set, element, keys
 from .terms import (
     ACCEPT,
@@ -44,6 +44,7 @@ from .terms import (
     COUNTER,
     PROTOCOL,
     SERVICE,
+    Term,
     Type,
     found_in,
     limit_over,
@@ -64,10 +65,14 @@ SHIFTS = {SERVICE.number: 16, PROTOCOL.number: 24}
 """Bits behind a number in its word of a key, by its type."""
 PORT = "_port"
 NAME = re.compile(r"([a-z]+)([46])(_port)?(?:_p(\d+))?")
-STORES: Mapping[Kind, tuple[str, ...]] = {
-    kind: tuple(dict.fromkeys(line.store or kind for line in form.lines(4))) for kind, form in FORMS.items()
+STORES: Mapping[tuple[Kind, bool], tuple[str, ...]] = {
+    (kind, narrow): tuple(
+        dict.fromkeys(line.store or kind for line in form.lines(4) if (line.narrow if narrow else line.wide))
+    )
+    for kind, form in FORMS.items()
+    for narrow in (False, True)
 }
-"""How the names of the sets begin that hold guards of a kind."""
+"""How the names of the sets begin that hold guards of a kind, of all ports or of one."""
 
 
 def sets_of(guard: Guard) -> list[str]:
@@ -75,7 +80,7 @@ def sets_of(guard: Guard) -> list[str]:
     victim = guard.victim
     end = f"{victim.version}{'' if guard.port is None else PORT}"
     end += "" if victim.prefixlen == victim.max_prefixlen else f"_p{victim.prefixlen}"
-    return [f"{store}{end}" for store in STORES[guard.kind]]
+    return [f"{store}{end}" for store in STORES[guard.kind, guard.port is not None]]
 
 
 class SetForm(NamedTuple):
@@ -99,7 +104,9 @@ def form_of(name: str) -> SetForm | None:
     if found is None:
         return None
     store, version, port, length = found.groups()
-    kind = next((kind for kind, stores in STORES.items() if store in stores), None)
+    kind = next(
+        (kind for (kind, narrow), s in STORES.items() if store in s and narrow == (port is not None)), None
+    )
     if kind is None:
         return None
     bits = int(length) if length else 8 * ADDRESS[int(version)].size
@@ -119,8 +126,7 @@ def missing(guards: Iterable[Guard], sets: set[str]) -> Iterator[Part]:
         form = form_of(name)
         if form is None or name in sets:
             continue
-        each = (limit_over(1), COUNTER) if FORMS[form.kind].limited else (COUNTER,)
-        yield Set(name, _types(form.guard()), each)
+        yield Set(name, _types(form.guard()), _each(form.kind, form.store, 1))
         for line in _lines(form):
             if line.place.chain not in chains:
                 chains.add(line.place.chain)
@@ -140,7 +146,9 @@ def rules(name: str) -> Iterator[Rule]:
 
 
 def _lines(form: SetForm) -> list[Line]:
-    lines = FORMS[form.kind].lines(form.version)
+    lines = (
+        line for line in FORMS[form.kind].lines(form.version) if (line.narrow if form.one_port else line.wide)
+    )
     return [line for line in lines if (line.store or form.kind) == form.store]
 
 
@@ -161,14 +169,23 @@ def _types(guard: Guard) -> tuple[Type, ...]:
 
 def _rule(name: str, line: Line, form: SetForm) -> Rule:
     victim = target(form.version, form.length)
-    match = of_version(form.version), *line.match, found_in(name, victim, *behind_of(form.guard()))
+    found = found_in(name, victim, *behind_of(form.guard()))
+    match = of_version(form.version), *line.match, found, *line.then
     return Rule(line.place.chain.name, match, line.end, f"fw: {name}, {line.words}")
 
 
-def end_of(order: Order, seconds: float = LIFETIME_S) -> End:
-    """What stands behind the key of a guard's element."""
-    limited = FORMS[order.guard.kind].limited
-    return End(seconds, f"{MINE}{order.event}", (limit_over(order.rate), COUNTER) if limited else ())
+def _each(kind: Kind, store: str, rate: int) -> tuple[Term, ...]:
+    """What every element of a set does: nothing where a rule goes on to ask something else."""
+    if store == SPREAD:
+        return ()
+    return (limit_over(rate), COUNTER) if FORMS[kind].limited else (COUNTER,)
+
+
+def end_of(order: Order, name: str, seconds: float = LIFETIME_S) -> End:
+    """What stands behind the key of a guard's element in one of its sets."""
+    kind, form = order.guard.kind, form_of(name)
+    own = _each(kind, form.store if form else kind, order.rate) if FORMS[kind].limited else ()
+    return End(seconds, f"{MINE}{order.event}", own)
 
 
 def elements(orders: Sequence[Order]) -> Iterator[Message]:
@@ -177,7 +194,7 @@ def elements(orders: Sequence[Order]) -> Iterator[Message]:
         for name in sets_of(order.guard):
             key = key_of(order.guard)
             yield element(codec.DESTROY_ELEMENT, name, key)
-            yield element(codec.NEW_ELEMENT, name, key, end_of(order).wire())
+            yield element(codec.NEW_ELEMENT, name, key, end_of(order, name).wire())
 
 
 def removals(guards: Sequence[Guard]) -> Iterator[Message]:

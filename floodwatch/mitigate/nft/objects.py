@@ -15,8 +15,8 @@ CONSTANT, INTERVAL, TIMEOUT, DYNAMIC = 0, 4, 16, 32
 FLAGS = {CONSTANT: "", INTERVAL: "flags interval; ", TIMEOUT: "flags timeout; ", DYNAMIC: "flags dynamic; "}
 FLAG_EXPRESSIONS = 0x100
 """Of a set: each element has more than one expression."""
-PREROUTING, FORWARD = 0, 2
-HOOKS = {PREROUTING: "prerouting", FORWARD: "forward"}
+PREROUTING, FORWARD, POSTROUTING = 0, 2, 4
+HOOKS = {PREROUTING: "prerouting", FORWARD: "forward", POSTROUTING: "postrouting"}
 
 
 class Set(NamedTuple):

@@ -6,6 +6,8 @@
         set again4, missed4 ...        both ends of TCP flows of which an unknown packet came lately, for the
                                        limits and for the proxy: each lets pass what it held up once before
         set headed4, headed6           who sent a first fragment lately, and to whom
+        set services4, services6       hosts and their UDP ports that answered, each with a limit of its own
+        chain guard_answers            behind everything: services are learnt here
         chain guard_passes             without a hook: each chain of guards jumps to it first
             established, related pass; vital pass; live pass
 
@@ -25,7 +27,7 @@ from .. import vital
 from ..sockets import Connections
 from . import codec
 from .codec import Message, text
-from .objects import CONSTANT, DYNAMIC, TABLE, Chain, End, Members, Part, Rule, Set, keys
+from .objects import CONSTANT, DYNAMIC, POSTROUTING, TABLE, Chain, End, Members, Part, Rule, Set, keys
 from .terms import (
     ACCEPT,
     ACK,
@@ -40,6 +42,7 @@ from .terms import (
     NEW,
     RELATED,
     RST,
+    SOURCE_PORT,
     SYN,
     TARGET_PORT,
     TCP,
@@ -54,10 +57,12 @@ from .terms import (
     found_in,
     jump,
     later_fragments,
+    limit_over,
     limit_up_to,
     note_in,
     of_icmp,
     of_protocol,
+    of_replies,
     of_states,
     of_tcp_flags,
     of_version,
@@ -65,12 +70,14 @@ from .terms import (
     target,
 )
 
-PASSES = Chain("guard_passes")
+PASSES, ANSWERS = Chain("guard_passes"), Chain("guard_answers", POSTROUTING, -150)
 FIRST = "live4"
 """The set by which one sees that the chain is there."""
 LIVE_SIZE, LIVE_S = 262_144, 120.0
 NOTED_SIZE = 65_536
-AGAIN, MISSED, HEADED = "again", "missed", "headed"
+SERVICE_RATE = 500
+"""New flows a second that each service of a host that is flooded at all its ports gets."""
+AGAIN, MISSED, HEADED, SERVICES = "again", "missed", "headed", "services"
 AGAIN_RATE = 20
 """Packets a second that pass, of all flows of which an unknown packet came before: enough for connections
 that slept through the beginning, and little for a flood that repeats itself."""
@@ -100,7 +107,10 @@ def parts() -> Iterator[Part]:
             yield Set(f"{name}{version}", _types(*flow(version)), (), NOTED_SIZE, DYNAMIC)
         sent = _types(*_sent(version))
         yield Set(f"{HEADED}{version}", sent, (limit_up_to(HEADED_RATE),), NOTED_SIZE, DYNAMIC)
+        served = _types(*service(version))
+        yield Set(f"{SERVICES}{version}", served, (limit_over(SERVICE_RATE),), NOTED_SIZE, DYNAMIC)
     yield PASSES
+    yield ANSWERS
     yield from rules()
 
 
@@ -118,6 +128,10 @@ def rules() -> Iterator[Rule]:
     for version in (4, 6):
         found = found_in(f"live{version}", *_connection(version))
         yield _pass(f"live{version}", of_version(version), found)
+        own = source(version, 8 * ADDRESS[version].size), SOURCE_PORT
+        learnt = note_in(f"{SERVICES}{version}", *own)
+        answers = of_version(version), of_protocol(UDP), of_replies()
+        yield Rule(ANSWERS.name, answers, learnt, f"fw: {SERVICES}{version} learnt")
 
 
 def _pass(what: str, *match: Term) -> Rule:
@@ -158,6 +172,11 @@ def live(connections: Connections) -> Iterator[Message]:
             yield Message(codec.DEL_ELEMENT, text(1, TABLE) + text(2, flushed))
         for at in range(0, min(len(held), LIVE_SIZE), codec.CHUNK):
             yield keys(name, held[at : min(at + codec.CHUNK, LIVE_SIZE)], end)
+
+
+def service(version: int) -> tuple[Key, Key]:
+    """Where a packet goes to: host and port."""
+    return target(version, 8 * ADDRESS[version].size), TARGET_PORT
 
 
 def _connection(version: int) -> tuple[Key, ...]:

@@ -30,7 +30,7 @@ INVALID, ESTABLISHED, RELATED, NEW, UNTRACKED = 1, 2, 4, 8, 64
 STATES: Mapping[int, str] = {
     INVALID: "invalid", ESTABLISHED: "established", RELATED: "related", NEW: "new", UNTRACKED: "untracked",
 }  # fmt: skip
-CT_STATE, CT_STATUS, CONFIRMED = 0, 2, 8
+CT_STATE, CT_DIRECTION, CT_STATUS, CONFIRMED = 0, 1, 2, 8
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 FLAGS: Mapping[int, str] = {FIN: "fin", SYN: "syn", RST: "rst", ACK: "ack"}
 ICMP, TCP, UDP, ICMP6 = 1, 6, 17, 58
@@ -166,6 +166,13 @@ def of_flows(*, first: bool) -> Term:
     wire += _compare(bytes(4), EQUAL if first else UNEQUAL)
     how, no = ("== 0", "! ") if first else ("!= 0", "")
     return Term(wire, f"ct status & confirmed {how}", f"-m conntrack {no}--ctstatus CONFIRMED")
+
+
+def of_replies() -> Term:
+    """Match packets that go back to who began their flow."""
+    return Term(
+        _expression("ct", u32(1, REGISTER), u32(2, CT_DIRECTION)) + _compare(b"\1"), "ct direction reply"
+    )
 
 
 def of_states(states: int) -> Term:

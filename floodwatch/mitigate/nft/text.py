@@ -27,9 +27,9 @@ def table_text(name: str, blocks: Sequence[Block], orders: Sequence[Order], seco
         end = End(block.seconds, block.why).text()
         held.setdefault(name_of_set, []).append(f"{block.network.network_address}{end}")
     for order in orders:
-        words = guardtable.key_words(order.guard) + guardtable.end_of(order, seconds).text()
         for name_of_set in guardtable.sets_of(order.guard):
-            held.setdefault(name_of_set, []).append(words)
+            end = guardtable.end_of(order, name_of_set, seconds).text()
+            held.setdefault(name_of_set, []).append(f"{guardtable.key_words(order.guard)}{end}")
     rules: dict[str, list[str]] = {}
     for part in parts:
         if isinstance(part, Rule):
