@@ -81,7 +81,7 @@ class Blocker:
         self._news: list[str] = []
         named = DRY if dry_run else XDP if xdp else backend
         self._backend: Backend = make(named, xdp) if isinstance(named, str) else named
-        self._keeper = Keeper(self._backend, self._shield)
+        self._keeper = Keeper(self._backend, self._shield, self._own)
         try:
             self._backend.ensure(self.never.reasons)
         except BaseException:
@@ -142,7 +142,10 @@ class Blocker:
         return "syn_cookies" if cookies else "none"
 
     def _shield(self, victim: Network) -> Shield:
-        return shield(victim, own=self.never.reasons.get(victim) == OWN)
+        return shield(victim, own=self._own(victim))
+
+    def _own(self, victim: Network) -> bool:
+        return self.never.reasons.get(victim) == OWN
 
     def active(self) -> dict[Network, Block]:
         """What is blocked: read back from the kernel, or what a dry run would have done."""

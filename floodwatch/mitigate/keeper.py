@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -23,25 +24,47 @@ BY_STATE: frozenset[Kind] = frozenset({"unasked", "strange", "proxied"})
 """Guards that take both directions: where answers go another way, all that is served looks strange."""
 
 
+LOOSE, COUNT = "/proc/sys/net/netfilter/nf_conntrack_tcp_loose", "/proc/sys/net/netfilter/nf_conntrack_count"
+STRICT = "nf_conntrack_tcp_loose is 0 and tracking began with this watch"
+
+
+def begins_strict() -> bool:
+    """Tracking begins now, and will never learn of connections behind this host that stand already."""
+    return _number(LOOSE) == 0 and _number(COUNT) == 0
+
+
+def _number(path: str) -> int | None:
+    """A setting or count of the kernel; None: it is not there."""
+    try:
+        return int(Path(path).read_text())
+    except (OSError, ValueError):
+        return None
+
+
 class Keeper:
     """The guards of one backend: what is put up, refreshed, taken down, and why.
 
     Args:
         backend: where they stand.
         shield: what SYN cookies can do for a victim.
+        own: is a victim this host itself, whose sockets tell who is connected?
     """
 
-    def __init__(self, backend: Backend, shield: Callable[[Network], Shield]) -> None:
+    def __init__(
+        self, backend: Backend, shield: Callable[[Network], Shield], own: Callable[[Network], bool]
+    ) -> None:
         self._backend = backend
         self._shield = shield
+        self._own = own
         self._trials, self._harm = Trials(), Harm()
         self._passing: Networks = NOBODY
         self._spared_at = 0.0
-        self._tracks = False
-        self._told_blind = False
+        self._tracks = self._strict = self._told_blind = False
 
     def track(self) -> None:
         """Let connection tracking begin, and let what is connected now pass every guard that will come."""
+        if not self._tracks:
+            self._strict = begins_strict()
         self._tracks = True
         self._backend.track()
         self._spare()
@@ -103,16 +126,19 @@ class Keeper:
             self._passing = known
 
     def _seen(self, wanted: list[Order], *, one_way: bool) -> tuple[list[Order], list[str]]:
-        """The orders that can be carried out with what is seen here."""
-        seen = [order for order in wanted if not (one_way and order.guard.kind in BY_STATE)]
-        if len(seen) == len(wanted) or self._told_blind:
+        """The orders that can be carried out with what is seen here, and once why others cannot."""
+        blind = [
+            order
+            for order in wanted
+            if order.guard.kind in BY_STATE
+            and (one_way or (self._strict and not self._own(order.guard.victim)))
+        ]
+        seen = [order for order in wanted if order not in blind]
+        if not blind or self._told_blind:
             return seen, []
         self._told_blind = True
-        missing = next(order for order in wanted if order not in seen)
-        return seen, [
-            f"no guard {describe(missing.guard)}: only what comes in is seen here, so nothing tells it from "
-            "what is served"
-        ]
+        why = "only what comes in is seen here" if one_way else STRICT
+        return seen, [f"no guard {describe(blind[0].guard)}: {why}, so nothing tells it from what is served"]
 
 
 def witnessed(decisions: Iterable[Decision]) -> None:
