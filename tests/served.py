@@ -118,7 +118,12 @@ async def polls(address: str, end: float, told: Told) -> None:
 
 
 async def use(address: str, seconds: float) -> None:
-    """Use everything for a while, then tell."""
+    """Use everything for a while, then tell.
+
+    The first connection finds the way: who had to repeat its SYN would repeat everything else slowly as well.
+    """
+    _, first = await asyncio.open_connection(address, PORTS[0])
+    first.close()
     told, end = Told(), time.time() + seconds
     long = [
         asyncio.create_task(long_connection(address, port, end, told, sleeps=sleeps))
