@@ -23,7 +23,7 @@ from pyroute2 import NetNS
 
 from floodwatch._engine import HOST_DTYPE
 from floodwatch.history.answers import HOSTS_MOST, KEEP, Answers
-from floodwatch.mitigate import Blocker
+from floodwatch.mitigate import Blocker, keeper
 from floodwatch.mitigate.guards import Guard, orders
 from floodwatch.mitigate.harm import Harm
 from floodwatch.mitigate.plan import NOBODY
@@ -145,11 +145,34 @@ def test_what_is_seen_one_way_gets_no_guard_that_takes_both_and_that_is_told_onc
         assert dry.guard(wanted, NOBODY, one_way=True) == []
 
 
+def test_where_tracking_can_never_learn_no_guard_goes_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "_number", lambda path: 0)  # strict, and nothing is tracked yet
+    with Blocker() as dry:
+        dry.track()
+        said = dry.guard([decision("strange"), decision("limited", protocol=17, port=53)], NOBODY)
+        assert "nf_conntrack_tcp_loose is 0" in said[0]
+        assert list(dry.guards()) == [Guard("limited", VICTIM, 17, 53)]
+        dry.guard([decision("strange", victim="127.0.0.1")], NOBODY)  # of this host the sockets tell
+        assert Guard("strange", ipaddress.ip_network("127.0.0.1")) in dry.guards()
+
+
+def test_a_guard_of_all_ports_goes_when_one_port_turns_out_to_be_flooded() -> None:
+    wide, narrow = (decision("limited", protocol=17, port=port) for port in (None, 53))
+    with Blocker() as dry:
+        dry.guard([wide], NOBODY)
+        said = dry.guard([narrow], NOBODY)
+        assert list(dry.guards()) == [Guard("limited", VICTIM, 17, 53)]
+        assert any("one port holds most of the flood by now" in line for line in said)
+        assert dry.guard([narrow], NOBODY) == []
+        dry.guard([wide, narrow], NOBODY)  # two floods
+        assert len(dry.guards()) == 2
+
+
 DRIVE = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 from test_served import decision
-from floodwatch.mitigate import Blocker
+from floodwatch.mitigate import Blocker, keeper
 from floodwatch.mitigate.plan import NOBODY
 with Blocker(dry_run=False) as blocker:
     blocker.track()
@@ -237,11 +260,32 @@ def test_what_a_network_lives_by_meets_no_guard(wire: Lab) -> None:
     assert sum(met(driver).values()) == 0
 
 
+AGAIN = """
+import subprocess
+TABLE = "inet floodwatch"
+from floodwatch.mitigate import Blocker
+def stands(): return subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True).stdout
+with Blocker(dry_run=False) as blocker:
+    blocker.track()
+    first = stands()
+    assert "ct state established,related" in first
+    for command in ("flush ruleset", f"flush chain {TABLE} guard_passes", f"delete table {TABLE}"):
+        subprocess.run(["nft", *command.split()], check=True)
+        blocker.enforce([])
+        assert stands() == first, command
+"""
+
+
+@pytest.mark.root
+def test_tracking_that_somebody_takes_away_comes_back(wire: Lab, nft: None) -> None:
+    assert wire.start(wire.server, sys.executable, "-P", "-c", AGAIN).wait(20) == 0
+
+
 def cells(*wanted: tuple[str, int, str]) -> list[dict[str, Any]]:
     """Whole watches under floods, two at a time, see ``guarded.py``."""
 
     def one(cell: tuple[str, int, str]) -> dict[str, Any]:
-        command = (sys.executable, str(HERE / "guarded.py"), *map(str, cell))
+        command = (sys.executable, str(HERE / "guarded.py"), *map(str, cell), "--lead", "2.5", "--flood", "6")
         seen: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
         return seen
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,13 @@ def _number(path: str) -> int | None:
         return int(Path(path).read_text())
     except (OSError, ValueError):
         return None
+
+
+def outgrown(standing: Iterable[Guard], wanted: Sequence[Order]) -> list[Guard]:
+    """Guards of all ports in whose place one of a single port is wanted: floods look wide at first."""
+    narrow = {replace(order.guard, port=None) for order in wanted if order.guard.port is not None}
+    asked = {order.guard for order in wanted}
+    return [guard for guard in standing if guard in narrow and guard not in asked]
 
 
 class Keeper:
@@ -99,6 +107,9 @@ class Keeper:
         wanted = [order for order in wanted if not self._harm.spared(order.guard)]
         up, down, told = self._trials.plan(wanted, standing, now)
         said += told
+        for guard in outgrown(standing, wanted):
+            down.append(guard)
+            said.append(f"lift   {describe(guard)}: one port holds most of the flood by now")
         if answers is not None:
             back, told = self._harm.judge(standing, answers)
             up, down, said = (
