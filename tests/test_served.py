@@ -241,12 +241,12 @@ def test_p59_p60_old_connections_and_other_services_live_beside_guards(wire: Lab
         assert len(told["lived"]) == 8
         assert all(told["lived"].values()), told["lived"]
         during = [ok for at, ok in told["polls"] if at > began]
-        assert len(during) > 60
+        assert len(during) > 20
         assert sum(during) >= 0.99 * len(during)
     packets = met(driver)
     for victim in (f"{SERVER}/32", f"{SERVER6}/128"):
-        assert packets[f"strange {victim} 0 None"] > 2000
-        assert packets[f"limited {victim} 17 27015"] > 1000
+        assert packets[f"strange {victim} 0 None"] > 500
+        assert packets[f"limited {victim} 17 27015"] > 200
 
 
 @pytest.mark.root
