@@ -52,7 +52,9 @@
                         " none for SYN and ICMP")                                                                      \
     F(int32_t, port_vote, , "its vote")                                                                                \
     F(uint32_t, strange, , "weight of the packets of flows without a handshake whose other side was never heard")      \
-    F(uint32_t, strange_flows, , "weight of such flows that began")
+    F(uint32_t, strange_flows, , "weight of such flows that began")                                                    \
+    F(uint32_t, known, , "packets, of UDP, ICMP, OTHER and CARRIER, from addresses that this one sent the same"         \
+                         " protocol to lately (fw_peers.h)")
 
 /* Per victim and bucket of ports. */
 #define FW_PORT_FEATURES(F)                                                                                            \
@@ -60,7 +62,8 @@
     F(int32_t, vote, , "its vote")                                                                                     \
     F(uint32_t, packets, , "packets of the whole bucket")                                                              \
     F(uint32_t, out, , "in `service`: UDP and SYN packets that the address sent to a port of this bucket")             \
-    F(uint64_t, bytes, , "bytes of the whole bucket")
+    F(uint64_t, bytes, , "bytes of the whole bucket")                                                                  \
+    F(uint32_t, known, , "in `service`: UDP packets of it from addresses that this one sent UDP to lately")
 
 /* Per victim and bucket of HTTP paths. */
 #define FW_PATH_FEATURES(F)                                                                                            \
@@ -82,8 +85,12 @@
     F(uint32_t, finished, , "weight of the handshakes finished: the ACK fits a SYN-ACK that was seen (RFC 9293, 3.5)") \
     F(uint32_t, followed, , "weight of the flows whose client went on though no SYN-ACK was seen: forgeable")          \
     F(uint32_t, refused, , "weight of the flows that the address answered with RST")                                   \
-    F(uint32_t, syn_bogons, , "SYNs from addresses that cannot occur on the public Internet (RFC 6890)")               \
-    F(uint32_t, udp_bogons, , "UDP packets from such addresses")                                                       \
+    F(uint32_t, beats, [FW_BEATS],                                                                                     \
+      "packets by time, in steps of 2^24 ns (17 ms): of step n in place n mod 16")                                     \
+    F(uint32_t, bogons, [FW_CLASSES],                                                                                  \
+      "packets of each class from addresses that cannot occur on the public Internet (RFC 6890)")                      \
+    F(uint32_t, dark, [FW_CLASSES], "packets of each class from /8 networks that hold no Internet clients")            \
+    F(uint16_t, dark_blocks, [FW_CLASSES], "which of those networks, a bit each")                                      \
     F(uint32_t, icmp_errors, , "ICMP errors: unreachable and the like (RFC 792, RFC 4443)")                            \
     F(uint32_t, icmp_replies, , "ICMP echo replies")                                                                   \
     F(uint32_t, requests, , "HTTP/1 requests")                                                                         \
@@ -125,6 +132,8 @@
 #define FW_VICTIM_PORT_TABLES(F)                                                                                       \
     F(uint8_t, syn_ports, [1 << FW_SMALL_HLL_P], "distinct destination ports of SYNs: HyperLogLog, p = 6")             \
     F(uint8_t, udp_ports, [1 << FW_SMALL_HLL_P], "distinct destination ports of UDP packets: HyperLogLog, p = 6")      \
+    F(uint8_t, udp_flows, [1 << FW_NAMES_HLL_P], "distinct flows of UDP packets, by both addresses and both ports:"    \
+                                                 " HyperLogLog, p = 8")                                                \
     F(uint8_t, dns_names, [1 << FW_NAMES_HLL_P], "distinct names of DNS queries: HyperLogLog, p = 8")                  \
     F(struct fw_port_count, opened, [FW_PORTS], "destination ports of SYN and UDP packets")                            \
     F(struct fw_port_count, service, [FW_PORTS], "source ports of UDP and SYN-ACK packets")

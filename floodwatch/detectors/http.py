@@ -15,13 +15,15 @@ import numpy as np
 
 from ..history.clients import Visitors
 from ..history.sources import Machines, machines, source_counts
-from ..history.victims import View, distinct_sources
+from ..history.victims import View
 from ..model.epoch import CLASS_HTTP, DATA, EPOCHS_PER_SECOND
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Sum
 from ..model.vector import Vector
-from .crowd import CONNECTION_CROWD, HTTP_CROWD, RATIO, known_networks, parts_of_pages, surge
+from .crowd import CONNECTION_CROWD, HTTP_CROWD, RATIO, known_networks, pace, parts_of_pages, surge
 from .family import BLOCK, Detector, Family, Named, Scene, by_handshakes, share
+from .served import PROGRAMS, told_apart
+from .served import surge as programs
 from .slow import MISSING
 
 FLOOR = Floor(50)
@@ -31,8 +33,8 @@ ALONE = Floor(75, "all from one source, which may be a health check or a script"
 UNFINISHED = 0.5
 ONE_PATH = 0.8
 FEW_ASSETS = 0.05
-LOUD = 3.0
-"""Requests per source and second, on average, from which one path without its parts is not reading."""
+LOUD = 1.5
+"""Requests per source in one second, from which one path without its parts is not reading: all come back."""
 
 
 class Requests(Named):
@@ -103,6 +105,11 @@ def _judge(view: View, row: np.void, scene: Scene) -> Iterator[Finding[Any]]:
     reference, hammered = int(row["reference"]), _hammered(view, row)
     only = _winner(row) if hammered else None
     found = machines(reference, scene.summary, visitors.windows, visitors.paces, only)
+    told = told_apart(view, row, found, visitors)
+    if told != "flood":
+        if told == "unclear":
+            yield programs(view, row)
+        return
     alone = len(found.rows) == 1
     floor = ALONE if alone else FLOOR
     whole = hammered and not alone
@@ -156,16 +163,14 @@ def _hammered(view: View, row: np.void) -> bool:
     """A flood by sources too slow to stand out one by one: one path, no parts, beyond reading pace."""
     requests = int(row["requests"])
     votes = int(row["paths"]["vote"].max())
-    senders = distinct_sources(row, CLASS_HTTP)
     usual = view.usual("requests")
     grown = usual is None or requests * EPOCHS_PER_SECOND >= RATIO * usual
-    pace = sum(int(r["requests"]) for r in view.recent()) / max(senders, 1)
     return (
         requests >= FLOOR.count
         and votes >= ONE_PATH * requests
         and int(row["assets"]) <= FEW_ASSETS * requests
         and grown
-        and pace >= LOUD
+        and pace(view) >= LOUD
     )
 
 
@@ -183,4 +188,4 @@ def _paths(row: np.void, requests: int) -> list[tuple[str, int]]:
     ]
 
 
-DETECTOR = Detector((HTTP_FLOOD, HTTP_CROWD, CONNECTION_CROWD), of_epoch=detect)
+DETECTOR = Detector((HTTP_FLOOD, HTTP_CROWD, CONNECTION_CROWD, PROGRAMS), of_epoch=detect)

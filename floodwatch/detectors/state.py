@@ -17,9 +17,9 @@ from ..history.sources import source_counts
 from ..history.victims import View, distinct_sources
 from ..model.epoch import ACK, CLASS_TCP, DATA, FIN, RST, SYN, SYNACK, TCP_ODD
 from ..model.event import Action, Evidence, Origin
-from ..model.finding import Facts, Finding, Floor, SourceCount, Sum
+from ..model.finding import Finding, Floor, SourceCount, Sum
 from ..model.vector import TCP_NUMBER, Vector
-from .family import Detector, Family, percent, reflected, share
+from .family import Bare, Detector, Family, addresses, percent, reflected, share
 from .reflection import Answers, answering_port, unasked
 
 SHARE = 0.3
@@ -33,8 +33,7 @@ FLOOR_ONE_WAY = Floor(
 )
 FLOOR_ODD = Floor(250)
 SCAN_SOURCES = 8
-SCAN_MAX = 1_250
-"""So few sources on scattered ports look for services below this many packets an epoch (5,000 a second)."""
+"""So few sources on scattered ports look for services, until they tried all ports (``View.sweeps``)."""
 ONE_PORT = 0.2
 REFLECTORS = 8
 SERVICE_SHARE = 0.5
@@ -49,7 +48,7 @@ KINDS = (
 )
 
 
-class OutOfState(Facts):
+class OutOfState(Bare):
     """Packets of a kind, and those of them that belong to no connection."""
 
     packets: Sum = 0.0
@@ -137,7 +136,7 @@ def detect(view: View) -> Iterator[Finding[OutOfState] | Finding[Refusals]]:
         if vector is Vector.RST_FLOOD and answers >= FLOOR.count // 2:
             continue
         count = _strange(row, kinds, one_way)
-        if count >= FLOOR.count // 2 and not _is_scan(row, kinds):
+        if count >= FLOOR.count // 2 and not _is_scan(view, row, kinds):
             yield _finding(view, row, OUT_OF_STATE, kinds, count, one_way, vector)
 
 
@@ -158,11 +157,11 @@ def _strange(row: np.void, kinds: tuple[int, ...], one_way: bool) -> int:
     return count if count >= (SHARE_ONE_WAY if one_way else SHARE) * packets else 0
 
 
-def _is_scan(row: np.void, kinds: tuple[int, ...]) -> bool:
+def _is_scan(view: View, row: np.void, kinds: tuple[int, ...]) -> bool:
     packets = sum(int(row["kinds"]["packets"][kind]) for kind in kinds)
     held = sum(int(row["kinds"]["port_vote"][kind]) for kind in kinds)
     few = distinct_sources(row, CLASS_TCP) <= SCAN_SOURCES
-    return few and packets < SCAN_MAX and held < ONE_PORT * packets
+    return few and held < ONE_PORT * packets and view.sweeps(packets)
 
 
 def _answered(
@@ -218,7 +217,11 @@ def _finding(
     floor = FLOOR_ONE_WAY if one_way else FLOOR
     return family.seen(
         view,
-        OutOfState(packets=float(packets), strange=float(count)),
+        OutOfState(
+            packets=float(packets),
+            strange=float(count),
+            **addresses(view, row, CLASS_TCP),
+        ),
         kinds,
         vector=vector,
         count=count,

@@ -19,9 +19,10 @@ from ..decide.cases import Decider, onset
 from ..decide.events import decide, tell
 from ..detectors import Detection
 from ..history.memory import Memory, nothing
+from ..history.victims import KEEP
 from ..model.decision import Decision
 from ..model.epoch import EPOCH_NS
-from ..model.event import Event
+from ..model.event import FLOODS, Event
 from ..model.summary import Summary
 
 LEAST = 16
@@ -32,6 +33,7 @@ CATCH_UP = 60
 """Most epochs that one ``advance`` closes: a host that slept does not wake to hours of empty epochs."""
 UPDATE_EPOCHS = 240
 """Epochs (one minute) between two updates of an event that lasts."""
+LONGEST_GAP = 1 << 63
 NOTHING = Batch(1)
 """Stands for "no packet follows"."""
 
@@ -98,18 +100,17 @@ class Analysis:
         if self.engine.epoch_packets:
             self._close(NOTHING, 1, final=True)
 
-    def events(self) -> tuple[list[Event], list[Event]]:
-        """The floods and the crowds of the analysis, after ``finish``."""
+    def events(self) -> list[Event]:
+        """The floods, crowds and surges of the analysis by their onset, after ``finish``."""
         last = self.engine.epoch - 1
-        told = [
+        return [
             tell(case, self._decider.overlapping(case), self._path, last, self._top)
             for case in self._decider.cases()
         ]
-        return [e for e in told if e.verdict != "crowd"], [e for e in told if e.verdict == "crowd"]
 
     @property
     def forgotten(self) -> int:
-        """Floods and crowds that were too many to keep; the smallest were forgotten first."""
+        """Events that were too many to keep; the smallest were forgotten first."""
         return self._decider.forgotten
 
     def forget_events(self) -> None:
@@ -125,7 +126,7 @@ class Analysis:
         if among is None:
             return [decide(case.so_far()) for case in self._open_floods()]
         kept = (case for case in self._decider.kept() if case.id in among)
-        return [decide(case.so_far()) for case in kept if case.verdict != "crowd"]
+        return [decide(case.so_far()) for case in kept if case.verdict in FLOODS]
 
     def open_floods(self) -> int:
         """How many floods are going on."""
@@ -133,7 +134,7 @@ class Analysis:
 
     def _open_floods(self) -> list[Case]:
         current = sorted(self._decider.current, key=onset)
-        return [case for case in current if case.verdict != "crowd" and not case.ended(self._closed)]
+        return [case for case in current if case.verdict in FLOODS and not case.ended(self._closed)]
 
     def changes(self) -> list[Change]:
         """Events that opened, ended or lasted another minute since the last call, by onset.
@@ -179,9 +180,39 @@ class Analysis:
             final=final,
         )
         now = summary.last_ns if final else (summary.epoch + 1) * EPOCH_NS
-        findings = list(self.detection.update(summary))
-        self._decider.update(findings, summary.epoch, now, window_ends=summary.window_ends)
-        self.heard(summary)
+        self._judge(summary, now)
         engine.close_epoch(batch, following)
-        self._closed = summary.epoch
         self.newest = summary
+        self._fall_silent(engine.gap)
+
+    def _judge(self, summary: Summary, now_ns: int) -> None:
+        findings = list(self.detection.update(summary))
+        self._decider.update(findings, summary.epoch, now_ns, window_ends=summary.window_ends)
+        self.heard(summary)
+        self._closed = summary.epoch
+
+    def _fall_silent(self, gap: int) -> None:
+        """Close the first epochs of a silence one by one, as a live watch does: what came last is judged by
+        what follows it, and nothing follows is an answer too.
+        """
+        if gap > LONGEST_GAP:  # the clock was set back
+            return
+        for epoch in range(self._closed + 1, self._closed + 1 + min(gap, KEEP)):
+            if not self.detection.tracker.looking:
+                return
+            end = (epoch + 1) * EPOCH_NS
+            self._judge(
+                Summary(
+                    epoch=epoch,
+                    gap=0,
+                    first_ns=end - EPOCH_NS,
+                    last_ns=end,
+                    victims=self.engine.victims(LEAST),
+                    heavy=cache(self.engine.heavy),
+                    hosts=cache(self.engine.hosts),
+                    sources_of=self.engine.sources_of,
+                    window_ends=False,
+                    final=False,
+                ),
+                end,
+            )

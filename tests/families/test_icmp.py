@@ -6,8 +6,8 @@ import pytest
 from promises import Watch, keeps_event, keeps_floor
 from scenes import Host, host
 
-from floodwatch.detectors.icmp import ERRORS_MOST, FLOOR, ICMP_FLOOD
-from floodwatch.model.epoch import CLASS_OTHER, ICMP
+from floodwatch.detectors.icmp import ANSWERED, ERRORS_MOST, FLOOR, ICMP_FLOOD, PINGERS, PINGS
+from floodwatch.model.epoch import CLASS_OTHER, ICMP, SYN, SYNACK
 from floodwatch.model.vector import Vector
 
 
@@ -32,6 +32,29 @@ def test_errors_come_back_for_what_others_forged_until_they_are_very_many() -> N
     assert watch.vectors == [Vector.ICMP_FLOOD]
 
 
+def pings(packets: int, sources: int = PINGERS, where: str = "198.51.100.7") -> Host:
+    return flood(packets, sources, where, out=int(ANSWERED * packets) + 1)
+
+
+def test_a_measurement_is_answered_and_no_flood() -> None:
+    keeps_floor(pings, Vector.ICMP_FLOOD, PINGS, ICMP_FLOOD.persist)
+    keeps_floor(lambda n: pings(n, PINGERS + 2), Vector.ICMP_FLOOD, FLOOR, ICMP_FLOOD.persist)
+    keeps_floor(lambda n: flood(n, PINGERS, out=n // 2), Vector.ICMP_FLOOD, FLOOR, ICMP_FLOOD.persist)
+    watch = Watch()
+    watch.see(pings(1000, where="ff02::1"))  # a group answers nothing, whoever seems to
+    assert watch.vectors == [Vector.ICMP_FLOOD]
+
+
+@pytest.mark.parametrize(
+    ("tried", "came", "named"), [(4000, 100, False), (3900, 100, True), (4000, 2100, True)]
+)
+def test_a_scan_is_told_what_it_meets(tried: int, came: int, named: bool) -> None:
+    watch = Watch()
+    met = flood(4000).set(icmp_errors=4000).kind(SYN, 0, out=tried).kind(SYNACK, came)
+    watch.last(lambda _: met, 0, 4)
+    assert bool(watch.vectors) is named
+
+
 @pytest.mark.parametrize(("out", "named"), [(500, False), (499, True)])
 def test_replies_to_the_victims_own_requests_are_left_out(out: int, named: bool) -> None:
     watch = Watch()
@@ -46,12 +69,14 @@ def test_the_evidence_is_what_was_counted() -> None:
     assert watch.says()["answers"] == "the victim sent 30 packets back for the 3000 that it received"
 
 
-@pytest.mark.parametrize(("sources", "origin"), [(1000, "forged"), (64, "unknown")])
+@pytest.mark.parametrize(("dark", "origin"), [(50, "forged"), (0, "unknown")])
 @pytest.mark.parametrize(("where", "protocol", "number"), [("198.51.100.7", "icmp", 1),
                                                            ("2001:db8::7", "icmp6", 58)])  # fmt: skip
-def test_the_decision_is_to_limit(sources: int, origin: str, where: str, protocol: str, number: int) -> None:
+def test_the_decision_is_to_limit(dark: int, origin: str, where: str, protocol: str, number: int) -> None:
     watch = Watch()
-    watch.see(flood(1000, sources, where).source("203.0.113.9", packets=500, proven=1))
+    watch.see(
+        flood(1000, 500, where).nowhere(CLASS_OTHER, dark=dark).source("203.0.113.9", packets=500, proven=1)
+    )
     decision = watch.decision()
     assert (decision.origin, decision.action, decision.protection) == (origin, "limit_victim", "limited")
     assert (decision.port, decision.protocol, decision.sources) == (None, number, ())
