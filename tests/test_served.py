@@ -22,8 +22,10 @@ import pytest
 from pyroute2 import NetNS
 
 from floodwatch._engine import HOST_DTYPE
+from floodwatch.errors import EnforceError
 from floodwatch.history.answers import HOSTS_MOST, KEEP, Answers
 from floodwatch.mitigate import Blocker, keeper
+from floodwatch.mitigate.dryrun import DryRun
 from floodwatch.mitigate.guards import Guard, orders
 from floodwatch.mitigate.harm import Harm
 from floodwatch.mitigate.plan import NOBODY
@@ -154,6 +156,19 @@ def test_where_tracking_can_never_learn_no_guard_goes_by_it(monkeypatch: pytest.
         assert list(dry.guards()) == [Guard("limited", VICTIM, 17, 53)]
         dry.guard([decision("strange", victim="127.0.0.1")], NOBODY)  # of this host the sockets tell
         assert Guard("strange", ipaddress.ip_network("127.0.0.1")) in dry.guards()
+
+
+def test_a_kernel_that_tracks_nothing_is_told_once_and_blocks_nevertheless() -> None:
+    class Bare(DryRun):
+        def track(self) -> None:
+            raise EnforceError("Operation not supported", 95)
+
+    with Blocker(dry_run=False, backend=Bare()) as blocker:
+        blocker.track()
+        (said,) = blocker.guard([], NOBODY)
+        assert said == "the kernel tracks no connections (Operation not supported): there will be no guards"
+        blocker.track()
+        assert blocker.guard([], NOBODY) == []
 
 
 def test_a_guard_of_all_ports_goes_when_one_port_turns_out_to_be_flooded() -> None:

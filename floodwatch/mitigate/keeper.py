@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import BlockRefused
+from ..errors import BlockRefused, EnforceError
 from ..history.answers import Answers
 from ..history.memory import Networks
 from ..model.decision import Decision, check
@@ -68,14 +68,22 @@ class Keeper:
         self._passing: Networks = NOBODY
         self._spared_at = 0.0
         self._tracks = self._strict = self._told_blind = False
+        self._untracked: str | None = None
 
     def track(self) -> None:
-        """Let connection tracking begin, and let what is connected now pass every guard that will come."""
+        """Let connection tracking begin, and let what is connected now pass every guard that will come.
+
+        A kernel that cannot takes no guards either; sources are blocked nevertheless, and it is said once.
+        """
         if not self._tracks:
             self._strict = begins_strict()
         self._tracks = True
-        self._backend.track()
-        self._spare()
+        try:
+            self._backend.track()
+            self._spare()
+        except EnforceError as error:
+            if self._untracked is None:
+                self._untracked = f"the kernel tracks no connections ({error}): there will be no guards"
 
     def again(self) -> None:
         """The table was made anew: what tracks goes into it."""
@@ -107,6 +115,8 @@ class Keeper:
         wanted = [order for order in wanted if not self._harm.spared(order.guard)]
         up, down, told = self._trials.plan(wanted, standing, now)
         said += told
+        if self._untracked:
+            said, self._untracked = [self._untracked, *said], ""
         for guard in outgrown(standing, wanted):
             down.append(guard)
             said.append(f"lift   {describe(guard)}: one port holds most of the flood by now")

@@ -73,7 +73,6 @@ class Watch:
     Raises:
         ConfigError: the filter is wrong.
         EnvironmentFault: an interface cannot be opened.
-        EnforceError: the kernel does not track connections.
     """
 
     def __init__(
