@@ -9,6 +9,8 @@ import ipaddress
 import json
 import re
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -24,7 +26,7 @@ from pyroute2 import NetNS
 from floodwatch._engine import HOST_DTYPE
 from floodwatch.errors import EnforceError
 from floodwatch.history.answers import HOSTS_MOST, KEEP, Answers
-from floodwatch.mitigate import Blocker, keeper
+from floodwatch.mitigate import Blocker, keeper, sockets
 from floodwatch.mitigate.dryrun import DryRun
 from floodwatch.mitigate.guards import Guard, orders
 from floodwatch.mitigate.harm import Harm
@@ -158,6 +160,21 @@ def test_where_tracking_can_never_learn_no_guard_goes_by_it(monkeypatch: pytest.
         assert Guard("strange", ipaddress.ip_network("127.0.0.1")) in dry.guards()
 
 
+def test_sockets_are_packed_as_packets_name_them() -> None:
+    ports, own, peer = struct.pack("!HH", 22, 40_000), bytes((192, 0, 2, 1)), bytes((192, 0, 2, 9))
+    key = peer + b"\x9c\x40\0\0" + own + b"\0\x16\0\0" + b"\x06\0\0\0"
+    four = bytes(4) + ports + own + bytes(12) + peer + bytes(12)
+    assert sockets._packed(four, socket.AF_INET, b"\x06\0\0\0") == (4, key)
+    mapped = bytes(4) + ports + sockets.MAPPED + own + sockets.MAPPED + peer  # a socket for both versions
+    assert sockets._packed(mapped, socket.AF_INET6, b"\x06\0\0\0") == (4, key)
+    six = bytes(4) + ports + b"\x20" * 16 + b"\x21" * 16
+    version, long = sockets._packed(six, socket.AF_INET6, b"\x06\0\0\0") or (0, b"")
+    assert (version, len(long), long[:16]) == (6, 44, b"\x21" * 16)
+    inside = bytes(4) + ports + bytes((127, 0, 0, 1)) + bytes(12) + bytes((127, 0, 0, 1)) + bytes(12)
+    assert sockets._packed(inside, socket.AF_INET, b"\x06\0\0\0") is None
+    assert sockets._packed(b"short", socket.AF_INET, b"\x06\0\0\0") is None
+
+
 def test_a_kernel_that_tracks_nothing_is_told_once_and_blocks_nevertheless() -> None:
     class Bare(DryRun):
         def track(self) -> None:
@@ -187,7 +204,7 @@ DRIVE = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 from test_served import decision
-from floodwatch.mitigate import Blocker, keeper
+from floodwatch.mitigate import Blocker, keeper, sockets
 from floodwatch.mitigate.plan import NOBODY
 with Blocker(dry_run=False) as blocker:
     blocker.track()
