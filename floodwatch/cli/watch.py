@@ -15,7 +15,17 @@ from floodwatch.errors import EnforceError
 from floodwatch.report.formats import FORMATS, LIVE, Shown
 
 from .filters import FILTER_WORDS, FilterCommand, one_filter
-from .options import AT_LEAST_1, BASELINE, FALSE_ALARMS, SAVE_BASELINE, SET, WHEN, read_limits, read_seed
+from .options import (
+    AT_LEAST_1,
+    BASELINE,
+    FALSE_ALARMS,
+    NAT64,
+    SAVE_BASELINE,
+    SET,
+    WHEN,
+    read_limits,
+    read_seed,
+)
 from .output import EXIT_CODES, EXIT_FLOOD, check_output, say, write, write_stdout
 
 if TYPE_CHECKING:
@@ -70,6 +80,7 @@ Examples:
 @SAVE_BASELINE
 @SET
 @FALSE_ALARMS
+@NAT64
 @click.option("--mode", type=click.Choice(["observe", "suggest", "enforce"]), default="observe",
               help="Only watch; say what would be blocked; or block it.")  # fmt: skip
 @click.option("--never", "never_block", multiple=True, metavar="CIDR",
