@@ -23,12 +23,8 @@ from floodwatch.mitigate import Blocker, never
 from floodwatch.mitigate.effects import Effects
 from floodwatch.mitigate.guards import Guard, Order, Shield, Standing, Trials, orders
 from floodwatch.mitigate.nft.guardforms import FORMS
-<<<<<<< HEAD
 from floodwatch.mitigate.nft.guardtable import guard_of, key_bytes, key_of, sets_of
-=======
-from floodwatch.mitigate.nft.guardtable import guard_of, key_bytes, key_of, set_of
 from floodwatch.mitigate.nft.layout import set_name
->>>>>>> main
 from floodwatch.mitigate.peers import peers, read_tables
 from floodwatch.mitigate.plan import NOBODY, Block, Ordered, Policy, Proven, gather, plan, prove, refusal
 from floodwatch.model.address import Network
