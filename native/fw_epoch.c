@@ -81,7 +81,14 @@ static void count_heavy(struct fw_engine *e, const struct seen *x, uint64_t pair
     if (!s)
         return;
     s->source = p->bits & FW_V6 ? p->src.hi : p->src.lo;
-    s->v6 = (p->bits & FW_V6) != 0;
+    s->v6 = FW_SOURCE_IPV4;
+    if (p->bits & FW_V6) {
+        s->v6 = FW_SOURCE_NETWORK;
+        if (FW_UNLIKELY(p->bits & FW_TRANSLATED)) {
+            s->v6 = FW_SOURCE_ADDRESS;
+            *fw_topk_low(&e->heavy, s) = p->src.lo;
+        }
+    }
     if (p->kind == FW_UDP) {
         s->udp++;
         s->paths |= s->requests ? 0 : 1ULL << fw_port_bit(p->sport);
@@ -116,21 +123,24 @@ static void count_client(struct fw_engine *e, const struct seen *x)
     if (!s)
         return;
     const struct fw_addr *a = &x->client->address;
-    s->v6 = a->hi || a->lo >> 32 != 0xffff;
+    s->v6 = a->hi || a->lo >> 32 != 0xffff ? FW_SOURCE_NETWORK : FW_SOURCE_IPV4;
     s->source = s->v6 ? a->hi : a->lo;
+    if (FW_UNLIKELY(fw_forward_translated(a->hi, a->lo))) {
+        s->v6 = FW_SOURCE_ADDRESS;
+        *fw_topk_low(&e->heavy, s) = a->lo;
+    }
     s->via = x->via;
     s->proven = 1; /* the proxy's connection is */
     s->strains = (uint8_t)(s->strains + (s->strains < UINT8_MAX && strains(x->p, x->said)));
     count_request(s, x->said);
 }
 
-/* An answer that says no, to a client whose requests are counted. An IPv4 address has one hash in both directions. */
+/* An answer that says no, to a client whose requests are counted. IPv4 and translated addresses have one hash in both
+ * directions; the /64 of another IPv6 client is not found by the address that the answer goes to. */
 static void count_error(struct fw_engine *e, const struct fw_packet *p)
 {
     const struct fw_client *client = fw_carried_find(&e->carried, fw_flow_hash(p));
-    if (!client && p->bits & FW_V6)
-        return;
-    uint64_t pair = client ? fw_client_pair(client->hash, p->sender_hash) : fw_pair_hash(p->dst_hash, p->src_hash);
+    uint64_t pair = client ? fw_client_pair(client->hash, p->sender_hash) : fw_pair_hash(p->dst_hash, p->sender_hash);
     struct fw_heavy *s = fw_topk_find(&e->heavy, pair);
     if (s)
         fw_count16(&s->errors, 1);
@@ -148,6 +158,7 @@ static enum fw_flow_news count_flow(struct fw_engine *e, const struct fw_packet 
         to->v.syn_flows += news == FW_FLOW_NEW_SYN ? w : 0;
         to->v.syn_again += news == FW_FLOW_AGAIN_SYN ? w : 0;
         to->v.syn_copies += news == FW_FLOW_COPIED_SYN ? w : 0;
+        to->v.syn_replayed += news == FW_FLOW_REPLAYED_SYN ? w : 0;
         to->v.finished += news == FW_FLOW_FINISHED ? w : 0;
         to->v.followed += news == FW_FLOW_FOLLOWED ? w : 0;
         int begins = news == FW_FLOW_STRANGER || news == FW_FLOW_UNASKED;
@@ -201,16 +212,24 @@ static void observe_one(struct fw_engine *e, const struct fw_batch *b, const str
     if (e->epoch_packets <= 1)
         e->first_ns = p->ts_ns;
     e->last_ns = p->ts_ns;
+    if (FW_UNLIKELY(!e->fractions))
+        e->fractions = p->ts_ns % 1000000000u != 0;
     struct fw_slot *to = fw_victim_admit(&e->victims, p->dst_hash, &p->dst);
     struct fw_slot *from = fw_victim_find(&e->victims, p->sender_hash, &p->src);
     if (p->kind <= FW_ACK)
         news = count_flow(e, p, to, from);
     if (news == FW_FLOW_REPEATED)
         h = NULL; /* the request, or the answer, was counted when it came first */
-    if (to)
+    if (to) {
         count_towards(e, p, h, news, to, pair);
-    if (from)
+        if (fw_peers_asked(p) && fw_peers_know(&e->peers, p))
+            fw_victim_known(to, p);
+    }
+    if (from) {
         fw_victim_out(&e->victims, from, p, h);
+        if (fw_peers_asked(p))
+            fw_peers_note(&e->peers, p);
+    }
     if (FW_UNLIKELY(h != NULL) && h->what == FW_HTTP_RESPONSE && h->status >= 400)
         count_error(e, p);
 }
@@ -277,6 +296,7 @@ void fw_engine_close_epoch(struct fw_engine *e, const struct fw_packet *next)
     e->behind_run = 0;
     fw_victim_close_epoch(&e->victims, ends);
     fw_flow_close_epoch(&e->flows);
+    fw_peers_close_epoch(&e->peers, e->gap);
     if (ends)
         end_window(e);
     e->epoch_packets = e->epoch_bytes = 0;

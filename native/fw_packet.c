@@ -39,13 +39,13 @@ static int fragment(struct fw_cursor c, struct fw_packet *out, const uint8_t **p
     return 0;
 }
 
-/* One of 16 classes of TCP stacks, told by how they open connections: the window, how long the options are, and which
+/* One of 8 classes of TCP stacks, told by how they open connections: the window, how long the options are, and which
  * stand behind the MSS that all of them begin with. As p0f does (Zalewski: "p0f v3", 2012), but in constant work. */
 static uint8_t stack_class(const struct fw_cursor *c, uint32_t header)
 {
     uint64_t word = header >= 28 && c->captured >= 28 ? fw_be32(c->p + 24) : 0;
     uint64_t told = word << 24 | (uint64_t)fw_be16(c->p + 14) << 8 | header;
-    return (uint8_t)(told * 0x9e3779b97f4a7c15ULL >> 60);
+    return (uint8_t)(told * 0x9e3779b97f4a7c15ULL >> 61);
 }
 
 static int decode_tcp(struct fw_cursor c, struct fw_packet *out, const uint8_t **payload)
@@ -120,7 +120,20 @@ static int decode_icmp(struct fw_cursor c, struct fw_packet *out, const uint8_t 
     return 0;
 }
 
-static int decode_l4(struct fw_cursor c, struct fw_packet *out, const uint8_t **payload)
+/* What the snap length cut is not the sender's fault. */
+static int malformed(int reject, uint32_t wire, struct fw_packet *out)
+{
+    if (reject == REJECT(TRUNCATED))
+        return reject;
+    out->kind = FW_MALFORMED;
+    out->payload = wire;
+    out->seq = out->ack = 0;
+    out->sport = out->dport = 0;
+    out->tcp_flags = 0;
+    return reject;
+}
+
+static int decode_transport(struct fw_cursor c, struct fw_packet *out, const uint8_t **payload)
 {
     if (FW_LIKELY(out->proto == 6))
         return decode_tcp(c, out, payload);
@@ -135,6 +148,12 @@ static int decode_l4(struct fw_cursor c, struct fw_packet *out, const uint8_t **
     return 0;
 }
 
+static int decode_l4(struct fw_cursor c, struct fw_packet *out, const uint8_t **payload)
+{
+    int reject = decode_transport(c, out, payload);
+    return FW_UNLIKELY(reject) ? malformed(reject, c.wire, out) : 0;
+}
+
 static inline void hash4(struct fw_hasher *h, struct fw_packet *p)
 {
     p->src_hash = p->sender_hash = fw_siphash13(&h->key, &p->src.lo, 1);
@@ -143,8 +162,8 @@ static inline void hash4(struct fw_hasher *h, struct fw_packet *p)
 
 static inline void hash6(struct fw_hasher *h, struct fw_packet *p)
 {
-    p->src_hash = fw_siphash13(&h->key, &p->src.hi, 1);
     p->sender_hash = fw_siphash13(&h->key, &p->src.hi, 2);
+    p->src_hash = FW_UNLIKELY(p->bits & FW_TRANSLATED) ? p->sender_hash : fw_siphash13(&h->key, &p->src.hi, 1);
     p->dst_hash = fw_siphash13(&h->key, &p->dst.hi, 2);
 }
 
@@ -229,6 +248,7 @@ static int decode_ip6(struct fw_hasher *h, struct fw_cursor c, struct fw_packet 
     out->bits = FW_V6;
     out->src = (struct fw_addr){fw_be64(c.p + 8), fw_be64(c.p + 16)};
     out->dst = (struct fw_addr){fw_be64(c.p + 24), fw_be64(c.p + 32)};
+    out->bits |= FW_UNLIKELY(fw_is_translated(h, out->src.hi, out->src.lo)) ? FW_TRANSLATED : 0;
     hash6(h, out);
     fw_advance(&c, 40);
     if (length) { /* 0: a jumbogram or segmentation offload */
@@ -237,7 +257,7 @@ static int decode_ip6(struct fw_hasher *h, struct fw_cursor c, struct fw_packet 
     }
     reject = skip_extensions(&c, out, &is_fragment);
     if (reject)
-        return reject;
+        return malformed(reject, c.wire, out);
     return is_fragment ? fragment(c, out, payload) : decode_l4(c, out, payload);
 }
 

@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from floodwatch.config.limits import Limits
+    from floodwatch.config.nat64 import Translator
     from floodwatch.model.address import Network
 
     Proxies = tuple[Network, ...]
@@ -55,10 +56,19 @@ def read_proxy(ctx: click.Context, option: click.Parameter, value: tuple[str, ..
     return read_proxies(value)
 
 
+def read_nat64(ctx: click.Context, option: click.Parameter, value: tuple[str, ...]) -> tuple[Translator, ...]:
+    """The networks of ``--nat64``."""
+    if not value:
+        return ()
+    from floodwatch.config.nat64 import translators
+
+    return translators(value)
+
+
 BASELINE = click.option("--baseline", metavar="FILE",
                         help="Start with clients and usual rates that --save-baseline saved.")  # fmt: skip
 SAVE_BASELINE = click.option("--save-baseline", metavar="FILE",
-                             help="Save known clients and usual rates for another run.")  # fmt: skip
+                             help="Save known clients and usual rates; no file is overwritten.")  # fmt: skip
 SET = click.option("--set", "floors", multiple=True, metavar="VECTOR=RATE",
                    help="Raise a vector's threshold, per second, as syn_flood=900; repeatable.")  # fmt: skip
 FALSE_ALARMS = click.option("--false-alarms", metavar="N/TIME",
@@ -66,5 +76,7 @@ FALSE_ALARMS = click.option("--false-alarms", metavar="N/TIME",
 PROXY = click.option("--proxy", "proxies", multiple=True, metavar="CIDR|FILE", callback=read_proxy,
                      help="A proxy or CDN, or a list of them: never blocked, its clients are told apart by "
                           "what it writes of them; repeatable.")  # fmt: skip
+NAT64 = click.option("--nat64", multiple=True, callback=read_nat64, metavar="PREFIX",
+                     help="A NAT64 prefix of your own, each address a client; repeatable.")  # fmt: skip
 AT_LEAST_1 = click.IntRange(min=1)
 WHEN = click.Choice(["auto", "always", "never"])

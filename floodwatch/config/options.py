@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from ..model.address import Network
 from .limits import Limits
+from .nat64 import Translator
 
 
 def hash_key(seed: bytes | None) -> bytes:
@@ -45,6 +46,7 @@ class ScanOptions(Struct, frozen=True, kw_only=True):
         baseline: a file of what was learnt before (see ``memory``), or None.
         limits: floors and the budget of false alarms.
         proxies: networks of proxies, see ``config.proxies``.
+        nat64: networks of translators beside the well-known ones.
     """
 
     filter: str | None = None
@@ -61,6 +63,7 @@ class ScanOptions(Struct, frozen=True, kw_only=True):
     baseline: str | None = None
     limits: Limits = Limits()
     proxies: tuple[Network, ...] = ()
+    nat64: tuple[Translator, ...] = ()
 
 
 class Progress(Struct, frozen=True):
@@ -96,6 +99,7 @@ class WatchOptions(Struct, frozen=True, kw_only=True):
         workers: rings of each interface, read and decoded at the same time.
         baseline: a file of what was learnt before (see ``memory``), or None.
         limits: floors and the budget of false alarms.
+        nat64: networks of translators beside the well-known ones.
         write: a file for the flight recorder, or None.
         write_max: frames that it holds at most.
         proxies: networks of proxies, see ``config.proxies``.
@@ -112,6 +116,7 @@ class WatchOptions(Struct, frozen=True, kw_only=True):
     workers: int = 1
     baseline: str | None = None
     limits: Limits = Limits()
+    nat64: tuple[Translator, ...] = ()
     write: str | None = None
     write_max: int = 100_000
     proxies: tuple[Network, ...] = ()
@@ -146,9 +151,3 @@ class Counters(Struct, frozen=True):
     def lost_share(self) -> float:
         """Share of the packets that were lost on the way."""
         return self.lost / max(self.packets + self.lost + self.ahead, 1)
-
-    @property
-    def unseen_share(self) -> float:
-        """Share of the packets that were lost on the way, or dropped before they could be seen."""
-        unseen = self.lost + self.ahead
-        return unseen / max(self.packets + unseen, 1)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import numpy as np
+from msgspec.structs import replace as replaced
 from numpy.typing import NDArray
 
 from ..detectors import family_of
@@ -17,13 +18,15 @@ from ..model.address import Address, address_text
 from ..model.decision import SOURCES_MOST
 from ..model.epoch import EPOCH_NS, EPOCHS_PER_SECOND
 from ..model.event import Verdict
-from ..model.finding import Finding, Floor, Gathered, Proof, SourceCount, Via
+from ..model.finding import Finding, Floor, Gathered, SourceCount, SourceKey, Via
 from ..model.vector import Vector
 from .course import Course
 
 KEYS_MOST = 256
 VIA_MOST = 64
 """Proxies that a case remembers."""
+SEEN_MOST = 64
+"""Sources that are seen and not proven, of which at least a twentieth each is told."""
 TIMELINE_MOST = 240
 """Steps of the timeline that are kept: a minute of epochs; what lasts longer is told more coarsely."""
 HELD = 0.8
@@ -69,10 +72,11 @@ class Case:
     ports: Counter[int] = field(default_factory=Counter)
     paths: Counter[str] = field(default_factory=Counter)
     via: Counter[Via] = field(default_factory=Counter)
-    spared: set[tuple[int, bool]] = field(default_factory=set)
+    spared: set[SourceKey] = field(default_factory=set)
     sources: NDArray[np.uint8] | None = None
-    top: dict[tuple[int, bool], SourceCount] = field(default_factory=dict)
-    settled: dict[tuple[int, bool], SourceCount] = field(default_factory=dict)
+    top: dict[SourceKey, SourceCount] = field(default_factory=dict)
+    settled: dict[SourceKey, SourceCount] = field(default_factory=dict)
+    seen: dict[SourceKey, SourceCount] = field(default_factory=dict)
 
     @property
     def opened(self) -> bool:
@@ -131,7 +135,12 @@ class Case:
         if finding.beats is not None:
             self.course.add(finding.epoch, finding.beats)
         for source in finding.top:
-            self.top[source.source, source.v6] = source
+            self.top[source.key] = source
+        for source in finding.seen:
+            _sum(self.seen, source)
+        if len(self.seen) > 2 * SEEN_MOST:
+            kept = sorted(self.seen.values(), key=lambda s: -s.lo)[:SEEN_MOST]
+            self.seen = {source.key: source for source in kept}
 
     def _time(self, epoch: int, count: int) -> None:
         self.recent[epoch] = self.recent.get(epoch, 0) + count
@@ -149,15 +158,8 @@ class Case:
     def settle_window(self) -> None:
         """The heavy-hitter window ends: what it proved about sources is added up."""
         for key, new in self.top.items():
-            old = self.settled.get(key)
-            if old is None and len(self.settled) >= SOURCES_MOST:
-                continue
-            base = old or SourceCount(new.source, new.v6, 0, 0, new.proof)
-            proof: Proof = "handshake" if "handshake" in (base.proof, new.proof) else "forwarded"
-            shared = base.shared or new.shared
-            self.settled[key] = SourceCount(
-                new.source, new.v6, base.lo + new.lo, base.hi + new.hi, proof, shared
-            )
+            if key in self.settled or len(self.settled) < SOURCES_MOST:
+                _sum(self.settled, new)
         self.top.clear()
 
     def so_far(self) -> Case:
@@ -185,6 +187,16 @@ def winner(table: Counter[K], count: int) -> K | None:
         return None
     key, held = max(table.items(), key=lambda item: (item[1], str(item[0])))
     return key if held >= HELD * count and held > 0 else None
+
+
+def _sum(sources: dict[SourceKey, SourceCount], new: SourceCount) -> None:
+    """Add one source's bounds to those it has."""
+    old = sources.get(new.key)
+    if old is not None:
+        proof = new.proof if old.proof == "forwarded" else old.proof
+        lo, hi, shared = old.lo + new.lo, old.hi + new.hi, old.shared or new.shared
+        new = replaced(new, lo=lo, hi=hi, proof=proof, shared=shared)
+    sources[new.key] = new
 
 
 def _vote(table: Counter[K], found: Iterable[tuple[K, int]]) -> None:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from ..history.proxies import Proxies
+from ..history.sources import source_of
 from ..model.finding import Finding, SourceCount
 
 
@@ -27,21 +28,20 @@ def spare(finding: Finding[Any], proxies: Proxies, heavy: Callable[[], NDArray[n
     kept: list[SourceCount] = []
     for source in finding.top:
         known = proxies.known(finding.victim, source.source, source.v6)
-        if known is None:
+        if source.behind and proxies.within(finding.victim, source.network):
+            finding.spared.append(source.key)
+        elif known is None or source.low:
             kept.append(source)
         elif known == "shared":
             kept.append(replace(source, shared=source.proof == "handshake"))
         else:
-            finding.spared.append((source.source, source.v6))
+            finding.spared.append(source.key)
     forwarded = sum(source.lo for source in kept if source.proof == "forwarded")
     if forwarded:
         rows = heavy()
         seen = rows[(rows["via"] == 0) & (rows["proven"] > 0)]
-        shaken = set(zip(seen["source"].tolist(), (seen["v6"] > 0).tolist(), strict=True))
-        kept = [
-            replace(source, proof="handshake") if (source.source, source.v6) in shaken else source
-            for source in kept
-        ]
+        shaken = {source_of(row, 0, 0).key for row in seen}
+        kept = [replace(one, proof="handshake") if one.key in shaken else one for one in kept]
     if forwarded or finding.spared:
         part = forwarded / sum(source.lo for source in kept) if forwarded else 1.0
         finding.via = [(via, share * part * finding.count) for via, share in proxies.carried(finding.victim)]

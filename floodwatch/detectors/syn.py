@@ -46,8 +46,6 @@ MANY, EACH_ONCE = 400, 0.5
 finish its handshakes forges no addresses."""
 SCAN_SOURCES = 8
 SCAN_PORTS = 40
-SCAN_MAX = 5_000
-"""SYNs in an epoch (20,000 a second) beyond which a sweep of ports is a load by itself."""
 REFUSED = 0.1
 """Share of the attempts that met a closed port, from which it is worth telling ..."""
 CLOSED = 0.5
@@ -159,9 +157,9 @@ def _judge(
         return None
     attempts = _attempts(row, raw)
     finished = max(_finished(view, row), _finished(view, after))
-    retried = max(_retried(row, raw), _retried(after, raw) if after is not None else 0)
+    retried = max(int(row["syn_again"]), 0 if after is None else int(after["syn_again"]))
     unfinished = attempts - finished - retried
-    if unfinished < FLOOR.count / 2 or unfinished < least / 2 * attempts or _is_scan(row, raw):
+    if unfinished < FLOOR.count / 2 or unfinished < least / 2 * attempts or _is_scan(view, row, raw):
         return None
     facts = Attempts(
         attempts=attempts,
@@ -187,21 +185,13 @@ def _judge(
     )
 
 
-def _is_repetition(row: np.void, raw: int) -> bool:
-    """One SYN sent over and over, which no stack does: neither a mirrored frame nor a retransmission."""
-    repeated = int(row["syn_again"]) + int(row["syn_copies"])
-    return repeated > 3 * int(row["syn_flows"]) and raw > 50 * distinct_sources(row, CLASS_SYN)
-
-
 def _attempts(row: np.void, raw: int) -> float:
-    """Connections asked for: frames that were captured twice and retransmissions count once."""
-    flows = int(row["syn_flows"])
-    seen = flows + int(row["syn_again"]) + int(row["syn_copies"])
-    return float(raw) if not seen or _is_repetition(row, raw) else raw * flows / seen
-
-
-def _retried(row: np.void, raw: int) -> int:
-    return 0 if _is_repetition(row, raw) else int(row["syn_again"])
+    """Connections asked for: frames that were captured twice and retransmissions count once, but what is sent
+    over and over counts each time; the first that come again are taken for copies then."""
+    flows, again, copies, replayed = (int(row[f"syn_{n}"]) for n in ("flows", "again", "copies", "replayed"))
+    seen = flows + again + copies + replayed
+    asked = flows + replayed + (copies if replayed > copies else 0)
+    return raw * asked / seen if seen else float(raw)
 
 
 def _finished(view: View, row: np.void | None) -> int:
@@ -211,14 +201,14 @@ def _finished(view: View, row: np.void | None) -> int:
     return int(row["finished"]) + (int(row["followed"]) if view.one_way else 0)
 
 
-def _is_scan(row: np.void, raw: int) -> bool:
-    """Few sources that touch many ports a few times each look for services, they do not load one."""
+def _is_scan(view: View, row: np.void, raw: int) -> bool:
+    """Few sources that touch many ports a few times each look for services, until they tried all ports."""
     ports = hll_estimate(np.ascontiguousarray(row["syn_ports"]))
     return (
         ports >= SCAN_PORTS
         and distinct_sources(row, CLASS_SYN) <= SCAN_SOURCES
         and raw <= 6 * ports
-        and raw <= SCAN_MAX
+        and view.sweeps(raw)
     )
 
 

@@ -26,7 +26,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model.address import Address, Network, source_cidr, spans
+from ..model.address import Address, Network, source_cidr, source_network, spans
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.finding import Via
 from ..model.summary import Summary
@@ -144,6 +144,13 @@ class Proxies:
         carrier = carrier if carrier is not None and carrier.earned else self._presumed.get(key)
         return None if carrier is None else carrier.known
 
+    def within(self, victim: Address, network: Network) -> bool:
+        """A network of sources holds a proxy, or an address that many share."""
+        held = [n for n in self._named[network.version] if n.overlaps(network)]
+        both = (*self._presumed, *(key for key, carrier in self._carriers.items() if carrier.earned))
+        mine = (source_network(key.source, key.v6) for key in both if key.victim == victim)
+        return bool(held) or any(n.version == network.version and n.overlaps(network) for n in mine)
+
     def sources(self) -> Iterator[tuple[int, bool]]:
         """All that are spared; of the named ones those that were met."""
         yield from self._met
@@ -161,7 +168,9 @@ class Proxies:
         for key, told in found:
             known = self.known(*key)
             if told[column] and known is not None and known != "carried" and known != "shared":
-                out.append((Via(source_cidr(key.source, key.v6), known), told[column] / total))
+                out.append(
+                    (Via(source_cidr(source_network(key.source, key.v6)), known), told[column] / total)
+                )
         return out
 
     def update(self, summary: Summary, flooded: Mapping[int, int]) -> None:

@@ -196,9 +196,9 @@ static void connection(uint16_t port, const char *first, unsigned more)
     }
 }
 
-static const struct fw_heavy *row(uint64_t source, int via)
+static const struct fw_heavy_count *row(uint64_t source, int via)
 {
-    static struct fw_heavy table[FW_TOPK_SETS * FW_TOPK_WAYS];
+    static struct fw_heavy_count table[FW_TOPK_SETS * FW_TOPK_WAYS];
     uint32_t n = fw_topk_list(&engine->heavy, table);
     for (uint32_t i = 0; i < n; i++)
         if (table[i].source == source && (table[i].via != 0) == via)
@@ -225,7 +225,7 @@ static void test_who_is_believed(void)
     engine = calloc(1, sizeof *engine);
     connection(4000, LINE GET "\r\n", 40); /* requests behind the line are the client's */
     observe(1);
-    const struct fw_heavy *s = row(me, 1);
+    const struct fw_heavy_count *s = row(me, 1);
     CHECK(s && s->requests + s->missed >= 41 && s->requests > 25 && s->via == FW_VIA_LINE && s->proven && s->errors > 20);
     s = row(proxy, 0);
     CHECK(s && s->requests == 0 && !s->errors);

@@ -10,6 +10,7 @@ import ipaddress
 import math
 from collections.abc import Iterable
 from functools import cache
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,14 @@ from numpy.typing import NDArray
 
 from floodwatch._engine import HEAVY_DTYPE, HOST_DTYPE, VICTIM_DTYPE
 from floodwatch._sketches import HyperLogLog, hll_estimate
+from floodwatch.history.sources import ADDRESS
 from floodwatch.model.address import Address
 from floodwatch.model.epoch import CLASS_HTTP, CLASS_SYN, CLASS_UDP, CLASSES, DATA, EPOCH_NS, SYN, UDP
 from floodwatch.model.summary import Summary
 from floodwatch.model.vector import TCP_NUMBER, UDP_NUMBER
 from floodwatch.pipeline.analysis import LEAST
+
+TRANSLATORS = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48")))
 
 
 @cache
@@ -34,6 +38,17 @@ def registers(number: int, precision: int = 10) -> NDArray[np.uint8]:
         if number <= hll_estimate(sketch.as_array()) < number + step:
             return np.array(sketch.as_array())
     raise ValueError(f"no sketch of {number}")
+
+
+DRAWN = count(1)
+
+
+@cache
+def rough(number: int, which: int = 0) -> NDArray[np.uint8]:
+    """Registers (p = 8) of a sketch whose estimate is about that; others share nothing with it."""
+    sketch = HyperLogLog(p=8, seed=bytes(16))
+    sketch.update(np.arange(number, dtype=np.uint64) + np.uint64(which << 32))
+    return np.array(sketch.as_array())
 
 
 def address_of(text: str) -> Address:
@@ -90,20 +105,26 @@ class Host:
     def syns(self, packets: int, *, sources: int, port: int = 443, ports: int = 1, size: int = 60,
              **fields: int) -> Host:  # fmt: skip
         """SYNs; those that the handshake table knows nothing else of begin a connection each."""
-        flows = packets - fields.get("syn_again", 0) - fields.get("syn_copies", 0)
+        flows = packets - sum(fields.get(name, 0) for name in ("syn_again", "syn_copies", "syn_replayed"))
         self.kind(SYN, packets, size=size, sources={CLASS_SYN: sources}).sketch("syn_ports", ports)
         self.bucket("opened", 0, key=TCP_NUMBER << 16 | port, vote=packets // ports, packets=packets)
         return self.set(**{"syn_flows": flows, **fields})
 
     def udp(self, packets: int, *, sources: int, port: int = 7777, source_port: int = 40_000,
-            size: int = 100, asked: int = 0, out: int = 0, held: int | None = None) -> Host:  # fmt: skip
-        """UDP packets from one port to one port, and what was sent to the former."""
+            size: int = 100, asked: int = 0, out: int = 0, held: int | None = None,
+            flows: int | None = None, known: int = 0) -> Host:  # fmt: skip
+        """UDP packets from one port to one port, and what was sent to the former.
+
+        ``flows`` is how many there are, roughly, and the same in each epoch; else each packet is a new one.
+        ``known`` packets are from peers.
+        """
+        self.row["udp_flows"] = rough(packets, next(DRAWN) % 8) if flows is None else rough(flows)
         self.kind(UDP, packets, size=size, out=out, port=source_port, port_vote=packets)
         self.kind(UDP, packets, size=size, sources={CLASS_UDP: sources})
         self.bucket("opened", 1, key=UDP_NUMBER << 16 | port, vote=packets if held is None else held)
         key = UDP_NUMBER << 16 | source_port
         return self.bucket("service", 1, key=key, vote=packets, packets=packets, out=asked,
-                           bytes=packets * size)  # fmt: skip
+                           bytes=packets * size, known=known)  # fmt: skip
 
     def requests(self, number: int, *, sources: int, path: str = "/", held: int | None = None,
                  size: int = 200, **fields: int) -> Host:  # fmt: skip
@@ -120,7 +141,9 @@ class Host:
         row = np.zeros(1, HEAVY_DTYPE)
         row["source"] = int(ip) if ip.version == 4 else int(ip) >> 64
         row["v6"], row["victim"], row["paths"] = ip.version == 6, self.reference, (1 << bits) - 1
-        row["pair_hash"] = (int(row["source"][0]) << 16 | self.reference) & (1 << 64) - 1
+        if any(ip in network for network in TRANSLATORS if ip.version == 6):
+            row["v6"], row["low"] = ADDRESS, int(ip) & (1 << 64) - 1
+        row["pair_hash"] = (int(row["source"][0] + row["low"][0]) << 16 | self.reference) & (1 << 64) - 1
         for key, value in fields.items():
             row[key] = value
         self.heavy.append(row)

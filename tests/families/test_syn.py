@@ -12,12 +12,12 @@ from floodwatch.detectors.syn import (
     MOST,
     PATIENCE,
     REFUSED,
-    SCAN_MAX,
     SCAN_PORTS,
     SCAN_SOURCES,
     SHARE,
     SYN_FLOOD,
 )
+from floodwatch.history.victims import SWEEP
 from floodwatch.model.epoch import CLASS_SYN, DATA, SYNACK
 from floodwatch.model.vector import TCP_NUMBER, Vector
 
@@ -114,10 +114,15 @@ def test_mirrored_frames_count_once() -> None:
     assert vectors(flood(2 * LEAST, syn_copies=LEAST)) == [Vector.SYN_FLOOD]
 
 
-@pytest.mark.parametrize(("again", "sources", "named"), [(301, 1, True), (300, 1, False), (301, 9, False)])
-def test_one_syn_over_and_over_is_no_retransmission(again: int, sources: int, named: bool) -> None:
-    flows = 100  # no stack sends more than three times as many again, fifty times a source
-    assert bool(vectors(flood(flows + again, sources, syn_again=again))) is named
+@pytest.mark.parametrize("sources", [1, 200])
+def test_syns_sent_over_and_over_count_each_time(sources: int) -> None:
+    assert vectors(flood(LEAST, sources, syn_replayed=LEAST)) == [Vector.SYN_FLOOD]
+    assert vectors(flood(2 * LEAST - 1, sources, syn_again=LEAST, syn_replayed=LEAST - 1), 8) == []
+
+
+def test_copies_among_syns_sent_over_and_over_are_no_mirrors() -> None:
+    assert vectors(flood(LEAST, syn_copies=10, syn_replayed=LEAST - 10)) == [Vector.SYN_FLOOD]
+    assert vectors(flood(LEAST, syn_copies=LEAST // 2 + 1, syn_replayed=LEAST // 2), 8) == []
 
 
 SCAN = {"sources": SCAN_SOURCES - 1, "ports": 200}
@@ -133,7 +138,6 @@ def test_a_scan_is_no_flood() -> None:
         (400, {"sources": SCAN_SOURCES + 1}),
         (130, {"ports": SCAN_PORTS - 10}),
         (6 * 220, {}),
-        (SCAN_MAX + 1, {"ports": 2000}),
     ],
 )
 def test_many_sources_few_ports_or_many_syns_are_no_scan(syns: int, more: dict[str, int]) -> None:
@@ -145,12 +149,21 @@ def test_many_sources_few_ports_or_many_syns_are_no_scan(syns: int, more: dict[s
     [
         (130, {"ports": SCAN_PORTS}),
         (6 * 200, {}),
-        (SCAN_MAX, {"ports": 2000}),
+        (20_000, {"ports": 16_000}),
         (400, {"sources": SCAN_SOURCES}),
     ],
 )  # fmt: skip
 def test_what_is_just_a_scan(syns: int, more: dict[str, int]) -> None:
     assert vectors(flood(syns, **{**SCAN, **more}), 4) == []
+
+
+def test_what_goes_on_after_all_ports_were_tried_is_no_scan() -> None:
+    watch = Watch()
+    epochs = SWEEP // 20_000
+    watch.last(lambda n: flood(n, **{**SCAN, "ports": 16_000}), 20_000, epochs)
+    assert watch.vectors == []
+    watch.last(lambda n: flood(n, **{**SCAN, "ports": 16_000}), 20_000, 2)
+    assert watch.vectors == [Vector.SYN_FLOOD]
 
 
 def test_the_evidence_is_what_was_counted() -> None:
