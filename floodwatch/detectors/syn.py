@@ -68,7 +68,7 @@ def _clear(facts: Attempts) -> float:
 
 
 def _closed(facts: Attempts) -> bool:
-    return facts.refused >= CLOSED * facts.attempts
+    return 0 < facts.attempts <= facts.refused / CLOSED
 
 
 def _silent(facts: Attempts) -> float:
