@@ -1,7 +1,8 @@
 """Guards in the kernel: sets of victims with timeouts, and a rule for each set. Made when they are wanted.
 
     table inet floodwatch
-        set known4, known6             networks of clients who were served before: /24 and /48
+        set known4, known6             networks of clients who were served before: /24 and /48; of those who
+                                       came through NAT64 the single addresses
         chain guard_fragments          before fragments are put together
             known pass; fragments4 ...     victim, each element with its limit
         chain guard_untracked          before connection tracking, whose SYNs it must not see
@@ -27,7 +28,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...history.memory import Networks
+from ...history.memory import Networks, singles
+from ...model.address import ONE_IPV6
 from ..guards import LIFETIME_S, Guard, Kind, Order
 from ..plan import MINE
 from . import codec
@@ -53,7 +55,7 @@ KNOWN_SIZE = 262_144
 KNOWN_RATE = 500
 """Packets a second, of those that guards are about, that pass of each known network: who forges the addresses
 of one gets no further with them."""
-KNOWN_LENGTH = {4: 24, 6: 48}
+KNOWN_LENGTHS = (4, 24), (6, 48), (6, ONE_IPV6)
 SHIFT = {4: 8, 6: 80}
 """Bits of an address behind its network's."""
 
@@ -120,10 +122,11 @@ def _known_pass(place: Place) -> Iterator[Rule]:
     chain, passing = place.chain.name, place.known
     if passing is None:
         return
-    for version in (4, 6):
-        found = found_in(f"known{version}", source(version, KNOWN_LENGTH[version]))
+    for version, length in KNOWN_LENGTHS:
+        found = found_in(f"known{version}", source(version, length))
         match = of_version(version), *passing(version), found
-        yield Rule(chain, match, ACCEPT, f"fw: known{version} pass {chain}")
+        whose = ", one by one," if length == ONE_IPV6 else ""
+        yield Rule(chain, match, ACCEPT, f"fw: known{version}{whose} pass {chain}")
 
 
 def _types(kind: Kind, version: int) -> tuple[Type, ...]:
@@ -195,6 +198,8 @@ def known(networks: Networks) -> Iterator[Message]:
     for version in (4, 6):
         mine = networks[networks >> np.uint64(56) == version] & np.uint64((1 << 56) - 1)
         packed = [(int(n) << SHIFT[version]).to_bytes(ADDRESS[version].size, "big") for n in mine]
+        if version == 6:
+            packed += [int(n).to_bytes(8, "big") + int(m).to_bytes(8, "big") for n, m in singles(networks)]
         parts = [nested(LIST_ELEMENT, nested(1, codec.attribute(1, key))) for key in packed]
         for at in range(0, len(parts), codec.CHUNK):
             body = text(1, TABLE) + text(2, f"known{version}") + nested(3, *parts[at : at + codec.CHUNK])
