@@ -17,6 +17,7 @@ from floodwatch import ConfigError, synth
 from floodwatch._engine import HEAVY_DTYPE
 from floodwatch.history.clients import KnownNetworks, networks
 from floodwatch.history.memory import Memory, code_of, codes, encode, join, load, nothing, singles
+from floodwatch.mitigate.nft.guardtable import known
 
 PROGRAM = (sys.executable, "-P", "-m", "floodwatch")
 
@@ -147,3 +148,12 @@ def test_what_is_learnt_stays_within_its_memory() -> None:
     known.learn(rows(*range(0x01000000, 0x01100000, 256)), 5)
     assert len(known.learnt()) == 262_144
     assert (known.learnt()[:262_100] == np.arange(262_100)).all()
+
+
+def test_the_kernel_gets_single_clients_whole() -> None:
+    found = codes(np.array([[0x0064FF9B << 32, 0xCB00710A]], np.uint64))
+    six = rows(0)
+    six["source"], six["v6"] = 0x20010DB8_00010002, 1
+    sent = b"".join(message.body for message in known(np.concatenate([found, networks(six)])))
+    assert ipaddress.ip_address("64:ff9b::203.0.113.10").packed in sent
+    assert ipaddress.ip_address("2001:db8:1::").packed in sent
