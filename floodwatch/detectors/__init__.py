@@ -25,6 +25,7 @@ from . import (
     http2,
     icmp,
     loop,
+    malformed,
     protocols,
     quic,
     reflection,
@@ -48,6 +49,7 @@ DETECTORS: tuple[Detector, ...] = (
     dns.DETECTOR,
     icmp.DETECTOR,
     protocols.DETECTOR,
+    malformed.DETECTOR,
     http.DETECTOR,
     carpet.DETECTOR,
     scripts.DETECTOR,
@@ -128,7 +130,7 @@ class Detection:
         for look in self._detectors:
             for finding in look(scene):
                 self._named[finding.vector, finding.victim] = summary.epoch
-                if self._let_through(finding):
+                if (not summary.coarse or _whole_second(finding)) and self._let_through(finding):
                     self._see(finding, summary)
                     yield finding
         if scene.views:
@@ -151,6 +153,15 @@ class Detection:
         rate = EPOCHS_PER_SECOND * finding.count
         finding.over = finding.over and rate >= finding.limit
         return rate >= finding.limit / 2
+
+
+def _whole_second(finding: Finding[Any]) -> bool:
+    """Where an epoch holds the packets of a second, floors of an epoch are that much higher."""
+    if finding.verdict not in FLOODS or FAMILIES[finding.vector].habitual:
+        return True
+    least = EPOCHS_PER_SECOND * finding.floor.count
+    finding.over = finding.over and finding.count >= least
+    return finding.count >= least / 2
 
 
 def _looking(detector: Detector) -> Callable[[Scene], Iterator[Finding[Any]]]:
