@@ -8,7 +8,7 @@ from typing import Any
 from ..config.limits import Limits
 from ..history.clients import Visitors
 from ..history.loudest import Loudest
-from ..history.memory import Addresses, Memory, Networks
+from ..history.memory import Memory, Networks
 from ..history.victims import Tracker
 from ..model.address import Address
 from ..model.epoch import EPOCHS_PER_SECOND
@@ -109,23 +109,18 @@ class Detection:
     def __init__(self, memory: Memory, limits: Limits) -> None:
         self._limits = limits
         self.tracker = Tracker(memory, limits)
-        self._visitors = Visitors(memory.networks, memory.clients)
+        self._visitors = Visitors(memory.networks)
         self._detectors = [_looking(detector) for detector in DETECTORS]
         self._named: dict[tuple[Vector, Address], int] = {}
         self._loudest = Loudest()
 
     def learnt(self) -> Memory:
         """What is known now: clients' networks, and what is usual for each host."""
-        networks = self._visitors.networks
-        return Memory(networks.learnt(), *self.tracker.baseline.learnt(), networks.clients())
+        return Memory(self._visitors.networks.learnt(), *self.tracker.baseline.learnt())
 
     def known_networks(self) -> Networks:
         """Networks of clients who were served before anything that is going on began."""
         return self._visitors.known_networks()
-
-    def known_clients(self) -> Addresses:
-        """Single addresses among them, of clients who came through a translator (NAT64)."""
-        return self._visitors.known_clients()
 
     def update(self, summary: Summary) -> Iterator[Finding[Any]]:
         """Yield the findings of one epoch that the limits let through; epochs come in order."""

@@ -3,8 +3,8 @@
 Both ask a server for what it refuses. A prober walks paths that nobody links to and parameters that do not
 exist; a guesser posts to one path again and again. People meet a refusal now and then; for these it is the
 rule, so a source is judged by the share of its requests that was refused, over the window of the heavy-hitter
-table. Left out: answers that nobody saw (one direction, IPv6 clients). Guessing by many sources that try
-once or twice each is judged in ``guessing``.
+table. Left out: answers that nobody saw (one direction, IPv6 clients but those of NAT64). Guessing by many
+sources that try once or twice each is judged in ``guessing``.
 """
 
 from __future__ import annotations

@@ -39,35 +39,25 @@ class KnownNetworks:
 
     Args:
         before: networks that are known from the start, sorted.
-        clients: single addresses among them.
     """
 
-    def __init__(self, before: Networks, clients: Addresses | None = None) -> None:
+    def __init__(self, before: Networks) -> None:
         self._ids = before
         self._first = np.full(len(before), -AGED, np.int64)
-        self._clients = np.zeros((0, 2), np.uint64) if clients is None else clients
 
     def learn(self, rows: NDArray[np.void], window: int) -> None:
         """Note the networks of sources in no flood, seen in one window (``window`` is its number)."""
-        rows = rows[rows["proven"] > 0]
-        seen, at = np.unique(networks(rows), return_index=True)
-        fresh = np.flatnonzero(~_among(seen, self._ids))[: MOST - len(self._ids)]
-        if len(fresh):
-            ids = np.concatenate([self._ids, seen[fresh]])
+        seen = np.unique(networks(rows[rows["proven"] > 0]))
+        new = seen[~_among(seen, self._ids)][: MOST - len(self._ids)]
+        if len(new):
+            ids = np.concatenate([self._ids, new])
             order = np.argsort(ids)
             self._ids = ids[order]
-            self._first = np.concatenate([self._first, np.full(len(fresh), window)])[order]
-            self._clients = np.concatenate([self._clients, _addresses(rows[at[fresh]])])
+            self._first = np.concatenate([self._first, np.full(len(new), window)])[order]
 
     def learnt(self) -> Networks:
         """All networks that were served, sorted: on another day they are known."""
         return self._ids
-
-    def clients(self, window: int | None = None) -> Addresses:
-        """Single addresses that were served; of those, that were first served long enough before a window."""
-        if window is None or not len(self._clients):
-            return self._clients
-        return self._clients[_among(codes(self._clients), self.aged(window))]
 
     def aged(self, window: int) -> Networks:
         """Networks that were first served long enough before this window."""
@@ -97,12 +87,11 @@ class Visitors:
 
     Args:
         before: networks of clients that are known from the start.
-        clients: single addresses among them.
     """
 
-    def __init__(self, before: Networks, clients: Addresses | None = None) -> None:
+    def __init__(self, before: Networks) -> None:
         self.windows = Windows()
-        self.networks = KnownNetworks(before, clients)
+        self.networks = KnownNetworks(before)
         self.paces = Paces()
         self.onsets = Onsets()
         self._learnt: NDArray[np.void] | None = None
@@ -117,10 +106,6 @@ class Visitors:
     def known_networks(self) -> Networks:
         """Networks that are known by now."""
         return self.networks.aged(self.windows.number)
-
-    def known_clients(self) -> Addresses:
-        """Single addresses among them, of clients who came through a translator."""
-        return self.networks.clients(self.windows.number)
 
     def asked(self, rows: NDArray[np.void]) -> tuple[float, float]:
         """Requests of these sources, and those from known networks; both 0 while none is known."""

@@ -74,7 +74,8 @@ class CountBounds(Record, frozen=True, kw_only=True):
 
 
 class TopSource(Record, frozen=True, kw_only=True):
-    """One source of a flood; ``cidr`` is what a rule would name (an IPv6 source is its /64).
+    """One source of a flood; ``cidr`` is what a rule would name: an IPv4 address, an IPv6 /64,
+    a single address behind NAT64 (/128), or the prefix of hosts that flood together.
 
     ``proof`` tells how its address was proven: by a handshake on one of our own interfaces, or only by what a
     trusted proxy wrote (``forwarded``), which is for the proxy's own deny list; null where it is not proven.
