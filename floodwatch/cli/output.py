@@ -23,7 +23,7 @@ Exit codes:
   0    no flood (a crowd or a surge alone is no flood)
   1    at least one flood
   2    usage, filter or configuration error
-  3    a capture is missing or broken, and nothing was found
+  3    a capture is missing, broken or not understood, and nothing was found
        (with --strict also when something was found)
   4    environment: permission, disk, missing library
   130  interrupted (143: terminated), after writing a report with

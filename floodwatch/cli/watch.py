@@ -15,9 +15,24 @@ from floodwatch.errors import EnforceError
 from floodwatch.report.formats import FORMATS, LIVE, Shown
 
 from .filters import FILTER_WORDS, FilterCommand, one_filter
+<<<<<<< HEAD
+from .options import (
+    AT_LEAST_1,
+    BASELINE,
+    FALSE_ALARMS,
+    NAT64,
+    SAVE_BASELINE,
+    SET,
+    WHEN,
+    read_limits,
+    read_seed,
+)
+from .output import EXIT_CODES, EXIT_FLOOD, check_output, say, write, write_stdout
+=======
 from .heartbeat import Heartbeat
 from .options import AT_LEAST_1, BASELINE, FALSE_ALARMS, SAVE_BASELINE, SET, WHEN, read_limits, read_seed
 from .output import EXIT_CODES, EXIT_FLOOD, kept_file, say, write_kept, write_stdout
+>>>>>>> safety
 
 if TYPE_CHECKING:
     from floodwatch.cli.picture import Picture
@@ -72,6 +87,7 @@ Examples:
 @SAVE_BASELINE
 @SET
 @FALSE_ALARMS
+@NAT64
 @click.option("--mode", type=click.Choice(["observe", "suggest", "enforce"]), default="observe",
               help="Only watch; say what would be blocked; or block it.")  # fmt: skip
 @click.option("--never", "never_block", multiple=True, metavar="CIDR",
