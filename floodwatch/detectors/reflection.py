@@ -21,7 +21,7 @@ from ..model.event import Action, Evidence, Origin
 from ..model.finding import Facts, Finding, Floor, Majority, Mean, SourceCount, Sum
 from ..model.vector import AMPLIFIERS, UDP_NUMBER, Vector
 from .family import Detector, Family, reflected
-from .streams import DRAWN, SENDERS, TOLD_APART, lasts, lately, packets_a_flow
+from .streams import LASTING, SENDERS, TOLD_APART, lasts, lately, packets_a_flow
 
 FLOOR_BYTES = 1_562_500
 """So many bytes in an epoch (50 Mbit/s), in at least ``FEW`` packets ..."""
@@ -207,8 +207,8 @@ def _resolves(view: View, held: np.void) -> bool:
 
 
 def _patience(view: View, row: np.void) -> int:
-    """Epochs over the floor: few senders whose flows may last get the time in which they are spoken to."""
-    few = distinct_sources(row, CLASS_UDP) <= SENDERS and packets_a_flow(view) >= DRAWN
+    """Epochs over the floor: few senders whose flows last get the time in which they are spoken to."""
+    few = distinct_sources(row, CLASS_UDP) <= SENDERS and packets_a_flow(view) >= LASTING
     return TOLD_APART if few and not view.final else 1
 
 

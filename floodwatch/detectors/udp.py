@@ -32,7 +32,6 @@ from .streams import (
     stream_floor,
 )
 
-
 BOTH_WAYS = Floor(250)
 """Unanswered UDP packets in an epoch (1,000 a second) when both directions are seen ..."""
 ONE_WAY = Floor(500, "seen one way, where a service that answers looks the same")

@@ -12,6 +12,15 @@ from floodwatch.decide.case import HELD
 from floodwatch.detectors.family import HOLD
 from floodwatch.detectors.forging import BOGON_SHARE, DARK_SHARE, FORGED_MIN, FORGED_SHARE, Bare, random_share
 from floodwatch.detectors.quic import SHARE as INITIALS
+from floodwatch.detectors.streams import (
+    BULK,
+    BULK_BYTES,
+    FEW_SENDERS,
+    SENDERS,
+    STREAM,
+    STREAMS,
+    TOLD_APART,
+)
 from floodwatch.detectors.udp import (
     ANSWER_REACH,
     BOTH_WAYS,
@@ -23,18 +32,8 @@ from floodwatch.detectors.udp import (
     UDP_FLOOD,
     UDP_STREAMS,
 )
-from floodwatch.detectors.streams import (
-    BULK,
-    BULK_BYTES,
-    FEW_SENDERS,
-    SENDERS,
-    STREAM,
-    STREAMS,
-    TOLD_APART,
-)
 from floodwatch.history.memory import METRICS, Memory
-from floodwatch.history.victims import SCATTERED
-from floodwatch.history.victims import SWEEP
+from floodwatch.history.victims import SCATTERED, SWEEP
 from floodwatch.model.epoch import CLASS_UDP, EPOCHS_PER_SECOND
 from floodwatch.model.vector import Vector
 
