@@ -202,6 +202,11 @@ class Tracker:
         """The first epoch that is looked at; the first that has packets, where nobody says."""
         self._begun = epoch if self._begun is None else self._begun
 
+    @property
+    def looking(self) -> bool:
+        """Some victim was worth a look in the last second."""
+        return bool(self._tracks)
+
     def views(self, summary: Summary) -> list[View]:
         """Views of all victims that are or were loaded; call ``close_epoch`` afterwards."""
         victims, epoch = summary.victims, summary.epoch
