@@ -138,7 +138,7 @@ def detect(view: View) -> Iterator[Finding[OutOfState] | Finding[Refusals]]:
             continue
         count = _strange(row, kinds, one_way)
         if kinds == (RST,) and count <= tried:
-            continue
+            continue  # who tries as many connections is refused, though not every SYN was captured first
         if count >= FLOOR.count // 2 and not _is_scan(view, row, kinds):
             yield _finding(view, row, OUT_OF_STATE, kinds, count, one_way, vector)
 
