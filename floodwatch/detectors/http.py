@@ -117,9 +117,11 @@ def _judge(view: View, row: np.void, scene: Scene) -> Iterator[Finding[Any]]:
     only = _winner(row) if hammered else None
     found = machines(reference, scene.summary, visitors, _asked(view, only))
     told = told_apart(view, row, found, visitors)
-    if told != "flood":
-        if told == "unclear":
-            yield programs(view, row)
+    if told == "unclear":
+        yield programs(view, row)
+        return
+    if told == "steady":
+        yield from surge(view, row, requests, int(row["finished"]), 0)
         return
     alone = len(found.rows) == 1
     floor = ALONE if alone else FLOOR

@@ -21,7 +21,7 @@ from ..model.event import Action, Evidence, Origin
 from ..model.finding import Facts, Finding, Floor, Majority, Mean, SourceCount, Sum
 from ..model.vector import AMPLIFIERS, UDP_NUMBER, Vector
 from .family import Detector, Family, reflected
-from .streams import DRAWN, SENDERS, TOLD_APART, lasts, lately, packets_a_flow
+from .streams import BULK_BYTES, LASTING, SENDERS, TOLD_APART, lasts, lately, packets_a_flow
 
 FLOOR_BYTES = 1_562_500
 """So many bytes in an epoch (50 Mbit/s), in at least ``FEW`` packets ..."""
@@ -114,8 +114,8 @@ def _advice(facts: Answers, origin: Origin, known_path: bool) -> tuple[Action, s
 
 def _doubtful_advice(facts: Answers, origin: Origin, known_path: bool) -> tuple[Action, str]:
     return "observe", (
-        "the answers that a resolver gets, or a small reflection: only packets to the victim were captured. "
-        "What would tell: what it sends, whether it asked these name servers"
+        "answers that were asked for, media of peers, or a small reflection: only packets to the victim were "
+        "captured. What would tell: what it sends, and whether it speaks to these senders"
     )
 
 
@@ -142,13 +142,12 @@ AMPLIFICATION = Family(
 
 DOUBTFUL = replace(
     AMPLIFICATION,
-    vectors=(Vector.DNS_AMPLIFICATION,),
     advice=_doubtful_advice,
     verdict="unclear",
     persist=EPOCHS_PER_SECOND,
     title=lambda vector: "surge of packets",
 )
-"""Answers of name servers, where it cannot have been seen who asked."""
+"""What few senders answer or stream, where it cannot have been seen who asked."""
 
 
 def amplification(port: int) -> Vector:
@@ -206,9 +205,15 @@ def _resolves(view: View, held: np.void) -> bool:
     return names and view.one_way and ordinary and lately(view, CLASS_UDP) <= SENDERS
 
 
+def _is_doubtful(view: View, held: np.void) -> bool:
+    """A resolver, or media of few peers: their other half was not captured."""
+    small = int(held["bytes"]) < BULK_BYTES * int(held["packets"])
+    return _resolves(view, held) or (view.one_way and small and lasts(view, UDP, CLASS_UDP))
+
+
 def _patience(view: View, row: np.void) -> int:
-    """Epochs over the floor: few senders whose flows may last get the time in which they are spoken to."""
-    few = distinct_sources(row, CLASS_UDP) <= SENDERS and packets_a_flow(view) >= DRAWN
+    """Epochs over the floor: few senders whose flows last get the time in which they are spoken to."""
+    few = distinct_sources(row, CLASS_UDP) <= SENDERS and packets_a_flow(view) >= LASTING
     return TOLD_APART if few and not view.final else 1
 
 
@@ -224,7 +229,7 @@ def _finding(view: View, row: np.void, held: np.void) -> Finding[Answers]:
         unheard=float(view.one_way),
         service_port=port,
     )
-    doubtful = _resolves(view, held)
+    doubtful = _is_doubtful(view, held)
     family = DOUBTFUL if doubtful else AMPLIFICATION
     return family.seen(
         view,

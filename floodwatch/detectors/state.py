@@ -128,14 +128,17 @@ def detect(view: View) -> Iterator[Finding[OutOfState] | Finding[Refusals]]:
     row = view.row
     if row is None or int(row["kinds"]["packets"][SYNACK : TCP_ODD + 1].sum()) < FLOOR.count // 2:
         return
-    one_way = _hears_only(view)
+    one_way, tried = _hears_only(view), max(int(r["kinds"]["out"][SYN]) for r in view.recent())
     answers = _strange(row, (SYNACK,), one_way)
+    answers = answers if answers > tried else 0
     if answers >= FLOOR.count // 2:
         yield _answered(view, row, answers, one_way)
     for vector, kinds in KINDS:
         if vector is Vector.RST_FLOOD and answers >= FLOOR.count // 2:
             continue
         count = _strange(row, kinds, one_way)
+        if kinds == (RST,) and count <= tried:
+            continue  # who tries as many connections is refused, though not every SYN was captured first
         if count >= FLOOR.count // 2 and not _is_scan(view, row, kinds):
             yield _finding(view, row, OUT_OF_STATE, kinds, count, one_way, vector)
 

@@ -199,6 +199,10 @@ class Tracker:
         self.sent = 0
         self._begun: int | None = None
 
+    def begin(self, epoch: int) -> None:
+        """The first epoch that is looked at; the first that has packets, where nobody says."""
+        self._begun = epoch if self._begun is None else self._begun
+
     @property
     def looking(self) -> bool:
         """Some victim was worth a look in the last second."""
@@ -207,7 +211,7 @@ class Tracker:
     def views(self, summary: Summary) -> list[View]:
         """Views of all victims that are or were loaded; call ``close_epoch`` afterwards."""
         victims, epoch = summary.victims, summary.epoch
-        self._begun = epoch if self._begun is None else self._begun
+        self.begin(epoch)
         if summary.gap:
             self._forget_gap(epoch)
             self.baseline.bridge(epoch)

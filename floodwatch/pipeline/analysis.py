@@ -83,6 +83,13 @@ class Analysis:
         tracker = self.detection.tracker
         return tracker.received > 0 and tracker.sent == 0
 
+    def begin(self, now_ns: int) -> None:
+        """From now on (on the packets' clock) what comes is seen, and of what comes later the onset too.
+
+        Without it an analysis begins with its first packet.
+        """
+        self.detection.tracker.begin(now_ns // EPOCH_NS)
+
     def observe(self, batch: Batch) -> bool:
         """Count a batch, closing each epoch that it ends; returns whether it ended one."""
         start, closed = 0, False

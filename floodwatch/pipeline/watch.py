@@ -120,6 +120,7 @@ class Watch:
         poll = select.poll()
         for watched in (*self.taps.sockets, self._news.socket):
             poll.register(watched, select.POLLIN)
+        self.analysis.begin(self._now_ns())
         while not self._over():
             poll.poll(TICK_MS)
             closed = self._read()

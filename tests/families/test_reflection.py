@@ -124,6 +124,15 @@ def test_a_resolver_that_is_seen_one_way_is_doubtful(
         assert watch.event().confidence < sure.event().confidence
 
 
+@pytest.mark.parametrize(
+    ("out", "size", "verdict"), [(0, 900, "unclear"), (1, 900, "attack"), (0, 1400, "attack")]
+)
+def test_media_that_are_seen_one_way_are_doubtful(out: int, size: int, verdict: str) -> None:
+    watch = Watch()
+    watch.last(lambda n: answers(n, port=3478, sources=40, flows=40, size=size, out=out), 1000, 8)
+    assert [case.verdict for case in watch.opened] == [verdict]
+
+
 def test_devices_that_report_from_a_low_port_are_no_reflectors() -> None:
     watch = Watch()
     watch.last(lambda n: answers(n, port=514, to=5514, sources=60, flows=60), 1000, 8)

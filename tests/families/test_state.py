@@ -22,7 +22,7 @@ from floodwatch.detectors.state import (
     WELL_KNOWN,
 )
 from floodwatch.history.victims import SWEEP
-from floodwatch.model.epoch import ACK, CLASS_TCP, DATA, EPOCHS_PER_SECOND, FIN, RST, SYNACK, TCP_ODD
+from floodwatch.model.epoch import ACK, CLASS_TCP, DATA, EPOCHS_PER_SECOND, FIN, RST, SYN, SYNACK, TCP_ODD
 from floodwatch.model.vector import TCP_NUMBER, Vector
 
 KINDS = [(ACK, Vector.ACK_FLOOD), (DATA, Vector.ACK_FLOOD), (RST, Vector.RST_FLOOD), (FIN, Vector.FIN_FLOOD),
@@ -108,6 +108,13 @@ def test_a_scan_is_no_flood() -> None:
 @pytest.mark.parametrize(("held", "named"), [(ONE_PORT, True), (ONE_PORT - 0.001, False)])
 def test_few_sources_on_one_port_are_no_scan(held: float, named: bool) -> None:
     assert bool(vectors(both(FIN, 1000, sources=FEW, held=int(held * 1000)))) is named
+
+
+@pytest.mark.parametrize(("tried", "named"), [(1000, False), (999, True)])
+def test_who_tries_as_many_connections_is_refused(tried: int, named: bool) -> None:
+    """The scanner's SYNs may be lost on their way to us, or come after the answers."""
+    assert bool(vectors(both(RST, 1000).kind(SYN, 0, out=tried))) is named
+    assert bool(vectors(both(SYNACK, 1000).kind(SYN, 0, out=tried))) is named
 
 
 def test_just_so_few_sources_are_a_scan() -> None:
