@@ -3,10 +3,8 @@ otherwise."""
 
 from __future__ import annotations
 
-import errno
 import ipaddress
 import time
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace as changed
 from types import TracebackType
@@ -25,11 +23,9 @@ from .never import OWN, NeverBlock
 from .nft.codec import COMMENT
 from .plan import MINE, NOBODY, Block, Network, Ordered, Policy, Proven, Step, Tally, gather, plan, prove
 from .shields import shield
+from .upkeep import Upkeep
 
-MINUTE_S = 60.0
 TTL_MOST = 31_536_000
-OFFENDERS_MOST = 65_536
-"""Networks whose offences are remembered."""
 LIFTED = "you lifted its block"
 
 
@@ -71,17 +67,13 @@ class Blocker:
         self.policy = changed(policy or Policy(), never=self._never)
         self.dry_run = dry_run
         self._lifted: set[Network] = set()
-        self._offences: dict[Network, int] = {}
         self._proven: dict[Network, Proven] = {}
-        self._last: dict[Network, tuple[Block, float]] = {}
-        self._added: deque[float] = deque()
         self._effects = Effects(min(QUIET_S, self.policy.ttl_s))
         self._trials = Trials()
         self._passing = np.zeros(0, np.uint64)
-        self._short = 0
-        self._news: list[str] = []
         named = DRY if dry_run else XDP if xdp else backend
         self._backend: Backend = make(named, xdp) if isinstance(named, str) else named
+        self._upkeep = Upkeep(self._backend, self._effects)
         try:
             self._backend.ensure(self.never.reasons)
         except BaseException:
@@ -95,8 +87,7 @@ class Blocker:
 
     def news(self) -> list[str]:
         """What became of rules since this was last asked, in words: effects, repairs, what is missing."""
-        told, self._news = [*self._backend.news(), *self._news], []
-        return told
+        return [*self._backend.news(), *self._upkeep.told()]
 
     def guard(self, decisions: Sequence[Decision], known: Networks) -> list[str]:
         """Bring the guards in line with floods whose sources prove nothing; returns what was done, in words.
@@ -201,9 +192,9 @@ class Blocker:
             EnforceError: the kernel refused; nothing was changed.
         """
         _witnessed(decisions)
-        self._look_after_the_table()
-        now, counted = time.monotonic(), self._counted()
-        self._news += self._effects.measured(counted, now)
+        self._look_again()
+        now, counted = time.monotonic(), self._upkeep.counted()
+        self._upkeep.tell(*self._effects.measured(counted, now))
         proven: dict[Network, Proven] = {}
         for item in sorted((item for one in decisions for item in prove(one)), key=lambda item: item.rate):
             proven.setdefault(item.network, item)  # to drop is more than to limit
@@ -215,11 +206,19 @@ class Blocker:
         proven |= {item.network: item for item in wanted if isinstance(item, Proven)}
         self._proven = {n: item for n, item in (self._proven | proven).items() if n in counted or n in proven}
         steps = plan(
-            wanted, self.policy, standing, self._offences, quiet=self._over(standing, quiet, proven),
-            lately=self._lately(now), known=known,
+            wanted, self.policy, standing, self._upkeep.offences, quiet=self._over(standing, quiet, proven),
+            lately=self._upkeep.lately(now), known=known,
         )  # fmt: skip
-        self._apply([step for step in steps if step.what != "refuse"], now)
+        self._upkeep.apply([step for step in steps if step.what != "refuse"], now)
         return steps
+
+    def _look_again(self) -> None:
+        """Who must not be blocked by now; a table that somebody took away comes back."""
+        self.never.refresh()
+        complaint = self.never.complaint()
+        self._upkeep.tell(*([complaint] if complaint else []))
+        self._upkeep.restore(self.never.reasons)
+        self._lifted = self._backend.lifted()
 
     def _over(
         self, standing: Iterable[Network], quiet: Iterable[Network], proven: Mapping[Network, Proven]
@@ -227,62 +226,6 @@ class Blocker:
         """Blocks that go, and why."""
         over = {n: "no packets from there any more" for n in quiet if n not in proven}
         return over | {n: why for n in standing if (why := self.policy.never(n))}
-
-    def _lately(self, now: float) -> int:
-        while self._added and now - self._added[0] > MINUTE_S:
-            self._added.popleft()
-        return len(self._added)
-
-    def _counted(self) -> dict[Network, tuple[Block, int]]:
-        """What stands, with what it dropped; remembered, in case somebody takes it away."""
-        found, now = self._backend.counted(), time.monotonic()
-        self._last = {network: (block, now + block.seconds) for network, (block, _) in found.items()}
-        return found
-
-    def _look_after_the_table(self) -> None:
-        """Look again for those who must not be blocked; a table that somebody took away comes back."""
-        self.never.refresh()
-        complaint = self.never.complaint()
-        self._news += [complaint] if complaint else []
-        made = self._backend.ensure(self.never.reasons)
-        self._lifted = self._backend.lifted()
-        now = time.monotonic()
-        lost = [replace(block, seconds=until - now) for block, until in self._last.values() if until > now]
-        if made and lost:
-            self._backend.apply([Step("add", block, "it was removed") for block in lost])
-            self._news.append(f"the table was removed by somebody: {len(lost)} blocks restored")
-
-    def _apply(self, steps: Sequence[Step], now: float) -> None:
-        """Carry the steps out, and read back whether the kernel holds what it took."""
-        if not steps:
-            return
-        self._apply_what_fits(steps)
-        held = self._counted()
-        added = [step for step in steps if step.what == "add" and step.block.network in held]
-        for step in added:
-            network = step.block.network
-            self._offences[network] = self._offences.pop(network, 0) + 1  # the newest stand last
-            self._added.append(now)
-        for oldest in list(self._offences)[: max(len(self._offences) - OFFENDERS_MOST, 0)]:
-            del self._offences[oldest]
-        self._effects.begin(added, now)
-        wanted = [step.block.network for step in steps if step.what != "remove"]
-        short = sum(network not in held for network in wanted)
-        if short and short != self._short:
-            self._news.append(f"wanted {len(wanted)} more blocks, enforced {len(wanted) - short}, retrying")
-        self._short = short
-
-    def _apply_what_fits(self, steps: Sequence[Step]) -> None:
-        """All in one transaction; when a set is full, as many of the first as it still takes."""
-        try:
-            self._backend.apply(steps)
-        except EnforceError as error:
-            if error.errno != errno.ENFILE:
-                raise
-            if len(steps) > 1:
-                half = len(steps) // 2
-                self._apply_what_fits(steps[:half])
-                self._apply_what_fits(steps[half:])
 
     def withdraw(self) -> str:
         """Take away what events called for, and the table if nothing ordered by hand is left; says what."""
