@@ -19,7 +19,7 @@ from ..model.event import Action
 from .backend import DRY, XDP, Backend, make
 from .effects import QUIET_S, Effects
 from .guards import TAKEN, Guard, Shield, Standing, Trials, orders
-from .never import OWN, NeverBlock
+from .never import NeverBlock
 from .nft.codec import COMMENT
 from .plan import MINE, NOBODY, Block, Network, Ordered, Policy, Proven, Step, Tally, gather, plan, prove
 from .shields import shield
@@ -127,7 +127,7 @@ class Blocker:
         return "syn_cookies" if cookies else "none"
 
     def _shield(self, victim: Network) -> Shield:
-        return shield(victim, own=self.never.reasons.get(victim) == OWN)
+        return shield(victim, own=victim in self.never.places.own)
 
     def active(self) -> dict[Network, Block]:
         """What is blocked: read back from the kernel, or what a dry run would have done."""

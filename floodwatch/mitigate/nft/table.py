@@ -53,6 +53,7 @@ class Table:
         self._kernel = Netfilter(version)
         self._sets: set[str] = set()
         self._never: frozenset[Network] | None = None
+        self._given: tuple[Iterable[Network], frozenset[Network]] = (), frozenset()
 
     def exists(self) -> bool:
         """Is there such a table now?"""
@@ -72,7 +73,7 @@ class Table:
         Raises:
             EnforceError: no right, or no nf_tables.
         """
-        wanted, messages = frozenset(never), list[Message]()
+        wanted, messages = self._wanted(never), list[Message]()
         stands = self.exists()
         whole = stands and sorted(self._rules()) == _comments(self._sets)
         if stands and not whole:
@@ -86,6 +87,12 @@ class Table:
             self._sets = set(self._set_names())
         self._never = wanted
         return not whole
+
+    def _wanted(self, never: Iterable[Network]) -> frozenset[Network]:
+        """The networks to spare; there may be 100,000, and the same mapping as last time means the same."""
+        if never is not self._given[0]:
+            self._given = never, frozenset(never)
+        return self._given[1]
 
     def _rules(self) -> Iterator[str]:
         """The comments of our table's rules, as the kernel has them."""
