@@ -7,7 +7,7 @@ its family.
 from __future__ import annotations
 
 from ..detectors.family import BOGON_SHARE, Family, bogon_share
-from ..model.event import Evidence, Severity, ShareEstimate
+from ..model.event import FLOODS, Evidence, Severity, ShareEstimate
 from ..model.finding import F, Facts, Floor
 
 CROWD_MOST = 0.9
@@ -24,7 +24,7 @@ def severity(family: Family[F], peak: float, megabit: float) -> Severity:
 def confidence(family: Family[F], facts: F, *, count: float, epochs: int, one_way: bool) -> float:
     """Grows with the number of packets and epochs behind the verdict; never 1."""
     size, clear = 1 - float(0.5 ** (1 + count / family.floor + epochs / 8)), family.clear(facts)
-    if family.verdict == "crowd":
+    if family.verdict not in FLOODS:
         return round(min(CROWD_MOST, 0.6 * size + 0.2) * clear, 2)
     return round(min(0.99, size * clear * (ONE_WAY if one_way else 1.0)), 2)
 
@@ -68,7 +68,7 @@ def evidence(
     if one_way:
         says = "only packets to the victim were captured; what it answered is not known"
         out.append(Evidence(name="one_way", value=1.0, usual=0.0, says=says))
-    if family.verdict != "crowd":  # which is told by its growth
+    if family.verdict in FLOODS:  # which is told by its growth
         more = f"; your own limit is {limit:.0f} per second" if limit else ""
         says = f"rule that fired: {family.says(floor)}{more}"
         out.append(Evidence(name="rule", value=rate, usual=round(limit, 1) or None, says=says))

@@ -16,7 +16,7 @@ from ..history.victims import View, source_registers
 from ..model.address import Address
 from ..model.decision import Protection
 from ..model.epoch import EPOCHS_PER_SECOND
-from ..model.event import Action, Evidence, Origin, Unit, Verdict
+from ..model.event import FLOODS, Action, Evidence, Origin, Unit, Verdict
 from ..model.finding import F, Facts, Finding, Floor, SourceCount, Sum
 from ..model.summary import Summary
 from ..model.vector import Vector
@@ -123,6 +123,7 @@ class Family(Struct, Generic[F], frozen=True):
         origin: whose addresses these are, given the facts, the packets and the distinct sources.
         clear: factor of the confidence, at most 1.
         protection: what may stand before the victim where the advice is to drop by signature or to limit.
+        people: of a crowd: its facts show people; else it is told as a surge of which that is not clear.
         reflectors: the ports that its reflectors answer from, given the vector and the facts.
         title: the vector as people write it.
         promised_s: seconds from a flood's onset within which its verdict stands; tests hold us to it.
@@ -145,6 +146,7 @@ class Family(Struct, Generic[F], frozen=True):
     origin: Callable[[F, float, float], Origin] = forged_or_unknown
     clear: Callable[[F], float] = no_doubt
     protection: Protection | None = None
+    people: Callable[[F], bool] = lambda facts: True
     reflectors: Callable[[Vector, F], tuple[int, ...]] = lambda vector, facts: ()
     title: Callable[[Vector], str] = spelled
     promised_s: float = 1.0
@@ -223,7 +225,7 @@ class Family(Struct, Generic[F], frozen=True):
             paths=paths or [],
             sources=None if sources is None else source_registers(row, sources),
             top=top or [],
-            limit=view.limit(self.usual) if self.usual and self.verdict != "crowd" else 0.0,
+            limit=view.limit(self.usual) if self.usual and self.verdict in FLOODS else 0.0,
         )
 
     def told(
