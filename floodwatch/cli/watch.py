@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -20,7 +20,7 @@ from .output import EXIT_CODES, EXIT_FLOOD, check_output, say, write, write_stdo
 
 if TYPE_CHECKING:
     from floodwatch.config.options import Counters
-    from floodwatch.mitigate import Blocker, Step
+    from floodwatch.mitigate import Blocker, Places, Step
     from floodwatch.model.report import Report
     from floodwatch.pipeline.watch import Moment, Watch
 
@@ -78,6 +78,8 @@ Examples:
               help="File of networks never to block, one per line; re-read when it changes.")  # fmt: skip
 @click.option("--backend", default=USUAL_BACKEND, metavar="nft|xdp",
               help="Drop blocked sources in nftables, or in XDP ahead of it.")  # fmt: skip
+@click.option("--service", "said", multiple=True, metavar="'PROTO/PORT role=R ...'",
+              help="What a service is for: role, mode, limit, network, interface; repeatable.")  # fmt: skip
 @click.option(
     "--keep", is_flag=True, help="Leave rules in place when the watch ends; they expire within an hour."
 )
@@ -93,8 +95,8 @@ Examples:
 def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, ...], bpf: str | None,
           filter_file: str | None, save_baseline: str | None, floors: tuple[str, ...],
           false_alarms: str | None, mode: str, never_block: tuple[str, ...], never_file: str | None,
-          backend: str, keep: bool, style: str, exit_zero: bool, color: str, picture: str,
-          **settings: Any) -> None:  # fmt: skip
+          backend: str, said: tuple[str, ...], keep: bool, style: str, exit_zero: bool, color: str,
+          picture: str, **settings: Any) -> None:  # fmt: skip
     """Look for floods on live interfaces; nothing is blocked unless --mode enforce says so.
 
     Prints a line for every flood that begins or ends, and a report at the end (Ctrl-C). On a terminal a
@@ -107,17 +109,20 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
     blocks" lists both. All are removed when the watch ends, unless --keep says otherwise.
     """
     from floodwatch.config.options import WatchOptions
+    from floodwatch.config.roles import services
     from floodwatch.history.memory import encode as encode_memory
     from floodwatch.pipeline.privileges import drop
     from floodwatch.pipeline.watch import Watch
 
     expression = one_filter(bpf, filter_file, words or ctx.meta[FILTER_WORDS])
-    options = WatchOptions(filter=expression, limits=read_limits(floors, false_alarms), **settings)
+    options = WatchOptions(
+        filter=expression, limits=read_limits(floors, false_alarms), services=services(said), **settings
+    )
     if save_baseline:
         check_output(save_baseline, ())
     acting = _Acting(mode, never_block, never_file, backend, _standing_on(backend, mode, interfaces), keep)
-    with stopping() as stop, _blocking(acting) as blocker:
-        watch = Watch(interfaces, options, stop.event, blocker)
+    with stopping() as stop, _blocking(acting) as blocker, _placed(blocker) as places:
+        watch = Watch(interfaces, options, stop.event, blocker, places)
         try:
             drop(
                 keep_net_admin=mode == "enforce",
@@ -192,6 +197,18 @@ def _blocking(acting: _Acting) -> Iterator[Blocker | None]:
         raise click.UsageError(f"--never: {error}") from None
     finally:
         lock.release()
+
+
+@contextmanager
+def _placed(blocker: Blocker | None) -> Iterator[Places]:
+    """Where this host stands; who blocks knows it already."""
+    from floodwatch.mitigate import Places
+
+    if blocker is not None:
+        yield blocker.never.places
+        return
+    with closing(Places()) as places:
+        yield places
 
 
 def _withdraw(blocker: Blocker) -> None:

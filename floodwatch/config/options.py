@@ -7,6 +7,7 @@ import os
 from msgspec import Struct
 
 from .limits import Limits
+from .roles import Service
 
 
 def hash_key(seed: bytes | None) -> bytes:
@@ -93,6 +94,7 @@ class WatchOptions(Struct, frozen=True, kw_only=True):
         workers: rings of each interface, read and decoded at the same time.
         baseline: a file of what was learnt before (see ``memory``), or None.
         limits: floors and the budget of false alarms.
+        services: what the operator says of services, see ``roles``.
         write: a file for the flight recorder, or None.
         write_max: frames that it holds at most.
     """
@@ -108,6 +110,7 @@ class WatchOptions(Struct, frozen=True, kw_only=True):
     workers: int = 1
     baseline: str | None = None
     limits: Limits = Limits()
+    services: tuple[Service, ...] = ()
     write: str | None = None
     write_max: int = 100_000
 

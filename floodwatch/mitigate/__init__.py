@@ -6,6 +6,7 @@ from .guards import Standing, describe, name_of
 from .lock import Lock
 from .never import NeverBlock
 from .nft.table import Table
+from .places import Places
 from .plan import Block, Network, Ordered, Policy, Proven, Step, Tally, plan, prove
 from .xdp.mirror import Xdp, dropped_ahead
 
@@ -18,6 +19,7 @@ __all__ = [
     "Network",
     "NeverBlock",
     "Ordered",
+    "Places",
     "Policy",
     "Proven",
     "Standing",

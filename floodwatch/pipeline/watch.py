@@ -27,9 +27,10 @@ from ..report.events import line
 from . import answer
 from .analysis import Analysis, Change
 from .answer import of_watch
+from .posture import Posture
 
 if TYPE_CHECKING:
-    from ..mitigate import Blocker, Network, Step
+    from ..mitigate import Blocker, Network, Places, Step
 
 FOLLOW_S = 0.25
 """How often an interface is looked after when nothing is heard of it."""
@@ -68,6 +69,7 @@ class Watch:
         options: see WatchOptions.
         stop: set it to end.
         blocker: what acts on the floods that are found, or None to only watch.
+        places: where this host stands, followed as it changes; or None, where it means nothing.
 
     Raises:
         ConfigError: the filter is wrong.
@@ -80,6 +82,7 @@ class Watch:
         options: WatchOptions,
         stop: threading.Event,
         blocker: Blocker | None = None,
+        places: Places | None = None,
     ) -> None:
         self.options = options
         self._blocker = blocker
@@ -89,7 +92,9 @@ class Watch:
         self._stop = stop
         self.name = ",".join(interfaces)
         memory = load(options.baseline) if options.baseline else None
-        self.analysis = Analysis(self.name, options.top, memory, options.limits)
+        self._places = places
+        posture = Posture(options.services, places)
+        self.analysis = Analysis(self.name, options.top, memory, options.limits, posture)
         self._recorder = Recorder(options.write, options.write_max) if options.write else None
         self.taps = Taps(interfaces, options)
         if self._recorder is not None:
@@ -140,6 +145,8 @@ class Watch:
         if not (self._news.drain() or time.monotonic() >= self._next_follow):
             return []
         self._next_follow = time.monotonic() + FOLLOW_S
+        if self._places is not None:
+            self._places.refresh()
         return self.taps.follow()
 
     def _moment(self, notes: list[str]) -> Moment:
