@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,13 +14,24 @@ from floodwatch.cli.progress import is_terminal, stopping
 from floodwatch.errors import EnforceError
 from floodwatch.report.formats import FORMATS, LIVE, Shown
 
+from .audit import Audit, auditing
 from .filters import FILTER_WORDS, FilterCommand, one_filter
-from .options import AT_LEAST_1, BASELINE, FALSE_ALARMS, SAVE_BASELINE, SET, WHEN, read_limits, read_seed
+from .options import (
+    AT_LEAST_1,
+    BASELINE,
+    FALSE_ALARMS,
+    SAVE_BASELINE,
+    SET,
+    WHEN,
+    duration,
+    read_limits,
+    read_seed,
+)
 from .output import EXIT_CODES, EXIT_FLOOD, check_output, say, write, write_stdout
 
 if TYPE_CHECKING:
     from floodwatch.config.options import Counters
-    from floodwatch.mitigate import Blocker, Places, Step
+    from floodwatch.mitigate import Blocker, Places
     from floodwatch.model.report import Report
     from floodwatch.pipeline.watch import Moment, Watch
 
@@ -29,7 +40,6 @@ MODES = {
     "suggest": "blocking nothing, saying what could be blocked",
     "enforce": "blocking sources that are proven real, protecting victims of the others",
 }
-STEPS_TOLD = 10
 USUAL_BACKEND = "nft"
 EXAMPLES = (
     """\b
@@ -78,6 +88,10 @@ Examples:
               help="File of networks never to block, one per line; re-read when it changes.")  # fmt: skip
 @click.option("--backend", default=USUAL_BACKEND, metavar="nft|xdp",
               help="Drop blocked sources in nftables, or in XDP ahead of it.")  # fmt: skip
+@click.option("--audit", "audit_file", metavar="FILE",
+              help="Append a line for every action, as --format says; - is standard output.")  # fmt: skip
+@click.option("--confirm", callback=duration, metavar="TIME",
+              help="Only observe after this time, unless \"ctl confirm\" is given, as 10m.")  # fmt: skip
 @click.option("--service", "said", multiple=True, metavar="'PROTO/PORT role=R ...'",
               help="What a service is for: role, mode, limit, network, interface; repeatable.")  # fmt: skip
 @click.option(
@@ -95,8 +109,8 @@ Examples:
 def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, ...], bpf: str | None,
           filter_file: str | None, save_baseline: str | None, floors: tuple[str, ...],
           false_alarms: str | None, mode: str, never_block: tuple[str, ...], never_file: str | None,
-          backend: str, said: tuple[str, ...], keep: bool, style: str, exit_zero: bool, color: str,
-          picture: str, **settings: Any) -> None:  # fmt: skip
+          backend: str, audit_file: str | None, said: tuple[str, ...], keep: bool, style: str,
+          exit_zero: bool, color: str, picture: str, **settings: Any) -> None:  # fmt: skip
     """Look for floods on live interfaces; nothing is blocked unless --mode enforce says so.
 
     Prints a line for every flood that begins or ends, and a report at the end (Ctrl-C). On a terminal a
@@ -120,8 +134,13 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
     )
     if save_baseline:
         check_output(save_baseline, ())
+    if options.confirm and mode != "enforce":
+        raise click.UsageError("--confirm is for --mode enforce")
     acting = _Acting(mode, never_block, never_file, backend, _standing_on(backend, mode, interfaces), keep)
-    with stopping() as stop, _blocking(acting) as blocker, _placed(blocker) as places:
+    with (
+        stopping() as stop, auditing(audit_file, style) as audit, _blocking(acting, audit) as blocker,
+        _placed(blocker) as places,
+    ):  # fmt: skip
         watch = Watch(interfaces, options, stop.event, blocker, places)
         try:
             drop(
@@ -132,7 +151,7 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
             say(f"watching {watch.name}, {MODES[mode]}; Ctrl-C ends with the report")
             with _counters_on_signal(watch), _drawn(picture) as draw:
                 for moment in watch.moments():
-                    _tell(moment, style)
+                    _tell(moment, style, audit)
                     draw(moment)
             report = watch.report()
             if save_baseline:
@@ -173,7 +192,7 @@ def _standing_on(backend: str, mode: str, interfaces: tuple[str, ...]) -> tuple[
 
 
 @contextmanager
-def _blocking(acting: _Acting) -> Iterator[Blocker | None]:
+def _blocking(acting: _Acting, audit: Audit) -> Iterator[Blocker | None]:
     """What acts in this mode; enforcing takes the lock, so that there is one writer."""
     if acting.mode == "observe":
         yield None
@@ -193,6 +212,7 @@ def _blocking(acting: _Acting) -> Iterator[Blocker | None]:
             finally:
                 if enforces and not acting.keep:
                     _withdraw(blocker)
+                audit.write(blocker.ledger.acts())
     except ValueError as error:
         raise click.UsageError(f"--never: {error}") from None
     finally:
@@ -223,23 +243,13 @@ def _final(report: Report, style: str, top: int, color: str) -> bytes:
     return FORMATS[style].last(report, Shown(top=top, color=color, to_file=False))
 
 
-def _tell(moment: Moment, style: str) -> None:
+def _tell(moment: Moment, style: str, audit: Audit) -> None:
     change = FORMATS[style].change
-    for note in (*moment.notes, *summed(moment.steps)):
+    for note in moment.notes:
         say(note)
+    audit.write(moment.acts)
     if change is not None and moment.changes:
         write_stdout(b"".join(change(told.what, told.event) for told in moment.changes))
-
-
-def summed(steps: Sequence[Step]) -> Iterator[str]:
-    """The first steps of each kind, and how many more there are: a plan may have thousands."""
-    kinds: dict[tuple[str, str], list[Step]] = {}
-    for step in steps:
-        kinds.setdefault((step.what, step.why), []).append(step)
-    for (what, why), alike in kinds.items():
-        yield from map(str, alike[:STEPS_TOLD])
-        if len(alike) > STEPS_TOLD:
-            yield f"{what:7}{len(alike) - STEPS_TOLD:,} more: {why}"
 
 
 def _say_lost(counters: Counters) -> None:

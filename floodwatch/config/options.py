@@ -95,6 +95,7 @@ class WatchOptions(Struct, frozen=True, kw_only=True):
         baseline: a file of what was learnt before (see ``memory``), or None.
         limits: floors and the budget of false alarms.
         services: what the operator says of services, see ``roles``.
+        confirm: seconds within which an operator has to confirm that it goes on enforcing, or None.
         write: a file for the flight recorder, or None.
         write_max: frames that it holds at most.
     """
@@ -111,6 +112,7 @@ class WatchOptions(Struct, frozen=True, kw_only=True):
     baseline: str | None = None
     limits: Limits = Limits()
     services: tuple[Service, ...] = ()
+    confirm: float | None = None
     write: str | None = None
     write_max: int = 100_000
 

@@ -6,26 +6,27 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace as changed
 from types import TracebackType
 
 import numpy as np
-from msgspec.structs import replace
 
 from ..errors import BlockRefused, EnforceError
 from ..history.memory import Networks
 from ..model.decision import Decision, check
 from ..model.event import Action
+from . import ordered
+from .audit import Ledger
 from .backend import DRY, XDP, Backend, make
+from .byhand import UNGUARDED_S, ByHand, What
 from .effects import QUIET_S, Effects
-from .guards import TAKEN, Guard, Shield, Standing, Trials, orders
+from .guards import Guard, Shield, Standing, Trials, describe, orders
 from .never import NeverBlock
-from .nft.codec import COMMENT
 from .plan import MINE, NOBODY, Block, Network, Ordered, Policy, Proven, Step, Tally, gather, plan, prove
 from .shields import shield
 from .upkeep import Upkeep
 
-TTL_MOST = 31_536_000
 LIFTED = "you lifted its block"
 
 
@@ -63,7 +64,9 @@ class Blocker:
         policy: Policy | None = None,
         xdp: Sequence[str] = (),
     ) -> None:
-        self.never = NeverBlock(never_block, never_file)
+        self.by_hand = ByHand(make=not dry_run)
+        self.never = NeverBlock(never_block, never_file, self.by_hand.allowed)
+        self.ledger = Ledger(enforced=not dry_run)
         self.policy = changed(policy or Policy(), never=self._never)
         self.dry_run = dry_run
         self._lifted: set[Network] = set()
@@ -101,12 +104,16 @@ class Blocker:
             EnforceError: the kernel refused; nothing was changed.
         """
         _witnessed(decisions)
+        unguarded = self.by_hand.unguarded()
+        decisions = [one for one in decisions if one.victim not in unguarded]
         wanted, standing = orders(decisions, self._shield), self.guards()
+        self.ledger.saw_guards(standing)
         up, down, said = self._trials.plan(wanted, standing, time.monotonic())
         if up or down:
             fresh = known if not standing else np.setdiff1d(known, self._passing)
             self._backend.guard(up, down, fresh)
             self._passing = known
+            self.ledger.guarded(up, down, said)
         return said
 
     def guards(self) -> dict[Guard, Standing]:
@@ -114,13 +121,14 @@ class Blocker:
         return self._backend.guards()
 
     def taken(self, decisions: Sequence[Decision]) -> list[Action]:
-        """What stands in the kernel against each flood, read back once for all of them."""
+        """What was done in the kernel about each flood while it lasted, as it was read back."""
         if not decisions:
             return []
-        against: dict[str, Action] = {held.why: TAKEN[guard.kind] for guard, held in self.guards().items()}
-        for block in sorted(self.active().values(), key=lambda block: -block.rate):
-            against[block.why] = "limit_per_source" if block.rate else "drop_sources"
-        return [against.get(f"{MINE}{one.id}"[:COMMENT]) or self._passive(one) for one in decisions]
+        self.ledger.saw_guards(self.guards())
+        self.ledger.about(decisions, self._backend.counted())
+        return [
+            self._passive(one) if (done := self.ledger.taken(one.id)) == "none" else done for one in decisions
+        ]
 
     def _passive(self, decision: Decision) -> Action:
         cookies = decision.protection == "cookies" and self._shield(decision.victim) == "cookies"
@@ -145,20 +153,12 @@ class Blocker:
             EnforceError: the kernel refused.
             ValueError: it is no network, or the time is none.
         """
-        if "%" in str(network) or not 1 <= ttl <= TTL_MOST:
-            raise ValueError(f"{network} for {ttl} s: give a network without a zone, and 1 s to a year")
-        ordered = Ordered(ipaddress.ip_network(network, strict=False), reason)
-        policy = changed(self.policy, ttl_s=int(ttl), ttl_max_s=int(ttl))
-        active = self.active()
-        others = {n: b for n, b in active.items() if n != ordered.network}
-        step = next(s for s in plan([ordered], policy, others) if s.block.network == ordered.network)
-        if step.what == "refuse":
-            raise BlockRefused(f"{ordered.network} is not blocked: {step.why}")
-        self._backend.apply([replace(step, what="extend") if ordered.network in active else step])
-        self._backend.lift([ordered.network], undo=True)
-        if ordered.network not in self.active():
-            raise EnforceError(f"the kernel accepted {ordered.network} but does not hold it: try again")
-        return step
+
+        def on_plan(step: Step) -> None:
+            self._put_down("block", [step.block.network], why=reason, seconds=ttl)
+
+        policy = self.policy
+        return ordered.block(self._backend, policy, network, ttl=ttl, reason=reason, on_plan=on_plan)
 
     def unblock(self, network: str) -> bool:
         """Lift the block of one network; returns whether there was one.
@@ -166,16 +166,30 @@ class Blocker:
         A watch that enforces leaves it alone for the next ten minutes.
         """
         named = ipaddress.ip_network(network, strict=False)
-        return self._unblock([block for network, block in self.active().items() if network == named]) > 0
+        held = [block for network, block in self.active().items() if network == named]
+        if held:
+            self._put_down("unblock", [named], why="ordered by you")
+        return ordered.unblock(self._backend, held) > 0
 
     def unblock_all(self) -> int:
         """Lift every block; returns how many there were."""
-        return self._unblock(list(self.active().values()))
+        self._put_down("unblock", why="all of them")
+        return ordered.unblock(self._backend, list(self.active().values()))
 
-    def _unblock(self, blocks: Sequence[Block]) -> int:
-        self._backend.apply([Step("remove", block, "ordered by you") for block in blocks])
-        self._backend.lift([block.network for block in blocks])
-        return len(blocks)
+    def unguard(self, victim: Network | None) -> list[Guard]:
+        """Take down the guards of a victim, or all; a watch that enforces leaves it so for ten minutes."""
+        victims = {guard.victim for guard in self.guards() if victim in (None, guard.victim)}
+        if victims:
+            self._put_down("unguard", victims, why="ordered by you", seconds=UNGUARDED_S)
+        return ordered.unguard(self._backend, victim)
+
+    def _put_down(
+        self, what: What, networks: Iterable[Network] = (), *, why: str, seconds: float = 0
+    ) -> None:
+        """Put an order on record for a watch to see; it is carried out even where that cannot be written."""
+        if not self.dry_run:
+            with suppress(EnforceError):
+                self.by_hand.write(what, networks, why=why, seconds=seconds)
 
     def enforce(self, decisions: Sequence[Decision], known: Networks = NOBODY) -> list[Step]:
         """Bring the blocks in line with what decisions prove; returns the steps, refusals included.
@@ -195,6 +209,8 @@ class Blocker:
         self._look_again()
         now, counted = time.monotonic(), self._upkeep.counted()
         self._upkeep.tell(*self._effects.measured(counted, now))
+        self.ledger.about(decisions, counted)
+        self.ledger.saw_blocks(counted)
         proven: dict[Network, Proven] = {}
         for item in sorted((item for one in decisions for item in prove(one)), key=lambda item: item.rate):
             proven.setdefault(item.network, item)  # to drop is more than to limit
@@ -209,15 +225,19 @@ class Blocker:
             wanted, self.policy, standing, self._upkeep.offences, quiet=self._over(standing, quiet, proven),
             lately=self._upkeep.lately(now), known=known,
         )  # fmt: skip
-        self._upkeep.apply([step for step in steps if step.what != "refuse"], now)
+        todo = [step for step in steps if step.what != "refuse"]
+        self.ledger.did(steps, self._upkeep.apply(todo, now) if todo else counted)
         return steps
 
     def _look_again(self) -> None:
         """Who must not be blocked by now; a table that somebody took away comes back."""
+        self.by_hand.refresh()
+        self.ledger.ordered(self.by_hand.fresh())
         self.never.refresh()
         complaint = self.never.complaint()
         self._upkeep.tell(*([complaint] if complaint else []))
-        self._upkeep.restore(self.never.reasons)
+        restored = self._upkeep.restore(self.never.reasons)
+        self.ledger.did(restored, {step.block.network: (step.block, 0) for step in restored})
         self._lifted = self._backend.lifted()
 
     def _over(
@@ -227,21 +247,37 @@ class Blocker:
         over = {n: "no packets from there any more" for n in quiet if n not in proven}
         return over | {n: why for n in standing if (why := self.policy.never(n))}
 
-    def withdraw(self) -> str:
+    def stand_down(self, why: str) -> str:
+        """Take away what events called for: from now on it is only observed."""
+        said = self.withdraw(why)
+        self.active()  # what runs ahead of the table takes over that nothing is blocked
+        self.ledger.stood_down(why)
+        return said
+
+    def withdraw(self, why: str = "the watch ends") -> str:
         """Take away what events called for, and the table if nothing ordered by hand is left; says what."""
         active = self.active()
+        self.ledger.saw_blocks(self._backend.counted())
         mine = [block for block in active.values() if block.why.startswith(MINE)]
-        ordered = len(active) - len(mine)
-        if not ordered:
-            return "its table is removed" if self._backend.remove() else "it had no table"
-        self._backend.apply([Step("remove", block, "the watch ends") for block in mine])
-        self._backend.guard([], list(self.guards()), NOBODY)
-        return f"its rules are removed; {ordered} manual blocks stay"
+        kept = len(active) - len(mine)
+        steps = [Step("remove", block, why) for block in mine]
+        guards = list(self.guards())
+        if not kept:
+            gone = self._backend.remove()
+            said = "its table is removed" if gone else "it had no table"
+        else:
+            self._backend.apply(steps)
+            self._backend.guard([], guards, NOBODY)
+            said = f"its rules are removed; {kept} manual blocks stay"
+        self.ledger.did(steps, {})
+        self.ledger.guarded([], guards, [f"{describe(guard)}: {why}" for guard in guards])
+        return said
 
     def close(self) -> None:
         """Let go of the kernel; what is blocked stays until its time is up."""
         self._backend.close()
         self.never.close()
+        self.by_hand.close()
 
     def __enter__(self) -> Blocker:
         return self

@@ -12,7 +12,7 @@ import bisect
 import glob
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ..errors import ConfigError
@@ -34,15 +34,22 @@ class NeverBlock:
     Args:
         listed: the operator's own networks.
         file: a file with more of them, one a line, which is read again when it changes; or None.
+        allowed: tells what else is allowed now.
 
     Raises:
         ValueError: an entry is no network.
         ConfigError: the file cannot be read.
     """
 
-    def __init__(self, listed: Iterable[str] = (), file: str | None = None) -> None:
+    def __init__(
+        self,
+        listed: Iterable[str] = (),
+        file: str | None = None,
+        allowed: Callable[[], Iterable[Network]] = tuple,
+    ) -> None:
         self._listed = tuple(ipaddress.ip_network(entry, strict=False) for entry in listed)
         self._file = None if file is None else NeverFile(file)
+        self._allowed = allowed
         self.places = Places()
         self._parts: list[tuple[str, Iterable[Network]]] = []
         self.reasons: dict[Network, str] = {}
@@ -74,6 +81,7 @@ class NeverBlock:
         """Each reason with its networks; what did not change is the very same object as before."""
         yield LISTED, self._listed
         yield LISTED, self._file.networks() if self._file else ()
+        yield "allowed by hand:", tuple(self._allowed())
         yield "loopback", LOOPBACK
         yield OWN, self.places.own
         yield "gateway", self.places.gateways

@@ -61,19 +61,19 @@ class Upkeep:
         self._last = {network: (block, now + block.seconds) for network, (block, _) in found.items()}
         return found
 
-    def restore(self, never: Iterable[Network]) -> None:
-        """Make the table if it is missing, with the networks to spare; its blocks come back."""
+    def restore(self, never: Iterable[Network]) -> list[Step]:
+        """Make the table if it is missing, with the networks to spare; returns the blocks that came back."""
         made = self._backend.ensure(never)
         now = time.monotonic()
         lost = [replace(block, seconds=until - now) for block, until in self._last.values() if until > now]
-        if made and lost:
-            self._backend.apply([Step("add", block, "it was removed") for block in lost])
+        steps = [Step("add", block, "somebody removed it") for block in lost if made]
+        if steps:
+            self._backend.apply(steps)
             self.tell(f"the table was removed by somebody: {len(lost)} blocks restored")
+        return steps
 
-    def apply(self, steps: Sequence[Step], now: float) -> None:
-        """Carry the steps out, and read back whether the kernel holds what it took."""
-        if not steps:
-            return
+    def apply(self, steps: Sequence[Step], now: float) -> dict[Network, tuple[Block, int]]:
+        """Carry the steps out, and read back whether the kernel holds what it took; returns what it holds."""
         self._apply_what_fits(steps)
         held = self.counted()
         added = [step for step in steps if step.what == "add" and step.block.network in held]
@@ -89,6 +89,7 @@ class Upkeep:
         if short and short != self._short:
             self.tell(f"wanted {len(wanted)} more blocks, enforced {len(wanted) - short}, retrying")
         self._short = short
+        return held
 
     def _apply_what_fits(self, steps: Sequence[Step]) -> None:
         """All in one transaction; when a set is full, as many of the first as it still takes."""
