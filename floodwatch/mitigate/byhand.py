@@ -8,6 +8,7 @@ system. The newest word about a network counts, and every word ends by itself.
 from __future__ import annotations
 
 import fcntl
+import glob
 import ipaddress
 import os
 import pwd
@@ -16,7 +17,6 @@ import stat
 import sys
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -57,10 +57,18 @@ def default_path() -> Path:
     """Where the record lies: of the host to stay, of another network namespace as long as the host runs."""
     if os.geteuid():
         return Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}") / "floodwatch.orders"
-    with suppress(OSError):  # who may not look at the first process runs beside it as a service
-        if not os.path.samefile("/proc/self/ns/net", "/proc/1/ns/net"):
-            return Path(f"/run/floodwatch/orders-{_namespace():x}")
+    if _beside_the_host():
+        return Path(f"/run/floodwatch/orders-{_namespace():x}")
     return Path("/var/lib/floodwatch/orders")
+
+
+def _beside_the_host() -> bool:
+    """Does this process live in another network namespace than the host's first process?"""
+    here = "/proc/self/ns/net"
+    try:
+        return not os.path.samefile(here, "/proc/1/ns/net")
+    except OSError:  # who may not look at that process sees whether its own has a name (ip-netns(8))
+        return any(os.path.samefile(here, name) for name in glob.glob("/run/netns/*"))
 
 
 def _namespace() -> int:
