@@ -139,7 +139,7 @@ def tell(
     meaning, family = Meaning(case), case.family
     peak, seconds = float(case.peak), max((case.last_ns - case.first_ns) / 1e9, 1.0)
     listed = meaning.origin in ("real", "reflected") and case.verdict in FLOODS
-    forged = judge.forged_share(meaning.facts, case.count, meaning.distinct.est)
+    forged = judge.forged_share(family, meaning.facts, case.count, meaning.distinct.est)
     return Event(
         id=case.id,
         input=path,

@@ -6,9 +6,10 @@ its family.
 
 from __future__ import annotations
 
-from ..detectors.family import BOGON_SHARE, Family, bogon_share
+from ..detectors.family import Family
+from ..detectors.forging import BOGON_SHARE, nowhere_evidence
 from ..model.event import FLOODS, Evidence, Severity, ShareEstimate
-from ..model.finding import F, Facts, Floor
+from ..model.finding import F, Floor
 
 CROWD_MOST = 0.9
 ONE_WAY = 0.93
@@ -29,9 +30,9 @@ def confidence(family: Family[F], facts: F, *, count: float, epochs: int, one_wa
     return round(min(0.99, size * clear * (ONE_WAY if one_way else 1.0)), 2)
 
 
-def forged_share(facts: Facts, count: float, distinct: float) -> ShareEstimate:
-    """Share of forged sources: from reserved addresses where there are any, else from the distinct ones."""
-    share = min(1.0, max(bogon_share(facts, count), distinct / max(count, 1)))
+def forged_share(family: Family[F], facts: F, count: float, distinct: float) -> ShareEstimate:
+    """Share of the packets that forging explains, with the bounds of two standard errors."""
+    share = min(1.0, family.forged(facts, count, distinct))
     error = 2 * (BOGON_SHARE * (1 - BOGON_SHARE) / max(count, 1)) ** 0.5 / BOGON_SHARE
     return ShareEstimate(
         est=round(share, 3), lo=round(max(0.0, share - error), 3), hi=round(min(1.0, share + error), 3)
@@ -59,7 +60,7 @@ def evidence(
         floor: what the finding that opened the event was held against.
         limit: the rate a second that the user's limits ask for; 0: none.
     """
-    out = family.evidence(facts)
+    out = [*family.evidence(facts), *nowhere_evidence(facts)]
     if usual:
         says = (
             f"the peak is {rate / usual:.1f} times the usual {usual:.{0 if usual >= 10 else 1}f} per second"

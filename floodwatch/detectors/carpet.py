@@ -132,7 +132,7 @@ def _facts(
 ) -> Attempts | Answers | Unanswered:
     if kind == SYN:
         finished, answered = int(hosts["finished"].sum()), int(hosts["out"][:, SYNACK].sum())
-        return Attempts(attempts=total, finished=finished, answered=answered, syn=total)
+        return Attempts(attempts=total, finished=finished, answered=answered)
     if port is not None:
         return Answers(answers=total, answer_bytes=size, service_port=port)
     return Unanswered(packets=total, answers=int(hosts["out"][:, kind].sum()))

@@ -1,8 +1,8 @@
 """Crowds: a surge over the usual rate that no machine explains. What machines ask is taken off before.
 
 People are told by what they fetch: the parts of pages, as browsers do. Where few do, or where requests cannot
-be read and only handshakes are counted, nothing tells people from machines: that is a surge (``unclear``), which
-says what would tell.
+be read and only handshakes are counted, nothing tells people from machines: that is a surge (``unclear``),
+which says what would tell.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ UNFINISHED = 0.5
 ONE_PATH = 0.8
 FEW_ASSETS = 0.05
 LOUD = 1.5
-"""Requests per source in the same second, from which one path without its parts is not reading: they come back."""
+"""Requests per source in one second, from which one path without its parts is not reading: all come back."""
 
 
 class Requests(Named):

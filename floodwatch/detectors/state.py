@@ -17,9 +17,9 @@ from ..history.sources import source_counts
 from ..history.victims import View, distinct_sources
 from ..model.epoch import ACK, CLASS_TCP, DATA, FIN, RST, SYN, SYNACK, TCP_ODD
 from ..model.event import Action, Evidence, Origin
-from ..model.finding import Facts, Finding, Floor, SourceCount, Sum
+from ..model.finding import Finding, Floor, SourceCount, Sum
 from ..model.vector import TCP_NUMBER, Vector
-from .family import Detector, Family, percent, reflected, share
+from .family import Bare, Detector, Family, addresses, percent, reflected, share
 from .reflection import Answers, answering_port, unasked
 
 SHARE = 0.3
@@ -49,7 +49,7 @@ KINDS = (
 )
 
 
-class OutOfState(Facts):
+class OutOfState(Bare):
     """Packets of a kind, and those of them that belong to no connection."""
 
     packets: Sum = 0.0
@@ -218,7 +218,11 @@ def _finding(
     floor = FLOOR_ONE_WAY if one_way else FLOOR
     return family.seen(
         view,
-        OutOfState(packets=float(packets), strange=float(count)),
+        OutOfState(
+            packets=float(packets),
+            strange=float(count),
+            **addresses(view, row, CLASS_TCP),
+        ),
         kinds,
         vector=vector,
         count=count,

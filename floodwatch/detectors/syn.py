@@ -16,7 +16,16 @@ from ..model.epoch import CLASS_SYN, SYN
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Sum
 from ..model.vector import TCP_NUMBER, Vector
-from .family import Bare, Detector, Family, percent, share
+from .family import (
+    Bare,
+    Detector,
+    Family,
+    addresses,
+    forged_or_unknown,
+    percent,
+    random_share,
+    share,
+)
 
 FLOOR = Floor(125)
 """Unfinished attempts in an epoch: 500 a second."""
@@ -26,26 +35,65 @@ MOST = 0.6
 """Where less than this is unfinished, it takes ``PATIENCE``; and the capture's last epoch is not judged."""
 PATIENCE = 5
 """Epochs that a full backlog gets: the clients whom it turned away try again after one second (RFC 6298)."""
+ANNOUNCED = 5
+"""Epochs after which a client whom nobody answered has sent its SYN again (RFC 6298: after one second)."""
+SILENT = 0.8
+"""Share of the attempts of which neither side says any more, from which the addresses are forged ..."""
+AGAIN = 0.1
+"""... unless so large a share of them was sent again, which only a real stack does."""
+MANY, EACH_ONCE = 400, 0.5
+"""So many attempts, and so many distinct sources for each, are asked for beside it: one host that does not
+finish its handshakes forges no addresses."""
 SCAN_SOURCES = 8
 SCAN_PORTS = 40
 SCAN_MAX = 5_000
 """SYNs in an epoch (20,000 a second) beyond which a sweep of ports is a load by itself."""
 REFUSED = 0.1
-"""Share of the attempts that met a closed port, from which it is worth telling."""
+"""Share of the attempts that met a closed port, from which it is worth telling ..."""
+CLOSED = 0.5
+"""... and from which the port is closed for all."""
 
 
 class Attempts(Bare):
-    """Connections asked for, and what became of them; ``syn`` counts packets."""
+    """Connections asked for, in how many epochs, and what became of them; ``again`` were retransmitted."""
 
     attempts: Sum = 0.0
+    epochs: Sum = 0.0
     finished: Sum = 0.0
     answered: Sum = 0.0
     refused: Sum = 0.0
-    syn: Sum = 0.0
+    again: Sum = 0.0
 
 
 def _clear(facts: Attempts) -> float:
     return 1 - 0.3 * min(1.0, facts.finished / max(facts.attempts, 1))
+
+
+def _closed(facts: Attempts) -> bool:
+    return facts.refused >= CLOSED * facts.attempts
+
+
+def _silent(facts: Attempts) -> float:
+    """Attempts that were neither finished nor refused nor tried again."""
+    return max(0.0, facts.attempts - facts.finished - facts.refused - facts.again)
+
+
+def _silence_tells(facts: Attempts, count: float, distinct: float) -> bool:
+    """Nobody goes on: not with the handshakes that the victim answered, nor, in time, by asking again."""
+    if count < MANY or distinct < EACH_ONCE * count or _silent(facts) < SILENT * facts.attempts:
+        return False
+    answered = facts.answered - facts.finished >= SILENT * facts.attempts
+    late = max(0.0, 1 - ANNOUNCED / max(facts.epochs, 1)) * facts.attempts
+    return answered or (late >= MANY / 2 and facts.again <= AGAIN * late)
+
+
+def _origin(facts: Attempts, count: float, distinct: float) -> Origin:
+    return "forged" if _silence_tells(facts, count, distinct) else forged_or_unknown(facts, count, distinct)
+
+
+def _forged_share(facts: Attempts, count: float, distinct: float) -> float:
+    silent = _silent(facts) / max(facts.attempts, 1) if _silence_tells(facts, count, distinct) else 0.0
+    return max(silent, random_share(facts))
 
 
 def _evidence(facts: Attempts) -> list[Evidence]:
@@ -55,15 +103,22 @@ def _evidence(facts: Attempts) -> list[Evidence]:
         share("handshake_completion", facts.finished, attempts, 0.97, says),
         share("answered", facts.answered, attempts, 0.99, "of the SYNs were answered by the victim"),
     ]
+    closed = ": the port is closed" if _closed(facts) else ""
     if facts.refused > REFUSED * attempts:
-        out.append(share("refused", facts.refused, attempts, 0.0, "of the SYNs were refused with a RST"))
-    if facts.bogons > 0:
-        says = "of the SYNs come from reserved addresses (RFC 6890, multicast)"
-        out.append(share("bogon_share", facts.bogons, facts.syn, 0.0, says))
+        says = f"of the SYNs were refused with a RST{closed}"
+        out.insert(0 if closed else 2, share("refused", facts.refused, attempts, 0.0, says))
+    if facts.epochs > ANNOUNCED and _silent(facts) >= SILENT * attempts:
+        says = "of the SYNs were not finished, refused, or sent again as a real client does after a second"
+        out.append(share("silent", _silent(facts), attempts, 0.02, says))
     return out
 
 
 def _advice(facts: Attempts, origin: Origin, known_path: bool) -> tuple[Action, str]:
+    if _closed(facts):
+        return "observe", (
+            "nothing listens on this port, and a refused SYN takes no place in the server, only bandwidth; "
+            "clients who were served there before may ask for a service that is down"
+        )
     if origin == "forged":
         return "syn_cookies", "the addresses are forged: blocking them would hit bystanders"
     return "syn_cookies", "no source finished a handshake, so none is proven real"
@@ -77,6 +132,8 @@ SYN_FLOOD = Family(
     floors=(FLOOR,),
     rule=f"{{floor}} unfinished handshakes in a quarter of a second, at least {percent(SHARE)} of all begun",
     usual="syn",
+    origin=_origin,
+    forged=_forged_share,
     clear=_clear,
 )
 
@@ -108,11 +165,12 @@ def _judge(
         return None
     facts = Attempts(
         attempts=attempts,
+        epochs=1.0,
         finished=float(finished),
         answered=float(row["synack_flows"]),
         refused=float(row["refused"]),
-        syn=float(raw),
-        bogons=view.bogons(row, "syn_bogons"),
+        again=float(retried),
+        **addresses(view, row, CLASS_SYN),
     )
     return SYN_FLOOD.seen(
         view,

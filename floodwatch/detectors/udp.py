@@ -11,7 +11,7 @@ from ..model.epoch import CLASS_UDP, UDP
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Sum
 from ..model.vector import UDP_NUMBER, Vector
-from .family import LIMIT, Bare, Detector, Family
+from .family import LIMIT, Bare, Detector, Family, addresses
 from .quic import only_initials
 from .reflection import reflecting
 
@@ -73,7 +73,9 @@ def detect(view: View) -> Iterator[Finding[Unanswered]]:
         return
     kind = row["kinds"][UDP]
     facts = Unanswered(
-        packets=float(kind["packets"]), answers=float(kind["out"]), bogons=view.bogons(row, "udp_bogons")
+        packets=float(kind["packets"]),
+        answers=float(kind["out"]),
+        **addresses(view, row, CLASS_UDP),
     )
     yield UDP_FLOOD.seen(
         view,
