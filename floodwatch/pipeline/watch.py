@@ -182,9 +182,9 @@ class Watch:
         try:
             told = self._confirmation.look() if self._confirmation else []
             if not (self._confirmation and self._confirmation.over):
-                known = self.analysis.detection.known_networks()
-                blocker.enforce(decisions, known)
-                said = blocker.guard(decisions, known)
+                detection = self.analysis.detection
+                blocker.enforce(decisions, detection.known_networks())
+                said = blocker.guard(decisions, detection.served())
                 told += [line for line in said if not line.startswith(SAID_BY_ACTS)]
                 told += blocker.news()
         except EnforceError as error:
