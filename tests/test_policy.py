@@ -123,7 +123,7 @@ def test_enforcing_ends_unless_it_is_confirmed(wire: Lab, tmp_path: Path, confir
         assert "(uid " in acts[0]["by"]
     else:
         assert "nobody confirmed within 3 s: it only observes from now on" in said
-        assert [act["what"] for act in acts] == ["observe"]
+        assert [act["what"] for act in acts] == ["stop"]
 
 
 def test_p62_a_network_behind_this_host_is_not_blocked_and_told_as_outgoing(wire: Lab) -> None:

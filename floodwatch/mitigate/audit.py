@@ -21,10 +21,11 @@ from .nft.codec import COMMENT
 from .plan import MINE, Block, Network, Step
 
 Done: TypeAlias = Literal[
-    "add", "extend", "remove", "refuse", "guard", "lift", "over", "gone", "order", "observe"
+    "add", "extend", "remove", "refuse", "guard", "lift", "over", "gone", "order", "stop"
 ]
 """Blocks are added, extended, removed and refused; guards put up, extended and lifted; both may be ``over``
-when their time is up, or ``gone`` when somebody else took them away. ``order``: a word of the operator."""
+when their time is up, or ``gone`` when somebody else took them away. ``order``: a word of the operator.
+``stop``: from then on nothing is done."""
 SELF, SOMEBODY = "floodwatch", "somebody else"
 EVENTS_MOST, REFUSED_MOST = 4096, 65_536
 LATE_S = 1.0
@@ -196,7 +197,7 @@ class Ledger:
 
     def stood_down(self, why: str) -> None:
         """From now on nothing is done; every rule of ours was removed."""
-        self._write("observe", "everything", why=why)
+        self._write("stop", "enforcing", why=why)
 
     def taken(self, event: str) -> Action:
         """What was done about an event while it lasted, as it was read back."""

@@ -27,7 +27,7 @@ from ..errors import BlockRefused, EnforceError
 from ..model.address import Network, mapped
 
 What: TypeAlias = Literal["allow", "disallow", "block", "unblock", "unguard", "confirm"]
-ALLOWED_MOST, BYTES_MOST = 4096, 1 << 20
+ALLOWED_MOST, BYTES_MOST, BYTES_KEPT = 4096, 1 << 23, 1 << 19
 ALLOW_MOST_S, RECORD_S, UNGUARDED_S = 366 * 86_400.0, 86_400.0, 600.0
 """How long somebody may be allowed at most, what was done stays on record, and a victim stays unguarded."""
 WIDEST = {4: 8, 6: 19}
@@ -190,7 +190,7 @@ class ByHand:
                 for name in ([str(network) for network in networks] or [""])
             ]
             lines = _encoder.encode_lines(words)
-            if os.fstat(opened).st_size + len(lines) > BYTES_MOST // 2:
+            if os.fstat(opened).st_size + len(lines) > BYTES_KEPT:
                 lines = _encoder.encode_lines(_kept([*held, *words], at))
                 os.ftruncate(opened, 0)
             os.write(opened, lines)
