@@ -23,7 +23,7 @@ from floodwatch.errors import BlockRefused, EnforceError, EnvironmentFault
 from floodwatch.mitigate import Block, Blocker, ByHand, NeverBlock, Step
 from floodwatch.mitigate.audit import Ledger
 from floodwatch.mitigate.byhand import ALLOWED_MOST, Word
-from floodwatch.mitigate.guards import Guard, Order, Standing
+from floodwatch.mitigate.guards import Guard, Standing
 from floodwatch.mitigate.places import SITE_MOST, Places, Route, survey
 from floodwatch.model.decision import Decision, Suspect
 from floodwatch.model.decision import prove as vouch
@@ -345,18 +345,20 @@ def test_every_action_leaves_one_line_that_says_all_of_it() -> None:
 
 def test_guards_leave_their_lines_too() -> None:
     ledger, guard = Ledger(enforced=True), Guard("limited", VICTIM, 17)
-    order = Order(guard, 500, "an event")
-    ledger.saw_guards({})
-    ledger.guarded([order], [], [])
-    ledger.saw_guards({guard: Standing(40, 60.0, "fw:an event")})
-    ledger.guarded([order], [], [])
-    ledger.guarded([], [guard], [f"lift   {VICTIM.network_address} by limiting new UDP flows: no effect"])
-    ledger.guarded([order], [], [])
-    ledger.saw_guards({})
+    name = "198.51.100.7 by limiting new UDP flows"
+    held, up = {guard: Standing(40, 25.0, "fw:an event")}, [f"guard  {name} to 500 a second: an event"]
+    anew = {guard: Standing(40, 60.0, "fw:an event")}
+    for before, after, said in (
+        ({}, held, up), (held, held, []), (held, anew, []), (anew, {}, [f"lift   {name}: no effect"]),
+        ({}, anew, up), ({}, {}, []),
+    ):  # fmt: skip
+        ledger.saw_guards(before)
+        ledger.guarded(after, said)
+        assert ledger.untold([*said, "lift   another"]) == ["lift   another"]
     acts = ledger.acts()
     assert [act.what for act in acts] == ["guard", "extend", "lift", "guard", "gone"]
     assert (acts[2].why, acts[2].packets) == ("no effect", 40)
-    assert acts[0].target == "198.51.100.7 by limiting new UDP flows to 500 a second"
+    assert acts[0].target == f"{name} to 500 a second"
     assert ledger.taken("an event") == "limit_victim"
 
 

@@ -16,7 +16,7 @@ from ..model.decision import SOURCE_RATES, Decision
 from ..model.epoch import rfc3339
 from ..model.event import Action, Time
 from .byhand import Word
-from .guards import LIFETIME_S, TAKEN, Guard, Order, Standing, describe, name_of
+from .guards import TAKEN, Guard, Standing, describe, name_of
 from .nft.codec import COMMENT
 from .plan import MINE, Block, Network, Step
 
@@ -166,34 +166,40 @@ class Ledger:
     def saw_guards(self, standing: Mapping[Guard, Standing]) -> None:
         """The guards that stand now, read back."""
         now, before = time.monotonic(), self._guards
+        self._keep(standing, now)
+        for guard in (before or {}).keys() - standing.keys():
+            self._ended((before or {})[guard], now, self._word("unguard", str(guard.victim)))
+
+    def guarded(self, standing: Mapping[Guard, Standing], said: Sequence[str]) -> None:
+        """Guards were brought in line, and these were read back then; the reasons stand in what was said."""
+        now, before = time.monotonic(), self._guards or {}
+        for guard in before.keys() - standing.keys():
+            rule, line = before[guard], _line_of(guard, said)
+            why = line.partition(": ")[2] or "no longer wanted"
+            self._write("lift", rule.name, event=rule.why, why=why, packets=rule.packets)
+        for guard, held in standing.items():
+            if guard not in before:
+                name = _line_of(guard, said).removeprefix("guard").partition(": ")[0].strip()
+                why = "its sources prove nothing"
+                self._write("guard", name or describe(guard), event=held.why, why=why, left=held.seconds)
+            elif now + held.seconds > before[guard].until + LATE_S:
+                self._write("extend", describe(guard), event=held.why, why="still needed", left=held.seconds)
+        self._keep(standing, now)
+
+    def untold(self, said: Iterable[str]) -> list[str]:
+        """What was said of guards and stands in no line of these acts."""
+        told = {(act.what, act.target) for act in self._acts}
+        return [
+            line for line in said if not any(line.startswith(what) and name in line for what, name in told)
+        ]
+
+    def _keep(self, standing: Mapping[Guard, Standing], now: float) -> None:
         self._guards = {
             guard: _Rule(now + held.seconds, held.packets, held.why, describe(guard))
             for guard, held in standing.items()
         }
         for guard, held in standing.items():
             self._note(held.why.removeprefix(MINE), TAKEN[guard.kind])
-        for guard in (before or {}).keys() - standing.keys():
-            self._ended((before or {})[guard], now, self._word("unguard", str(guard.victim)))
-
-    def guarded(
-        self, up: Iterable[Order], down: Iterable[Guard], said: Sequence[str], seconds: float = LIFETIME_S
-    ) -> None:
-        """These guards were put up, or put up anew, and those taken down; why, stands in what was said."""
-        standing, now = self._guards or {}, time.monotonic()
-        for order in up:
-            what: Done = "extend" if order.guard in standing else "guard"
-            why = "still needed" if what == "extend" else "its sources prove nothing"
-            name = describe(order.guard, order.rate)
-            self._write(what, name, event=f"{MINE}{order.event}", why=why, left=seconds)
-            met = standing[order.guard].packets if what == "extend" else 0
-            standing[order.guard] = _Rule(now + seconds, met, f"{MINE}{order.event}", name)
-        for guard in down:
-            words = (line.partition(": ")[2] for line in said if describe(guard) in line)
-            rule = standing.pop(guard, None)
-            packets, event = (rule.packets, rule.why) if rule else (0, "")
-            why = next(words, "no longer wanted")
-            self._write("lift", describe(guard), event=event, why=why, packets=packets)
-        self._guards = standing
 
     def stood_down(self, why: str) -> None:
         """From now on nothing is done; every rule of ours was removed."""
@@ -254,6 +260,11 @@ class Ledger:
             enforced=self._enforced,
         )
         self._acts.append(act)
+
+
+def _line_of(guard: Guard, said: Sequence[str]) -> str:
+    """What was said about a guard."""
+    return min((line for line in said if describe(guard) in line), key=len, default="")
 
 
 def _key(event: str) -> str:

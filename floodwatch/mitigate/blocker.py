@@ -113,7 +113,8 @@ class Blocker:
             fresh = known if not standing else np.setdiff1d(known, self._passing)
             self._backend.guard(up, down, fresh)
             self._passing = known
-            self.ledger.guarded(up, down, said)
+        if standing or said:
+            self.ledger.guarded(self.guards(), said)
         return said
 
     def guards(self) -> dict[Guard, Standing]:
@@ -261,16 +262,17 @@ class Blocker:
         mine = [block for block in active.values() if block.why.startswith(MINE)]
         kept = len(active) - len(mine)
         steps = [Step("remove", block, why) for block in mine]
-        guards = list(self.guards())
+        guards = self.guards()
+        self.ledger.saw_guards(guards)
         if not kept:
             gone = self._backend.remove()
             said = "its table is removed" if gone else "it had no table"
         else:
             self._backend.apply(steps)
-            self._backend.guard([], guards, NOBODY)
+            self._backend.guard([], list(guards), NOBODY)
             said = f"its rules are removed; {kept} manual blocks stay"
         self.ledger.did(steps, {})
-        self.ledger.guarded([], guards, [f"{describe(guard)}: {why}" for guard in guards])
+        self.ledger.guarded({}, [f"{describe(guard)}: {why}" for guard in guards])
         return said
 
     def close(self) -> None:

@@ -42,8 +42,6 @@ ACT_REST = 8.0
 TICK_MS = 50
 """Longest wait for packets: an idle interface still closes its epochs."""
 BUSIEST = 3
-SAID_BY_ACTS = ("guard ", "lift ")
-"""How the words begin that tell again what the acts tell."""
 
 
 class Moment(Struct, frozen=True):
@@ -185,8 +183,7 @@ class Watch:
                 detection = self.analysis.detection
                 blocker.enforce(decisions, detection.known_networks())
                 said = blocker.guard(decisions, detection.served())
-                told += [line for line in said if not line.startswith(SAID_BY_ACTS)]
-                told += blocker.news()
+                told += [*blocker.ledger.untold(said), *blocker.news()]
         except EnforceError as error:
             said_now = f"no rule could be set ({error}); trying again"
             new = said_now != self._trouble
