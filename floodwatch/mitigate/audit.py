@@ -7,6 +7,7 @@ which somebody else puts up or takes away, leave a line as well.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -27,7 +28,7 @@ Done: TypeAlias = Literal[
 when their time is up, or ``gone`` when somebody else took them away. ``order``: a word of the operator.
 ``stop``: from then on nothing is done."""
 SELF, SOMEBODY = "floodwatch", "somebody else"
-EVENTS_MOST, REFUSED_MOST = 4096, 65_536
+EVENTS_MOST, REFUSED_MOST, ACTS_MOST = 4096, 65_536, 131_072
 LATE_S = 1.0
 """A rule that is missed so long before its end ended by itself: it is looked for twice a second."""
 SOURCES: tuple[Action, ...] = ("drop_sources", "limit_per_source")
@@ -70,12 +71,17 @@ class Act(Struct, frozen=True, kw_only=True):
 
 
 class _Rule(NamedTuple):
-    """What stood: until when (monotonic), what it had met, the event or reason, and its name."""
+    """What stood: until when (monotonic), what it had met, the event or reason, and what it was."""
 
     until: float
     packets: int
     why: str
-    name: str
+    of: Block | Guard
+
+    @property
+    def name(self) -> str:
+        """The network, or the guard in words; made when it is asked for, for there may be 65,536."""
+        return _named(self.of) if isinstance(self.of, Block) else describe(self.of)
 
 
 class Ledger:
@@ -87,7 +93,7 @@ class Ledger:
 
     def __init__(self, *, enforced: bool) -> None:
         self._enforced = enforced
-        self._acts: list[Act] = []
+        self._acts: deque[Act] = deque(maxlen=ACTS_MOST)
         self._blocks: dict[Network, _Rule] | None = None
         self._guards: dict[Guard, _Rule] | None = None
         self._refused: set[tuple[Network, str]] = set()
@@ -96,8 +102,9 @@ class Ledger:
         self._words: list[Word] = []
 
     def acts(self) -> list[Act]:
-        """What was done since this was last asked."""
-        told, self._acts = self._acts, []
+        """What was done since this was last asked; of those that nobody asks for the newest are kept."""
+        told = list(self._acts)
+        self._acts.clear()
         return told
 
     def ordered(self, words: Iterable[Word]) -> None:
@@ -125,7 +132,7 @@ class Ledger:
         """What is blocked now, read back: what ended or came without us is written down."""
         now, before = time.monotonic(), self._blocks
         self._blocks = {
-            network: _Rule(now + block.seconds, packets, block.why, _named(block))
+            network: _Rule(now + block.seconds, packets, block.why, block)
             for network, (block, packets) in counted.items()
         }
         for why, rate in {(block.why, block.rate) for block, _ in counted.values()}:
@@ -160,7 +167,7 @@ class Ledger:
             elif network in held:
                 self._write(what, _named(block), event=block.why, why=step.why, left=block.seconds)
                 packets = held[network][1]
-                standing[network] = _Rule(now + block.seconds, packets, block.why, _named(block))
+                standing[network] = _Rule(now + block.seconds, packets, block.why, block)
         self._blocks = standing
 
     def saw_guards(self, standing: Mapping[Guard, Standing]) -> None:
@@ -195,7 +202,7 @@ class Ledger:
 
     def _keep(self, standing: Mapping[Guard, Standing], now: float) -> None:
         self._guards = {
-            guard: _Rule(now + held.seconds, held.packets, held.why, describe(guard))
+            guard: _Rule(now + held.seconds, held.packets, held.why, guard)
             for guard, held in standing.items()
         }
         for guard, held in standing.items():

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import errno
 import gc
-import ipaddress
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from ...errors import EnforceError
 from ...history.memory import Networks
@@ -19,7 +17,7 @@ from ..guards import Guard, Order, Standing
 from ..plan import Block, Network, Step, Tally
 from . import codec, guardtable, layout
 from .codec import Message, Netfilter, nested, running_linux, text, u32
-from .elements import lifted_messages, lifted_network, listed, networks, pack, pack_interval
+from .elements import joined, lifted_messages, lifted_network, listed, networks, pack, pack_interval
 from .layout import holds_blocks, lifted_set
 from .objects import TABLE, Rule, Set
 from .terms import ADDRESS
@@ -242,8 +240,8 @@ def _never_messages(never: Iterable[Network], *, fresh: bool) -> Iterator[Messag
         name = f"never{version}"
         if not fresh:
             yield Message(codec.DEL_ELEMENT, text(1, TABLE) + text(2, name))
-        mine: list[Any] = [network for network in networks if network.version == version]
-        packed = [b"".join(pack_interval(network)) for network in ipaddress.collapse_addresses(mine)]
+        mine = joined(network for network in networks if network.version == version)
+        packed = [b"".join(pack_interval(version, *interval)) for interval in mine]
         for at in range(0, len(packed), codec.CHUNK):
             body = text(1, TABLE) + text(2, name) + nested(3, *packed[at : at + codec.CHUNK])
             yield Message(codec.NEW_ELEMENT, body, codec.CREATE)
