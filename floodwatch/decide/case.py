@@ -19,6 +19,7 @@ from ..model.epoch import EPOCH_NS, EPOCHS_PER_SECOND
 from ..model.event import Verdict
 from ..model.finding import Finding, Floor, Gathered, SourceCount
 from ..model.vector import Vector
+from .course import Course
 
 KEYS_MOST = 256
 TIMELINE_MOST = 240
@@ -48,6 +49,8 @@ class Case:
     gathered: Gathered[Any]
     id: str = ""
     streak: int = 0
+    persist: int = 1
+    course: Course = field(default_factory=Course)
     detected_ns: int = 0
     epochs: int = 0
     count: int = 0
@@ -114,6 +117,8 @@ class Case:
         if finding.sources is not None:
             registers = finding.sources
             self.sources = registers.copy() if self.sources is None else np.maximum(self.sources, registers)
+        if finding.beats is not None:
+            self.course.add(finding.epoch, finding.beats)
         for source in finding.top:
             self.top[source.source, source.v6] = source
 

@@ -196,6 +196,7 @@ class Family(Struct, Generic[F], frozen=True):
             baseline=view.usual(self.usual) if self.usual else None,
             ports=ports or [],
             paths=paths or [],
+            beats=row["beats"],
             sources=None if sources is None else source_registers(row, sources),
             top=top or [],
             limit=view.limit(self.usual) if self.usual and self.verdict in FLOODS else 0.0,
