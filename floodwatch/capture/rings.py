@@ -58,6 +58,7 @@ class Taps:
 
     def _open(self, interface: str, number: int, *, leads: bool) -> _Tap:
         options, decoder = self._options, Decoder(self._key)
+        decoder.set_translators(options.nat64)
         if self._compiled is not None:
             decoder.set_filter(self._compiled.function, self._compiled.programs, self._compiled)
         group = (os.getpid() << 4 | number & 15) & 0xFFFF if options.workers > 1 else None

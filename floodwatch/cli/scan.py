@@ -14,7 +14,17 @@ from floodwatch.cli.progress import bar, stopping
 from floodwatch.report.formats import FORMATS, Shown
 
 from .filters import FILTER_WORDS, FilterCommand, one_filter, split_words
-from .options import AT_LEAST_1, BASELINE, FALSE_ALARMS, SAVE_BASELINE, SET, WHEN, read_limits, read_seed
+from .options import (
+    AT_LEAST_1,
+    BASELINE,
+    FALSE_ALARMS,
+    NAT64,
+    SAVE_BASELINE,
+    SET,
+    WHEN,
+    read_limits,
+    read_seed,
+)
 from .output import EXIT_CODES, EXIT_FLOOD, EXIT_INPUT, check_output, complain, write
 
 if TYPE_CHECKING:
@@ -92,6 +102,7 @@ def read_time(ctx: click.Context, option: click.Parameter, value: str | None) ->
 @SAVE_BASELINE
 @SET
 @FALSE_ALARMS
+@NAT64
 @click.option("--sketch-out", metavar="FILE",
               help="Save the distinct sources as a sketch; give a --seed to merge several.")  # fmt: skip
 @click.option("--top", type=click.IntRange(min=0), default=5, metavar="N",

@@ -20,6 +20,7 @@ from .options import (
     AT_LEAST_1,
     BASELINE,
     FALSE_ALARMS,
+    NAT64,
     SAVE_BASELINE,
     SET,
     WHEN,
@@ -80,6 +81,7 @@ Examples:
 @SAVE_BASELINE
 @SET
 @FALSE_ALARMS
+@NAT64
 @click.option("--mode", type=click.Choice(["observe", "suggest", "enforce"]), default="observe",
               help="Only watch; say what would be blocked; or block it.")  # fmt: skip
 @click.option("--never", "never_block", multiple=True, metavar="CIDR",

@@ -7,6 +7,7 @@ import os
 from msgspec import Struct
 
 from .limits import Limits
+from .nat64 import Translator
 from .roles import Service
 
 
@@ -44,6 +45,7 @@ class ScanOptions(Struct, frozen=True, kw_only=True):
         describe: name the captures' interfaces too, which differ between containers of the same packets.
         baseline: a file of what was learnt before (see ``memory``), or None.
         limits: floors and the budget of false alarms.
+        nat64: networks of translators beside the well-known ones.
     """
 
     filter: str | None = None
@@ -59,6 +61,7 @@ class ScanOptions(Struct, frozen=True, kw_only=True):
     describe: bool = False
     baseline: str | None = None
     limits: Limits = Limits()
+    nat64: tuple[Translator, ...] = ()
 
 
 class Progress(Struct, frozen=True):
@@ -96,6 +99,7 @@ class WatchOptions(Struct, frozen=True, kw_only=True):
         limits: floors and the budget of false alarms.
         services: what the operator says of services, see ``roles``.
         confirm: seconds within which an operator has to confirm that it goes on enforcing, or None.
+        nat64: networks of translators beside the well-known ones.
         write: a file for the flight recorder, or None.
         write_max: frames that it holds at most.
     """
@@ -113,6 +117,7 @@ class WatchOptions(Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     services: tuple[Service, ...] = ()
     confirm: float | None = None
+    nat64: tuple[Translator, ...] = ()
     write: str | None = None
     write_max: int = 100_000
 
