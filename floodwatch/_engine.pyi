@@ -68,12 +68,14 @@ OTHER: Final[int]
 """Any other protocol."""
 CARRIER: Final[int]
 """Holds another packet, which follows it in the batch and is counted for itself."""
+MALFORMED: Final[int]
+"""The IP header is whole, what follows contradicts itself: nothing but addresses and protocol is known."""
 CLASS_SYN: Final[int]
 """SYN packets."""
 CLASS_UDP: Final[int]
 """UDP packets."""
 CLASS_OTHER: Final[int]
-"""ICMP, fragments, other protocols and carriers."""
+"""ICMP, fragments, other protocols, carriers, malformed."""
 CLASS_HTTP: Final[int]
 """HTTP requests."""
 CLASS_TCP: Final[int]
@@ -87,6 +89,7 @@ VICTIM_DTYPE: Final[np.dtype[np.void]]
 - ``syn_flows`` (<u4) weight of the flows whose first SYN came (distinct sampling, Gibbons 2001)
 - ``syn_again`` (<u4) weight of the SYNs that came again later: retransmitted (RFC 6298)
 - ``syn_copies`` (<u4) weight of the SYNs that came again at once: the frame was captured twice
+- ``syn_replayed`` (<u4) weight of the SYNs that came again as neither stacks nor mirrors repeat them
 - ``synack_flows`` (<u4) weight of the flows that the address answered with SYN-ACK
 - ``finished`` (<u4) weight of the handshakes finished: the ACK fits a SYN-ACK that was seen (RFC 9293, 3.5)
 - ``followed`` (<u4) weight of the flows whose client went on though no SYN-ACK was seen: forgeable
@@ -126,14 +129,14 @@ VICTIM_DTYPE: Final[np.dtype[np.void]]
 - ``zone_vote`` (<i4) its vote
 - ``zone_length`` (<u2) bytes of its text; 0 where it is longer than its room
 - ``zone_text`` ((66,)u1) the zone as labels
-- ``kinds`` ((12,)kind) what is counted by kind of packet
+- ``kinds`` ((13,)kind) what is counted by kind of packet
   - ``packets`` (<u4) packets towards the address
   - ``out`` (<u4) packets from it
   - ``bytes`` (<u8) bytes towards it, as on the wire
   - ``first_ns`` (<u8) time of the first packet
   - ``last_ns`` (<u8) time of the last packet
-  - ``port`` (<u4) majority of the destination ports; UDP: source ports; FRAGMENT, OTHER, CARRIER: protocols;
-    none for SYN and ICMP
+  - ``port`` (<u4) majority of the destination ports; UDP: source ports; FRAGMENT, OTHER, CARRIER, MALFORMED:
+    protocols; none for SYN and ICMP
   - ``port_vote`` (<i4) its vote
   - ``strange`` (<u4) weight of the packets of flows without a handshake whose other side was never heard
   - ``strange_flows`` (<u4) weight of such flows that began
@@ -174,9 +177,9 @@ HOST_DTYPE: Final[np.dtype[np.void]]
 - ``lo`` (<u8) lower half of the address; IPv4 as in ::ffff:a.b.c.d
 - ``reference`` (<u4) as in the victim's record
 - ``finished`` (<u4) as in the victim's record
-- ``packets`` ((12,)<u4) packets towards the address, by kind
-- ``out`` ((12,)<u4) packets from it, by kind
-- ``bytes`` ((12,)<u8) bytes towards it, by kind
+- ``packets`` ((13,)<u4) packets towards the address, by kind
+- ``out`` ((13,)<u4) packets from it, by kind
+- ``bytes`` ((13,)<u8) bytes towards it, by kind
 - ``udp_from`` (<u4) majority source port of its UDP packets
 - ``udp_vote`` (<i4) its vote
 """
@@ -290,8 +293,15 @@ class Decoder:
             networks: (upper half, lower half, prefix length) of each; at most ``TRANSLATORS_MOST``.
         """
 
-    def drop_twins(self) -> None:
-        """From now on count the second copy of a frame, within 50 ms of the first, as ``duplicates`` only."""
+    def drop_twins(self, copies: int) -> None:
+        """From now on count so many copies of a frame, within 50 ms of the first, as ``duplicates`` only."""
+
+    def count_once(self, beside: Decoder | None = None) -> None:
+        """From now on count a packet that a host shows at several points (devices, directions) once.
+
+        Args:
+            beside: a decoder of other points of the same host that counts once; its thread must be ours.
+        """
 
     def fill(self, block: object, start: int, batch: Batch) -> tuple[int, int]:
         """Decode from ``block[start:]`` until the batch is full or the block used up.
@@ -325,6 +335,10 @@ class Decoder:
     @property
     def rejected(self) -> dict[str, int]: ...
     @property
+    def unread_type(self) -> int:
+        """EtherType of most frames that are not IP, or a length; 0 where there is none."""
+
+    @property
     def tunnelled(self) -> dict[str, int]:
         """Frames that carried another packet, by the kind of their outermost tunnel."""
 
@@ -344,7 +358,11 @@ class Decoder:
     def filtered(self) -> int: ...
     @property
     def duplicates(self) -> int:
-        """Second copies of frames that ``drop_twins`` left out."""
+        """Copies of frames that ``drop_twins`` left out."""
+
+    @property
+    def elsewhere(self) -> int:
+        """Packets left out because they were counted at another interface, or in the other direction."""
 
     @property
     def first_ns(self) -> int | None: ...
@@ -450,6 +468,10 @@ class Engine:
 
     @property
     def late(self) -> int: ...
+    @property
+    def fractions(self) -> bool:
+        """Some time stamp was no whole second."""
+
     @property
     def unslotted(self) -> int: ...
 

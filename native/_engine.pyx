@@ -161,6 +161,7 @@ cdef class Batch:
 cdef class Decoder:
     cdef fw_decoder *raw
     cdef object filter_owner
+    cdef Decoder beside
 
     def __cinit__(self, bytes key):
         cdef fw_key k = secret_key(key)
@@ -172,6 +173,8 @@ cdef class Decoder:
     def __dealloc__(self):
         if self.raw != NULL:
             free(self.raw.twins)
+            if self.beside is None:
+                free(self.raw.points)
         free(self.raw)
 
     def set_filter(self, uintptr_t function, programs, owner):
@@ -201,11 +204,23 @@ cdef class Decoder:
             t.hi, t.lo = hi & t.mask_hi, lo & t.mask_lo
             h.translator_count += 1
 
-    def drop_twins(self):
+    def drop_twins(self, uint8_t copies):
         if self.raw.twins == NULL:
             self.raw.twins = <fw_twins *>calloc(1, sizeof(fw_twins))
             if self.raw.twins == NULL:
                 raise MemoryError
+        self.raw.twins.copies = copies
+
+    def count_once(self, Decoder beside=None):
+        if self.raw.points != NULL:
+            raise ValueError("the decoder counts packets once already")
+        self.beside = beside
+        if beside is not None:
+            self.raw.points = beside.raw.points
+            return
+        self.raw.points = <fw_points *>calloc(1, sizeof(fw_points))
+        if self.raw.points == NULL:
+            raise MemoryError
 
     def fill(self, block, size_t start, Batch batch):
         cdef Py_buffer view
@@ -258,6 +273,10 @@ cdef class Decoder:
         return {name: self.raw.rejected[i] for i, name in enumerate(REJECTS) if self.raw.rejected[i]}
 
     @property
+    def unread_type(self):
+        return self.raw.unread_type
+
+    @property
     def tunnelled(self):
         return {name: self.raw.tunnelled[i] for i, name in enumerate(TUNNELS) if self.raw.tunnelled[i]}
 
@@ -284,6 +303,10 @@ cdef class Decoder:
     @property
     def duplicates(self):
         return self.raw.duplicates
+
+    @property
+    def elsewhere(self):
+        return self.raw.elsewhere
 
     @property
     def first_ns(self):
@@ -441,6 +464,10 @@ cdef class Engine:
     @property
     def late(self):
         return self.raw.late
+
+    @property
+    def fractions(self):
+        return bool(self.raw.fractions)
 
     @property
     def unslotted(self):

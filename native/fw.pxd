@@ -44,7 +44,9 @@ cdef extern from "fw_decode.h" nogil:
         uint16_t linktypes[32]
         uint32_t count
     struct fw_twins:
-        uint64_t *hashes
+        uint32_t copies
+    struct fw_points:
+        pass
     struct fw_frame:
         const uint8_t *data
         uint64_t ts_ns
@@ -64,7 +66,10 @@ cdef extern from "fw_decode.h" nogil:
         fw_frame frame
         uint64_t offset, frames, bytes, filtered, first_ns, last_ns, need, since_ns, last_allowed_ns, duplicates
         fw_twins *twins
+        fw_points *points
+        uint64_t elsewhere
         uint64_t rejected[6]
+        uint16_t unread_type
         uint64_t tunnelled[9]
         uint32_t linktype_count
         uint16_t linktypes[8]
@@ -85,6 +90,7 @@ cdef extern from "fw_decode.h" nogil:
         uint64_t unslotted, evicted
     struct fw_engine:
         uint64_t epoch, epoch_packets, epoch_bytes, first_ns, last_ns, gap, late
+        int fractions
         uint8_t *total_sources
         fw_topk heavy
         fw_victims victims

@@ -92,6 +92,7 @@ static enum fw_flow_news count_flow(struct fw_engine *e, const struct fw_packet 
         to->v.syn_flows += news == FW_FLOW_NEW_SYN ? w : 0;
         to->v.syn_again += news == FW_FLOW_AGAIN_SYN ? w : 0;
         to->v.syn_copies += news == FW_FLOW_COPIED_SYN ? w : 0;
+        to->v.syn_replayed += news == FW_FLOW_REPLAYED_SYN ? w : 0;
         to->v.finished += news == FW_FLOW_FINISHED ? w : 0;
         to->v.followed += news == FW_FLOW_FOLLOWED ? w : 0;
         int begins = news == FW_FLOW_STRANGER || news == FW_FLOW_UNASKED;
@@ -117,6 +118,8 @@ static void observe_one(struct fw_engine *e, const struct fw_batch *b, const str
     if (e->epoch_packets <= 1)
         e->first_ns = p->ts_ns;
     e->last_ns = p->ts_ns;
+    if (FW_UNLIKELY(!e->fractions))
+        e->fractions = p->ts_ns % 1000000000u != 0;
     struct fw_slot *to = fw_victim_admit(&e->victims, p->dst_hash, &p->dst);
     struct fw_slot *from = fw_victim_find(&e->victims, p->sender_hash, &p->src);
     if (p->kind <= FW_ACK)

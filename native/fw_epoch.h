@@ -30,6 +30,7 @@ struct fw_engine {
     uint64_t first_ns, last_ns; /* of the open epoch */
     uint64_t gap;              /* epochs without a packet before the open one; UINT64_MAX after a time step */
     uint64_t window_packets, late;
+    int fractions;             /* a time stamp was no whole second */
     uint32_t window_epochs, behind_run;
     uint8_t started;
     uint8_t total_sources[1 << FW_TOTAL_HLL_P];

@@ -27,13 +27,14 @@
     K(ICMP, "ICMP and ICMPv6")                                                                                         \
     K(FRAGMENT, "fragment but the first: no ports")                                                                    \
     K(OTHER, "any other protocol")                                                                                     \
-    K(CARRIER, "holds another packet, which follows it in the batch and is counted for itself")
+    K(CARRIER, "holds another packet, which follows it in the batch and is counted for itself")                        \
+    K(MALFORMED, "the IP header is whole, what follows contradicts itself: nothing but addresses and protocol is known")
 
 /* Classes of packets that keep their own set of sources, in the order of the array `sources`: C(name, what). */
 #define FW_CLASS_LIST(C)                                                                                               \
     C(SYN, "SYN packets")                                                                                              \
     C(UDP, "UDP packets")                                                                                              \
-    C(OTHER, "ICMP, fragments, other protocols and carriers")                                                          \
+    C(OTHER, "ICMP, fragments, other protocols, carriers, malformed")                                                        \
     C(HTTP, "HTTP requests")                                                                                           \
     C(TCP, "TCP packets that are no bare SYN")
 
@@ -48,8 +49,8 @@
     F(uint64_t, bytes, , "bytes towards it, as on the wire")                                                           \
     F(uint64_t, first_ns, , "time of the first packet")                                                                \
     F(uint64_t, last_ns, , "time of the last packet")                                                                  \
-    F(uint32_t, port, , "majority of the destination ports; UDP: source ports; FRAGMENT, OTHER, CARRIER: protocols;"   \
-                        " none for SYN and ICMP")                                                                      \
+    F(uint32_t, port, , "majority of the destination ports; UDP: source ports; FRAGMENT, OTHER, CARRIER, MALFORMED:"   \
+                        " protocols; none for SYN and ICMP")                                                                    \
     F(int32_t, port_vote, , "its vote")                                                                                \
     F(uint32_t, strange, , "weight of the packets of flows without a handshake whose other side was never heard")      \
     F(uint32_t, strange_flows, , "weight of such flows that began")                                                    \
@@ -81,6 +82,7 @@
     F(uint32_t, syn_flows, , "weight of the flows whose first SYN came (distinct sampling, Gibbons 2001)")             \
     F(uint32_t, syn_again, , "weight of the SYNs that came again later: retransmitted (RFC 6298)")                     \
     F(uint32_t, syn_copies, , "weight of the SYNs that came again at once: the frame was captured twice")              \
+    F(uint32_t, syn_replayed, , "weight of the SYNs that came again as neither stacks nor mirrors repeat them")        \
     F(uint32_t, synack_flows, , "weight of the flows that the address answered with SYN-ACK")                          \
     F(uint32_t, finished, , "weight of the handshakes finished: the ACK fits a SYN-ACK that was seen (RFC 9293, 3.5)") \
     F(uint32_t, followed, , "weight of the flows whose client went on though no SYN-ACK was seen: forgeable")          \

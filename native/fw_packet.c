@@ -109,7 +109,20 @@ static int decode_icmp(struct fw_cursor c, struct fw_packet *out, const uint8_t 
     return 0;
 }
 
-static int decode_l4(struct fw_cursor c, struct fw_packet *out, const uint8_t **payload)
+/* What the snap length cut is not the sender's fault. */
+static int malformed(int reject, uint32_t wire, struct fw_packet *out)
+{
+    if (reject == REJECT(TRUNCATED))
+        return reject;
+    out->kind = FW_MALFORMED;
+    out->payload = wire;
+    out->seq = out->ack = 0;
+    out->sport = out->dport = 0;
+    out->tcp_flags = 0;
+    return reject;
+}
+
+static int decode_transport(struct fw_cursor c, struct fw_packet *out, const uint8_t **payload)
 {
     if (FW_LIKELY(out->proto == 6))
         return decode_tcp(c, out, payload);
@@ -122,6 +135,12 @@ static int decode_l4(struct fw_cursor c, struct fw_packet *out, const uint8_t **
     out->captured = c.captured;
     *payload = c.p;
     return 0;
+}
+
+static int decode_l4(struct fw_cursor c, struct fw_packet *out, const uint8_t **payload)
+{
+    int reject = decode_transport(c, out, payload);
+    return FW_UNLIKELY(reject) ? malformed(reject, c.wire, out) : 0;
 }
 
 static inline void hash4(struct fw_hasher *h, struct fw_packet *p)
@@ -227,7 +246,7 @@ static int decode_ip6(struct fw_hasher *h, struct fw_cursor c, struct fw_packet 
     }
     reject = skip_extensions(&c, out, &is_fragment);
     if (reject)
-        return reject;
+        return malformed(reject, c.wire, out);
     return is_fragment ? fragment(c, out, payload) : decode_l4(c, out, payload);
 }
 

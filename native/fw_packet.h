@@ -60,7 +60,8 @@ struct fw_packet {
 _Static_assert(sizeof(struct fw_packet) == 96, "fw_packet grew: check the cost of a batch");
 
 /* Decode one frame. Returns 0 and fills *out (all but ts_ns, bytes, http), with *payload at the captured
- * transport payload; or 1 + enum fw_reject. */
+ * transport payload; or 1 + enum fw_reject. Where the IP header is whole and what follows is wrong, as it was sent, the
+ * kind is then FW_MALFORMED: the packet counts for its victim, but nothing of it is known but addresses and protocol. */
 int fw_packet_decode(struct fw_hasher *hasher, const struct fw_frame *frame, struct fw_packet *out,
                      const uint8_t **payload);
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import os
-import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -248,7 +246,7 @@ def _guard_rows(held: Mapping[Guard, Standing]) -> Iterator[dict[str, object]]:
 
     for guard, found in held.items():
         yield {
-            "guard": guard.kind, "victim": name_of(guard.victim), "number": guard.number,
+            "guard": guard.kind, "victim": name_of(guard.victim), "number": guard.number, "port": guard.port,
             "seconds": round(found.seconds, 1), "packets": found.packets, "why": found.why,
         }  # fmt: skip
 
@@ -264,15 +262,22 @@ def _row(what: str, held: Block | Standing, packets: int, why: bool) -> str:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_context
 def panic(ctx: click.Context, yes: bool) -> None:
-    """Remove everything that floodwatch set up in the kernel, and end a watch that enforces."""
+    """Remove everything that floodwatch set up in the kernel, and end a watch that enforces, hung or not.
+
+    Goes too: tables that were loaded from "explain". Asks first on a terminal; from a script it acts at once.
+    """
     from floodwatch.mitigate import Lock, take_away
 
-    if not yes and sys.stdin.isatty() and not click.confirm("Remove every block now?"):
+    if (
+        not yes
+        and sys.stdin is not None
+        and sys.stdin.isatty()
+        and not click.confirm("Remove every block now?")
+    ):
         ctx.exit(NOTHING)
-    holder = Lock().holder()
+    holder = Lock().end_holder()  # it may hang, and must not put back what is removed now
     if holder is not None:
-        os.kill(holder, signal.SIGKILL)  # it may hang, and must not put back what is removed now
-        say(f"ended the enforcing floodwatch (pid {holder})")
+        say(f"ended the enforcing floodwatch (pid {holder.pid})")
     begin = time.monotonic()
-    gone = take_away()
-    say(f"{'the table is gone' if gone else 'there was no table'} ({time.monotonic() - begin:.3f} s)")
+    for line in take_away():
+        say(f"{line} ({time.monotonic() - begin:.3f} s)")

@@ -63,7 +63,7 @@ def read_nat64(ctx: click.Context, option: click.Parameter, value: tuple[str, ..
 BASELINE = click.option("--baseline", metavar="FILE",
                         help="Start with clients and usual rates that --save-baseline saved.")  # fmt: skip
 SAVE_BASELINE = click.option("--save-baseline", metavar="FILE",
-                             help="Save known clients and usual rates for another run.")  # fmt: skip
+                             help="Save known clients and usual rates; no file is overwritten.")  # fmt: skip
 SET = click.option("--set", "floors", multiple=True, metavar="VECTOR=RATE",
                    help="Raise a vector's threshold, per second, as syn_flood=900; repeatable.")  # fmt: skip
 FALSE_ALARMS = click.option("--false-alarms", metavar="N/TIME",

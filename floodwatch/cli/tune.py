@@ -10,7 +10,7 @@ import click
 from floodwatch.cli.progress import bar, stopping
 
 from .options import BASELINE, FALSE_ALARMS, NAT64, SAVE_BASELINE, SET, WHEN, read_limits
-from .output import EXIT_INPUT, check_output, complain, write, write_stdout
+from .output import EXIT_INPUT, check_output, complain, kept_file, write_kept, write_stdout
 
 if TYPE_CHECKING:
     from floodwatch.config.nat64 import Translator
@@ -27,7 +27,7 @@ Examples:
 Exit codes:
   0    the proposal was made
   2    usage error
-  3    a capture is missing or broken; what was read of it counts
+  3    a capture is missing, broken or not understood; what was read of it counts
   130  interrupted (143: terminated), after reporting what was read"""
 
 
@@ -70,7 +70,7 @@ def tune(ctx: click.Context, captures: tuple[str, ...], recursive: bool, baselin
     complain(report)
     proposal = propose(report)
     if save_baseline:
-        write(save_baseline, encode_memory(learnt[0]))
+        write_kept(kept_file(save_baseline), encode_memory(learnt[0]))
     if style == "json":
         write_stdout(dump(proposal))
     else:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from floodwatch.cli.progress import is_terminal, stopping
-from floodwatch.errors import EnforceError
 from floodwatch.report.formats import FORMATS, LIVE, Shown
 
+from .acting import USUAL_BACKEND, Acting, blocking, placed, standing_on
 from .audit import Audit, auditing
 from .filters import FILTER_WORDS, FilterCommand, one_filter
+from .heartbeat import Heartbeat
 from .options import (
     AT_LEAST_1,
     BASELINE,
@@ -28,11 +29,11 @@ from .options import (
     read_limits,
     read_seed,
 )
-from .output import EXIT_CODES, EXIT_FLOOD, check_output, say, write, write_stdout
+from .output import EXIT_CODES, EXIT_FLOOD, kept_file, say, write_kept, write_stdout
 
 if TYPE_CHECKING:
+    from floodwatch.cli.picture import Picture
     from floodwatch.config.options import Counters
-    from floodwatch.mitigate import Blocker, Places
     from floodwatch.model.report import Report
     from floodwatch.pipeline.watch import Moment, Watch
 
@@ -41,7 +42,6 @@ MODES = {
     "suggest": "blocking nothing, saying what could be blocked",
     "enforce": "blocking sources that are proven real, protecting victims of the others",
 }
-USUAL_BACKEND = "nft"
 EXAMPLES = (
     """\b
 Examples:
@@ -75,7 +75,7 @@ Examples:
 @click.option("--promisc/--no-promisc", "promiscuous", default=True,
               help="Also capture frames that are not for this host.")  # fmt: skip
 @click.option("-w", "--write", metavar="FILE",
-              help="Flight recorder: frames before and during each flood, sampled, as pcapng.")  # fmt: skip
+              help="Flight recorder: sampled frames around floods; no file is overwritten.")  # fmt: skip
 @click.option("--write-max", type=AT_LEAST_1, default=100_000, metavar="N", help="Frames to record at most.")
 @BASELINE
 @SAVE_BASELINE
@@ -115,10 +115,14 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
           exit_zero: bool, color: str, picture: str, **settings: Any) -> None:  # fmt: skip
     """Look for floods on live interfaces; nothing is blocked unless --mode enforce says so.
 
-    Prints a line for every flood that begins or ends, and a report at the end (Ctrl-C). On a terminal a
-    picture shows rates, victims and floods once a second. SIGUSR1 prints the counters. Opening an interface
-    needs CAP_NET_RAW; all capabilities are dropped as soon as the rings are open, except CAP_NET_ADMIN to
-    enforce, CAP_BPF for XDP and CAP_NET_RAW for several workers.
+    Prints a line for every flood that begins or ends, and a report at the end (Ctrl-C, SIGTERM or SIGHUP).
+    On a terminal a picture shows rates, victims and floods once a second, below those lines; a line every ten
+    minutes tells that all is quiet. SIGUSR1 prints the counters.
+
+    Opening an interface needs CAP_NET_RAW. As soon as the rings are open, a watch that root started becomes
+    the user "floodwatch" (if there is none, 61017), reaches no file by name but Python's library and what it
+    follows, starts no program and connects to nothing. It keeps no capability, except CAP_NET_ADMIN to
+    enforce, CAP_BPF for XDP and CAP_NET_RAW for several workers; "doctor" tells what this host can do.
 
     Only sources that are proven real are ever blocked, for a minute at a time while their flood lasts.
     Against forged and reflected floods it sets rules that protect the victim and name no source; "ctl
@@ -127,118 +131,55 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
     from floodwatch.config.options import WatchOptions
     from floodwatch.config.roles import services
     from floodwatch.history.memory import encode as encode_memory
-    from floodwatch.pipeline.privileges import drop
+    from floodwatch.history.memory import nothing
+    from floodwatch.pipeline.privileges import drop, load_all
     from floodwatch.pipeline.watch import Watch
 
     expression = one_filter(bpf, filter_file, words or ctx.meta[FILTER_WORDS])
     options = WatchOptions(
         filter=expression, limits=read_limits(floors, false_alarms), services=services(said), **settings
     )
-    if save_baseline:
-        check_output(save_baseline, ())
     if options.confirm and mode != "enforce":
         raise click.UsageError("--confirm is for --mode enforce")
-    acting = _Acting(mode, never_block, never_file, backend, _standing_on(backend, mode, interfaces), keep)
+    baseline = kept_file(save_baseline) if save_baseline else None
+    acting = Acting(mode, never_block, never_file, backend, standing_on(backend, mode, interfaces), keep)
     with (
-        stopping() as stop, auditing(audit_file, style) as audit, _blocking(acting, audit) as blocker,
-        _placed(blocker) as places,
+        stopping() as stop, auditing(audit_file, style) as audit, blocking(acting, audit) as blocker,
+        placed(blocker) as places,
     ):  # fmt: skip
         watch = Watch(interfaces, options, stop.event, blocker, places)
         try:
-            drop(
+            screen = _screen(picture)
+            encode_memory(nothing())  # loads what that takes, as does the next line
+            library = load_all()
+            confined = drop(
                 keep_net_admin=mode == "enforce",
                 keep_net_raw=options.workers > 1,
                 keep_bpf=bool(acting.interfaces),
+                reads=[*library, *(blocker.never.folders() if blocker else ())],
             )
             say(f"watching {watch.name}, {MODES[mode]}; Ctrl-C ends with the report")
-            with _counters_on_signal(watch), _drawn(picture) as draw:
+            for note in (*watch.notes, *confined.notes):
+                say(note)
+            heart = Heartbeat()
+            with _counters_on_signal(watch, screen), screen or nullcontext():
                 for moment in watch.moments():
-                    _tell(moment, style, audit)
-                    draw(moment)
+                    told = bool(moment.changes or moment.notes or moment.acts)
+                    alive = heart.beat(moment.counters, told=told)
+                    if told or alive:
+                        with _above(screen):
+                            _tell(moment, style, audit)
+                            say(alive) if alive else None
+                    if screen is not None:
+                        screen.draw(moment)
             report = watch.report()
-            if save_baseline:
-                write(save_baseline, encode_memory(watch.analysis.detection.learnt()))
+            if baseline is not None:
+                write_kept(baseline, encode_memory(watch.analysis.detection.learnt()))
             _say_lost(watch.counters())
         finally:
             watch.close()
     write_stdout(_final(report, style, options.top, color))
     ctx.exit(stop.exit_code or (EXIT_FLOOD if report.floods and not exit_zero else 0))
-
-
-class _Acting(NamedTuple):
-    """What a watch may do about floods."""
-
-    mode: str
-    never_block: tuple[str, ...]
-    never_file: str | None
-    backend: str
-    interfaces: tuple[str, ...]
-    keep: bool
-
-
-def _standing_on(backend: str, mode: str, interfaces: tuple[str, ...]) -> tuple[str, ...]:
-    """The interfaces that the backend loads programs for."""
-    if backend == USUAL_BACKEND:
-        return ()
-    from floodwatch.mitigate import BACKENDS
-
-    row = BACKENDS.get(backend)
-    if row is None or not row.check:
-        names = (f"{name} {row.what}" for name, row in BACKENDS.items() if row.check)
-        raise click.UsageError(f"--backend {backend}: there is none of that name; {'; '.join(names)}")
-    if mode != "enforce":
-        raise click.UsageError(f"--backend {backend} blocks sources: it needs --mode enforce")
-    if row.per_interface and "any" in interfaces:
-        raise click.UsageError(f"--backend {backend} needs the names of interfaces, not any")
-    return tuple(dict.fromkeys(interfaces)) if row.per_interface else ()
-
-
-@contextmanager
-def _blocking(acting: _Acting, audit: Audit) -> Iterator[Blocker | None]:
-    """What acts in this mode; enforcing takes the lock, so that there is one writer."""
-    if acting.mode == "observe":
-        yield None
-        return
-    from floodwatch.mitigate import Blocker, Lock
-
-    lock, enforces = Lock(), acting.mode == "enforce"
-    if enforces:
-        lock.take()
-    try:
-        with Blocker(
-            dry_run=not enforces, backend=acting.backend, xdp=acting.interfaces,
-            never_block=acting.never_block, never_file=acting.never_file,
-        ) as blocker:  # fmt: skip
-            try:
-                yield blocker
-            finally:
-                if enforces and not acting.keep:
-                    _withdraw(blocker)
-                audit.write(blocker.ledger.acts())
-    except ValueError as error:
-        raise click.UsageError(f"--never: {error}") from None
-    finally:
-        lock.release()
-
-
-@contextmanager
-def _placed(blocker: Blocker | None) -> Iterator[Places]:
-    """Where this host stands; who blocks knows it already."""
-    from floodwatch.mitigate import Places
-
-    if blocker is not None:
-        yield blocker.never.places
-        return
-    with closing(Places()) as places:
-        yield places
-
-
-def _withdraw(blocker: Blocker) -> None:
-    """Leave nothing behind; what cannot be removed expires."""
-    try:
-        say(f"the watch ends: {blocker.withdraw()}")
-    except EnforceError as error:
-        say(f"rules could not be removed ({error}); they expire within an hour")
 
 
 def _final(report: Report, style: str, top: int, color: str) -> bytes:
@@ -265,7 +206,7 @@ def _say_lost(counters: Counters) -> None:
 
 
 @contextmanager
-def _counters_on_signal(watch: Watch) -> Iterator[None]:
+def _counters_on_signal(watch: Watch, screen: Picture | None) -> Iterator[None]:
     """Let SIGUSR1 print one line of counters."""
     asked = threading.Event()
     previous = signal.signal(signal.SIGUSR1, lambda *_: asked.set())
@@ -273,7 +214,8 @@ def _counters_on_signal(watch: Watch) -> Iterator[None]:
     def on_tick() -> None:
         if asked.is_set():
             asked.clear()
-            _say_counters(watch.counters())
+            with _above(screen):
+                _say_counters(watch.counters())
 
     watch.on_tick = on_tick
     try:
@@ -291,12 +233,15 @@ def _say_counters(counters: Counters) -> None:
     )
 
 
-@contextmanager
-def _drawn(mode: str) -> Iterator[Any]:
+def _screen(mode: str) -> Picture | None:
+    """The live picture, if there is to be one."""
     if mode == "never" or (mode == "auto" and not is_terminal()):
-        yield lambda moment: None
-        return
+        return None
     from floodwatch.cli.picture import Picture
 
-    with Picture() as picture:
-        yield picture.draw
+    return Picture()
+
+
+def _above(screen: Picture | None) -> AbstractContextManager[None]:
+    """Where lines can be written: they stay above the picture."""
+    return nullcontext() if screen is None else screen.above()

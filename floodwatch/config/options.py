@@ -151,9 +151,3 @@ class Counters(Struct, frozen=True):
     def lost_share(self) -> float:
         """Share of the packets that were lost on the way."""
         return self.lost / max(self.packets + self.lost + self.ahead, 1)
-
-    @property
-    def unseen_share(self) -> float:
-        """Share of the packets that were lost on the way, or dropped before they could be seen."""
-        unseen = self.lost + self.ahead
-        return unseen / max(self.packets + unseen, 1)

@@ -17,7 +17,6 @@ from ..model.event import (
     FLOODS,
     Action,
     Advice,
-    CaptureInfo,
     CountBounds,
     Estimate,
     Event,
@@ -34,6 +33,7 @@ from ..model.finding import SEEN_SHARE, SourceCount
 from ..model.vector import protocol_number
 from . import judge
 from .case import Case, winner
+from .seeing import UNKNOWN, Seen
 
 TIMELINE = 60
 RAMP_EPOCHS = 20
@@ -133,7 +133,13 @@ def _suspect(source: SourceCount) -> Suspect:
 
 
 def tell(
-    case: Case, overlapping: Iterable[Case], path: str, last_epoch: int, top: int, unfinished: State = "cut"
+    case: Case,
+    overlapping: Iterable[Case],
+    path: str,
+    last_epoch: int,
+    top: int,
+    unfinished: State = "cut",
+    seen: Seen = UNKNOWN,
 ) -> Event:
     """The event of a case.
 
@@ -144,6 +150,7 @@ def tell(
         last_epoch: the newest epoch that was judged.
         top: length of the ``sources.top`` list; 0 is all.
         unfinished: the state of what goes on.
+        seen: how it was captured.
     """
     meaning, family = Meaning(case), case.family
     peak, seconds = float(case.peak), max((case.last_ns - case.first_ns) / 1e9, 1.0)
@@ -157,12 +164,12 @@ def tell(
         verdict=meaning.verdict,
         severity=judge.severity(family, peak, case.bytes * 8 / seconds / 1e6),
         confidence=judge.confidence(
-            family, meaning.facts, count=case.count, epochs=case.epochs, one_way=case.one_way
+            family, meaning.facts, count=case.count, epochs=case.epochs, one_way=case.one_way, seen=seen
         ),
         state="ended" if case.ended(last_epoch) else unfinished,
         pattern=_pattern(case),
         linked=tuple(other.id for other in overlapping),
-        capture=CaptureInfo(interface=None, unseen_share=0.0),
+        capture=seen.info(),
         victim=Victim(ip=case.where, port=case.port, protocol=case.protocol, path=meaning.path),
         first=rfc3339(case.first_ns),
         detected=rfc3339(case.detected_ns),
@@ -190,6 +197,7 @@ def tell(
             one_way=case.one_way,
             floor=case.floor,
             limit=case.limit,
+            seen=seen,
         ),
         action=Advice(recommended=meaning.action, why=meaning.why, taken="none"),
         timeline=case.timeline(TIMELINE),

@@ -28,6 +28,7 @@ from . import (
     http2,
     icmp,
     loop,
+    malformed,
     protocols,
     quic,
     reflection,
@@ -51,6 +52,7 @@ DETECTORS: tuple[Detector, ...] = (
     dns.DETECTOR,
     icmp.DETECTOR,
     protocols.DETECTOR,
+    malformed.DETECTOR,
     http.DETECTOR,
     carpet.DETECTOR,
     scripts.DETECTOR,
@@ -144,7 +146,7 @@ class Detection:
                 self._named[finding.vector, finding.victim] = summary.epoch
                 if finding.verdict in FLOODS:
                     floods.append(_as_flood(finding))
-                if self._let_through(finding):
+                if (not summary.coarse or _whole_second(finding)) and self._let_through(finding):
                     self._see(finding, summary)
                     yield finding
         if scene.views:
@@ -175,6 +177,15 @@ def _as_flood(finding: Finding[Any]) -> Flood:
     asks = FAMILIES[finding.vector].unit != "packet/s"
     sources = np.fromiter((source.source for source in finding.top), np.uint64, len(finding.top))
     return Flood(finding.victim, finding.prefix, asks, sources)
+
+
+def _whole_second(finding: Finding[Any]) -> bool:
+    """Where an epoch holds the packets of a second, floors of an epoch are that much higher."""
+    if finding.verdict not in FLOODS or FAMILIES[finding.vector].habitual:
+        return True
+    least = EPOCHS_PER_SECOND * finding.floor.count
+    finding.over = finding.over and finding.count >= least
+    return finding.count >= least / 2
 
 
 def _looking(detector: Detector) -> Callable[[Scene], Iterator[Finding[Any]]]:

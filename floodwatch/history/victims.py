@@ -28,6 +28,7 @@ from ..model.epoch import (
     EPOCHS_PER_SECOND,
     FRAGMENT,
     ICMP,
+    MALFORMED,
     OTHER,
     SYN,
     SYNACK,
@@ -38,12 +39,12 @@ from ..model.summary import Summary
 from .baseline import Baseline
 from .memory import Memory
 
-BARE = [SYN, TCP_ODD, UDP, ICMP, FRAGMENT, OTHER, CARRIER]
+BARE = [SYN, TCP_ODD, UDP, ICMP, FRAGMENT, OTHER, CARRIER, MALFORMED]
 """Kinds of which a burst is worth a look by itself; the others belong to connections."""
 KINDS_OF = {
     CLASS_SYN: [SYN],
     CLASS_UDP: [UDP],
-    CLASS_OTHER: [ICMP, FRAGMENT, OTHER, CARRIER],
+    CLASS_OTHER: [ICMP, FRAGMENT, OTHER, CARRIER, MALFORMED],
     CLASS_TCP: list(range(SYNACK, TCP_ODD + 1)),
 }
 """Kinds of packets that make a class, where sources are kept by it."""

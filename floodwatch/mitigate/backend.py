@@ -10,8 +10,10 @@ from ..errors import ConfigError
 from ..history.memory import Networks
 from .dryrun import DryRun
 from .guards import Guard, Order, Standing
+from .nft import loaded
 from .nft.table import Table
 from .plan import Block, Network, Step, Tally
+from .sockets import Connections
 from .xdp.ahead import TableBehindXdp
 from .xdp.mirror import Xdp, dropped_ahead, with_ahead
 
@@ -33,6 +35,12 @@ class Backend(Protocol):
 
     def guard(self, up: Sequence[Order], down: Sequence[Guard], known: Networks) -> None:
         """Put guards up and take others down; add to the networks whose clients pass limits."""
+
+    def track(self) -> None:
+        """Let connection tracking begin, so that it knows who is served when a guard comes."""
+
+    def spare(self, ask: Callable[[], Connections]) -> None:
+        """Let the connections that this host has now pass every guard, and no others any more."""
 
     def lift(self, networks: Sequence[Network], *, undo: bool = False) -> None:
         """Remember for a while, for other processes too, that the operator lifted these blocks."""
@@ -118,7 +126,10 @@ def standing() -> tuple[dict[Network, tuple[Block, int]], dict[Guard, Standing]]
     return held, guards
 
 
-def take_away() -> bool:
-    """Take everything of ours out of the kernel; returns whether there was anything."""
+def take_away() -> list[str]:
+    """Take everything of ours out of the kernel, also what ``explain`` printed; says what, in words."""
     with closing(BACKENDS[KERNEL].make(())) as kernel:
-        return kernel.remove()
+        said = ["the table is gone" if kernel.remove() else "there was no table"]
+    gone, left = loaded.take_away()
+    said += [f"the table inet {name} from explain is gone" for name in gone]
+    return said + [f"the table inet {name} holds other rules than explain prints: it stays" for name in left]

@@ -10,18 +10,18 @@ from contextlib import suppress
 from dataclasses import replace as changed
 from types import TracebackType
 
-import numpy as np
-
-from ..errors import BlockRefused, EnforceError
+from ..errors import EnforceError
+from ..history.answers import Answers
 from ..history.memory import Networks
-from ..model.decision import Decision, check
+from ..model.decision import Decision
 from ..model.event import Action
 from . import ordered
 from .audit import Ledger
 from .backend import DRY, XDP, Backend, make
 from .byhand import UNGUARDED_S, ByHand, What
 from .effects import QUIET_S, Effects
-from .guards import Guard, Shield, Standing, Trials, describe, orders
+from .guards import Guard, Shield, Standing, describe
+from .keeper import Keeper, witnessed
 from .never import NeverBlock
 from .plan import MINE, NOBODY, Block, Network, Ordered, Policy, Proven, Step, Tally, gather, plan, prove
 from .shields import shield
@@ -72,11 +72,10 @@ class Blocker:
         self._lifted: set[Network] = set()
         self._proven: dict[Network, Proven] = {}
         self._effects = Effects(min(QUIET_S, self.policy.ttl_s))
-        self._trials = Trials()
-        self._passing = np.zeros(0, np.uint64)
         named = DRY if dry_run else XDP if xdp else backend
         self._backend: Backend = make(named, xdp) if isinstance(named, str) else named
         self._upkeep = Upkeep(self._backend, self._effects)
+        self._keeper = Keeper(self._backend, self._shield, self._own)
         try:
             self._backend.ensure(self.never.reasons)
         except BaseException:
@@ -92,27 +91,34 @@ class Blocker:
         """What became of rules since this was last asked, in words: effects, repairs, what is missing."""
         return [*self._backend.news(), *self._upkeep.told()]
 
-    def guard(self, decisions: Sequence[Decision], known: Networks) -> list[str]:
+    def track(self) -> None:
+        """Let the kernel's connection tracking learn who is served, before there is any guard."""
+        self._keeper.track()
+
+    def guard(
+        self,
+        decisions: Sequence[Decision],
+        known: Networks,
+        answers: Answers | None = None,
+        *,
+        one_way: bool = False,
+    ) -> list[str]:
         """Bring the guards in line with floods whose sources prove nothing; returns what was done, in words.
 
         Args:
             decisions: about the floods that are going on.
             known: networks whose clients pass limits, see ``history.memory``.
+            answers: what victims answer: a guard after which they fall is taken back.
+            one_way: only what comes in is seen, so that nothing tells what is served.
 
         Raises:
             BlockRefused: a decision comes from a report.
             EnforceError: the kernel refused; nothing was changed.
         """
-        _witnessed(decisions)
-        unguarded = self.by_hand.unguarded()
-        decisions = [one for one in decisions if one.victim not in unguarded]
-        wanted, standing = orders(decisions, self._shield), self.guards()
+        unguarded, standing = self.by_hand.unguarded(), self.guards()
         self.ledger.saw_guards(standing)
-        up, down, said = self._trials.plan(wanted, standing, time.monotonic())
-        if up or down:
-            fresh = known if not standing else np.setdiff1d(known, self._passing)
-            self._backend.guard(up, down, fresh)
-            self._passing = known
+        wanted = [one for one in decisions if not unguarded or one.victim not in unguarded]
+        said = self._keeper.bring(wanted, known, answers, one_way=one_way)
         if standing or said:
             self.ledger.guarded(self.guards(), said)
         return said
@@ -136,7 +142,10 @@ class Blocker:
         return "syn_cookies" if cookies else "none"
 
     def _shield(self, victim: Network) -> Shield:
-        return shield(victim, own=victim in self.never.places.own)
+        return shield(victim, own=self._own(victim))
+
+    def _own(self, victim: Network) -> bool:
+        return victim in self.never.places.own
 
     def active(self) -> dict[Network, Block]:
         """What is blocked: read back from the kernel, or what a dry run would have done."""
@@ -206,7 +215,7 @@ class Blocker:
             BlockRefused: a decision comes from a report, which is no witness of handshakes.
             EnforceError: the kernel refused; nothing was changed.
         """
-        _witnessed(decisions)
+        witnessed(decisions)
         self._look_again()
         now, counted = time.monotonic(), self._upkeep.counted()
         self._upkeep.tell(*self._effects.measured(counted, now))
@@ -237,7 +246,7 @@ class Blocker:
         self.never.refresh()
         complaint = self.never.complaint()
         self._upkeep.tell(*([complaint] if complaint else []))
-        restored = self._upkeep.restore(self.never.reasons)
+        restored = self._upkeep.restore(self.never.reasons, self._keeper.again)
         self.ledger.did(restored, {step.block.network: (step.block, 0) for step in restored})
         self._lifted = self._backend.lifted()
 
@@ -288,14 +297,3 @@ class Blocker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _witnessed(decisions: Iterable[Decision]) -> None:
-    """What only a report claims is for somebody to read and load, never for this process to do."""
-    for decision in decisions:
-        check(decision)
-        if decision.proof is not None and not getattr(decision.proof, "witnessed", False):
-            raise BlockRefused(
-                f"{decision.id}: its handshakes stand in a report and were not counted here: "
-                "read and load what floodwatch explain prints"
-            )

@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from msgspec.structs import replace
 
@@ -61,9 +61,11 @@ class Upkeep:
         self._last = {network: (block, now + block.seconds) for network, (block, _) in found.items()}
         return found
 
-    def restore(self, never: Iterable[Network]) -> list[Step]:
+    def restore(self, never: Iterable[Network], on_made: Callable[[], object]) -> list[Step]:
         """Make the table if it is missing, with the networks to spare; returns the blocks that came back."""
         made = self._backend.ensure(never)
+        if made:
+            on_made()
         now = time.monotonic()
         lost = [replace(block, seconds=until - now) for block, until in self._last.values() if until > now]
         steps = [Step("add", block, "somebody removed it") for block in lost if made]

@@ -197,6 +197,7 @@ static void test_ip4(void)
         CHECK_EQUAL(p.kind, KINDS[i].kind);
         b.at[32] = 0x40; /* TCP header of 16 bytes */
         CHECK_EQUAL(decode(&b, 101, b.size, (uint32_t)b.size, &p), 1 + FW_REJECT_BAD_L4);
+        CHECK(p.kind == FW_MALFORMED && p.sport == 0 && p.dport == 0 && p.seq == 0 && p.tcp_flags == 0);
     }
     struct bytes icmp = {.big = 1};
     ip4(&icmp, 1, 0, 0, 12);
@@ -208,6 +209,12 @@ static void test_ip4(void)
     ip4(&short_udp, 17, 0, 0, 4);
     zeros(&short_udp, 4);
     CHECK_EQUAL(decode(&short_udp, 101, short_udp.size, (uint32_t)short_udp.size, &p), 1 + FW_REJECT_BAD_L4);
+    CHECK(p.kind == FW_MALFORMED && p.sport == 0 && p.captured == 0);
+    struct bytes cut = {.big = 1};
+    ip4(&cut, 17, 0, 0, 8);
+    zeros(&cut, 8);
+    CHECK_EQUAL(decode(&cut, 101, 24, (uint32_t)cut.size, &p), 1 + FW_REJECT_TRUNCATED);
+    CHECK(p.kind != FW_MALFORMED); /* the snap length cut it */
 }
 
 static void test_fragments(void)
@@ -246,6 +253,7 @@ static void test_ip6(void)
         tcp(&b, 0x12, 5, "");
         int rc = decode(&b, 101, b.size, (uint32_t)b.size, &p);
         CHECK_EQUAL(rc, count < 10 ? 0 : 1 + FW_REJECT_NESTED);
+        CHECK((p.kind == FW_MALFORMED) == (count >= 10));
         if (rc)
             continue;
         check_tcp(&p, 0);

@@ -105,7 +105,7 @@ class Host:
     def syns(self, packets: int, *, sources: int, port: int = 443, ports: int = 1, size: int = 60,
              **fields: int) -> Host:  # fmt: skip
         """SYNs; those that the handshake table knows nothing else of begin a connection each."""
-        flows = packets - fields.get("syn_again", 0) - fields.get("syn_copies", 0)
+        flows = packets - sum(fields.get(name, 0) for name in ("syn_again", "syn_copies", "syn_replayed"))
         self.kind(SYN, packets, size=size, sources={CLASS_SYN: sources}).sketch("syn_ports", ports)
         self.bucket("opened", 0, key=TCP_NUMBER << 16 | port, vote=packets // ports, packets=packets)
         return self.set(**{"syn_flows": flows, **fields})

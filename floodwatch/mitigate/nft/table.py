@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import errno
 import gc
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from ...errors import EnforceError
 from ...history.memory import Networks
 from ..guards import Guard, Order, Standing
 from ..plan import Block, Network, Step, Tally
-from . import codec, guardtable, layout
+from ..sockets import Connections
+from . import codec, guardtable, layout, passes
 from .codec import Message, Netfilter, nested, running_linux, text, u32
 from .elements import joined, lifted_messages, lifted_network, listed, networks, pack, pack_interval
 from .layout import holds_blocks, lifted_set
@@ -73,7 +74,7 @@ class Table:
         """
         wanted, messages = self._wanted(never), list[Message]()
         stands = self.exists()
-        whole = stands and sorted(self._rules()) == _comments(self._sets)
+        whole = stands and sorted(self._rules()) == rules_of(self._sets)
         if stands and not whole:
             messages.append(Message(codec.DEL_TABLE, text(1, TABLE)))
         if not whole:
@@ -158,8 +159,31 @@ class Table:
             if size := guardtable.key_bytes(name):
                 for key, left, why, packets in listed(self._dump(name), size):
                     if (guard := guardtable.guard_of(name, key)) is not None:
-                        found[guard] = Standing(packets, left / 1000, why)
+                        before = found.get(guard)
+                        found[guard] = Standing(packets + (before.packets if before else 0), left / 1000, why)
         return found
+
+    def track(self) -> None:
+        """Turn connection tracking on, with what guards will let pass; it lasts as long as the table.
+
+        Raises:
+            EnforceError: the kernel refused; nothing was changed.
+        """
+        if self.exists() and passes.FIRST not in self._sets:
+            self._kernel.commit([part.message() for part in passes.parts()])
+            self._sets = set(self._set_names())
+
+    def spare(self, ask: Callable[[], Connections]) -> None:
+        """Let connections of this host pass guards, whatever tracking knows; no others any more.
+
+        Args:
+            ask: the connections of this host, see ``mitigate.sockets``.
+
+        Raises:
+            EnforceError: the kernel refused; nothing was changed.
+        """
+        self.track()
+        self._kernel.commit(passes.live(ask()))
 
     def guard(self, up: Sequence[Order], down: Sequence[Guard], known: Networks) -> None:
         """Put guards up and take others down, in one transaction.
@@ -221,7 +245,7 @@ class Table:
         self._kernel.close()
 
 
-def _comments(sets: set[str]) -> list[str]:
+def rules_of(sets: set[str]) -> list[str]:
     """The comments of the rules that belong to these sets."""
     blocks = (part for name in sets if holds_blocks(name) for part in layout.block_set(name))
     guards = (rule for name in sets for rule in guardtable.rules(name))
