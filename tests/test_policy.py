@@ -56,9 +56,9 @@ def test_p08_whom_an_operator_allows_is_free_within_a_second_and_stays_so(wire: 
     give_addresses(wire, 100, 8)
     serve(wire)
     watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--mode", "enforce")
-    flood = wire.start(wire.client, sys.executable, "-c", ASK, SERVER, "/login", "100", "8", "60", "9",
+    flood = wire.start(wire.client, sys.executable, "-c", ASK, SERVER, "/login", "100", "8", "60", "14",
                        stdout=subprocess.PIPE)  # fmt: skip
-    within(6, lambda: "10.99.0.103" in rules(wire).get("block4", {}))
+    within(12, lambda: "10.99.0.103" in rules(wire).get("block4", {}))
     assert "lifted 10.99.0.103/32" in ctl(wire, "allow", "10.99.0.103", "--for", "7d", "--reason", "partner")
     within(1, lambda: "10.99.0.103" not in rules(wire)["block4"])
     never = ("nft", "list", "set", "inet", "floodwatch", "never4")
@@ -82,12 +82,12 @@ def test_p08_whom_an_operator_allows_is_free_within_a_second_and_stays_so(wire: 
 
 def test_a_victim_that_is_unguarded_by_hand_stays_so(wire: Lab, tmp_path: Path) -> None:
     watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--mode", "enforce")
-    sender = wire.sender(udp_flood(tmp_path, duration=6), deliver=True)
+    sender = wire.sender(udp_flood(tmp_path, duration=9), deliver=True)
 
     def guarded() -> bool:
         return any(found for name, found in rules(wire).items() if name.startswith("limited"))
 
-    within(8, guarded)
+    within(15, guarded)
     assert f"protects {SERVER}" in ctl(wire, "guards", "--why")
     assert json.loads(ctl(wire, "guards", "--json"))[0]["victim"] == SERVER
     assert "1 guards lifted" in ctl(wire, "unguard", SERVER)
@@ -106,12 +106,14 @@ def test_a_victim_that_is_unguarded_by_hand_stays_so(wire: Lab, tmp_path: Path) 
 def test_enforcing_ends_unless_it_is_confirmed(wire: Lab, tmp_path: Path, confirmed: bool) -> None:
     assert "no floodwatch is enforcing" in ctl(wire, "confirm", code=1)
     audit = tmp_path / "audit.ndjson"
-    watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--mode", "enforce", "--confirm", "3s",
+    watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--mode", "enforce", "--confirm", "6s",
                             "--audit", str(audit))  # fmt: skip
     if confirmed:
         ctl(wire, "confirm")
-    time.sleep(3.6)
-    assert bool(rules(wire)) == confirmed
+        time.sleep(6.5)
+        assert rules(wire)
+    else:
+        within(15, lambda: not rules(wire))
     wire.send(udp_flood(tmp_path, duration=1.5), deliver=True)
     found, said = ends(watch)
     (event,) = found["floods"]
@@ -122,7 +124,7 @@ def test_enforcing_ends_unless_it_is_confirmed(wire: Lab, tmp_path: Path, confir
         assert acts[0]["target"] == "confirm"
         assert "(uid " in acts[0]["by"]
     else:
-        assert "nobody confirmed within 3 s: it only observes from now on" in said
+        assert "nobody confirmed within 6 s: it only observes from now on" in said
         assert [act["what"] for act in acts] == ["stop"]
 
 
@@ -184,9 +186,9 @@ def test_p67_the_audit_is_what_the_kernel_saw(wire: Lab, tmp_path: Path) -> None
     with trace.open("wb") as out:
         monitor = wire.start(wire.server, "nft", "monitor", "elements", stdout=out)
         time.sleep(0.5)
-        ask = (sys.executable, "-c", ASK, SERVER, "/login", "100", "6", "60", "4")
+        ask = (sys.executable, "-c", ASK, SERVER, "/login", "100", "6", "60", "8")
         flood = wire.start(wire.client, *ask, stdout=subprocess.PIPE)
-        within(6, lambda: len(rules(wire).get("block4", {})) == 6)
+        within(12, lambda: len(rules(wire).get("block4", {})) == 6)
         ctl(wire, "block", "203.0.113.9", "--reason", "ticket 4711")
         time.sleep(0.7)
         ctl(wire, "unblock", "10.99.0.102")
