@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 from ..config.limits import Limits
 from ..history.clients import Visitors
 from ..history.loudest import Loudest
 from ..history.memory import Memory, Networks
+from ..history.served import Flood, Served
 from ..history.victims import Tracker
 from ..model.address import Address
 from ..model.epoch import EPOCHS_PER_SECOND
@@ -109,6 +112,7 @@ class Detection:
     def __init__(self, memory: Memory, limits: Limits) -> None:
         self._limits = limits
         self.tracker = Tracker(memory, limits)
+        self._served = Served(memory.networks)
         self._visitors = Visitors(memory.networks)
         self._detectors = [_looking(detector) for detector in DETECTORS]
         self._named: dict[tuple[Vector, Address], int] = {}
@@ -122,20 +126,28 @@ class Detection:
         """Networks of clients who were served before anything that is going on began."""
         return self._visitors.known_networks()
 
+    def served(self) -> Networks:
+        """Networks of clients whom limits let pass: they count from their first handshake on."""
+        return self._served.networks()
+
     def update(self, summary: Summary) -> Iterator[Finding[Any]]:
         """Yield the findings of one epoch that the limits let through; epochs come in order."""
         lately = range(summary.epoch - EPOCHS_PER_SECOND + 1, summary.epoch + 1)
         self._named = {named: epoch for named, epoch in self._named.items() if epoch in lately}
         scene = Scene(summary, self.tracker.views(summary), self._visitors, self._named)
+        floods = list[Flood]()
         for look in self._detectors:
             for finding in look(scene):
                 self._named[finding.vector, finding.victim] = summary.epoch
+                if finding.verdict in FLOODS:
+                    floods.append(_as_flood(finding))
                 if (not summary.coarse or _whole_second(finding)) and self._let_through(finding):
                     self._see(finding, summary)
                     yield finding
         if scene.views:
             self._loudest.close_epoch(summary)
         self._visitors.close_epoch(summary)
+        self._served.close_epoch(summary, floods)
         self.tracker.close_epoch(summary)
 
     def _see(self, finding: Finding[Any], summary: Summary) -> None:
@@ -153,6 +165,13 @@ class Detection:
         rate = EPOCHS_PER_SECOND * finding.count
         finding.over = finding.over and rate >= finding.limit
         return rate >= finding.limit / 2
+
+
+def _as_flood(finding: Finding[Any]) -> Flood:
+    """What clients are learnt by: floods that are counted in packets ask for nothing."""
+    asks = FAMILIES[finding.vector].unit != "packet/s"
+    sources = np.fromiter((source.source for source in finding.top), np.uint64, len(finding.top))
+    return Flood(finding.victim, finding.prefix, asks, sources)
 
 
 def _whole_second(finding: Finding[Any]) -> bool:
