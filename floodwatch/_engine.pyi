@@ -5,6 +5,7 @@ while they work. No object is safe for use by two threads at once, except that o
 while another observes a different batch.
 """
 
+from collections.abc import Sequence
 from mmap import mmap
 from typing import Final, final
 
@@ -37,6 +38,8 @@ SMALL_HLL_P: Final[int]
 NAMES_HLL_P: Final[int]
 """Precision of those in ``dns_names``."""
 TOTAL_HLL_P: Final[int]
+TRANSLATORS_MOST: Final[int]
+"""Networks of translators that a decoder can be told of."""
 """Precision of ``Engine.total_sources``."""
 
 # From here on native/features.py writes what native/fw_features.h says ...
@@ -196,12 +199,13 @@ HEAVY_DTYPE: Final[np.dtype[np.void]]
 - ``assets`` (<u2) requests for parts of pages; saturates, as do the next three
 - ``repeats`` (<u2) requests for the same path as the one before
 - ``posts`` (<u2) requests with a body
-- ``errors`` (<u2) requests answered by a status of 400 or more; IPv4 only
+- ``errors`` (<u2) requests answered by a status of 400 or more; not of IPv6 networks
 - ``last_path`` (u1) the low byte of the last path's hash
 - ``strains`` (u1) packets that cost the server and ask for nothing whole: requests without their end or body,
   windows of zero, HTTP/2 resets and continuations; at most 255
-- ``v6`` (u1) 1: the source is an IPv6 network
+- ``v6`` (u1) 0: the source is an IPv4 address; 1: an IPv6 /64; 2: one address of a translator (NAT64)
 - ``proven`` (u1) handshakes that it is known to have finished, at most 255; above 0 its address is real
+- ``low`` (<u8) lower half of the address of a translator; else 0
 """
 PACKET_DTYPE: Final[np.dtype[np.void]]
 """One decoded packet.
@@ -214,7 +218,8 @@ PACKET_DTYPE: Final[np.dtype[np.void]]
 - ``proto`` (u1) IP protocol
 - ``tcp_flags`` (u1) TCP flags, FIN = 1 to CWR = 128
 - ``kind`` (u1) kind of packet
-- ``bits`` (u1) 1: IPv6; 2: more fragments follow; 4: reserved source address; 8: window of zero
+- ``bits`` (u1) 1: IPv6; 2: more fragments follow; 4: reserved source address; 8: window of zero; 16: source
+  inside a translator's network (NAT64)
 - ``seq`` (<u4) TCP sequence number
 - ``ack`` (<u4) TCP acknowledgement number
 - ``bytes`` (<u4) bytes of the frame, as on the wire
@@ -280,6 +285,13 @@ class Decoder:
 
     def set_span(self, since_ns: int, until_ns: int) -> None:
         """Count only frames from ``since_ns`` on and before ``until_ns``, in ns since 1970."""
+
+    def set_translators(self, networks: Sequence[tuple[int, int, int]]) -> None:
+        """Take each address of these IPv6 networks for a host of its own, as those of NAT64 are anyway.
+
+        Args:
+            networks: (upper half, lower half, prefix length) of each; at most ``TRANSLATORS_MOST``.
+        """
 
     def drop_twins(self, copies: int) -> None:
         """From now on count so many copies of a frame, within 50 ms of the first, as ``duplicates`` only."""

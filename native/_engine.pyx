@@ -77,6 +77,7 @@ HLL_P = FW_HLL_P
 SMALL_HLL_P = FW_SMALL_HLL_P
 NAMES_HLL_P = FW_NAMES_HLL_P
 TOTAL_HLL_P = FW_TOTAL_HLL_P
+TRANSLATORS_MOST = FW_TRANSLATORS_MAX
 
 
 @cython.final
@@ -188,6 +189,20 @@ cdef class Decoder:
     def set_span(self, uint64_t since_ns, uint64_t until_ns):
         self.raw.since_ns = since_ns
         self.raw.last_allowed_ns = until_ns - 1 if 0 < until_ns < <uint64_t>-1 else until_ns
+
+    def set_translators(self, networks):
+        cdef fw_hasher *h = &self.raw.hasher
+        cdef fw_translator *t
+        cdef unsigned bits
+        if len(networks) > FW_TRANSLATORS_MAX:
+            raise ValueError(f"at most {FW_TRANSLATORS_MAX} networks of translators")
+        h.translator_count = 0
+        for hi, lo, bits in networks:
+            t = &h.translators[h.translator_count]
+            mask = (1 << 128) - (1 << (128 - bits))
+            t.mask_hi, t.mask_lo = mask >> 64, mask & <uint64_t>-1
+            t.hi, t.lo = hi & t.mask_hi, lo & t.mask_lo
+            h.translator_count += 1
 
     def drop_twins(self, uint8_t copies):
         if self.raw.twins == NULL:
@@ -412,8 +427,8 @@ cdef class Engine:
 
     def heavy(self):
         """The heavy-hitter table of the open window, free entries left out, in table order."""
-        cdef bytearray out = bytearray(FW_TOPK_SETS * FW_TOPK_WAYS * sizeof(fw_heavy))
-        cdef uint32_t n = fw_topk_list(&self.raw.heavy, <fw_heavy *><char *>out)
+        cdef bytearray out = bytearray(FW_TOPK_SETS * FW_TOPK_WAYS * sizeof(fw_heavy_count))
+        cdef uint32_t n = fw_topk_list(&self.raw.heavy, <fw_heavy_count *><char *>out)
         return np.frombuffer(out, dtype=HEAVY_DTYPE, count=n)
 
     def window_ends(self, Batch batch, uint32_t following):

@@ -15,8 +15,13 @@ cdef extern from "fw_decode.h" nogil:
         uint8_t kind
     struct fw_message:
         const uint8_t *path
+    enum: FW_TRANSLATORS_MAX
+    struct fw_translator:
+        uint64_t hi, lo, mask_hi, mask_lo
     struct fw_hasher:
         fw_key key
+        fw_translator translators[16]
+        uint32_t translator_count
     struct fw_batch:
         uint32_t count, capacity, message_count, carriers
         fw_packet *packets
@@ -55,6 +60,7 @@ cdef extern from "fw_decode.h" nogil:
     void fw_batch_save(const fw_batch *, fw_message *, uint8_t *)
     int fw_batch_load(fw_batch *, const uint8_t *, size_t, fw_hasher *, const char **)
     struct fw_decoder:
+        fw_hasher hasher
         fw_walker walker
         fw_filter filter
         fw_frame frame
@@ -70,11 +76,11 @@ cdef extern from "fw_decode.h" nogil:
     void fw_decoder_init(fw_decoder *, const fw_key *)
     int fw_decoder_fill(fw_decoder *, const uint8_t *, size_t, size_t *, fw_batch *)
 
-    struct fw_heavy:
+    struct fw_heavy_count:
         uint64_t pair_hash
     struct fw_topk:
         uint64_t evicted
-    uint32_t fw_topk_list(const fw_topk *, fw_heavy *)
+    uint32_t fw_topk_list(const fw_topk *, fw_heavy_count *)
     struct fw_victim:
         uint32_t reference
     struct fw_slot:

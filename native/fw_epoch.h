@@ -4,8 +4,8 @@
  * at the first packet that belongs to a later epoch, so that the caller can read the summary first. Packet
  * time is the only clock.
  *
- * Memory is fixed: about 2 MiB count-min, 0.5 MiB heavy hitters, 1 MiB handshakes, 0.25 MiB
- * peers, 12 MiB victim slots. */
+ * Memory is fixed: about 2 MiB count-min, 0.6 MiB heavy hitters, 1 MiB handshakes, 0.25 MiB peers, 12 MiB victim
+ * slots. */
 #ifndef FW_EPOCH_H
 #define FW_EPOCH_H
 

@@ -170,11 +170,15 @@
     F(uint16_t, assets, , "requests for parts of pages; saturates, as do the next three")                              \
     F(uint16_t, repeats, , "requests for the same path as the one before")                                             \
     F(uint16_t, posts, , "requests with a body")                                                                       \
-    F(uint16_t, errors, , "requests answered by a status of 400 or more; IPv4 only")                                   \
+    F(uint16_t, errors, , "requests answered by a status of 400 or more; not of IPv6 networks")                       \
     F(uint8_t, last_path, , "the low byte of the last path's hash")                                                    \
     F(uint8_t, strains, , "packets that cost the server and ask for nothing whole: requests without their end or"      \
                           " body, windows of zero, HTTP/2 resets and continuations; at most 255")                      \
-    F(uint8_t, v6, , "1: the source is an IPv6 network")                                                               \
+    F(uint8_t, v6, , "0: the source is an IPv4 address; 1: an IPv6 /64; 2: one address of a translator (NAT64)")       \
     F(uint8_t, proven, , "handshakes that it is known to have finished, at most 255; above 0 its address is real")
+
+/* The same, in what is listed only: the table keeps it beside the entries, for hardly any needs it. */
+#define FW_HEAVY_LISTED_FEATURES(F)                                                                                    \
+    F(uint64_t, low, , "lower half of the address of a translator; else 0")
 
 #endif

@@ -151,8 +151,8 @@ static inline void hash4(struct fw_hasher *h, struct fw_packet *p)
 
 static inline void hash6(struct fw_hasher *h, struct fw_packet *p)
 {
-    p->src_hash = fw_siphash13(&h->key, &p->src.hi, 1);
     p->sender_hash = fw_siphash13(&h->key, &p->src.hi, 2);
+    p->src_hash = FW_UNLIKELY(p->bits & FW_TRANSLATED) ? p->sender_hash : fw_siphash13(&h->key, &p->src.hi, 1);
     p->dst_hash = fw_siphash13(&h->key, &p->dst.hi, 2);
 }
 
@@ -237,6 +237,7 @@ static int decode_ip6(struct fw_hasher *h, struct fw_cursor c, struct fw_packet 
     out->bits = FW_V6;
     out->src = (struct fw_addr){fw_be64(c.p + 8), fw_be64(c.p + 16)};
     out->dst = (struct fw_addr){fw_be64(c.p + 24), fw_be64(c.p + 32)};
+    out->bits |= FW_UNLIKELY(fw_is_translated(h, out->src.hi, out->src.lo)) ? FW_TRANSLATED : 0;
     hash6(h, out);
     fw_advance(&c, 40);
     if (length) { /* 0: a jumbogram or segmentation offload */

@@ -103,6 +103,7 @@ def open_reading(
     decoder = Decoder(key)
     if compiled is not None:
         decoder.set_filter(compiled.function, compiled.programs, compiled)
+    decoder.set_translators(options.nat64)
     decoder.set_span(options.since_ns, options.until_ns)
     decoder.count_once()
     return Reading(path, decoder, options, stop)

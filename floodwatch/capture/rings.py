@@ -63,6 +63,7 @@ class Taps:
     def _open(self, interface: str, number: int, share: list[_Tap], *, leads: bool) -> _Tap:
         """One more ring for a worker, whose rings hold the same connections and know what was counted."""
         options, decoder = self._options, Decoder(self._key)
+        decoder.set_translators(options.nat64)
         if self._several:
             decoder.count_once(share[0].decoder if share else None)
         if self._compiled is not None:

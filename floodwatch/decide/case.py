@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import numpy as np
+from msgspec.structs import replace as replaced
 from numpy.typing import NDArray
 
 from ..detectors import family_of
@@ -17,11 +18,13 @@ from ..model.address import Address, address_text
 from ..model.decision import SOURCES_MOST
 from ..model.epoch import EPOCH_NS, EPOCHS_PER_SECOND
 from ..model.event import Verdict
-from ..model.finding import Finding, Floor, Gathered, SourceCount
+from ..model.finding import Finding, Floor, Gathered, SourceCount, SourceKey
 from ..model.vector import Vector
 from .course import Course
 
 KEYS_MOST = 256
+SEEN_MOST = 64
+"""Sources that are seen and not proven, of which at least a twentieth each is told."""
 TIMELINE_MOST = 240
 """Steps of the timeline that are kept: a minute of epochs; what lasts longer is told more coarsely."""
 HELD = 0.8
@@ -67,8 +70,9 @@ class Case:
     ports: Counter[int] = field(default_factory=Counter)
     paths: Counter[str] = field(default_factory=Counter)
     sources: NDArray[np.uint8] | None = None
-    top: dict[tuple[int, bool], SourceCount] = field(default_factory=dict)
-    settled: dict[tuple[int, bool], SourceCount] = field(default_factory=dict)
+    top: dict[SourceKey, SourceCount] = field(default_factory=dict)
+    settled: dict[SourceKey, SourceCount] = field(default_factory=dict)
+    seen: dict[SourceKey, SourceCount] = field(default_factory=dict)
 
     @property
     def opened(self) -> bool:
@@ -120,7 +124,12 @@ class Case:
         if finding.beats is not None:
             self.course.add(finding.epoch, finding.beats)
         for source in finding.top:
-            self.top[source.source, source.v6] = source
+            self.top[source.key] = source
+        for source in finding.seen:
+            _sum(self.seen, source)
+        if len(self.seen) > 2 * SEEN_MOST:
+            kept = sorted(self.seen.values(), key=lambda s: -s.lo)[:SEEN_MOST]
+            self.seen = {source.key: source for source in kept}
 
     def _time(self, epoch: int, count: int) -> None:
         self.recent[epoch] = self.recent.get(epoch, 0) + count
@@ -138,11 +147,8 @@ class Case:
     def settle_window(self) -> None:
         """The heavy-hitter window ends: what it proved about sources is added up."""
         for key, new in self.top.items():
-            old = self.settled.get(key)
-            if old is None and len(self.settled) >= SOURCES_MOST:
-                continue
-            base = old or SourceCount(new.source, new.v6, 0, 0)
-            self.settled[key] = SourceCount(new.source, new.v6, base.lo + new.lo, base.hi + new.hi)
+            if key in self.settled or len(self.settled) < SOURCES_MOST:
+                _sum(self.settled, new)
         self.top.clear()
 
     def so_far(self) -> Case:
@@ -170,6 +176,12 @@ def winner(table: Counter[K], count: int) -> K | None:
         return None
     key, held = max(table.items(), key=lambda item: (item[1], str(item[0])))
     return key if held >= HELD * count and held > 0 else None
+
+
+def _sum(sources: dict[SourceKey, SourceCount], new: SourceCount) -> None:
+    """Add one source's bounds to those it has."""
+    old = sources.get(new.key)
+    sources[new.key] = new if old is None else replaced(new, lo=old.lo + new.lo, hi=old.hi + new.hi)
 
 
 def _vote(table: Counter[K], found: Iterable[tuple[K, int]]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._sketches import hll_estimate
 from ..detectors.family import Family
-from ..model.address import Network, source_cidr
+from ..model.address import source_cidr
 from ..model.decision import SOURCE_RATES, Decision, Protection, Suspect, prove
 from ..model.epoch import EPOCH_NS, rfc3339
 from ..model.event import (
@@ -29,7 +29,7 @@ from ..model.event import (
     Verdict,
     Victim,
 )
-from ..model.finding import SourceCount
+from ..model.finding import SEEN_SHARE, SourceCount
 from ..model.vector import protocol_number
 from . import judge
 from .case import Case, winner
@@ -43,6 +43,10 @@ PROTECTIONS: dict[Action, Protection] = {
     "cap_unknown": "capped",
 }
 """What stands before a victim where the advice says it all; else its family knows."""
+SEEN_TOLD = 5
+"""Sources that are told of where none is proven."""
+NOT_PROVEN: frozenset[Origin] = frozenset({"unknown", "mixed"})
+"""Origins of floods whose addresses show nothing, and may be those of the senders."""
 NO_SOURCES = bytes(1024)
 
 
@@ -90,8 +94,18 @@ class Meaning:
         return self.case.family.reflectors(self.case.vector, self.facts)
 
     def sources(self) -> list[SourceCount]:
-        """The sources that may be named, heaviest first."""
-        return sorted(self.case.settled.values(), key=lambda s: (-s.lo, s.v6, s.source))
+        """The sources that may be named, heaviest first; a network stands for the hosts in it."""
+        settled = self.case.settled.values()
+        wide = {(s.v6, s.behind, s.source >> s.behind) for s in settled if s.behind}
+        depths = {(v6, behind) for v6, behind, _ in wide}
+
+        def within(source: SourceCount) -> bool:
+            return any(
+                v6 == source.v6 and behind > source.behind and (v6, behind, source.source >> behind) in wide
+                for v6, behind in depths
+            )
+
+        return sorted((s for s in settled if not within(s)), key=lambda s: (-s.lo, s.v6, s.source, s.low))
 
 
 def decide(case: Case) -> Decision:
@@ -115,12 +129,7 @@ def decide(case: Case) -> Decision:
 
 
 def _suspect(source: SourceCount) -> Suspect:
-    network: Network
-    if source.v6:
-        network = ipaddress.IPv6Network((source.source << 64, 64))
-    else:
-        network = ipaddress.IPv4Network(source.source & 0xFFFFFFFF)
-    return Suspect(network, source.lo, source.hi)
+    return Suspect(source.network, source.lo, source.hi)
 
 
 def tell(
@@ -178,6 +187,7 @@ def tell(
             forged_share=forged if meaning.origin == "forged" else None,
             top=_top(case, meaning.sources(), top) if listed else (),
             reflector_ports=meaning.reflector_ports,
+            seen=_seen(case) if meaning.origin in NOT_PROVEN and case.verdict == "attack" else (),
         ),
         evidence=judge.evidence(
             family,
@@ -212,13 +222,21 @@ def _course(case: Case) -> tuple[Pattern, ...]:
 
 def _top(case: Case, sources: list[SourceCount], limit: int) -> tuple[TopSource, ...]:
     total = max(case.count, sum(source.lo for source in sources), 1)
-    return tuple(
-        TopSource(
-            cidr=source_cidr(source.source, source.v6),
-            share=round(source.lo / total, 4),
-            count=CountBounds(lo=source.lo, hi=source.hi),
-        )
-        for source in (sources[:limit] if limit else sources)
+    return tuple(_named(source, total) for source in (sources[:limit] if limit else sources))
+
+
+def _seen(case: Case) -> tuple[TopSource, ...]:
+    """The few that certainly sent a share of it worth naming; nothing is done against them."""
+    least = max(SEEN_SHARE * case.count, 1)
+    loud = sorted(case.seen.values(), key=lambda s: (-s.lo, s.v6, s.source, s.low))[:SEEN_TOLD]
+    return tuple(_named(source, case.count) for source in loud if source.lo >= least)
+
+
+def _named(source: SourceCount, total: int) -> TopSource:
+    return TopSource(
+        cidr=source_cidr(source.network),
+        share=round(source.lo / max(total, 1), 4),
+        count=CountBounds(lo=source.lo, hi=source.hi),
     )
 
 

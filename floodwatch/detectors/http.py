@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..history.clients import Visitors
-from ..history.sources import Machines, machines, source_counts
+from ..history.nearby import TOGETHER
+from ..history.sources import Asked, Machines, machines
 from ..history.victims import View
 from ..model.epoch import CLASS_HTTP, DATA, EPOCHS_PER_SECOND
 from ..model.event import Action, Evidence, Origin
@@ -38,10 +39,14 @@ LOUD = 1.5
 
 
 class Requests(Named):
-    """Requests, those of machines among them, and those for parts of pages; see ``crowd.Visits``."""
+    """Requests, those of machines among them, and those for parts of pages; see ``crowd.Visits``.
+
+    ``together`` are requests of hosts that are machines only together, with the others of their network.
+    """
 
     requests: Sum = 0.0
     machine: Sum = 0.0
+    together: Sum = 0.0
     assets: Sum = 0.0
     listed: Sum = 0.0
     known: Sum = 0.0
@@ -57,8 +62,14 @@ def proof(facts: Named, what: str) -> list[Evidence]:
 
 def _evidence(facts: Requests) -> list[Evidence]:
     says = "of the requests come from sources that repeat a few paths faster than people do"
+    near = (
+        "of the requests come from hosts of one network, or of a few, that fetch hardly any page assets and "
+        f"together ask {TOGETHER:.0f} times a second or more"
+    )
+    alone = facts.machine > 0 or facts.together <= 0
     return [
-        share("machine_share", facts.machine, facts.requests, 0.0, says),
+        *([share("machine_share", facts.machine, facts.requests, 0.0, says)] if alone else []),
+        *([share("network_share", facts.together, facts.requests, 0.0, near)] if facts.together > 0 else []),
         *proof(facts, "of those"),
         parts_of_pages(facts.assets, facts.requests),
         *known_networks(facts.listed, facts.known),
@@ -104,7 +115,7 @@ def _judge(view: View, row: np.void, scene: Scene) -> Iterator[Finding[Any]]:
         return  # requests that never end ask for nothing: they hold places, which is another vector
     reference, hammered = int(row["reference"]), _hammered(view, row)
     only = _winner(row) if hammered else None
-    found = machines(reference, scene.summary, visitors.windows, visitors.paces, only)
+    found = machines(reference, scene.summary, visitors, _asked(view, only))
     told = told_apart(view, row, found, visitors)
     if told != "flood":
         if told == "unclear":
@@ -131,9 +142,11 @@ def _flood(
     requests = int(row["requests"])
     proven = found.rows["proven"] > 0
     listed, known = visitors.asked(found.rows)
+    together = min(found.together, count)
     facts = Requests(
         requests=float(requests),
-        machine=float(count),
+        machine=float(count - together),
+        together=float(together),
         assets=float(row["assets"]),
         asked=float(found.rows["requests"].sum()),
         proven=float(found.rows["requests"][proven].sum()),
@@ -150,8 +163,16 @@ def _flood(
         ports=[(int(row["http_port"]), count)],
         paths=_paths(row, count),
         sources=CLASS_HTTP,
-        top=source_counts(found.window[proven], "requests", "requests"),
+        top=found.named(),
     )
+
+
+def _asked(view: View, only: int | None) -> Asked:
+    """What is known of a victim's requests; growth counts where it is a surge over the usual."""
+    usual, recent = view.usual("requests"), view.recent()
+    rate = sum(int(row["requests"]) for row in recent) * EPOCHS_PER_SECOND / max(len(recent), 1)
+    grown = usual is not None and rate >= RATIO * usual
+    return Asked(only, rate, usual or 0.0, rate - (usual or 0.0) if grown else 0.0)
 
 
 def _bodiless(row: np.void) -> int:

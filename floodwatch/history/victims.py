@@ -223,6 +223,11 @@ class Tracker:
             return None
         return View(track, epoch, row, before, summary.final, self.baseline, self._limits, summary.heavy)
 
+    def row(self, victim: Address, epoch: int) -> np.void | None:
+        """What a victim that is worth a look got in one of the last epochs, or None."""
+        track = self._tracks.get(victim)
+        return None if track is None else track.row(epoch)
+
     def close_epoch(self, summary: Summary) -> None:
         """Learn the epoch's rates and forget tracks that went quiet."""
         packets = summary.victims["kinds"]

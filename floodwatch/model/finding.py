@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeAlias, TypeVar, g
 
 from msgspec import Struct, field
 
-from .address import Address
+from .address import UNIT, Address, Network, source_network
 from .event import Verdict
 from .vector import Vector
 
@@ -19,6 +19,8 @@ Sum: TypeAlias = Annotated[float, "sum"]
 """A fact of which all epochs are added up."""
 Mean: TypeAlias = Annotated[float, "mean"]
 """A fact that is the mean of its epochs."""
+SourceKey: TypeAlias = tuple[int, bool, int, int]
+"""``source``, ``v6``, ``low`` and ``length`` of a ``SourceCount``."""
 Majority: TypeAlias = Annotated[int, "majority"]
 """A fact that is what most epochs say, such as a port; of equals the first."""
 
@@ -86,12 +88,42 @@ class Floor(Struct, frozen=True):
 
 
 class SourceCount(Struct, frozen=True, gc=False):
-    """Lower and upper bound of what one source (IPv4 address or upper half of an IPv6 one) sent."""
+    """Lower and upper bound of what one source sent.
+
+    Attributes:
+        source: the IPv4 address, or the upper half of an IPv6 one.
+        v6: which of them.
+        lo: it sent so much at least ...
+        hi: ... and at most.
+        low: lower half of an IPv6 address that is a source by itself.
+        length: prefix length of what it stands for; 0: a host of IPv4, a /64 of IPv6.
+    """
 
     source: int
     v6: bool
     lo: int
     hi: int
+    low: int = 0
+    length: int = 0
+
+    @property
+    def key(self) -> SourceKey:
+        """Who it is, whatever it sent."""
+        return self.source, self.v6, self.low, self.length
+
+    @property
+    def behind(self) -> int:
+        """Bits of ``source`` behind the prefix that it stands for; 0: it is one host or /64."""
+        return max(UNIT[6 if self.v6 else 4] - self.length, 0) if self.length else 0
+
+    @property
+    def network(self) -> Network:
+        """What a rule would name."""
+        return source_network(*self.key)
+
+
+SEEN_SHARE = 0.05
+"""Share of a flood that one source certainly sent, from which it is worth naming."""
 
 
 class Finding(Struct, Generic[F], kw_only=True):
@@ -110,6 +142,7 @@ class Finding(Struct, Generic[F], kw_only=True):
         beats: packets of all kinds to the victim in this epoch by fine steps, see ``decide.course``.
         sources: HyperLogLog registers (p = 10) of the sources in this epoch.
         top: bounds per source, for origins that may be named.
+        seen: bounds per source of what certainly belongs to the excess, proven or not; the largest only.
         limit: the rate a second that the user's limits ask for; 0: none.
     """
 
@@ -134,4 +167,5 @@ class Finding(Struct, Generic[F], kw_only=True):
     beats: NDArray[np.uint32] | None = None
     sources: NDArray[np.uint8] | None = None
     top: list[SourceCount] = field(default_factory=list)
+    seen: list[SourceCount] = field(default_factory=list)
     limit: float = 0.0

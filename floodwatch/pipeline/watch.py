@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..capture import LinkNews, backlog_drops
+from ..capture import Backlog, LinkNews
 from ..capture.recorder import Recorder
 from ..capture.rings import Taps
 from ..config.options import Counters, WatchOptions
@@ -93,11 +93,16 @@ class Watch:
         self.analysis = Analysis(self.name, options.top, memory, options.limits)
         self.analysis.seen = self._seen
         self._recorder = Recorder(options.write, options.write_max) if options.write else None
+        self.notes: list[str] = []
+        """What the user should hear first, in words."""
+        if self._recorder is not None and self._recorder.path != options.write:
+            self.notes.append(f"{options.write} is there already: recording to {self._recorder.path}")
         self.taps = Taps(interfaces, options)
         if self._recorder is not None:
             self.taps.attach(self._recorder)
         self._news = LinkNews()
-        self._backlog = backlog_drops()
+        self._backlog = Backlog()
+        self._backlog_before = self._backlog.drops()
         self._began = time.monotonic()
         self._offset = _clock_offset()
         self._next_follow = self._began
@@ -217,7 +222,7 @@ class Watch:
             bytes=taps.bytes,
             lost=taps.count_lost(),
             ahead=0 if self._blocker is None else self._blocker.dropped_ahead().dropped,
-            backlog=backlog_drops() - self._backlog,
+            backlog=self._backlog.drops() - self._backlog_before,
             rejected=sum(taps.rejected.values()),
             victims=self._victims(),
             open_floods=self.analysis.open_floods(),
@@ -249,6 +254,7 @@ class Watch:
     def close(self) -> None:
         """Leave the interfaces."""
         self._news.socket.close()
+        self._backlog.close()
         self.taps.close()
         if self._recorder is not None:
             self._recorder.close()

@@ -239,6 +239,9 @@ def _sources(sources: Sources, view: _View) -> list[str]:
     if sources.top:
         phrases.append(f"the largest sends {percent(sources.top[0].share)}")
     lines = view.row("sources", [f"{phrase}," for phrase in phrases[:-1]] + phrases[-1:], gap=" ")
+    if sources.seen:
+        seen = [f"{view.safe(source.cidr)} {percent(source.share)}" for source in sources.seen]
+        lines += view.row("", [f"seen, not proven: {seen[0]}", *seen[1:]])
     shown = sources.top[: view.top] if view.top else sources.top
     if not shown:
         return lines
