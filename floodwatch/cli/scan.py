@@ -14,7 +14,6 @@ from floodwatch.cli.progress import bar, stopping
 from floodwatch.report.formats import FORMATS, Shown
 
 from .filters import FILTER_WORDS, FilterCommand, one_filter, split_words
-<<<<<<< HEAD
 from .options import (
     AT_LEAST_1,
     BASELINE,
@@ -26,9 +25,6 @@ from .options import (
     read_limits,
     read_seed,
 )
-from .output import EXIT_CODES, EXIT_FLOOD, EXIT_INPUT, check_output, complain, write
-=======
-from .options import AT_LEAST_1, BASELINE, FALSE_ALARMS, SAVE_BASELINE, SET, WHEN, read_limits, read_seed
 from .output import (
     EXIT_CODES,
     EXIT_FLOOD,
@@ -40,7 +36,6 @@ from .output import (
     write,
     write_kept,
 )
->>>>>>> safety
 
 if TYPE_CHECKING:
     from floodwatch.history.memory import Memory

@@ -9,13 +9,8 @@ import click
 
 from floodwatch.cli.progress import bar, stopping
 
-<<<<<<< HEAD
 from .options import BASELINE, FALSE_ALARMS, NAT64, SAVE_BASELINE, SET, WHEN, read_limits
-from .output import EXIT_INPUT, check_output, complain, write, write_stdout
-=======
-from .options import BASELINE, FALSE_ALARMS, SAVE_BASELINE, SET, WHEN, read_limits
 from .output import EXIT_INPUT, check_output, complain, kept_file, write_kept, write_stdout
->>>>>>> safety
 
 if TYPE_CHECKING:
     from floodwatch.config.nat64 import Translator

@@ -15,7 +15,7 @@ from floodwatch.errors import EnforceError
 from floodwatch.report.formats import FORMATS, LIVE, Shown
 
 from .filters import FILTER_WORDS, FilterCommand, one_filter
-<<<<<<< HEAD
+from .heartbeat import Heartbeat
 from .options import (
     AT_LEAST_1,
     BASELINE,
@@ -27,12 +27,7 @@ from .options import (
     read_limits,
     read_seed,
 )
-from .output import EXIT_CODES, EXIT_FLOOD, check_output, say, write, write_stdout
-=======
-from .heartbeat import Heartbeat
-from .options import AT_LEAST_1, BASELINE, FALSE_ALARMS, SAVE_BASELINE, SET, WHEN, read_limits, read_seed
 from .output import EXIT_CODES, EXIT_FLOOD, kept_file, say, write_kept, write_stdout
->>>>>>> safety
 
 if TYPE_CHECKING:
     from floodwatch.cli.picture import Picture
