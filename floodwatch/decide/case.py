@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
@@ -27,6 +28,9 @@ HELD = 0.8
 """Share of the count that one port or path holds, from which it is named."""
 LAST_SECOND = 253_402_300_799
 """The end of the year 9999."""
+
+STRETCHES_MOST = 60
+"""Stretches of time that are told apart; of more, the two with the shortest pause between them become one."""
 
 K = TypeVar("K")
 
@@ -58,6 +62,12 @@ class Case:
     told_epoch: int = -1
     told_ended: bool = False
     limit: float = 0.0
+    held: float = 0.0
+    """What was held against the floor when it became a verdict."""
+    quarters: int = 0
+    """Epochs that its numbers are of ..."""
+    stretches: list[list[int]] = field(default_factory=list)
+    """... as pairs of the first one and the one after the last."""
     counts: dict[int, int] = field(default_factory=dict)
     recent: dict[int, int] = field(default_factory=dict)
     stride: int = 1
@@ -107,6 +117,7 @@ class Case:
         self.last_ns = max(self.last_ns, finding.last_ns)
         self.epoch = finding.epoch
         self.one_way = self.one_way and finding.one_way
+        self._stretch(finding.epoch if finding.since is None else finding.since, finding.epoch + 1)
         self._time(finding.epoch, finding.count)
         self.gathered.add(finding.facts)
         _vote(self.ports, finding.ports)
@@ -116,6 +127,18 @@ class Case:
             self.sources = registers.copy() if self.sources is None else np.maximum(self.sources, registers)
         for source in finding.top:
             self.top[source.source, source.v6] = source
+
+    def _stretch(self, first: int, end: int) -> None:
+        """Note the epochs that a finding counted."""
+        self.quarters += end - first
+        if self.stretches and self.stretches[-1][1] == first:
+            self.stretches[-1][1] = end
+            return
+        self.stretches.append([first, end])
+        if len(self.stretches) > STRETCHES_MOST:
+            pauses = [after[0] - before[1] for before, after in pairwise(self.stretches)]
+            at = pauses.index(min(pauses))
+            self.stretches[at : at + 2] = [[self.stretches[at][0], self.stretches[at + 1][1]]]
 
     def _time(self, epoch: int, count: int) -> None:
         self.recent[epoch] = self.recent.get(epoch, 0) + count

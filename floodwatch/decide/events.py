@@ -12,12 +12,13 @@ from .._sketches import hll_estimate
 from ..detectors.family import Family
 from ..model.address import Network, source_cidr
 from ..model.decision import SOURCE_RATES, Decision, Protection, Suspect, prove
-from ..model.epoch import EPOCH_NS, rfc3339
+from ..model.epoch import EPOCH_NS, EPOCHS_PER_SECOND, rfc3339
 from ..model.event import (
     Action,
     Advice,
     CaptureInfo,
     CountBounds,
+    Counted,
     Estimate,
     Event,
     Origin,
@@ -25,6 +26,7 @@ from ..model.event import (
     Rate,
     Sources,
     State,
+    Stretch,
     TopSource,
     Victim,
 )
@@ -174,10 +176,22 @@ def tell(
             usual=case.baseline,
             one_way=case.one_way,
             floor=case.floor,
+            held=case.held,
             limit=case.limit,
         ),
         action=Advice(recommended=meaning.action, why=meaning.why, taken="none"),
+        counted=_counted(case),
         timeline=case.timeline(TIMELINE),
+    )
+
+
+def _counted(case: Case) -> Counted:
+    return Counted(
+        seconds=case.quarters / EPOCHS_PER_SECOND,
+        stretches=tuple(
+            Stretch(first=rfc3339(first * EPOCH_NS), until=rfc3339(end * EPOCH_NS))
+            for first, end in case.stretches
+        ),
     )
 
 

@@ -19,12 +19,14 @@ Sum: TypeAlias = Annotated[float, "sum"]
 """A fact of which all epochs are added up."""
 Mean: TypeAlias = Annotated[float, "mean"]
 """A fact that is the mean of its epochs."""
+Most: TypeAlias = Annotated[float, "most"]
+"""A fact of which the largest of all epochs counts."""
 Majority: TypeAlias = Annotated[int, "majority"]
 """A fact that is what most epochs say, such as a port; of equals the first."""
 
 
 class Facts(Struct):
-    """The numbers behind a verdict: a subclass a family, each field declared as Sum, Mean or Majority."""
+    """The numbers behind a verdict: a subclass a family, each field declared as Sum, Mean, Most or Majority."""
 
 
 F = TypeVar("F", bound=Facts)
@@ -48,29 +50,30 @@ class Gathered(Generic[F]):
         kind: the family's facts.
     """
 
-    __slots__ = ("_epochs", "_kind", "_sums", "_votes")
+    __slots__ = ("_epochs", "_how", "_kind", "_sums", "_votes")
 
     def __init__(self, kind: type[F]) -> None:
         self._kind = kind
         self._epochs = 0
-        self._sums = dict.fromkeys((n for n, how in _how(kind).items() if how != "majority"), 0.0)
+        self._how = _how(kind)
+        self._sums = dict.fromkeys((n for n, how in self._how.items() if how != "majority"), 0.0)
         self._votes: dict[str, Counter[int]] = {
-            name: Counter() for name, how in _how(kind).items() if how == "majority"
+            name: Counter() for name, how in self._how.items() if how == "majority"
         }
 
     def add(self, facts: F) -> None:
         """Take in one epoch's facts."""
         self._epochs += 1
-        for name in self._sums:
-            self._sums[name] += getattr(facts, name)
+        for name, before in self._sums.items():
+            fact = getattr(facts, name)
+            self._sums[name] = max(before, fact) if self._how[name] == "most" else before + fact
         for name, votes in self._votes.items():
             votes[getattr(facts, name)] += 1
 
     def merged(self) -> F:
         """The facts of all epochs together."""
-        how = _how(self._kind)
         out: dict[str, Any] = {
-            name: total / max(self._epochs, 1) if how[name] == "mean" else total
+            name: total / max(self._epochs, 1) if self._how[name] == "mean" else total
             for name, total in self._sums.items()
         }
         for name, votes in self._votes.items():
@@ -99,10 +102,12 @@ class Finding(Struct, Generic[F], kw_only=True):
 
     Attributes:
         facts: the numbers behind the evidence.
-        floor: what ``count`` was held against.
+        since: the first epoch that the facts are of, where they are of more than ``epoch`` alone.
+        floor: what ``held`` was held against.
         over: it is over the floor; otherwise it only keeps an open event alive.
         persist: epochs in a row over the floor before it becomes a verdict.
         count: packets (or requests, connections) of the excess in this epoch.
+        held: what was held against the floor, where it is not the count.
         one_way: the victim was never seen to send.
         ports: candidates for the victim's port, with how much of the count each holds.
         paths: the same for its HTTP path, or the zone of DNS queries.
@@ -133,3 +138,5 @@ class Finding(Struct, Generic[F], kw_only=True):
     sources: NDArray[np.uint8] | None = None
     top: list[SourceCount] = field(default_factory=list)
     limit: float = 0.0
+    since: int | None = None
+    held: float | None = None
