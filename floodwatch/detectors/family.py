@@ -15,7 +15,7 @@ from ..history.clients import Visitors
 from ..history.victims import View, source_registers
 from ..model.address import Address
 from ..model.decision import Protection
-from ..model.epoch import EPOCHS_PER_SECOND
+from ..model.epoch import EPOCH_NS, EPOCHS_PER_SECOND
 from ..model.event import Action, Evidence, Origin, Unit, Verdict
 from ..model.finding import F, Facts, Finding, Floor, SourceCount, Sum
 from ..model.summary import Summary
@@ -80,10 +80,24 @@ def reflected(facts: Facts, count: float, distinct: float) -> Origin:
     return "reflected"
 
 
-def share(name: str, part: float, whole: float, usual: float | None, says: str) -> Evidence:
-    """A percentage as evidence."""
+def share(
+    name: str, part: float, whole: float, usual: float | None, says: str, about: str = ""
+) -> Evidence:
+    """A percentage as evidence, with the two numbers that it is made of, so that anybody can count again.
+
+    Args:
+        name: of the evidence.
+        part: how many of ...
+        whole: ... all these.
+        usual: the share that is usual, or None.
+        says: what the part is.
+        about: what the numbers are where they are no exact counts: ``about``, ``at least``.
+    """
     value = round(min(1.0, part / max(whole, 1)), 4)
-    return Evidence(name=name, value=value, usual=usual, says=f"{100 * value:.1f} % {says}")
+    lead = f"{about} " if about else ""
+    return Evidence(
+        name=name, value=value, usual=usual, says=f"{lead}{100 * value:.1f} % {says} ({part:,.0f} of {whole:,.0f})"
+    )
 
 
 def percent(part: float) -> str:
@@ -238,11 +252,13 @@ class Family(Struct, Generic[F], frozen=True):
         vector: Vector | None = None,
         size: int = 0,
         one_way: bool = False,
+        since: int | None = None,
+        held: float | None = None,
         ports: list[tuple[int, int]] | None = None,
         paths: list[tuple[str, int]] | None = None,
         top: list[SourceCount] | None = None,
     ) -> Finding[F]:
-        """What the last seconds of one victim show; see ``seen``."""
+        """What the last seconds of one victim show; see ``seen`` and ``Finding``."""
         return Finding(
             vector=vector or self.vectors[0],
             verdict=self.verdict,
@@ -255,9 +271,11 @@ class Family(Struct, Generic[F], frozen=True):
             persist=self.persist,
             count=count,
             bytes=size,
-            first_ns=summary.first_ns,
+            first_ns=summary.first_ns if since is None else min(summary.first_ns, since * EPOCH_NS),
             last_ns=summary.last_ns,
             one_way=one_way,
+            since=since,
+            held=held,
             ports=ports or [],
             paths=paths or [],
             top=top or [],

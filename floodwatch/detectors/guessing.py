@@ -46,8 +46,8 @@ class Guesses(Named):
 
 def refused(errors: float, requests: float) -> Evidence:
     """How many of the requests the server did not grant."""
-    says = "of the requests were refused (a status of 400 or more)"
-    return share("refused", errors, requests, 0.05, says)
+    says = "as many requests were refused (a status of 400 or more) as came"
+    return share("refused", errors, requests, 0.05, says, "at least")
 
 
 def _evidence(facts: Guesses) -> list[Evidence]:
@@ -96,12 +96,15 @@ class GuessingDetector:
 
 def _finding(summary: Summary, server: Server, sums: dict[str, int], path: str) -> Finding[Guesses]:
     count = server.lately(summary.epoch - EPOCHS_PER_SECOND)["posts"]
-    posts = float(sums["posts"])
+    since, fresh = server.fresh(summary.epoch)
+    posts, denied = float(fresh["posts"]), float(fresh["denied"])
     return LOGIN_BRUTEFORCE.told(
         summary,
         server.address,
-        Guesses(requests=posts, errors=float(sums["denied"]), posts=posts),
+        Guesses(requests=float(fresh["requests"]), errors=denied, posts=posts),
         count=count,
+        held=sums["posts"],
+        since=since,
         floor=FLOOR,
         over=count > 0,
         ports=[(server.port, count)],

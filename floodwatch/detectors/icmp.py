@@ -43,7 +43,7 @@ def detect(view: View) -> Iterator[Finding[Unanswered]]:
         return
     yield ICMP_FLOOD.seen(
         view,
-        Unanswered(packets=float(packets), answers=float(kind["out"])),
+        Unanswered(packets=float(packets), answers=float(kind["out"]), heard=0.0 if view.one_way else 1.0),
         (ICMP,),
         protocol="icmp6" if view.track.address[0] else "icmp",
         count=flood,

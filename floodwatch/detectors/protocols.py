@@ -49,7 +49,7 @@ class Fragments(Facts):
 
 def _evidence(facts: Fragments) -> list[Evidence]:
     says = (
-        f"{facts.packets:.0f} later fragments came with only {facts.heads:.0f} first fragments, without "
+        f"{facts.packets:,.0f} later fragments came with only {facts.heads:,.0f} first fragments, without "
         "which no datagram can be reassembled"
     )
     return [Evidence(name="first_fragments", value=facts.heads, usual=None, says=says)]
@@ -125,7 +125,11 @@ def _protocols(view: View, row: np.void) -> Iterator[Finding[Unanswered]]:
         family = UDP_TUNNELS if tunnels_in_udp else IP_PROTOCOL_FLOOD
         yield family.seen(
             view,
-            Unanswered(packets=float(packets), answers=float(answers)),
+            Unanswered(
+                packets=float(packets),
+                answers=float(row["kinds"]["out"][kind]),
+                heard=0.0 if view.one_way else 1.0,
+            ),
             (kind,),
             protocol=_protocol(row, kind),
             count=count,

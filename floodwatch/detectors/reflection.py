@@ -50,20 +50,36 @@ _NAMES = dict(AMPLIFIERS)
 
 
 class Answers(Facts):
-    """Answers from one service port, their bytes, and what the victim sent to that port."""
+    """Answers, those of them from one service port, their bytes, and what the victim sent to that port.
+
+    ``heard`` is above 0 in epochs in which the victim was seen to send.
+    """
 
     answers: Sum = 0.0
+    served: Sum = 0.0
     asked: Sum = 0.0
+    heard: Sum = 0.0
     answer_bytes: Sum = 0.0
     service_port: Majority = 0
 
 
-def unasked(facts: Answers, what: str) -> Evidence:
-    """How many of the answers were not asked for, and where they come from."""
-    asked = f"the victim sent {facts.asked:.0f} packets to that port"
-    says = f"{facts.answers:.0f} {what} port {facts.service_port}; {asked}"
-    value = round(1 - min(1.0, facts.asked / max(facts.answers, 1)), 4)
+def unasked(facts: Answers, what: str, how: str) -> Evidence:
+    """How many of the answers were not asked for, and where they come from.
+
+    Args:
+        facts: the numbers; ports are counted in buckets, so that these are bounds.
+        what: kind of packets that answer.
+        how: kind of packets that ask.
+    """
+    says = f"at least {facts.served:,.0f} of {facts.answers:,.0f} {what} come from port {facts.service_port}"
+    if facts.heard > 0:
+        says += f"; the victim sent {_most(facts.asked)} {how} to that port"
+    value = round(1 - min(1.0, facts.asked / max(facts.served, 1)), 4)
     return Evidence(name="unasked_answers", value=value, usual=0.0, says=says)
+
+
+def _most(count: float) -> str:
+    return f"at most {count:,.0f}" if count else "no"
 
 
 def answering_port(vector: Vector, facts: Answers) -> tuple[int, ...]:
@@ -78,10 +94,10 @@ def _ports(vector: Vector, facts: Answers) -> tuple[int, ...]:
 
 
 def _evidence(facts: Answers) -> list[Evidence]:
-    size = facts.answer_bytes / max(facts.answers, 1)
-    says = f"{size:.0f} bytes per answer on average"
+    size = facts.answer_bytes / max(facts.served, 1)
+    says = f"about {size:,.0f} bytes per answer on average"
     return [
-        unasked(facts, "answers from UDP"),
+        unasked(facts, "UDP packets", "packets"),
         Evidence(name="answer_bytes", value=round(size, 1), usual=None, says=says),
     ]
 
@@ -165,7 +181,12 @@ def _finding(view: View, row: np.void, held: np.void) -> Finding[Answers]:
     tails = int(fragments["packets"]) if size >= FULL_BYTES * packets else 0
     tail_bytes = int(fragments["bytes"]) if tails else 0
     facts = Answers(
-        answers=float(packets), asked=float(held["out"]), answer_bytes=float(size), service_port=port
+        answers=float(row["kinds"]["packets"][UDP]),
+        served=float(held["vote"]),
+        asked=float(held["out"]),
+        heard=0.0 if view.one_way else 1.0,
+        answer_bytes=size * int(held["vote"]) / packets,
+        service_port=port,
     )
     return AMPLIFICATION.seen(
         view,

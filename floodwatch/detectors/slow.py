@@ -20,7 +20,7 @@ from ..history.servers import MEMORY, MEMORY_S, Lookback, Server
 from ..history.sources import source_counts
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.event import Action, Evidence, Origin
-from ..model.finding import Finding, Floor, Mean, Sum
+from ..model.finding import Finding, Floor, Sum
 from ..model.summary import Summary
 from ..model.vector import Vector
 from .family import Detector, Family, Named, Scene, by_handshakes, share
@@ -44,13 +44,17 @@ FLOOR = Floor(LEAST)
 
 
 class Strains(Named):
-    """Requests and answers of the last 20 s, and the ways in which clients held places."""
+    """Requests and answers, and the ways in which clients held places: from 20 s before the first finding on.
+
+    ``heard`` is what the victim was seen to send.
+    """
 
     requests: Sum = 0.0
     responses: Sum = 0.0
     unfinished: Sum = 0.0
     owing: Sum = 0.0
-    stalled: Mean = 0.0
+    stalled: Sum = 0.0
+    heard: Sum = 0.0
 
 
 def _evidence(facts: Strains) -> list[Evidence]:
@@ -62,9 +66,12 @@ def _evidence(facts: Strains) -> list[Evidence]:
         says = "of the requests declared a body (Content-Length) that did not come with them"
         out.append(share("bodies_owed", facts.owing, requests, 0.02, says))
     if facts.stalled > 0:
-        says = f"{facts.stalled:.0f} packets in 20 s announced a zero window: the client accepts no data"
-        out.append(Evidence(name="stalls", value=round(facts.stalled, 1), usual=0.0, says=says))
-    return [*out, share("answered", facts.responses, requests, 0.99, "of the requests were answered")]
+        says = f"{facts.stalled:,.0f} packets announced a zero window: the client accepts no data"
+        out.append(Evidence(name="stalls", value=facts.stalled, usual=0.0, says=says))
+    if facts.heard > 0:
+        says = "as many answers were begun as requests came"
+        out.append(share("answered", facts.responses, requests, 0.99, says))
+    return out
 
 
 def limit_each(facts: Named, origin: Origin, known_path: bool) -> tuple[Action, str]:
@@ -146,14 +153,16 @@ def _finding(
     summary: Summary, server: Server, sums: dict[str, int], strainers: NDArray[np.void]
 ) -> Finding[Strains]:
     lately = server.lately(summary.epoch - EPOCHS_PER_SECOND)
-    fresh = lately["unfinished"] + lately["owing"] + lately["stalled"]
+    strains = lately["unfinished"] + lately["owing"] + lately["stalled"]
+    since, fresh = server.fresh(summary.epoch)
     proven = strainers[strainers["proven"] > 0]
     facts = Strains(
-        requests=float(sums["requests"]),
-        responses=float(sums["responses"]),
-        unfinished=float(sums["unfinished"]),
-        owing=float(sums["owing"]),
-        stalled=float(sums["stalled"]),
+        requests=float(fresh["requests"]),
+        responses=float(fresh["responses"]),
+        unfinished=float(fresh["unfinished"]),
+        owing=float(fresh["owing"]),
+        stalled=float(fresh["stalled"]),
+        heard=float(fresh["out"]),
         asked=float(strainers["strains"].sum()),
         proven=float(proven["strains"].sum()),
     )
@@ -161,10 +170,12 @@ def _finding(
         summary,
         server.address,
         facts,
-        count=fresh,
+        count=strains,
+        held=max(sums["unfinished"], sums["owing"], sums["stalled"]),
+        since=since,
         floor=FLOOR,
         one_way=sums["out"] == 0,
-        ports=[(server.port, fresh)],
+        ports=[(server.port, strains)],
         top=source_counts(proven, "strains", "packets"),
     )
 

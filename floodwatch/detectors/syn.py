@@ -34,29 +34,42 @@ REFUSED = 0.1
 """Share of the attempts that met a closed port, from which it is worth telling."""
 
 
+FINISHED = "as many handshakes were finished as begun"
+WENT_ON = "as many connections went on as were begun; whether they were answered was not seen"
+
+
 class Attempts(Bare):
-    """Connections asked for, and what became of them; ``syn`` counts packets."""
+    """Connections asked for, and what became of them in the same epochs; ``syn`` counts packets.
+
+    ``followed`` are connections that went on though no answer was seen, ``heard`` the packets of epochs in which
+    the victim was seen to send, ``sampled`` those of epochs in which a sample of the flows was looked at.
+    """
 
     attempts: Sum = 0.0
     finished: Sum = 0.0
+    followed: Sum = 0.0
     answered: Sum = 0.0
     refused: Sum = 0.0
     syn: Sum = 0.0
+    heard: Sum = 0.0
+    sampled: Sum = 0.0
 
 
 def _clear(facts: Attempts) -> float:
-    return 1 - 0.3 * min(1.0, facts.finished / max(facts.attempts, 1))
+    return 1 - 0.3 * min(1.0, (facts.finished + facts.followed) / max(facts.attempts, 1))
 
 
 def _evidence(facts: Attempts) -> list[Evidence]:
-    attempts = facts.attempts
-    says = "of the SYNs were followed by an ACK"
-    out = [
-        share("handshake_completion", facts.finished, attempts, 0.97, says),
-        share("answered", facts.answered, attempts, 0.99, "of the SYNs were answered by the victim"),
-    ]
+    attempts, about = facts.attempts, "about" if facts.sampled > 0 else ""
+    if facts.heard > 0:
+        out = [
+            share("handshake_completion", facts.finished, attempts, 0.97, FINISHED, about),
+            share("answered", facts.answered, attempts, 0.99, "as many were answered with a SYN-ACK", about),
+        ]
+    else:
+        out = [share("handshake_completion", facts.followed, attempts, 0.97, WENT_ON, about)]
     if facts.refused > REFUSED * attempts:
-        out.append(share("refused", facts.refused, attempts, 0.0, "of the SYNs were refused with a RST"))
+        out.append(share("refused", facts.refused, attempts, 0.0, "as many were refused with a RST", about))
     if facts.bogons > 0:
         says = "of the SYNs come from reserved addresses (RFC 6890, multicast)"
         out.append(share("bogon_share", facts.bogons, facts.syn, 0.0, says))
@@ -108,7 +121,10 @@ def _judge(
         return None
     facts = Attempts(
         attempts=attempts,
-        finished=float(finished),
+        finished=float(row["finished"]),
+        followed=float(row["followed"]),
+        heard=0.0 if view.one_way else float(raw),
+        sampled=float(raw) if _is_sampled(row, raw) else 0.0,
         answered=float(row["synack_flows"]),
         refused=float(row["refused"]),
         syn=float(raw),
@@ -140,6 +156,11 @@ def _attempts(row: np.void, raw: int) -> float:
     flows = int(row["syn_flows"])
     seen = flows + int(row["syn_again"]) + int(row["syn_copies"])
     return float(raw) if not seen or _is_repetition(row, raw) else raw * flows / seen
+
+
+def _is_sampled(row: np.void, raw: int) -> bool:
+    """There were more flows than the handshake table looks at."""
+    return int(row["syn_flows"]) + int(row["syn_again"]) + int(row["syn_copies"]) != raw
 
 
 def _retried(row: np.void, raw: int) -> int:

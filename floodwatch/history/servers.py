@@ -29,6 +29,8 @@ class Server:
     """Sums over all the epochs that are kept."""
     rows: deque[tuple[int, NDArray[np.int64]]] = field(default_factory=deque)
     posted: Counter[str] = field(default_factory=Counter)
+    told: int = -1
+    """The last epoch that a finding counted."""
     stalling: set[int] = field(default_factory=set)
     """Pairs that opened many connections and stalled them."""
 
@@ -44,6 +46,13 @@ class Server:
                 break
             total = total + row
         return dict(zip(self.columns, total.tolist(), strict=True))
+
+    def fresh(self, epoch: int) -> tuple[int, dict[str, int]]:
+        """The first epoch that no finding counted, and the sums from there on; this epoch is told with it."""
+        first = self.rows[0][0] if self.rows else epoch
+        since = max(self.told + 1, first)
+        self.told = epoch
+        return since, self.lately(since - 1)
 
     def add(self, epoch: int, row: NDArray[np.int64]) -> None:
         """Take in one epoch's counters."""
