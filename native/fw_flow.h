@@ -34,6 +34,7 @@ struct fw_flow {
     uint32_t server_next; /* ISN + 1 of the SYN-ACK; the client's newest ACK number once DONE */
     uint32_t epoch;                   /* of the last change */
     uint32_t opened;                  /* time of the first SYN in units of 2^20 ns */
+    uint32_t client;                  /* who asked for it: a piece of the hash of its address */
     uint8_t state, weight_log2, followed, refused;
 };
 

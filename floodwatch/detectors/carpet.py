@@ -140,7 +140,7 @@ def _facts(
     if port is not None:
         votes = np.maximum(hosts["udp_vote"], 0)[hosts["udp_from"] == port].sum()
         return Answers(
-            answers=total, served=float(votes), asked=out, heard=heard, answer_bytes=size * votes / total,
+            answers=total, served=float(votes), asked=out, heard=heard, answer_bytes=float(size * votes / total),
             service_port=port,
         )  # fmt: skip
     return Unanswered(packets=total, answers=out, heard=heard)

@@ -37,22 +37,22 @@ FLOOR = Floor(
 
 
 class Guesses(Named):
-    """Requests of guessers, those that were refused, and those that posted something."""
+    """Tries of guessers, those that were refused, and those that posted something."""
 
-    requests: Sum = 0.0
+    tries: Sum = 0.0
     errors: Sum = 0.0
     posts: Sum = 0.0
 
 
-def refused(errors: float, requests: float) -> Evidence:
-    """How many of the requests the server did not grant."""
-    says = "as many requests were refused (a status of 400 or more) as came"
-    return share("refused", errors, requests, 0.05, says, "at least")
+def refused(errors: float, tries: float) -> Evidence:
+    """How many of the tries the server did not grant."""
+    return share("refused", errors, tries, 0.05, "as many refusals (a status of 400 or more) as tries", "about")
 
 
 def _evidence(facts: Guesses) -> list[Evidence]:
-    says = "of the requests send data (POST, PUT, PATCH), most of them to one path"
-    return [refused(facts.errors, facts.requests), share("posts", facts.posts, facts.requests, None, says)]
+    says = f"at least {facts.posts:,.0f} tries sent data (POST, PUT or PATCH), most of them to one path"
+    posts = Evidence(name="posts", value=round(facts.posts / max(facts.tries, 1), 4), usual=None, says=says)
+    return [refused(facts.errors, facts.tries), posts]
 
 
 LOGIN_BRUTEFORCE = Family(
@@ -101,7 +101,7 @@ def _finding(summary: Summary, server: Server, sums: dict[str, int], path: str) 
     return LOGIN_BRUTEFORCE.told(
         summary,
         server.address,
-        Guesses(requests=float(fresh["requests"]), errors=denied, posts=posts),
+        Guesses(tries=posts, errors=denied, posts=posts),
         count=count,
         held=sums["posts"],
         since=since,

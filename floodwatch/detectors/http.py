@@ -21,7 +21,7 @@ from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Sum
 from ..model.vector import Vector
 from .crowd import CONNECTION_CROWD, HTTP_CROWD, RATIO, known_networks, parts_of_pages, surge
-from .family import BLOCK, Detector, Family, Named, Scene, by_handshakes, share
+from .family import BLOCK, Detector, Family, Named, Scene, by_handshakes, percent, share
 from .slow import MISSING
 
 FLOOR = Floor(50)
@@ -36,10 +36,15 @@ LOUD = 3.0
 
 
 class Requests(Named):
-    """Requests, those of machines among them, and those for parts of pages; see ``crowd.Visits``."""
+    """Requests, those of machines among them, and those for parts of pages; see ``crowd.Visits``.
+
+    ``machine`` are those of sources that stand out one by one, ``whole`` those of epochs in which all of them
+    together do.
+    """
 
     requests: Sum = 0.0
     machine: Sum = 0.0
+    whole: Sum = 0.0
     assets: Sum = 0.0
     listed: Sum = 0.0
     known: Sum = 0.0
@@ -53,11 +58,22 @@ def proof(facts: Named, what: str) -> list[Evidence]:
     return [share("proven_share", facts.proven, facts.asked, 1.0, says)]
 
 
+def _machines(facts: Requests) -> Iterator[Evidence]:
+    if facts.machine > 0:
+        says = "of the requests come from sources that ask again and again, faster or more alike than people do"
+        yield share("machine_share", facts.machine, facts.requests, 0.0, says)
+    if facts.whole > 0:
+        says = (
+            f"of the requests came while at least {percent(ONE_PATH)} of them were for one path, at most "
+            f"{percent(FEW_ASSETS)} for parts of pages, and each source sent about {LOUD:g} a second or more"
+        )
+        yield share("hammered", facts.whole, facts.requests, 0.0, says)
+
+
 def _evidence(facts: Requests) -> list[Evidence]:
-    says = "of the requests come from sources that repeat a few paths faster than people do"
     return [
-        share("machine_share", facts.machine, facts.requests, 0.0, says),
-        *proof(facts, "of those"),
+        *_machines(facts),
+        *proof(facts, "of what such sources sent"),
         parts_of_pages(facts.assets, facts.requests),
         *known_networks(facts.listed, facts.known),
     ]
@@ -109,7 +125,7 @@ def _judge(view: View, row: np.void, scene: Scene) -> Iterator[Finding[Any]]:
     flood = requests if whole else min(found.requests, requests)
     if flood >= floor.count / 2:
         visitors.flooded(reference, view.epoch)
-        yield _flood(view, row, found, flood, floor, visitors)
+        yield _flood(view, row, found, flood, floor, visitors, whole=whole)
     if whole:
         return
     for visit in surge(view, row, requests - flood, 0 if flood else int(row["finished"]), flood):
@@ -119,17 +135,18 @@ def _judge(view: View, row: np.void, scene: Scene) -> Iterator[Finding[Any]]:
 
 
 def _flood(
-    view: View, row: np.void, found: Machines, count: int, floor: Floor, visitors: Visitors
+    view: View, row: np.void, found: Machines, count: int, floor: Floor, visitors: Visitors, *, whole: bool
 ) -> Finding[Requests]:
     requests = int(row["requests"])
     proven = found.rows["proven"] > 0
-    listed, known = visitors.asked(found.rows)
+    listed, known = visitors.asked(found.window)
     facts = Requests(
         requests=float(requests),
-        machine=float(count),
+        machine=0.0 if whole else float(count),
+        whole=float(count) if whole else 0.0,
         assets=float(row["assets"]),
-        asked=float(found.rows["requests"].sum()),
-        proven=float(found.rows["requests"][proven].sum()),
+        asked=float(found.requests),
+        proven=float(found.last[proven].sum()),
         listed=listed,
         known=known,
     )

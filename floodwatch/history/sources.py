@@ -95,12 +95,18 @@ class Windows:
 class Machines:
     """Heavy-table rows of the sources that are machines, and their requests in the last epoch.
 
-    ``rows`` hold the window before as well, for habits; what a source sent in this window is in ``window``.
+    ``rows`` hold the window before as well, for habits; what a source sent in this window is in ``window``, what
+    it asked in the last epoch in ``last``.
     """
 
     rows: NDArray[np.void]
     window: NDArray[np.void]
-    requests: int
+    last: NDArray[np.int64]
+
+    @property
+    def requests(self) -> int:
+        """Requests of them all in the last epoch."""
+        return int(self.last.sum())
 
 
 def machines(
@@ -118,7 +124,7 @@ def machines(
     now = windows.now(summary)
     rows = now[now["victim"] == victim]
     if not len(rows):
-        return Machines(rows, rows, 0)
+        return Machines(rows, rows, np.zeros(0, np.int64))
     total = rows["requests"].astype(np.int64)
     last = total - requests_in(windows.newest, rows)
     second = (total - requests_in(windows.before, rows)) * (EPOCHS_PER_SECOND / windows.epochs)
@@ -128,7 +134,7 @@ def machines(
         bit = np.uint64(1) << np.uint64(only >> 58)
         chosen |= (habit["requests"] >= DEVOTED) & (habit["paths"] == bit) & (habit["assets"] == 0)
     chosen &= ~paces.kept(rows, second)
-    return Machines(habit[chosen], rows[chosen], int(last[chosen].sum()))
+    return Machines(habit[chosen], rows[chosen], last[chosen])
 
 
 class Paces:
@@ -224,12 +230,14 @@ def positions(ordered: NDArray[Any], wanted: NDArray[Any]) -> tuple[NDArray[np.i
     return at, ordered[at] == wanted
 
 
-def requests_in(table: NDArray[np.void] | None, rows: NDArray[np.void]) -> NDArray[np.int64]:
-    """What another table says of the requests of the same pairs; 0 for those it does not hold."""
+def requests_in(
+    table: NDArray[np.void] | None, rows: NDArray[np.void], name: str = "requests"
+) -> NDArray[np.int64]:
+    """What another table says of the requests (or of ``name``) of the same pairs; 0 for those it does not hold."""
     if table is None or not len(table):
         return np.zeros(len(rows), np.int64)
     at, found = positions(table["pair_hash"], rows["pair_hash"])
-    return np.where(found, table["requests"][at].astype(np.int64), 0)
+    return np.where(found, table[name][at].astype(np.int64), 0)
 
 
 def with_earlier(rows: NDArray[np.void], earlier: NDArray[np.void] | None) -> NDArray[np.void]:
