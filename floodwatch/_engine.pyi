@@ -88,8 +88,10 @@ VICTIM_DTYPE: Final[np.dtype[np.void]]
 - ``finished`` (<u4) weight of the handshakes finished: the ACK fits a SYN-ACK that was seen (RFC 9293, 3.5)
 - ``followed`` (<u4) weight of the flows whose client went on though no SYN-ACK was seen: forgeable
 - ``refused`` (<u4) weight of the flows that the address answered with RST
-- ``syn_bogons`` (<u4) SYNs from addresses that cannot occur on the public Internet (RFC 6890)
-- ``udp_bogons`` (<u4) UDP packets from such addresses
+- ``bogons`` ((5,)<u4) packets of each class from addresses that cannot occur on the public Internet (RFC
+  6890)
+- ``dark`` ((5,)<u4) packets of each class from /8 networks that hold no Internet clients
+- ``dark_blocks`` ((5,)<u2) which of those networks, a bit each
 - ``icmp_errors`` (<u4) ICMP errors: unreachable and the like (RFC 792, RFC 4443)
 - ``icmp_replies`` (<u4) ICMP echo replies
 - ``requests`` (<u4) HTTP/1 requests

@@ -82,8 +82,10 @@
     F(uint32_t, finished, , "weight of the handshakes finished: the ACK fits a SYN-ACK that was seen (RFC 9293, 3.5)") \
     F(uint32_t, followed, , "weight of the flows whose client went on though no SYN-ACK was seen: forgeable")          \
     F(uint32_t, refused, , "weight of the flows that the address answered with RST")                                   \
-    F(uint32_t, syn_bogons, , "SYNs from addresses that cannot occur on the public Internet (RFC 6890)")               \
-    F(uint32_t, udp_bogons, , "UDP packets from such addresses")                                                       \
+    F(uint32_t, bogons, [FW_CLASSES],                                                                                  \
+      "packets of each class from addresses that cannot occur on the public Internet (RFC 6890)")                      \
+    F(uint32_t, dark, [FW_CLASSES], "packets of each class from /8 networks that hold no Internet clients")            \
+    F(uint16_t, dark_blocks, [FW_CLASSES], "which of those networks, a bit each")                                      \
     F(uint32_t, icmp_errors, , "ICMP errors: unreachable and the like (RFC 792, RFC 4443)")                            \
     F(uint32_t, icmp_replies, , "ICMP echo replies")                                                                   \
     F(uint32_t, requests, , "HTTP/1 requests")                                                                         \

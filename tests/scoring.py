@@ -155,7 +155,7 @@ class Judge:
         score = self.score
         if "http_flood" not in self._beyond:
             score.crowds += 1
-            if not any(self._near(event, crowd) for event in self._report.crowds):
+            if not any(self._near(event, crowd) for event in (*self._report.crowds, *self._report.surges)):
                 score.crowds_missed.append(f"{self._name}: at {crowd.victim_ip}")
         epochs = set(range(crowd.first_ns // EPOCH_NS, crowd.last_ns // EPOCH_NS + 1))
         score.crowd_epochs += len(epochs)

@@ -29,6 +29,7 @@ from floodwatch.model.event import (
 from floodwatch.model.report import Input, InputFault, Report, Settings, Tool, Totals
 from floodwatch.model.vector import Vector
 from floodwatch.report.escape import clip, columns, flow, look, printable
+from floodwatch.report.events import line
 from floodwatch.report.formats import FORMATS, Shown
 from floodwatch.report.json import dump, schema
 from floodwatch.report.text import render
@@ -156,13 +157,21 @@ def test_titles_are_plain_words(vector: Vector, origin: Any, title: str) -> None
 
 
 @pytest.mark.parametrize("vector", list(Vector))
-@pytest.mark.parametrize("verdict", ["attack", "mixed", "crowd"])
+@pytest.mark.parametrize("verdict", ["attack", "mixed", "crowd", "unclear"])
 def test_every_vector_has_a_title_that_fits(vector: Vector, verdict: Any) -> None:
     event = replace(SYN, vector=vector, verdict=verdict)
-    text = render(replace(REPORT, floods=(event,), crowds=(event,)), width=60)
+    text = render(replace(REPORT, floods=(event,), crowds=(event,), surges=(event,)), width=60)
     assert max(map(len, text.splitlines())) <= 60
     assert ("amplification (reflection)" in text) == vector.endswith("_amplification")
     assert "_" not in text
+
+
+def test_a_surge_is_neither_people_nor_an_attack() -> None:
+    surge = replace(CROWD, verdict="unclear")
+    text = render(replace(REPORT, floods=(), crowds=(), surges=(surge,)))
+    assert "1 SURGE\n 1  surge of requests, people or machines: unclear" in text
+    assert text.endswith("No flood found.\n")
+    assert "surge of requests" in line("opened", surge).decode()
 
 
 def test_a_crowd_is_no_flood() -> None:
@@ -265,6 +274,7 @@ def test_json_keys_are_those_of_the_contract_in_order() -> None:
         "totals",
         "floods",
         "crowds",
+        "surges",
     ]
     assert document["schema"] == "floodwatch.report/1"
     assert list(document["floods"][0])[:4] == ["schema", "id", "input", "seq"]

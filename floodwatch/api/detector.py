@@ -59,14 +59,14 @@ class Detector:
         return self._analysis.decisions()
 
     def flush(self) -> list[Event]:
-        """The packets end here: judge what is held back; all floods and crowds since the last call.
+        """The packets end here: judge what is held back; all floods, crowds and surges since the last call.
 
         The detector then begins anew, without what it learnt.
         """
         self._analysis.finish()
-        floods, crowds = self._analysis.events()
+        events = self._analysis.events()
         self._analysis = Analysis("packets", self._top)
-        return self._told([*floods, *crowds])
+        return self._told(events)
 
     def fit(self, batches: Iterable[PacketBatch]) -> Detector:
         """Learn what is usual from clean traffic; no event comes of it. Returns the detector.

@@ -24,7 +24,7 @@ Capture = str | os.PathLike[str]
 
 
 class Report(records.Report, frozen=True, kw_only=True):
-    """The answer of a scan: ``floods`` and ``crowds`` (see ``Event``), ``inputs``, ``totals``.
+    """The answer of a scan: ``floods``, ``crowds`` and ``surges`` (see ``Event``), ``inputs``, ``totals``.
 
     >>> import floodwatch as fw
     >>> report = fw.scan("pcaps/syn_flood.pcap.gz")
@@ -41,10 +41,10 @@ class Report(records.Report, frozen=True, kw_only=True):
         return FORMATS["text"].report(self, Shown()).decode()
 
     def to_pandas(self) -> pandas.DataFrame:
-        """A row for each flood and crowd, nested fields as ``victim.ip``; times are UTC. pandas is needed."""
+        """A row for each event, nested fields as ``victim.ip``; times are UTC. pandas is needed."""
         import pandas
 
-        rows = [msgspec.to_builtins(event) for event in (*self.floods, *self.crowds)]
+        rows = [msgspec.to_builtins(event) for event in self.events()]
         frame = pandas.json_normalize(rows)
         for name in ("first", "detected", "last"):
             if name in frame:

@@ -56,7 +56,7 @@ def _find(path: str, wanted: str) -> Event:
         raise InputError(path, "unreadable", f"cannot be read: {error.strerror}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(path, "no_report", f"not a JSON report of floodwatch: {error}") from error
-    events = [*report.floods, *report.crowds]
+    events = report.events()
     for number, event in enumerate(events, 1):
         if wanted in (str(number), event.id):
             return event

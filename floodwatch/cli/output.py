@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 EXIT_FLOOD, EXIT_INPUT, EXIT_ENVIRONMENT, EXIT_SIGNAL = 1, 3, 4, 128
 EXIT_CODES = """\b
 Exit codes:
-  0    no flood (a crowd alone is no flood)
+  0    no flood (a crowd or a surge alone is no flood)
   1    at least one flood
   2    usage, filter or configuration error
   3    a capture is missing or broken, and nothing was found

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
 from ..model.address import Address
+from ..model.event import Verdict
 from ..model.finding import Finding
 from ..model.vector import Vector
 from .case import Case, new_case
@@ -25,11 +26,11 @@ CLOSED_MOST = 1024
 """Closed cases that are kept for the report ..."""
 CLOSED_SOURCES_MOST = 262_144
 """... and sources that they list, all together."""
-Key: TypeAlias = tuple[Address, int | None, Vector, bool]
+Key: TypeAlias = tuple[Address, int | None, Vector, Verdict]
 
 
 class Decider:
-    """Keeps one case per victim, vector and side (flood or crowd).
+    """Keeps one case per victim, vector and side (flood, crowd or surge).
 
     Attributes:
         current: opened cases whose end was not told yet; whoever tells it takes them out.
@@ -80,7 +81,7 @@ class Decider:
         return sorted(others, key=onset)
 
     def _take(self, finding: Finding[Any], now_ns: int) -> None:
-        key = (finding.victim, finding.prefix, finding.vector, finding.verdict == "crowd")
+        key = (finding.victim, finding.prefix, finding.vector, finding.verdict)
         case = self._open.pop(key, None)
         if case is not None and finding.epoch - case.epoch > DORMANT:
             self._close(case)

@@ -14,6 +14,7 @@ from ..model.address import Network, source_cidr
 from ..model.decision import SOURCE_RATES, Decision, Protection, Suspect, prove
 from ..model.epoch import EPOCH_NS, EPOCHS_PER_SECOND, rfc3339
 from ..model.event import (
+    FLOODS,
     Action,
     Advice,
     CaptureInfo,
@@ -28,6 +29,7 @@ from ..model.event import (
     State,
     Stretch,
     TopSource,
+    Verdict,
     Victim,
 )
 from ..model.finding import SourceCount
@@ -64,6 +66,7 @@ class Meaning:
 
     Attributes:
         case: it, with what the open window proved added up.
+        verdict: a crowd that nothing shows to be people is unclear.
     """
 
     def __init__(self, case: Case) -> None:
@@ -76,6 +79,8 @@ class Meaning:
         if self.origin == "real" and case.settled:  # the set also holds those who only visit
             named = len(case.settled)
             self.distinct = Estimate(est=named, lo=named, hi=max(named, self.distinct.hi))
+        unclear = case.verdict == "crowd" and not case.family.people(self.facts)
+        self.verdict: Verdict = "unclear" if unclear else case.verdict
         self.path = winner(case.paths, case.count)
         self.action, self.why = case.family.advice(self.facts, self.origin, self.path is not None)
         if self.action == "drop_sources" and not case.settled:
@@ -135,14 +140,14 @@ def tell(
     """
     meaning, family = Meaning(case), case.family
     peak, seconds = float(case.peak), max((case.last_ns - case.first_ns) / 1e9, 1.0)
-    listed = meaning.origin in ("real", "reflected") and case.verdict != "crowd"
-    forged = judge.forged_share(meaning.facts, case.count, meaning.distinct.est)
+    listed = meaning.origin in ("real", "reflected") and case.verdict in FLOODS
+    forged = judge.forged_share(family, meaning.facts, case.count, meaning.distinct.est)
     return Event(
         id=case.id,
         input=path,
         seq=1 + int(seconds // 60),
         vector=case.vector,
-        verdict=case.verdict,
+        verdict=meaning.verdict,
         severity=judge.severity(family, peak, case.bytes * 8 / seconds / 1e6),
         confidence=judge.confidence(
             family, meaning.facts, count=case.count, epochs=case.epochs, one_way=case.one_way

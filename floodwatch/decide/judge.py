@@ -6,9 +6,10 @@ its family.
 
 from __future__ import annotations
 
-from ..detectors.family import BOGON_SHARE, Family, bogon_share
-from ..model.event import Evidence, Severity, ShareEstimate
-from ..model.finding import F, Facts, Floor
+from ..detectors.family import Family
+from ..detectors.forging import BOGON_SHARE, nowhere_evidence
+from ..model.event import FLOODS, Evidence, Severity, ShareEstimate
+from ..model.finding import F, Floor
 
 CROWD_MOST = 0.9
 ONE_WAY = 0.93
@@ -24,14 +25,14 @@ def severity(family: Family[F], peak: float, megabit: float) -> Severity:
 def confidence(family: Family[F], facts: F, *, count: float, epochs: int, one_way: bool) -> float:
     """Grows with the number of packets and epochs behind the verdict; never 1."""
     size, clear = 1 - float(0.5 ** (1 + count / family.floor + epochs / 8)), family.clear(facts)
-    if family.verdict == "crowd":
+    if family.verdict not in FLOODS:
         return round(min(CROWD_MOST, 0.6 * size + 0.2) * clear, 2)
     return round(min(0.99, size * clear * (ONE_WAY if one_way else 1.0)), 2)
 
 
-def forged_share(facts: Facts, count: float, distinct: float) -> ShareEstimate:
-    """Share of forged sources: from reserved addresses where there are any, else from the distinct ones."""
-    share = min(1.0, max(bogon_share(facts, count), distinct / max(count, 1)))
+def forged_share(family: Family[F], facts: F, count: float, distinct: float) -> ShareEstimate:
+    """Share of the packets that forging explains, with the bounds of two standard errors."""
+    share = min(1.0, family.forged(facts, count, distinct))
     error = 2 * (BOGON_SHARE * (1 - BOGON_SHARE) / max(count, 1)) ** 0.5 / BOGON_SHARE
     return ShareEstimate(
         est=round(share, 3), lo=round(max(0.0, share - error), 3), hi=round(min(1.0, share + error), 3)
@@ -61,7 +62,7 @@ def evidence(
         held: ... and what was held against it.
         limit: the rate a second that the user's limits ask for; 0: none.
     """
-    out = family.evidence(facts)
+    out = [*family.evidence(facts), *nowhere_evidence(facts)]
     if usual:
         says = (
             f"the peak is {rate / usual:.1f} times the usual {usual:.{0 if usual >= 10 else 1}f} per second"
@@ -70,7 +71,7 @@ def evidence(
     if one_way:
         says = "only packets to the victim were captured; what it answered is not known"
         out.append(Evidence(name="one_way", value=1.0, usual=0.0, says=says))
-    if family.verdict != "crowd":  # which is told by its growth
+    if family.verdict in FLOODS:  # which is told by its growth
         more = f"; your own limit is {limit:.0f} per second" if limit else ""
         says = f"rule that fired: {family.says(floor)}; it met {held:,.0f}{more}"
         out.append(Evidence(name="rule", value=held, usual=round(limit, 1) or None, says=says))

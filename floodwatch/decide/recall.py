@@ -26,7 +26,7 @@ from ..model.decision import (
     Suspect,
     reported,
 )
-from ..model.event import Event
+from ..model.event import FLOODS, Event
 from ..model.vector import protocol_number
 from .events import protection
 
@@ -55,7 +55,7 @@ def decision_of(event: Event, proof: Callable[[str], Proof] = reported) -> Decis
             raise InputError(event.input, "bad_event", text) from None
 
     victim, action, sources = event.victim, event.action.recommended, event.sources
-    real = event.verdict != "crowd" and sources.origin == "real" and action in SOURCE_RATES
+    real = event.verdict in FLOODS and sources.origin == "real" and action in SOURCE_RATES
     named = sources.top if real else ()
     return Decision(
         id=read("id", event.id, _id),

@@ -11,6 +11,7 @@ from ..history.memory import Memory, Networks
 from ..history.victims import Tracker
 from ..model.address import Address
 from ..model.epoch import EPOCHS_PER_SECOND
+from ..model.event import FLOODS, Unit, Verdict
 from ..model.finding import Finding
 from ..model.summary import Summary
 from ..model.vector import Vector
@@ -56,15 +57,35 @@ DETECTORS: tuple[Detector, ...] = (
 _ALL = [family for detector in DETECTORS for family in detector.families]
 FAMILIES: dict[Vector, Family[Any]] = {v: f for f in _ALL if f.verdict == "attack" for v in f.vectors}
 CROWDS: dict[Vector, Family[Any]] = {v: f for f in _ALL if f.verdict == "crowd" for v in f.vectors}
+SURGES: dict[Vector, Family[Any]] = {v: f for f in _ALL if f.verdict == "unclear" for v in f.vectors}
+UNITS: dict[Unit, str] = {
+    "packet/s": "packets",
+    "req/s": "requests",
+    "conn/s": "new connections",
+    "hello/s": "handshakes",
+    "query/s": "queries",
+    "record/s": "records",
+}
+"""What a surge is of."""
 
 
-def family_of(vector: Vector, verdict: str) -> Family[Any]:
-    """The family that judges a vector; a crowd is named by the vector that it could be taken for."""
+def family_of(vector: Vector, verdict: Verdict) -> Family[Any]:
+    """The family that judges a vector; crowds and surges have the vector that they could be taken for.
+
+    A surge is judged by a family of its own, or else by that of the crowd that it may be.
+    """
+    if verdict == "unclear":
+        return SURGES.get(vector) or CROWDS[vector]
     return CROWDS[vector] if verdict == "crowd" else FAMILIES[vector]
 
 
-def title(vector: Vector, verdict: str = "attack") -> str:
-    """The vector as people write it: ``SYN ACK flood``, ``NTP amplification (reflection)``."""
+def title(vector: Vector, verdict: Verdict = "attack") -> str:
+    """The vector as people write it: ``SYN ACK flood``, ``NTP amplification (reflection)``.
+
+    Reports may name a crowd by any vector: it is then a crowd, or a surge, of whatever it is counted in.
+    """
+    if verdict == "unclear":
+        return f"surge of {UNITS[FAMILIES[vector].unit]}"
     family = CROWDS.get(vector) if verdict == "crowd" else FAMILIES[vector]
     return "crowd" if family is None else family.title(vector)
 
@@ -112,7 +133,7 @@ class Detection:
 
     def _let_through(self, finding: Finding[Any]) -> bool:
         """Hold a finding against the user's limits; below half of them it does not even keep an event."""
-        if finding.verdict == "crowd" or FAMILIES[finding.vector].habitual:
+        if finding.verdict not in FLOODS or FAMILIES[finding.vector].habitual:
             return True
         finding.limit = max(finding.limit, self._limits.floors.get(finding.vector, 0.0))
         rate = EPOCHS_PER_SECOND * finding.count

@@ -133,9 +133,7 @@ def _facts(
     heard = float(hosts["out"].sum() > 0)
     if kind == SYN:
         finished, answered = int(hosts["finished"].sum()), int(hosts["out"][:, SYNACK].sum())
-        return Attempts(
-            attempts=total, finished=finished, answered=answered, syn=total, sampled=total, heard=heard
-        )
+        return Attempts(attempts=total, finished=finished, answered=answered, heard=heard)
     out = float(hosts["out"][:, kind].sum())
     if port is not None:
         votes = np.maximum(hosts["udp_vote"], 0)[hosts["udp_from"] == port].sum()

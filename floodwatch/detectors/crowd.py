@@ -1,6 +1,8 @@
-"""Crowds: a surge over the usual rate that no machine explains. People, or what looks like people.
+"""Crowds: a surge over the usual rate that no machine explains. What machines ask is taken off before.
 
-Of requests where they can be read, else of finished handshakes. What machines ask is taken off before.
+People are told by what they fetch: the parts of pages, as browsers do. Where few do, or where requests cannot
+be read and only handshakes are counted, nothing tells people from machines: that is a surge (``unclear``),
+which says what would tell.
 """
 
 from __future__ import annotations
@@ -26,9 +28,7 @@ RATIO = 2.5
 PERSIST = 4
 """Epochs that a surge (of a second's sum) lasts before it is a crowd."""
 READERS = 0.3
-"""Share of the requests that fetch parts of pages, below which a crowd may hold what is none."""
-DOUBT = 0.6
-"""Factor of the confidence in such a crowd."""
+"""Share of the requests that fetch parts of pages, from which the visitors are people."""
 
 
 class Visits(Facts):
@@ -75,26 +75,23 @@ def _connections_evidence(facts: Visits) -> list[Evidence]:
     return [share("handshake_completion", facts.finished, facts.attempts, 0.97, FINISHED, "about")]
 
 
-def _doubtful(facts: Visits) -> bool:
-    """Requests were seen, and they are not those of readers; programs that call an API look the same."""
-    return facts.assets < READERS * facts.requests
-
-
-def _clear(facts: Visits) -> float:
-    return DOUBT if _doubtful(facts) else 1.0
+def _people(facts: Visits) -> bool:
+    """Requests were read, and enough of them fetch parts of pages; programs that call an API fetch none."""
+    return facts.requests > 0 and facts.attempts <= 0 and facts.assets >= READERS * facts.requests
 
 
 def _advice(facts: Visits, origin: Origin, known_path: bool) -> tuple[Action, str]:
-    if _doubtful(facts):
-        return "scale_out", (
-            "no client stands out as automated, but few fetch page assets as browsers do: check what they "
-            "ask for; blocking could hit users"
-        )
-    if facts.attempts > 0:
-        why = "nothing seen sets these clients apart from people: blocking could hit users"
-    else:
+    if _people(facts):
         why = "these look like people: they fetch page assets as browsers do; blocking would hit users"
-    return "scale_out", why
+        return "scale_out", why
+    if facts.attempts > 0:
+        unseen, tells = "their requests could not be read", "the server's log, or a capture where TLS ends"
+    else:
+        unseen = "few of the requests fetch page assets, and no client stands out as automated"
+        tells = "what they ask for, and whether they came before: a capture that begins earlier"
+    return "observe", (
+        f"people or machines, nothing that was captured tells: {unseen}. What would tell: {tells}"
+    )
 
 
 def _unknown(facts: Visits, count: float, distinct: float) -> Origin:
@@ -119,7 +116,7 @@ HTTP_CROWD = Family(
     persist=PERSIST,
     usual="requests",
     origin=_unknown,
-    clear=_clear,
+    people=_people,
     title=lambda vector: "crowd of HTTP clients",
 )
 CONNECTION_CROWD = Family(
@@ -135,7 +132,7 @@ CONNECTION_CROWD = Family(
     persist=PERSIST,
     usual="finished",
     origin=_connections_origin,
-    clear=_clear,
+    people=_people,
     title=lambda vector: "crowd of new connections",
 )
 
@@ -162,7 +159,7 @@ def surge(view: View, row: np.void, requests: int, finished: int, flood: int) ->
     facts = Visits(
         requests=float(row["requests"]),
         assets=float(row["assets"]),
-        pace=_pace(view),
+        pace=pace(view),
         attempts=0.0 if visible else float(row["syn_flows"]),
         finished=float(row["finished"]),
     )
@@ -179,7 +176,7 @@ def surge(view: View, row: np.void, requests: int, finished: int, flood: int) ->
     )
 
 
-def _pace(view: View) -> float:
+def pace(view: View) -> float:
     """Requests a second for each source of the last second."""
     rows = view.recent()
     union = np.maximum.reduce([source_registers(row, CLASS_HTTP) for row in rows])

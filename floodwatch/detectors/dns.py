@@ -17,7 +17,7 @@ from ..model.epoch import CLASS_UDP, EPOCHS_PER_SECOND, UDP
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Sum
 from ..model.vector import Vector
-from .family import Bare, Detector, Family, share
+from .family import Bare, Detector, Family, addresses, share
 
 FLOOR = Floor(250)
 """Queries in an epoch: 1,000 a second ..."""
@@ -118,7 +118,7 @@ def _finding(view: View, row: np.void, queries: int, names: float, floor: Floor)
         answers=float(row["dns_answers"]),
         heard=0.0 if view.one_way else 1.0,
         failures=float(row["dns_failures"]),
-        bogons=view.bogons(row, "udp_bogons"),
+        **addresses(view, row, CLASS_UDP),
     )
     return DNS_QUERY_FLOOD.seen(
         view,

@@ -16,21 +16,20 @@ from ..history.victims import View, source_registers
 from ..model.address import Address
 from ..model.decision import Protection
 from ..model.epoch import EPOCH_NS, EPOCHS_PER_SECOND
-from ..model.event import Action, Evidence, Origin, Unit, Verdict
+from ..model.event import FLOODS, Action, Evidence, Origin, Unit, Verdict
 from ..model.finding import F, Facts, Finding, Floor, SourceCount, Sum
 from ..model.summary import Summary
 from ..model.vector import Vector
+from .forging import Bare as Bare
+from .forging import addresses as addresses
+from .forging import forged_or_unknown as forged_or_unknown
+from .forging import random_share as random_share
+from .shares import percent as percent
+from .shares import share as share
 
 if TYPE_CHECKING:
     import numpy as np
 
-FORGED_DISTINCT = 0.5
-"""Distinct sources per packet from which forging explains a flood that nobody answers."""
-FORGED_MIN = 400
-FORGED_BOGONS = 0.25
-"""Share of the packets that forging explains by reserved addresses, from which it does."""
-BOGON_SHARE = 0.138
-"""Share of the 32-bit space that cannot be a public source (RFC 6890 and multicast)."""
 HOLD = 12
 """Epochs (3 s) below half the floor after which an event counts as ended."""
 PROVEN_SHARE = 0.5
@@ -46,28 +45,11 @@ ACRONYMS = frozenset(
 """Words of a vector's name that are written in capitals."""
 
 
-class Bare(Facts):
-    """Of packets that prove nothing: how many of them came from reserved addresses."""
-
-    bogons: Sum = 0.0
-
-
 class Named(Facts):
     """What the listed sources sent, and what of it came from those that finished a handshake."""
 
     asked: Sum = 0.0
     proven: Sum = 0.0
-
-
-def forged_or_unknown(facts: Any, count: float, distinct: float) -> Origin:
-    """Bare packets prove nothing: the origin is forged where the addresses show it, else unknown."""
-    many = count >= FORGED_MIN and distinct >= FORGED_DISTINCT * count
-    return "forged" if many or bogon_share(facts, count) >= FORGED_BOGONS else "unknown"
-
-
-def bogon_share(facts: Facts, count: float) -> float:
-    """Share of the packets that forging over the whole address space explains, from reserved addresses."""
-    return facts.bogons / max(count, 1) / BOGON_SHARE if isinstance(facts, Bare) else 0.0
 
 
 def by_handshakes(facts: Named, count: float, distinct: float) -> Origin:
@@ -78,31 +60,6 @@ def by_handshakes(facts: Named, count: float, distinct: float) -> Origin:
 def reflected(facts: Facts, count: float, distinct: float) -> Origin:
     """Servers answer what somebody forged in the victim's name."""
     return "reflected"
-
-
-def share(
-    name: str, part: float, whole: float, usual: float | None, says: str, about: str = ""
-) -> Evidence:
-    """A percentage as evidence, with the two numbers that it is made of, so that anybody can count again.
-
-    Args:
-        name: of the evidence.
-        part: how many of ...
-        whole: ... all these.
-        usual: the share that is usual, or None.
-        says: what the part is.
-        about: what the numbers are where they are no exact counts: ``about``, ``at least``.
-    """
-    value = round(min(1.0, part / max(whole, 1)), 4)
-    lead = f"{about} " if about else ""
-    return Evidence(
-        name=name, value=value, usual=usual, says=f"{lead}{100 * value:.1f} % {says} ({part:,.0f} of {whole:,.0f})"
-    )
-
-
-def percent(part: float) -> str:
-    """A share as a rule states it."""
-    return f"{100 * part:.0f} %"
 
 
 def no_doubt(facts: Facts) -> float:
@@ -135,8 +92,10 @@ class Family(Struct, Generic[F], frozen=True):
         hold: epochs without a finding after which an event has ended.
         habitual: told by what sources do, at any rate: no floor can be set.
         origin: whose addresses these are, given the facts, the packets and the distinct sources.
+        forged: share of the packets that forging explains, given the same.
         clear: factor of the confidence, at most 1.
         protection: what may stand before the victim where the advice is to drop by signature or to limit.
+        people: of a crowd: its facts show people; else it is told as a surge of which that is not clear.
         reflectors: the ports that its reflectors answer from, given the vector and the facts.
         title: the vector as people write it.
         promised_s: seconds from a flood's onset within which its verdict stands; tests hold us to it.
@@ -157,8 +116,10 @@ class Family(Struct, Generic[F], frozen=True):
     hold: int = HOLD
     habitual: bool = False
     origin: Callable[[F, float, float], Origin] = forged_or_unknown
+    forged: Callable[[F, float, float], float] = lambda facts, count, distinct: random_share(facts)
     clear: Callable[[F], float] = no_doubt
     protection: Protection | None = None
+    people: Callable[[F], bool] = lambda facts: True
     reflectors: Callable[[Vector, F], tuple[int, ...]] = lambda vector, facts: ()
     title: Callable[[Vector], str] = spelled
     promised_s: float = 1.0
@@ -237,7 +198,7 @@ class Family(Struct, Generic[F], frozen=True):
             paths=paths or [],
             sources=None if sources is None else source_registers(row, sources),
             top=top or [],
-            limit=view.limit(self.usual) if self.usual and self.verdict != "crowd" else 0.0,
+            limit=view.limit(self.usual) if self.usual and self.verdict in FLOODS else 0.0,
         )
 
     def told(

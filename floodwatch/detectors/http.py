@@ -15,12 +15,12 @@ import numpy as np
 
 from ..history.clients import Visitors
 from ..history.sources import Machines, machines, source_counts
-from ..history.victims import View, distinct_sources
+from ..history.victims import View
 from ..model.epoch import CLASS_HTTP, DATA, EPOCHS_PER_SECOND
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Sum
 from ..model.vector import Vector
-from .crowd import CONNECTION_CROWD, HTTP_CROWD, RATIO, known_networks, parts_of_pages, surge
+from .crowd import CONNECTION_CROWD, HTTP_CROWD, RATIO, known_networks, pace, parts_of_pages, surge
 from .family import BLOCK, Detector, Family, Named, Scene, by_handshakes, percent, share
 from .slow import MISSING
 
@@ -31,8 +31,8 @@ ALONE = Floor(75, "all from one source, which may be a health check or a script"
 UNFINISHED = 0.5
 ONE_PATH = 0.8
 FEW_ASSETS = 0.05
-LOUD = 3.0
-"""Requests per source and second, on average, from which one path without its parts is not reading."""
+LOUD = 1.5
+"""Requests per source in one second, from which one path without its parts is not reading: all come back."""
 
 
 class Requests(Named):
@@ -173,16 +173,14 @@ def _hammered(view: View, row: np.void) -> bool:
     """A flood by sources too slow to stand out one by one: one path, no parts, beyond reading pace."""
     requests = int(row["requests"])
     votes = int(row["paths"]["vote"].max())
-    senders = distinct_sources(row, CLASS_HTTP)
     usual = view.usual("requests")
     grown = usual is None or requests * EPOCHS_PER_SECOND >= RATIO * usual
-    pace = sum(int(r["requests"]) for r in view.recent()) / max(senders, 1)
     return (
         requests >= FLOOR.count
         and votes >= ONE_PATH * requests
         and int(row["assets"]) <= FEW_ASSETS * requests
         and grown
-        and pace >= LOUD
+        and pace(view) >= LOUD
     )
 
 

@@ -8,7 +8,7 @@ from ..history.victims import View
 from ..model.epoch import CLASS_OTHER, ICMP
 from ..model.finding import Finding, Floor
 from ..model.vector import Vector
-from .family import Detector, Family
+from .family import Detector, Family, addresses
 from .udp import RULE, Unanswered, answers_evidence, limit_advice
 
 FLOOR = Floor(250)
@@ -43,7 +43,12 @@ def detect(view: View) -> Iterator[Finding[Unanswered]]:
         return
     yield ICMP_FLOOD.seen(
         view,
-        Unanswered(packets=float(packets), answers=float(kind["out"]), heard=0.0 if view.one_way else 1.0),
+        Unanswered(
+            packets=float(packets),
+            answers=float(kind["out"]),
+            heard=0.0 if view.one_way else 1.0,
+            **addresses(view, row, CLASS_OTHER),
+        ),
         (ICMP,),
         protocol="icmp6" if view.track.address[0] else "icmp",
         count=flood,

@@ -14,9 +14,9 @@ from msgspec.structs import replace
 from ..history.victims import View, distinct_sources
 from ..model.epoch import CARRIER, CLASS_OTHER, FRAGMENT, OTHER
 from ..model.event import Action, Evidence, Origin
-from ..model.finding import Facts, Finding, Floor, Sum
+from ..model.finding import Finding, Floor, Sum
 from ..model.vector import PROTOCOL_NUMBERS, UDP_NUMBER, Vector
-from .family import Detector, Family
+from .family import Bare, Detector, Family, addresses
 from .udp import (
     ANSWER_REACH,
     BOTH_WAYS,
@@ -40,7 +40,7 @@ TUNNEL_SOURCES = 256
 NAMES = {number: name for name, number in PROTOCOL_NUMBERS.items()}
 
 
-class Fragments(Facts):
+class Fragments(Bare):
     """Later fragments, and the first ones that they could belong to."""
 
     packets: Sum = 0.0
@@ -98,7 +98,7 @@ def _fragments(view: View, row: np.void) -> Iterator[Finding[Fragments]]:
     count = packets - LONGEST * heads
     floor = stream_floor(row, FRAGMENT, CLASS_OTHER, FRAGMENTS)
     if count >= floor.count // 2:
-        facts = Fragments(packets=float(packets), heads=float(heads))
+        facts = Fragments(packets=float(packets), heads=float(heads), **addresses(view, row, CLASS_OTHER))
         yield FRAGMENT_FLOOD.seen(
             view,
             facts,
@@ -129,6 +129,7 @@ def _protocols(view: View, row: np.void) -> Iterator[Finding[Unanswered]]:
                 packets=float(packets),
                 answers=float(row["kinds"]["out"][kind]),
                 heard=0.0 if view.one_way else 1.0,
+                **addresses(view, row, CLASS_OTHER),
             ),
             (kind,),
             protocol=_protocol(row, kind),

@@ -11,7 +11,7 @@ from ..model.epoch import CLASS_UDP, UDP
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Sum
 from ..model.vector import Vector
-from .family import Bare, Detector, Family, percent, share
+from .family import Bare, Detector, Family, addresses, percent, share
 
 FLOOR = Floor(250)
 """Initials in an epoch: 1,000 a second ..."""
@@ -67,7 +67,7 @@ def detect(view: View) -> Iterator[Finding[Initials]]:
     facts = Initials(
         packets=float(row["kinds"]["packets"][UDP]),
         initials=float(initials),
-        bogons=view.bogons(row, "udp_bogons"),
+        **addresses(view, row, CLASS_UDP),
     )
     yield QUIC_FLOOD.seen(
         view, facts, (UDP,), count=initials, floor=FLOOR, ports=[(PORT, initials)], sources=CLASS_UDP

@@ -17,9 +17,9 @@ from ..history.sources import source_counts
 from ..history.victims import View, distinct_sources
 from ..model.epoch import ACK, CLASS_TCP, DATA, FIN, RST, SYN, SYNACK, TCP_ODD
 from ..model.event import Action, Evidence, Origin
-from ..model.finding import Facts, Finding, Floor, SourceCount, Sum
+from ..model.finding import Finding, Floor, SourceCount, Sum
 from ..model.vector import TCP_NUMBER, Vector
-from .family import Detector, Family, percent, reflected, share
+from .family import Bare, Detector, Family, addresses, percent, reflected, share
 from .reflection import Answers, answering_port, unasked
 
 SHARE = 0.3
@@ -49,7 +49,7 @@ KINDS = (
 )
 
 
-class OutOfState(Facts):
+class OutOfState(Bare):
     """Packets of a kind, and those of them that belong to no connection.
 
     ``begun`` are flows that began with one of the ``heard`` packets, while nothing that the victim sent was seen;
@@ -234,12 +234,13 @@ def _finding(
 ) -> Finding[OutOfState]:
     packets = float(sum(int(row["kinds"]["packets"][kind]) for kind in kinds))
     floor = FLOOR_ONE_WAY if one_way else FLOOR
+    facts = OutOfState(**addresses(view, row, CLASS_TCP))
     if kinds == (TCP_ODD,):
-        facts = OutOfState(odd=packets)
+        facts.odd = packets
     elif one_way:
-        facts = OutOfState(heard=packets, begun=float(count))
+        facts.heard, facts.begun = packets, float(count)
     else:
-        facts = OutOfState(packets=packets, strange=float(count))
+        facts.packets, facts.strange = packets, float(count)
     return family.seen(
         view,
         facts,

@@ -16,7 +16,16 @@ from ..model.epoch import CLASS_SYN, SYN
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Sum
 from ..model.vector import TCP_NUMBER, Vector
-from .family import Bare, Detector, Family, percent, share
+from .family import (
+    Bare,
+    Detector,
+    Family,
+    addresses,
+    forged_or_unknown,
+    percent,
+    random_share,
+    share,
+)
 
 FLOOR = Floor(125)
 """Unfinished attempts in an epoch: 500 a second."""
@@ -26,12 +35,23 @@ MOST = 0.6
 """Where less than this is unfinished, it takes ``PATIENCE``; and the capture's last epoch is not judged."""
 PATIENCE = 5
 """Epochs that a full backlog gets: the clients whom it turned away try again after one second (RFC 6298)."""
+ANNOUNCED = 5
+"""Epochs after which a client whom nobody answered has sent its SYN again (RFC 6298: after one second)."""
+SILENT = 0.8
+"""Share of the attempts of which neither side says any more, from which the addresses are forged ..."""
+AGAIN = 0.1
+"""... unless so large a share of them was sent again, which only a real stack does."""
+MANY, EACH_ONCE = 400, 0.5
+"""So many attempts, and so many distinct sources for each, are asked for beside it: one host that does not
+finish its handshakes forges no addresses."""
 SCAN_SOURCES = 8
 SCAN_PORTS = 40
 SCAN_MAX = 5_000
 """SYNs in an epoch (20,000 a second) beyond which a sweep of ports is a load by itself."""
 REFUSED = 0.1
-"""Share of the attempts that met a closed port, from which it is worth telling."""
+"""Share of the attempts that met a closed port, from which it is worth telling ..."""
+CLOSED = 0.5
+"""... and from which the port is closed for all."""
 
 
 FINISHED = "as many handshakes were finished as begun"
@@ -39,44 +59,78 @@ WENT_ON = "as many connections went on as were begun; whether they were answered
 
 
 class Attempts(Bare):
-    """Connections asked for, and what became of them in the same epochs; ``syn`` counts packets.
+    """Connections asked for, in how many epochs, and what became of them in these.
 
-    ``followed`` are connections that went on though no answer was seen, ``heard`` the packets of epochs in which
-    the victim was seen to send, ``sampled`` those of epochs in which a sample of the flows was looked at.
+    ``again`` were retransmitted, ``followed`` went on though no answer was seen; ``heard`` is above 0 where the
+    victim was seen to send.
     """
 
     attempts: Sum = 0.0
+    epochs: Sum = 0.0
     finished: Sum = 0.0
     followed: Sum = 0.0
     answered: Sum = 0.0
     refused: Sum = 0.0
-    syn: Sum = 0.0
     heard: Sum = 0.0
-    sampled: Sum = 0.0
+    again: Sum = 0.0
 
 
 def _clear(facts: Attempts) -> float:
     return 1 - 0.3 * min(1.0, (facts.finished + facts.followed) / max(facts.attempts, 1))
 
 
+def _closed(facts: Attempts) -> bool:
+    return facts.refused >= CLOSED * facts.attempts
+
+
+def _silent(facts: Attempts) -> float:
+    """Attempts that were neither finished nor refused nor tried again."""
+    return max(0.0, facts.attempts - facts.finished - facts.followed - facts.refused - facts.again)
+
+
+def _silence_tells(facts: Attempts, count: float, distinct: float) -> bool:
+    """Nobody goes on: not with the handshakes that the victim answered, nor, in time, by asking again."""
+    if count < MANY or distinct < EACH_ONCE * count or _silent(facts) < SILENT * facts.attempts:
+        return False
+    answered = facts.answered - facts.finished >= SILENT * facts.attempts
+    late = max(0.0, 1 - ANNOUNCED / max(facts.epochs, 1)) * facts.attempts
+    return answered or (late >= MANY / 2 and facts.again <= AGAIN * late)
+
+
+def _origin(facts: Attempts, count: float, distinct: float) -> Origin:
+    return "forged" if _silence_tells(facts, count, distinct) else forged_or_unknown(facts, count, distinct)
+
+
+def _forged_share(facts: Attempts, count: float, distinct: float) -> float:
+    silent = _silent(facts) / max(facts.attempts, 1) if _silence_tells(facts, count, distinct) else 0.0
+    return max(silent, random_share(facts))
+
+
 def _evidence(facts: Attempts) -> list[Evidence]:
-    attempts, about = facts.attempts, "about" if facts.sampled > 0 else ""
+    attempts = facts.attempts
     if facts.heard > 0:
         out = [
-            share("handshake_completion", facts.finished, attempts, 0.97, FINISHED, about),
-            share("answered", facts.answered, attempts, 0.99, "as many were answered with a SYN-ACK", about),
+            share("handshake_completion", facts.finished, attempts, 0.97, FINISHED, "about"),
+            share("answered", facts.answered, attempts, 0.99, "as many were answered with a SYN-ACK", "about"),
         ]
     else:
-        out = [share("handshake_completion", facts.followed, attempts, 0.97, WENT_ON, about)]
+        out = [share("handshake_completion", facts.followed, attempts, 0.97, WENT_ON, "about")]
+    closed = ": the port is closed" if _closed(facts) else ""
     if facts.refused > REFUSED * attempts:
-        out.append(share("refused", facts.refused, attempts, 0.0, "as many were refused with a RST", about))
-    if facts.bogons > 0:
-        says = "of the SYNs come from reserved addresses (RFC 6890, multicast)"
-        out.append(share("bogon_share", facts.bogons, facts.syn, 0.0, says))
+        says = f"as many were refused with a RST as begun{closed}"
+        out.insert(0 if closed else len(out), share("refused", facts.refused, attempts, 0.0, says, "about"))
+    if facts.epochs > ANNOUNCED and _silent(facts) >= SILENT * attempts:
+        says = "of those begun were not finished, refused, or sent again as a real client does after a second"
+        out.append(share("silent", _silent(facts), attempts, 0.02, says, "about"))
     return out
 
 
 def _advice(facts: Attempts, origin: Origin, known_path: bool) -> tuple[Action, str]:
+    if _closed(facts):
+        return "observe", (
+            "nothing listens on this port, and a refused SYN takes no place in the server, only bandwidth; "
+            "clients who were served there before may ask for a service that is down"
+        )
     if origin == "forged":
         return "syn_cookies", "the addresses are forged: blocking them would hit bystanders"
     return "syn_cookies", "no source finished a handshake, so none is proven real"
@@ -90,6 +144,8 @@ SYN_FLOOD = Family(
     floors=(FLOOR,),
     rule=f"{{floor}} unfinished handshakes in a quarter of a second, at least {percent(SHARE)} of all begun",
     usual="syn",
+    origin=_origin,
+    forged=_forged_share,
     clear=_clear,
 )
 
@@ -121,14 +177,14 @@ def _judge(
         return None
     facts = Attempts(
         attempts=attempts,
+        epochs=1.0,
         finished=float(row["finished"]),
         followed=float(row["followed"]),
-        heard=0.0 if view.one_way else float(raw),
-        sampled=float(raw) if _is_sampled(row, raw) else 0.0,
+        heard=0.0 if view.one_way else 1.0,
         answered=float(row["synack_flows"]),
         refused=float(row["refused"]),
-        syn=float(raw),
-        bogons=view.bogons(row, "syn_bogons"),
+        again=float(_retried(row, raw)),
+        **addresses(view, row, CLASS_SYN),
     )
     return SYN_FLOOD.seen(
         view,
@@ -156,11 +212,6 @@ def _attempts(row: np.void, raw: int) -> float:
     flows = int(row["syn_flows"])
     seen = flows + int(row["syn_again"]) + int(row["syn_copies"])
     return float(raw) if not seen or _is_repetition(row, raw) else raw * flows / seen
-
-
-def _is_sampled(row: np.void, raw: int) -> bool:
-    """There were more flows than the handshake table looks at."""
-    return int(row["syn_flows"]) + int(row["syn_again"]) + int(row["syn_copies"]) != raw
 
 
 def _retried(row: np.void, raw: int) -> int:

@@ -11,7 +11,7 @@ from ..model.epoch import CLASS_UDP, UDP
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Sum
 from ..model.vector import UDP_NUMBER, Vector
-from .family import LIMIT, Bare, Detector, Family
+from .family import LIMIT, Bare, Detector, Family, addresses
 from .quic import only_initials
 from .reflection import reflecting
 
@@ -80,7 +80,7 @@ def detect(view: View) -> Iterator[Finding[Unanswered]]:
         packets=float(kind["packets"]),
         answers=float(kind["out"]),
         heard=0.0 if view.one_way else 1.0,
-        bogons=view.bogons(row, "udp_bogons"),
+        **addresses(view, row, CLASS_UDP),
     )
     yield UDP_FLOOD.seen(
         view,

@@ -17,16 +17,40 @@ from numpy.typing import NDArray
 from .._sketches import hll_estimate
 from ..config.limits import Limits
 from ..model.address import Address
-from ..model.epoch import CARRIER, CLASSES, EPOCHS_PER_SECOND, FRAGMENT, ICMP, OTHER, SYN, TCP_ODD, UDP
+from ..model.epoch import (
+    CARRIER,
+    CLASS_OTHER,
+    CLASS_SYN,
+    CLASS_TCP,
+    CLASS_UDP,
+    CLASSES,
+    EPOCHS_PER_SECOND,
+    FRAGMENT,
+    ICMP,
+    OTHER,
+    SYN,
+    SYNACK,
+    TCP_ODD,
+    UDP,
+)
 from ..model.summary import Summary
 from .baseline import Baseline
 from .memory import Memory
 
 BARE = [SYN, TCP_ODD, UDP, ICMP, FRAGMENT, OTHER, CARRIER]
 """Kinds of which a burst is worth a look by itself; the others belong to connections."""
+KINDS_OF = {
+    CLASS_SYN: [SYN],
+    CLASS_UDP: [UDP],
+    CLASS_OTHER: [ICMP, FRAGMENT, OTHER, CARRIER],
+    CLASS_TCP: list(range(SYNACK, TCP_ODD + 1)),
+}
+"""Kinds of packets that make a class, where sources are kept by it."""
 KEEP = 5
 """Epochs that a track remembers: one second, and the one that is judged late."""
 MAX_TRACKS = 4096
+SCATTERED = 3
+"""Blocks without Internet clients in one epoch from which on random addresses explain them."""
 _INTERESTING = 20  # packets of one kind in an epoch, far under every floor
 _INTERESTING_REQUESTS = 5
 
@@ -105,10 +129,18 @@ class View:
             return 0.0
         return EPOCHS_PER_SECOND * self.limits.beyond(usual / EPOCHS_PER_SECOND, spread)
 
-    def bogons(self, row: np.void, name: str) -> float:
-        """Packets of an epoch from reserved addresses; inside a private network they are ordinary."""
+    def nowhere(self, row: np.void, source_class: int) -> tuple[float, float]:
+        """Packets of one class from reserved addresses, and from blocks without Internet clients.
+
+        Inside a private network the former are ordinary. The latter count where several blocks are hit: some
+        networks use one of them as if it was private.
+        """
         hi, lo = self.track.address
-        return 0.0 if hi or ipaddress.ip_address(lo & 0xFFFFFFFF).is_private else float(row[name])
+        private = hi or ipaddress.ip_address(lo & 0xFFFFFFFF).is_private
+        dark, blocks = int(row["dark"][source_class]), int(row["dark_blocks"][source_class]).bit_count()
+        return 0.0 if private else float(row["bogons"][source_class]), float(
+            dark
+        ) if blocks >= SCATTERED else 0.0
 
     def recent(self) -> list[np.void]:
         """Rows of the last second, newest last."""

@@ -6,7 +6,7 @@ Times are nanoseconds of packet time since the Unix epoch inside the program and
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
@@ -20,7 +20,9 @@ SOURCE_RATE = 5
 
 SCHEMA_EVENT = "floodwatch.event/1"
 
-Verdict = Literal["attack", "mixed", "crowd"]
+Verdict = Literal["attack", "mixed", "crowd", "unclear"]
+FLOODS: Final = frozenset({"attack", "mixed"})
+"""Verdicts of floods; a crowd is people, and of what is unclear nothing tells people from machines."""
 Origin = Literal["forged", "real", "reflected", "mixed", "unknown"]
 Severity = Literal["low", "medium", "high", "critical"]
 State = Literal["open", "ended", "cut"]
@@ -71,17 +73,31 @@ class CountBounds(Record, frozen=True, kw_only=True):
 
 
 class TopSource(Record, frozen=True, kw_only=True):
-    """One source of a flood; ``cidr`` is what a rule would name (an IPv6 source is its /64)."""
+    """One source of a flood; ``cidr`` is what a rule would name (an IPv6 source is its /64).
+
+    ``proof`` tells how its address was proven: by a handshake on one of our own interfaces, or only by what a
+    trusted proxy wrote (``forwarded``), which is for the proxy's own deny list; null where it is not proven.
+    """
 
     cidr: str
     share: Share
     count: CountBounds
+    proof: Literal["handshake", "forwarded"] | None = None
+
+
+class Via(Record, frozen=True, kw_only=True):
+    """A proxy that a flood came through, its share of the flood, and how it is known to be one."""
+
+    cidr: str
+    share: Share
+    how: Literal["forwarded_header", "proxy_line", "named"]
 
 
 class Sources(Record, frozen=True, kw_only=True):
     """Who sent the flood, as far as packets can prove it. ``top`` is filled for real and reflected only.
 
-    ``reflector_ports`` are the ports that reflectors answer from.
+    ``reflector_ports`` are the ports that reflectors answer from. ``seen`` are at most five that send most
+    and are not proven: they are never blocked. ``via`` are the proxies that it came through.
     """
 
     origin: Origin
@@ -89,6 +105,8 @@ class Sources(Record, frozen=True, kw_only=True):
     forged_share: ShareEstimate | None
     top: tuple[TopSource, ...]
     reflector_ports: tuple[int, ...] = ()
+    seen: tuple[TopSource, ...] = ()
+    via: tuple[Via, ...] = ()
 
 
 class Victim(Record, frozen=True, kw_only=True):
@@ -152,7 +170,7 @@ class Counted(Record, frozen=True, kw_only=True):
 
 
 class Event(Record, frozen=True, kw_only=True):
-    """One flood or crowd: one record per victim and vector while it lasts."""
+    """One flood, crowd or surge: one record per victim and vector while it lasts."""
 
     schema: Literal["floodwatch.event/1"] = "floodwatch.event/1"
     id: str

@@ -75,7 +75,7 @@ class Settings(Record, frozen=True, kw_only=True):
 class Totals(Record, frozen=True, kw_only=True):
     """Sums over all inputs; ``skipped`` counts files in directories that are not captures.
 
-    ``forgotten`` counts floods and crowds that were too many to keep: the smallest are left out.
+    ``forgotten`` counts floods, crowds and surges that were too many to keep: the smallest are left out.
     """
 
     packets: Count
@@ -106,3 +106,9 @@ class Report(Record, frozen=True, kw_only=True):
     totals: Totals
     floods: tuple[Event, ...]
     crowds: tuple[Event, ...]
+    surges: tuple[Event, ...] = ()
+    """Surges of which nothing that was captured tells people from machines (verdict ``unclear``)."""
+
+    def events(self) -> tuple[Event, ...]:
+        """Floods, crowds and surges, in this order."""
+        return *self.floods, *self.crowds, *self.surges

@@ -21,7 +21,7 @@ from ..detectors import Detection
 from ..history.memory import Memory, nothing
 from ..model.decision import Decision
 from ..model.epoch import EPOCH_NS
-from ..model.event import Event
+from ..model.event import FLOODS, Event
 from ..model.summary import Summary
 
 LEAST = 16
@@ -96,18 +96,17 @@ class Analysis:
         if self.engine.epoch_packets:
             self._close(NOTHING, 1, final=True)
 
-    def events(self) -> tuple[list[Event], list[Event]]:
-        """The floods and the crowds of the analysis, after ``finish``."""
+    def events(self) -> list[Event]:
+        """The floods, crowds and surges of the analysis by their onset, after ``finish``."""
         last = self.engine.epoch - 1
-        told = [
+        return [
             tell(case, self._decider.overlapping(case), self._path, last, self._top)
             for case in self._decider.cases()
         ]
-        return [e for e in told if e.verdict != "crowd"], [e for e in told if e.verdict == "crowd"]
 
     @property
     def forgotten(self) -> int:
-        """Floods and crowds that were too many to keep; the smallest were forgotten first."""
+        """Events that were too many to keep; the smallest were forgotten first."""
         return self._decider.forgotten
 
     def forget_events(self) -> None:
@@ -123,7 +122,7 @@ class Analysis:
         if among is None:
             return [decide(case.so_far()) for case in self._open_floods()]
         kept = (case for case in self._decider.kept() if case.id in among)
-        return [decide(case.so_far()) for case in kept if case.verdict != "crowd"]
+        return [decide(case.so_far()) for case in kept if case.verdict in FLOODS]
 
     def open_floods(self) -> int:
         """How many floods are going on."""
@@ -131,7 +130,7 @@ class Analysis:
 
     def _open_floods(self) -> list[Case]:
         current = sorted(self._decider.current, key=onset)
-        return [case for case in current if case.verdict != "crowd" and not case.ended(self._closed)]
+        return [case for case in current if case.verdict in FLOODS and not case.ended(self._closed)]
 
     def changes(self) -> list[Change]:
         """Events that opened, ended or lasted another minute since the last call, by onset.

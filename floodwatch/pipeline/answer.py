@@ -9,7 +9,7 @@ from ..capture import linktype_name
 from ..config.options import ScanOptions, WatchOptions
 from ..decide.events import estimate, sort_key
 from ..model.epoch import EPOCH_NS, rfc3339
-from ..model.event import Event
+from ..model.event import FLOODS, Event
 from ..model.report import Input, InputFault, Interface, Report, Settings, Tool, Totals
 from ..version import __version__
 
@@ -70,8 +70,7 @@ def of_watch(name: str, taps: Taps, analysis: Analysis, *, seconds: float, lost:
 
 def report(
     inputs: Sequence[Input],
-    floods: Iterable[Event],
-    crowds: Iterable[Event],
+    events: Iterable[Event],
     *,
     sources: object,
     options: ScanOptions | WatchOptions,
@@ -83,14 +82,14 @@ def report(
 
     Args:
         inputs: what was read.
-        floods: in any order.
-        crowds: in any order.
+        events: what was found, in any order.
         sources: HyperLogLog registers (p = 12) of all their sources.
         options: what the user chose.
         complete: everything was read that was asked for.
         skipped: files that are no captures.
-        forgotten: floods and crowds that were too many to keep.
+        forgotten: events that were too many to keep.
     """
+    told = sorted(events, key=sort_key)
     return Report(
         tool=Tool(name="floodwatch", version=__version__),
         complete=complete,
@@ -109,8 +108,9 @@ def report(
             skipped=skipped,
             forgotten=forgotten,
         ),
-        floods=tuple(sorted(floods, key=sort_key)),
-        crowds=tuple(sorted(crowds, key=sort_key)),
+        floods=tuple(event for event in told if event.verdict in FLOODS),
+        crowds=tuple(event for event in told if event.verdict == "crowd"),
+        surges=tuple(event for event in told if event.verdict == "unclear"),
     )
 
 

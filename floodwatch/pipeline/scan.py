@@ -42,8 +42,7 @@ class _Part(Struct, frozen=True):
     """The answer about one capture, or about several on one clock."""
 
     inputs: list[Input]
-    floods: list[Event]
-    crowds: list[Event]
+    events: list[Event]
     sources: bytes
     memory: Memory | None
     complete: bool
@@ -108,8 +107,7 @@ def scan(
         on_memory(join([memory, *(answer.memory for answer in analyses if answer.memory is not None)]))
     return answer.report(
         [item for analysis in analyses for item in analysis.inputs],
-        (event for analysis in analyses for event in analysis.floods),
-        (event for analysis in analyses for event in analysis.crowds),
+        (event for analysis in analyses for event in analysis.events),
         sources=registers,
         options=options,
         complete=all(analysis.complete for analysis in analyses),
@@ -148,11 +146,11 @@ def _analyse(
     analysis.finish()
     for reading in readings:
         _tell(on_progress, reading, finished=True)
-    floods, crowds = analysis.events()
+    events = analysis.events()
     sources = analysis.engine.total_sources()
     inputs = [of_capture(reading, analysis, describe=options.describe) for reading in readings]
     learnt = analysis.detection.learnt() if keep else None
-    return _Part(inputs, floods, crowds, sources, learnt, not stop.is_set(), analysis.forgotten)
+    return _Part(inputs, events, sources, learnt, not stop.is_set(), analysis.forgotten)
 
 
 def _in_thread(batches: Iterator[Batch], stop: threading.Event) -> Iterator[Batch]:

@@ -230,12 +230,11 @@ class Watch:
     def report(self) -> Report:
         """The report of the whole watch, after ``moments`` ended."""
         counters = self.counters()
-        floods, crowds = self.analysis.events()
+        events = self.analysis.events()
         read = of_watch(self.name, self.taps, self.analysis, seconds=counters.seconds, lost=counters.lost)
         return answer.report(
             [read],
-            self._seen(floods, counters),
-            self._seen(crowds, counters),
+            self._seen(events, counters),
             sources=self.analysis.engine.total_sources(),
             options=self.options,
             forgotten=self.analysis.forgotten,

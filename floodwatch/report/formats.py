@@ -59,7 +59,7 @@ def _json(report: Report, shown: Shown) -> bytes:
 
 
 def _ndjson(report: Report, shown: Shown) -> bytes:
-    events = (_event("ended", event) for event in (*report.floods, *report.crowds))
+    events = (_event("ended", event) for event in report.events())
     return b"".join([*events, _json(report, shown)])
 
 

@@ -72,6 +72,7 @@ def render(
     for noun, titled, events in (
         ("FLOOD", _flood_title, report.floods),
         ("CROWD", _crowd_title, report.crowds),
+        ("SURGE", _surge_title, report.surges),
     ):
         if events:
             lines += [*_section(noun, titled, events, days, view), ""]
@@ -125,7 +126,7 @@ def _notes(report: Report, view: _View) -> list[str]:
     if report.totals.skipped:
         notes.append(f"skipped {plural(report.totals.skipped, 'file')} that are not captures")
     if report.totals.forgotten:
-        notes.append(f"{report.totals.forgotten:,} smaller floods and crowds were too many to list")
+        notes.append(f"{report.totals.forgotten:,} smaller floods, crowds and surges were too many to list")
     return [line for note in notes for line in flow(note.split(" "), view.width, rest="  ")]
 
 
@@ -162,6 +163,10 @@ def _flood_title(event: Event) -> str:
 
 def _crowd_title(event: Event) -> str:
     return title(event.vector, "crowd") + ", not an attack"
+
+
+def _surge_title(event: Event) -> str:
+    return title(event.vector, "unclear") + ", people or machines: unclear"
 
 
 def _event(event: Event, day: str, view: _View) -> list[str]:

@@ -70,6 +70,12 @@ class Host:
             self.row["sources"].reshape(len(CLASSES), -1)[source_class] = registers(number)
         return self
 
+    def nowhere(self, source_class: int, *, bogons: int = 0, dark: int = 0, blocks: int = 11) -> Host:
+        """Packets from reserved addresses, and from so many blocks that hold no Internet clients."""
+        self.row["bogons"][source_class], self.row["dark"][source_class] = bogons, dark
+        self.row["dark_blocks"][source_class] = (1 << blocks) - 1
+        return self
+
     def bucket(self, table: str, index: int, **fields: int) -> Host:
         """One bucket of ``opened``, ``service`` or ``paths``."""
         for name, value in fields.items():

@@ -9,7 +9,6 @@ from scenes import Host, address_of, host
 
 from floodwatch.detectors.crowd import (
     CONNECTION_CROWD,
-    DOUBT,
     FLOOR,
     HTTP_CROWD,
     PERSIST,
@@ -157,23 +156,32 @@ def test_known_networks_are_told() -> None:
     assert watch.says()["known_networks"].startswith("60.0 % of the busiest sources' requests")
 
 
-@pytest.mark.parametrize(("assets", "doubt"), [(READERS, 1.0), (READERS - 0.01, DOUBT)])
-def test_programs_that_fetch_no_parts_of_pages_make_it_doubtful(assets: float, doubt: float) -> None:
-    watch = surge(1, lambda n: readers(n, assets=assets), 100, 12)
-    sure = surge(1, lambda n: readers(n, assets=0.9), 100, 12)
-    assert watch.event().confidence == pytest.approx(doubt * sure.event().confidence, abs=0.011)
-    assert ("few fetch page assets" in watch.event().action.why) is (doubt < 1)
+@pytest.mark.parametrize(("assets", "verdict"), [(READERS, "crowd"), (READERS - 0.01, "unclear")])
+def test_whoever_fetches_no_parts_of_pages_may_be_people_or_machines(assets: float, verdict: str) -> None:
+    event = surge(1, lambda n: readers(n, assets=assets), 100, 12).event()
+    assert event.verdict == verdict
+    assert event.action.recommended == ("scale_out" if verdict == "crowd" else "observe")
+    assert ("What would tell: " in event.action.why) is (verdict == "unclear")
 
 
-@pytest.mark.parametrize(("make", "metric", "origin"), [(readers, "requests", "unknown"),
-                                                        (connections, "finished", "real")])  # fmt: skip
-def test_nobody_is_blocked_and_nothing_is_listed(make: object, metric: str, origin: str) -> None:
+def test_what_cannot_be_read_is_never_called_people() -> None:
+    event = surge(1, connections, 100, LATE + PERSIST, "finished").event()
+    assert event.verdict == "unclear"
+    assert "their requests could not be read" in event.action.why
+    assert "people" not in " ".join(fact.says for fact in event.evidence)
+
+
+@pytest.mark.parametrize(("make", "metric", "origin", "action"), [
+    (readers, "requests", "unknown", "scale_out"),
+    (connections, "finished", "real", "observe"),
+])  # fmt: skip
+def test_nobody_is_blocked_and_nothing_is_listed(make: object, metric: str, origin: str, action: str) -> None:
     def made(number: int) -> Host:
         return make(number).source("203.0.113.9", packets=90, proven=9, requests=3, bits=3)
 
     watch = surge(1, made, 100, LATE + PERSIST, metric)
     decision = watch.decision()
-    assert (decision.origin, decision.action, decision.protection) == (origin, "scale_out", None)
+    assert (decision.origin, decision.action, decision.protection) == (origin, action, None)
     assert (decision.sources, decision.proof, watch.event().sources.top) == ((), None, ())
     assert decision.port == (80 if make is readers else None)
 

@@ -19,7 +19,7 @@ from floodwatch.detectors.dns import (
     PORT,
 )
 from floodwatch.history.memory import METRICS, Memory
-from floodwatch.model.epoch import EPOCHS_PER_SECOND
+from floodwatch.model.epoch import CLASS_UDP, EPOCHS_PER_SECOND
 from floodwatch.model.vector import Vector
 
 ZONE = b"\x07example\x03com\x00"
@@ -126,7 +126,7 @@ def test_the_evidence_is_what_was_counted() -> None:
     assert (event.packets, event.rate.unit, event.victim.path) == (2000, "query/s", "example.com")
 
 
-@pytest.mark.parametrize(("sources", "origin"), [(2000, "forged"), (64, "unknown")])
+@pytest.mark.parametrize(("sources", "origin"), [(2000, "unknown"), (64, "unknown")])
 def test_real_users_share_the_resolvers_so_nobody_is_blocked(sources: int, origin: str) -> None:
     watch = Watch()
     for _ in range(2):
@@ -138,7 +138,7 @@ def test_real_users_share_the_resolvers_so_nobody_is_blocked(sources: int, origi
 
 def test_reserved_askers_show_forging() -> None:
     watch = Watch()
-    made = [queries(1000, answers=1).set(udp_bogons=100) for _ in range(2)]
+    made = [queries(1000, answers=1).nowhere(CLASS_UDP, bogons=100) for _ in range(2)]
     for each in made:
         each.row["hi"], each.row["lo"] = address_of("9.9.9.9")
         watch.see(each)

@@ -46,12 +46,14 @@ def test_the_evidence_is_what_was_counted() -> None:
     assert watch.says()["answers"] == "the victim sent 30 packets back for the 3000 that it received"
 
 
-@pytest.mark.parametrize(("sources", "origin"), [(1000, "forged"), (64, "unknown")])
+@pytest.mark.parametrize(("dark", "origin"), [(50, "forged"), (0, "unknown")])
 @pytest.mark.parametrize(("where", "protocol", "number"), [("198.51.100.7", "icmp", 1),
                                                            ("2001:db8::7", "icmp6", 58)])  # fmt: skip
-def test_the_decision_is_to_limit(sources: int, origin: str, where: str, protocol: str, number: int) -> None:
+def test_the_decision_is_to_limit(dark: int, origin: str, where: str, protocol: str, number: int) -> None:
     watch = Watch()
-    watch.see(flood(1000, sources, where).source("203.0.113.9", packets=500, proven=1))
+    watch.see(
+        flood(1000, 500, where).nowhere(CLASS_OTHER, dark=dark).source("203.0.113.9", packets=500, proven=1)
+    )
     decision = watch.decision()
     assert (decision.origin, decision.action, decision.protection) == (origin, "limit_victim", "limited")
     assert (decision.port, decision.protocol, decision.sources) == (None, number, ())

@@ -132,11 +132,11 @@ def test_the_larger_of_tunnels_and_other_protocols_is_judged() -> None:
 
 
 @pytest.mark.parametrize(("number", "name"), [(GRE, "gre"), (99, "ip-99")])
-@pytest.mark.parametrize(("senders", "origin"), [(64, "unknown"), (2000, "forged")])
-def test_the_decision_is_to_limit(number: int, name: str, senders: int, origin: str) -> None:
+@pytest.mark.parametrize(("dark", "origin"), [(0, "unknown"), (100, "forged")])
+def test_the_decision_is_to_limit(number: int, name: str, dark: int, origin: str) -> None:
     watch = Watch()
-    made = host().kind(OTHER, 2000, sources={CLASS_OTHER: senders}, port=number)
-    watch.see(made.source("203.0.113.9", packets=900, proven=1))
+    made = host().kind(OTHER, 2000, sources={CLASS_OTHER: 2000}, port=number)
+    watch.see(made.nowhere(CLASS_OTHER, dark=dark).source("203.0.113.9", packets=900, proven=1))
     decision = watch.decision()
     assert (decision.origin, decision.action, decision.protection) == (origin, "limit_victim", "limited")
     assert (decision.protocol, decision.port, decision.sources) == (number, None, ())

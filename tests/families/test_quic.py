@@ -7,6 +7,7 @@ from promises import Watch, keeps_event, keeps_floor
 from scenes import Host, host
 
 from floodwatch.detectors.quic import FLOOR, PORT, QUIC_FLOOD, SHARE
+from floodwatch.model.epoch import CLASS_UDP
 from floodwatch.model.vector import Vector
 
 
@@ -41,14 +42,18 @@ def test_the_evidence_is_what_was_counted() -> None:
     assert watch.event().packets == 4 * 750
 
 
-@pytest.mark.parametrize(("sources", "bogons", "origin"), [(1000, 0, "forged"), (64, 0, "unknown"),
+@pytest.mark.parametrize(("sources", "bogons", "origin"), [(1000, 0, "unknown"), (64, 0, "unknown"),
                                                           (64, 100, "forged")])  # fmt: skip
 def test_initials_prove_no_address(sources: int, bogons: int, origin: str) -> None:
     watch = Watch()
 
     def make(count: int) -> Host:
         made = host("9.9.9.9").udp(count, sources=sources, port=PORT, out=1)
-        return made.set(quic_initials=count, udp_bogons=bogons).source("203.0.113.9", udp=500, packets=500)
+        return (
+            made.set(quic_initials=count)
+            .nowhere(CLASS_UDP, bogons=bogons)
+            .source("203.0.113.9", udp=500, packets=500)
+        )
 
     watch.last(make, 1000, 2)
     decision = watch.decision()

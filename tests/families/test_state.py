@@ -123,12 +123,16 @@ def test_the_evidence_is_what_was_counted() -> None:
 
 
 @pytest.mark.parametrize(("kind", "protection"), [(ACK, "strange"), (SYNACK, "unasked")])
-@pytest.mark.parametrize(("sources", "origin"), [(1000, "forged"), (64, "unknown")])
+@pytest.mark.parametrize(("dark", "origin"), [(50, "forged"), (0, "unknown")])
 def test_the_decision_is_to_drop_what_belongs_to_nothing(
-    kind: int, protection: str, sources: int, origin: str
+    kind: int, protection: str, dark: int, origin: str
 ) -> None:
     watch = Watch()
-    made = both(kind, 1000, sources=sources, held=1000).source("203.0.113.9", packets=900, proven=9)
+    made = (
+        both(kind, 1000, sources=1000, held=1000)
+        .nowhere(CLASS_TCP, dark=dark)
+        .source("203.0.113.9", packets=900, proven=9)
+    )
     watch.last(lambda _: made, 0, 2)
     decision = watch.decision()
     assert (decision.origin, decision.action, decision.protection) == (origin, "drop_signature", protection)

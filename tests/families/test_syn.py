@@ -6,7 +6,7 @@ import pytest
 from promises import Watch, keeps_event, keeps_floor
 from scenes import Host, host
 
-from floodwatch.detectors.family import FORGED_BOGONS, FORGED_DISTINCT
+from floodwatch.detectors.forging import BOGON_SHARE, FORGED_SHARE
 from floodwatch.detectors.syn import (
     FLOOR,
     MOST,
@@ -18,7 +18,7 @@ from floodwatch.detectors.syn import (
     SHARE,
     SYN_FLOOD,
 )
-from floodwatch.model.epoch import DATA, SYNACK
+from floodwatch.model.epoch import CLASS_SYN, DATA, SYNACK
 from floodwatch.model.vector import TCP_NUMBER, Vector
 
 LEAST = int(FLOOR.count)
@@ -181,12 +181,42 @@ def test_those_who_finish_make_it_less_certain() -> None:
     assert unsure.event().confidence < sure.event().confidence
 
 
-@pytest.mark.parametrize(
-    ("sources", "origin"), [(FORGED_DISTINCT, "forged"), (FORGED_DISTINCT - 0.05, "unknown")]
-)
-def test_the_decision_is_cookies_and_to_block_nobody(sources: float, origin: str) -> None:
+def silent(epochs: int, sources: int = 1000, **more: int) -> Watch:
+    """So many epochs of 1,000 attempts each that nobody finishes."""
     watch = Watch()
-    watch.see(flood(2000, int(sources * 2000)).source("203.0.113.9", packets=900, proven=3))
+    for _ in range(epochs):
+        watch.see(flood(1000, sources, **more))
+    watch.quiet(1)
+    return watch
+
+
+@pytest.mark.parametrize(("watch", "origin"), [
+    (silent(1), "unknown"),  # nobody had the time to ask again
+    (silent(1, synack_flows=1000), "forged"),  # nobody goes on with what was answered
+    (silent(1, 64, synack_flows=1000), "unknown"),  # one host, or a few, that do not want it
+    (silent(1, synack_flows=1000, finished=300), "unknown"),
+    (silent(20, 12_000), "forged"),  # nobody asks again in five seconds
+    (silent(20, 12_000, syn_again=200), "unknown"),  # real stacks do
+    (silent(20, 12_000, refused=1000), "unknown"),  # clients of a service that is down are told so
+    (silent(20, 64), "unknown"),
+])  # fmt: skip
+def test_forged_is_who_says_nothing_more_in_time(watch: Watch, origin: str) -> None:
+    assert watch.decision().origin == origin
+    assert (watch.event().sources.forged_share is not None) == (origin == "forged")
+
+
+def test_a_closed_port_is_said_to_be_closed() -> None:
+    watch = silent(4, refused=1000)
+    event = watch.event()
+    assert event.evidence[0].says == "100.0 % of the SYNs were refused with a RST: the port is closed"
+    assert event.action.recommended == "observe"
+    assert watch.decision().protection is None
+
+
+@pytest.mark.parametrize(("answered", "origin"), [(2000, "forged"), (0, "unknown")])
+def test_the_decision_is_cookies_and_to_block_nobody(answered: int, origin: str) -> None:
+    watch = Watch()
+    watch.see(flood(2000, 2000, synack_flows=answered).source("203.0.113.9", packets=900, proven=3))
     watch.quiet(1)
     decision = watch.decision()
     assert (decision.origin, decision.action, decision.protection) == (origin, "syn_cookies", "cookies")
@@ -201,24 +231,24 @@ def test_scattered_ports_are_not_named() -> None:
     assert watch.decision().port is None
 
 
-BOGONS = int(2 * FORGED_BOGONS * 0.138 * 1000)
+BOGONS = int(2 * FORGED_SHARE * BOGON_SHARE * 1000)
 
 
 def test_reserved_addresses_are_told_and_show_forging() -> None:
     watch = Watch()
     for _ in range(3):
         made = host("9.9.9.9").syns(1000, sources=64).kind(SYNACK, 0, out=1)
-        watch.see(made.set(syn_bogons=BOGONS))
+        watch.see(made.nowhere(CLASS_SYN, bogons=BOGONS))
     assert watch.decision().origin == "forged"
     assert watch.says()["bogon_share"].startswith(
-        f"{100 * BOGONS / 1000:.1f} % of the SYNs come from reserved"
+        f"{100 * BOGONS / 1000:.1f} % of the packets come from reserved"
     )
 
 
 def test_reserved_addresses_are_those_of_the_judged_epoch() -> None:
     watch = Watch()
-    watch.see(host("9.9.9.9").syns(1000, sources=64).set(syn_bogons=BOGONS))
+    watch.see(host("9.9.9.9").syns(1000, sources=64).nowhere(CLASS_SYN, bogons=BOGONS))
     watch.quiet(1)
     assert watch.says()["bogon_share"].startswith(
-        f"{100 * BOGONS / 1000:.1f} % of the SYNs come from reserved"
+        f"{100 * BOGONS / 1000:.1f} % of the packets come from reserved"
     )

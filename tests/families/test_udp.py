@@ -9,7 +9,8 @@ from scenes import Host, address_of, host
 
 from floodwatch.config.limits import Limits
 from floodwatch.decide.case import HELD
-from floodwatch.detectors.family import BOGON_SHARE, FORGED_BOGONS, FORGED_DISTINCT, FORGED_MIN, HOLD
+from floodwatch.detectors.family import HOLD
+from floodwatch.detectors.forging import BOGON_SHARE, DARK_SHARE, FORGED_MIN, FORGED_SHARE, Bare, random_share
 from floodwatch.detectors.quic import SHARE as INITIALS
 from floodwatch.detectors.udp import (
     ANSWER_REACH,
@@ -22,7 +23,8 @@ from floodwatch.detectors.udp import (
     UDP_FLOOD,
 )
 from floodwatch.history.memory import METRICS, Memory
-from floodwatch.model.epoch import EPOCHS_PER_SECOND
+from floodwatch.history.victims import SCATTERED
+from floodwatch.model.epoch import CLASS_UDP, EPOCHS_PER_SECOND
 from floodwatch.model.vector import Vector
 
 PUBLIC = "9.9.9.9"
@@ -126,20 +128,32 @@ def test_the_evidence_is_what_was_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("packets", "sources", "origin"),
+    ("share", "blocks", "origin"),
     [
-        (FORGED_MIN, FORGED_MIN * FORGED_DISTINCT, "forged"),
-        (FORGED_MIN, FORGED_MIN * FORGED_DISTINCT - 10, "unknown"),
-        (FORGED_MIN - 1, FORGED_MIN - 1, "unknown"),
+        (0.0, 0, "unknown"),  # many addresses that say little each prove nothing
+        (1.04 * FORGED_SHARE, 11, "forged"),
+        (0.96 * FORGED_SHARE, 11, "unknown"),
+        (1.0, SCATTERED, "forged"),
+        (1.0, SCATTERED - 1, "unknown"),  # one network uses such a block as if it was private
     ],
 )
-def test_forging_explains_many_addresses_that_say_little_each(
-    packets: int, sources: float, origin: str
-) -> None:
+def test_forging_hits_the_blocks_where_nobody_is(share: float, blocks: int, origin: str) -> None:
+    packets = 10_000
+    made = host().udp(packets, sources=packets, out=1)
     watch = Watch()
-    watch.see(host().udp(packets, sources=int(sources), out=1))
+    watch.see(made.nowhere(CLASS_UDP, dark=round(share * DARK_SHARE * packets), blocks=blocks))
     assert watch.decision().origin == origin
-    assert (watch.event().sources.forged_share is not None) == (origin == "forged")
+    forged = watch.event().sources.forged_share
+    assert (forged.est if forged else None) == (
+        pytest.approx(share, abs=0.01) if origin == "forged" else None
+    )
+    assert ("dark_share" in watch.says()) is (share > 0 and blocks >= SCATTERED)
+
+
+def test_too_few_packets_show_no_forging() -> None:
+    facts = Bare(looked=FORGED_MIN - 1, bogons=FORGED_MIN - 1)
+    assert random_share(facts) == 0.0
+    assert random_share(Bare(looked=FORGED_MIN, bogons=FORGED_MIN)) == 1.0
 
 
 @pytest.mark.parametrize(("more", "where", "origin"), [(5, PUBLIC, "forged"), (-5, PUBLIC, "unknown"),
@@ -147,9 +161,9 @@ def test_forging_explains_many_addresses_that_say_little_each(
                                                         (5, "2001:db8::9", "unknown")])  # fmt: skip
 def test_reserved_addresses_show_forging_on_the_internet(more: int, where: str, origin: str) -> None:
     packets = 10_000
-    bogons = int(FORGED_BOGONS * BOGON_SHARE * packets) + more
+    bogons = int(FORGED_SHARE * BOGON_SHARE * packets) + more
     watch = Watch()
-    watch.see(host(where).udp(packets, sources=MANY, out=1).set(udp_bogons=bogons))
+    watch.see(host(where).udp(packets, sources=MANY, out=1).nowhere(CLASS_UDP, bogons=bogons))
     assert watch.decision().origin == origin
 
 
