@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -76,6 +76,12 @@ class Case:
     sources: NDArray[np.uint8] | None = None
     top: dict[tuple[int, bool], SourceCount] = field(default_factory=dict)
     settled: dict[tuple[int, bool], SourceCount] = field(default_factory=dict)
+    before: dict[tuple[int, bool], int] = field(default_factory=dict)
+    """What sources sent before it began, in the window in which it did."""
+    windows: int = 0
+    """Windows of the heavy-hitter table that it lasted, as far as they are settled ..."""
+    settled_epochs: int = 0
+    """... which they are up to so many of its ``epochs``."""
 
     @property
     def opened(self) -> bool:
@@ -111,14 +117,15 @@ class Case:
     def add(self, finding: Finding[Any]) -> None:
         """Take in one epoch over or near the floor."""
         self.epochs += 1
-        self.count += finding.count
+        self.count += finding.count + finding.earlier
         self.bytes += finding.bytes
         self.limit = max(self.limit, finding.limit)
         self.last_ns = max(self.last_ns, finding.last_ns)
         self.epoch = finding.epoch
         self.one_way = self.one_way and finding.one_way
-        self._stretch(finding.epoch if finding.since is None else finding.since, finding.epoch + 1)
-        self._time(finding.epoch, finding.count)
+        for first, end in finding.stretches or [(finding.epoch, finding.epoch + 1)]:
+            self._stretch(first, end)
+        self._time(finding)
         self.gathered.add(finding.facts)
         _vote(self.ports, finding.ports)
         _vote(self.paths, finding.paths)
@@ -126,10 +133,14 @@ class Case:
             registers = finding.sources
             self.sources = registers.copy() if self.sources is None else np.maximum(self.sources, registers)
         for source in finding.top:
-            self.top[source.source, source.v6] = source
+            key = source.source, source.v6
+            # in the window in which it began, what came before does not count
+            self.top[key] = source if self.windows else _since(source, self.before.setdefault(key, source.before))
 
     def _stretch(self, first: int, end: int) -> None:
-        """Note the epochs that a finding counted."""
+        """Note the epochs that a finding counted; those of two detectors may overlap."""
+        if self.stretches and self.stretches[-1][0] <= first < self.stretches[-1][1]:
+            first = min(self.stretches[-1][1], end)
         self.quarters += end - first
         if self.stretches and self.stretches[-1][1] == first:
             self.stretches[-1][1] = end
@@ -140,11 +151,20 @@ class Case:
             at = pauses.index(min(pauses))
             self.stretches[at : at + 2] = [[self.stretches[at][0], self.stretches[at + 1][1]]]
 
-    def _time(self, epoch: int, count: int) -> None:
-        self.recent[epoch] = self.recent.get(epoch, 0) + count
+    def _time(self, finding: Finding[Any]) -> None:
+        epoch, begin = finding.epoch, finding.epoch - finding.quarters + 1
+        for at, part in _spread(finding.count, range(begin, epoch + 1)):
+            self.recent[at] = self.recent.get(at, 0) + part
+            self._step(at, part)
+        if finding.earlier:
+            before = [at for first, end in finding.stretches or () for at in range(first, min(end, begin))]
+            for at, part in _spread(finding.earlier, before or [begin]):
+                self._step(at, part)
         for old in [e for e in self.recent if not epoch - EPOCHS_PER_SECOND < e <= epoch]:
             del self.recent[old]
         self.peak = max(self.peak, sum(self.recent.values()))
+
+    def _step(self, epoch: int, count: int) -> None:
         step = epoch // self.stride
         self.counts[step] = self.counts.get(step, 0) + count
         if len(self.counts) > TIMELINE_MOST:
@@ -155,13 +175,20 @@ class Case:
 
     def settle_window(self) -> None:
         """The heavy-hitter window ends: what it proved about sources is added up."""
+        if self.settled_epochs == self.epochs:
+            return
+        self.settled_epochs = self.epochs
+        self.windows += 1
         for key, new in self.top.items():
             old = self.settled.get(key)
             if old is None and len(self.settled) >= SOURCES_MOST:
                 continue
-            base = old or SourceCount(new.source, new.v6, 0, 0)
-            self.settled[key] = SourceCount(new.source, new.v6, base.lo + new.lo, base.hi + new.hi)
+            base = old or SourceCount(new.source, new.v6, 0, 0, windows=0)
+            self.settled[key] = SourceCount(
+                new.source, new.v6, base.lo + new.lo, base.hi + new.hi, windows=base.windows + 1
+            )
         self.top.clear()
+        self.before = {}
 
     def so_far(self) -> Case:
         """A copy that adds up what the open window proved until now, without ending it."""
@@ -173,7 +200,9 @@ class Case:
         """Rates per second from first to last in at most ``bins`` equal steps."""
         if not self.counts:
             return ()
-        low, high = min(self.counts), max(self.counts)
+        # from the first epoch that was counted to the last
+        low = min([*self.counts, self.stretches[0][0] // self.stride])
+        high = max([*self.counts, (self.stretches[-1][1] - 1) // self.stride])
         n = min(bins, high - low + 1)
         out = [0.0] * n
         for step, count in self.counts.items():
@@ -188,6 +217,18 @@ def winner(table: Counter[K], count: int) -> K | None:
         return None
     key, held = max(table.items(), key=lambda item: (item[1], str(item[0])))
     return key if held >= HELD * count and held > 0 else None
+
+
+def _since(source: SourceCount, before: int) -> SourceCount:
+    return SourceCount(source.source, source.v6, source.lo - before, source.hi)
+
+
+def _spread(count: int, epochs: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """A count in equal parts over epochs, the rest on the last one."""
+    part = count // len(epochs)
+    for epoch in epochs[:-1]:
+        yield epoch, part
+    yield epochs[-1], count - part * (len(epochs) - 1)
 
 
 def _vote(table: Counter[K], found: Iterable[tuple[K, int]]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from .._sketches import hll_estimate
 from ..detectors.family import Family
@@ -38,6 +39,8 @@ from . import judge
 from .case import Case, winner
 
 TIMELINE = 60
+UNLISTED = 56
+"""Packets in a window below which a source may not be listed (fw_epoch.c: the gate, when the window is full)."""
 RAMP_EPOCHS = 20
 PROTECTIONS: dict[Action, Protection] = {
     "drop_reflector_port": "reflected",
@@ -92,8 +95,19 @@ class Meaning:
         return self.case.family.reflectors(self.case.vector, self.facts)
 
     def sources(self) -> list[SourceCount]:
-        """The sources that may be named, heaviest first."""
-        return sorted(self.case.settled.values(), key=lambda s: (-s.lo, s.v6, s.source))
+        """The sources that may be named, heaviest first.
+
+        Of a source that was not listed in every window the upper bound is that of those windows, and what it can
+        have sent unlisted.
+        """
+        case, sent = self.case, self.case.family.sent
+        named = sorted(case.settled.values(), key=lambda s: (-s.lo, s.v6, s.source))
+        if sent is None:
+            spare = {s: s.hi + UNLISTED * (case.windows - s.windows) for s in named}
+        else:
+            rest = max(int(sent(self.facts)) - sum(s.lo for s in named), 0)
+            spare = {s: max(s.hi, s.lo + rest) for s in named}
+        return [replace(s, hi=spare[s]) for s in named]
 
 
 def decide(case: Case) -> Decision:

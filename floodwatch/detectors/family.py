@@ -96,6 +96,7 @@ class Family(Struct, Generic[F], frozen=True):
         clear: factor of the confidence, at most 1.
         protection: what may stand before the victim where the advice is to drop by signature or to limit.
         people: of a crowd: its facts show people; else it is told as a surge of which that is not clear.
+        sent: of what is counted for each source, what all of them sent; None: whoever sends much is listed.
         reflectors: the ports that its reflectors answer from, given the vector and the facts.
         title: the vector as people write it.
         promised_s: seconds from a flood's onset within which its verdict stands; tests hold us to it.
@@ -120,6 +121,7 @@ class Family(Struct, Generic[F], frozen=True):
     clear: Callable[[F], float] = no_doubt
     protection: Protection | None = None
     people: Callable[[F], bool] = lambda facts: True
+    sent: Callable[[F], float] | None = None
     reflectors: Callable[[Vector, F], tuple[int, ...]] = lambda vector, facts: ()
     title: Callable[[Vector], str] = spelled
     promised_s: float = 1.0
@@ -193,7 +195,7 @@ class Family(Struct, Generic[F], frozen=True):
             first_ns=min(int(kind["first_ns"]) for kind in held),
             last_ns=max(int(kind["last_ns"]) for kind in held),
             one_way=view.one_way,
-            baseline=view.usual(self.usual) if self.usual else None,
+            baseline=view.usual(self.usual, 0 if epoch is None else view.epoch - epoch) if self.usual else None,
             ports=ports or [],
             paths=paths or [],
             sources=None if sources is None else source_registers(row, sources),
@@ -213,7 +215,9 @@ class Family(Struct, Generic[F], frozen=True):
         vector: Vector | None = None,
         size: int = 0,
         one_way: bool = False,
-        since: int | None = None,
+        stretches: list[tuple[int, int]] | None = None,
+        quarters: int = EPOCHS_PER_SECOND,
+        earlier: int = 0,
         held: float | None = None,
         ports: list[tuple[int, int]] | None = None,
         paths: list[tuple[str, int]] | None = None,
@@ -232,10 +236,12 @@ class Family(Struct, Generic[F], frozen=True):
             persist=self.persist,
             count=count,
             bytes=size,
-            first_ns=summary.first_ns if since is None else min(summary.first_ns, since * EPOCH_NS),
+            first_ns=min([summary.first_ns, *(first * EPOCH_NS for first, _ in stretches or ())]),
             last_ns=summary.last_ns,
             one_way=one_way,
-            since=since,
+            stretches=stretches or None,
+            quarters=quarters,
+            earlier=earlier,
             held=held,
             ports=ports or [],
             paths=paths or [],

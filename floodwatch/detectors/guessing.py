@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..history.servers import MEMORY, MEMORY_S, Lookback, Server
-from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.event import Evidence
 from ..model.finding import Finding, Floor, Sum
 from ..model.summary import Summary
@@ -86,8 +85,10 @@ class GuessingDetector:
             return
         for server in self._lately.servers.values():
             sums = server.sums()
-            told = any((vector, server.address) in scene.named for vector in EARLIER)
-            if told or sums["posts"] < LEAST or sums["denied"] < DENIED * sums["posts"]:
+            if any((vector, server.address) in scene.named for vector in EARLIER):
+                server.told = scene.summary.epoch
+                continue
+            if sums["posts"] < LEAST or sums["denied"] < DENIED * sums["posts"]:
                 continue
             ((path, votes),) = server.posted.most_common(1) or [("", 0)]
             if votes and votes >= ONE_PATH * server.posted.total():
@@ -95,16 +96,17 @@ class GuessingDetector:
 
 
 def _finding(summary: Summary, server: Server, sums: dict[str, int], path: str) -> Finding[Guesses]:
-    count = server.lately(summary.epoch - EPOCHS_PER_SECOND)["posts"]
-    since, fresh = server.fresh(summary.epoch)
-    posts, denied = float(fresh["posts"]), float(fresh["denied"])
+    fresh = server.fresh(summary.epoch)
+    posts, denied, count = float(fresh.whole["posts"]), float(fresh.whole["denied"]), fresh.last["posts"]
     return LOGIN_BRUTEFORCE.told(
         summary,
         server.address,
         Guesses(tries=posts, errors=denied, posts=posts),
         count=count,
+        quarters=fresh.quarters,
+        earlier=fresh.earlier["posts"],
+        stretches=fresh.stretches,
         held=sums["posts"],
-        since=since,
         floor=FLOOR,
         over=count > 0,
         ports=[(server.port, count)],

@@ -97,6 +97,7 @@ HTTP_FLOOD = Family(
     unit="req/s",
     persist=2,
     usual="requests",
+    sent=lambda facts: facts.requests,
     origin=by_handshakes,
     promised_s=3.0,
 )
@@ -160,7 +161,7 @@ def _flood(
         ports=[(int(row["http_port"]), count)],
         paths=_paths(row, count),
         sources=CLASS_HTTP,
-        top=source_counts(found.window[proven], "requests", "requests"),
+        top=source_counts(found.window[proven], "requests", "requests", found.last[proven]),
     )
 
 

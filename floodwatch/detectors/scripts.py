@@ -77,13 +77,14 @@ API_PROBING = Family(
 
 
 class Habit(NamedTuple):
-    """Rows of a victim's sources with one habit: all that is known of them, and what no finding counted yet, from
-    the epoch ``since`` on; their requests of the last second, and bounds of what each sent."""
+    """Rows of a victim's sources with one habit: all that is known of them, and what no finding counted yet; their
+    requests of the last epochs (``quarters``), the epochs that are told, and bounds of what each sent."""
 
     whole: NDArray[np.void]
     fresh: NDArray[np.void]
     lately: int
-    since: int
+    quarters: int
+    stretch: tuple[int, int]
     top: list[SourceCount]
 
 
@@ -93,7 +94,7 @@ class ScriptDetector:
     def __init__(self) -> None:
         self._age = 0
         self._before: NDArray[np.void] | None = None
-        self._named = np.zeros(0, np.uint64)
+        self._named = self._older = np.zeros(0, np.uint64)
         self._told: dict[tuple[Vector, int], int] = {}
         self._earlier: NDArray[np.void] | None = None
         self._addresses: dict[int, tuple[Address, int]] = {}
@@ -114,7 +115,7 @@ class ScriptDetector:
         self._forget(summary.epoch, rows)
         self._before = None if summary.window_ends else rows
         if summary.window_ends:
-            self._earlier, self._age = rows, 0
+            self._earlier, self._age, self._older = rows, 0, self._named
 
     def _forget(self, epoch: int, rows: NDArray[np.void]) -> None:
         """Sources that neither window holds any more, and victims without a finding for so long, begin anew."""
@@ -132,11 +133,11 @@ class ScriptDetector:
             fresh[name][known] = np.maximum(new[known], 0)
         return fresh
 
-    def _since(self, vector: Vector, victim: int, epoch: int) -> int:
-        """The first epoch that a finding counts: after the last one, or as far back as the tables reach."""
+    def _stretch(self, vector: Vector, victim: int, epoch: int) -> tuple[int, int]:
+        """The epochs that a finding counts: after the last one, or as far back as the tables reach."""
         reach = self._age + (WINDOW_EPOCHS if self._earlier is not None else 0)
-        told, self._told[vector, victim] = self._told.get((vector, victim)), epoch
-        return epoch - reach + 1 if told is None else max(told + 1, epoch - reach + 1)
+        told, self._told[vector, victim] = self._told.get((vector, victim), -1), epoch
+        return max(told, epoch - reach) + 1, epoch + 1
 
     def _name(self, summary: Summary) -> None:
         for row in summary.victims[summary.victims["requests"] > 0]:
@@ -157,6 +158,8 @@ class ScriptDetector:
         guessing = (whole["posts"] >= POSTED * requests) & (whole["repeats"] >= SAME * (requests - 1))
         probing = (walked >= WALK) & (walked >= FRESH * requests) & ~guessing
         fresh = self._fresh(rows, whole)
+        # a source is counted from the window before on, in the window in which it is named first
+        counted = np.where(np.isin(whole["pair_hash"], self._older), rows, whole)
         self._named = np.union1d(self._named, whole["pair_hash"][active & (probing | guessing)])
         for picked, vector, found in (
             (active & probing, Vector.API_PROBING, _walks),
@@ -166,9 +169,10 @@ class ScriptDetector:
                 mine = picked & (whole["victim"] == victim)
                 known = self._addresses.get(victim)
                 if known is not None:
-                    top = source_counts(rows[mine & (whole["proven"] > 0)], "requests", "requests")
-                    since = self._since(vector, victim, summary.epoch)
-                    what = Habit(whole[mine], fresh[mine], int(lately[mine].sum()), since, top)
+                    top = source_counts(counted[mine & (whole["proven"] > 0)], "requests", "requests")
+                    stretch = self._stretch(vector, victim, summary.epoch)
+                    quarters = (self._age - 1) % EPOCHS_PER_SECOND + 1
+                    what = Habit(whole[mine], fresh[mine], int(lately[mine].sum()), quarters, stretch, top)
                     yield found(summary, known, what)
 
 
@@ -205,8 +209,10 @@ def _told(
         victim[0],
         facts,
         count=what.lately,
+        quarters=what.quarters,
+        earlier=max(int(what.fresh["requests"].sum()) - what.lately, 0),
+        stretches=[what.stretch],
         held=int(what.whole["requests"].max()),
-        since=what.since,
         floor=floor,
         size=int(what.whole["bytes"].sum() * what.lately / max(total, 1)),
         ports=[(victim[1], what.lately)],

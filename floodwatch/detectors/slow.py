@@ -149,20 +149,23 @@ def _strainers(summary: Summary, reference: int, least: int) -> NDArray[np.void]
     return chosen
 
 
+def _strains(counted: dict[str, int]) -> int:
+    return counted["unfinished"] + counted["owing"] + counted["stalled"]
+
+
 def _finding(
     summary: Summary, server: Server, sums: dict[str, int], strainers: NDArray[np.void]
 ) -> Finding[Strains]:
-    lately = server.lately(summary.epoch - EPOCHS_PER_SECOND)
-    strains = lately["unfinished"] + lately["owing"] + lately["stalled"]
-    since, fresh = server.fresh(summary.epoch)
+    fresh = server.fresh(summary.epoch)
+    strains, earlier = _strains(fresh.last), _strains(fresh.earlier)
     proven = strainers[strainers["proven"] > 0]
     facts = Strains(
-        requests=float(fresh["requests"]),
-        responses=float(fresh["responses"]),
-        unfinished=float(fresh["unfinished"]),
-        owing=float(fresh["owing"]),
-        stalled=float(fresh["stalled"]),
-        heard=float(fresh["out"]),
+        requests=float(fresh.whole["requests"]),
+        responses=float(fresh.whole["responses"]),
+        unfinished=float(fresh.whole["unfinished"]),
+        owing=float(fresh.whole["owing"]),
+        stalled=float(fresh.whole["stalled"]),
+        heard=float(fresh.whole["out"]),
         asked=float(strainers["strains"].sum()),
         proven=float(proven["strains"].sum()),
     )
@@ -171,8 +174,10 @@ def _finding(
         server.address,
         facts,
         count=strains,
+        quarters=fresh.quarters,
+        earlier=earlier,
+        stretches=fresh.stretches,
         held=max(sums["unfinished"], sums["owing"], sums["stalled"]),
-        since=since,
         floor=FLOOR,
         one_way=sums["out"] == 0,
         ports=[(server.port, strains)],

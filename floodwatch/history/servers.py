@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,17 @@ MEMORY = 80
 """Epochs (20 s) that are looked back on."""
 MEMORY_S = MEMORY / EPOCHS_PER_SECOND
 MAX_SERVERS = 1024
+
+
+class Fresh(NamedTuple):
+    """Counters that no finding counted yet, and the epochs in which there were any (see ``Finding``): all of them,
+    and of these the last second's, ``quarters`` long, and those before."""
+
+    stretches: list[tuple[int, int]]
+    whole: dict[str, int]
+    last: dict[str, int]
+    earlier: dict[str, int]
+    quarters: int
 
 
 @dataclass(slots=True)
@@ -47,12 +59,19 @@ class Server:
             total = total + row
         return dict(zip(self.columns, total.tolist(), strict=True))
 
-    def fresh(self, epoch: int) -> tuple[int, dict[str, int]]:
-        """The first epoch that no finding counted, and the sums from there on; this epoch is told with it."""
-        first = self.rows[0][0] if self.rows else epoch
-        since = max(self.told + 1, first)
+    def fresh(self, epoch: int) -> Fresh:
+        """What no finding counted yet; it is told with this epoch."""
+        second = max(epoch - EPOCHS_PER_SECOND, self.told)
+        new, stretches = [at for at, _ in self.rows if at > self.told], list[tuple[int, int]]()
+        for at in new:
+            if stretches and stretches[-1][1] == at:
+                stretches[-1] = stretches[-1][0], at + 1
+            else:
+                stretches.append((at, at + 1))
+        whole, last = self.lately(self.told), self.lately(second)
         self.told = epoch
-        return since, self.lately(since - 1)
+        earlier = {name: count - last[name] for name, count in whole.items()}
+        return Fresh(stretches, whole, last, earlier, max(epoch - second, 1))
 
     def add(self, epoch: int, row: NDArray[np.int64]) -> None:
         """Take in one epoch's counters."""

@@ -185,17 +185,21 @@ class Paces:
         return kept
 
 
-def source_counts(rows: NDArray[np.void], least: str, most: str) -> list[SourceCount]:
+def source_counts(
+    rows: NDArray[np.void], least: str, most: str, last: NDArray[np.int64] | None = None
+) -> list[SourceCount]:
     """Bounds of what each source of these rows sent.
 
     Args:
         rows: of the heavy-hitter table.
         least: the field that certainly counts.
         most: the field that counts at most, with the packets that came before admission.
+        last: what of ``least`` came in the last epoch, where that is known.
     """
+    before = np.zeros(len(rows), np.int64) if last is None else rows[least].astype(np.int64) - last
     return [
-        SourceCount(int(r["source"]), bool(r["v6"]), int(r[least]), int(r[most]) + int(r["missed"]))
-        for r in rows
+        SourceCount(int(r["source"]), bool(r["v6"]), int(r[least]), int(r[most]) + int(r["missed"]), early)
+        for r, early in zip(rows, before.tolist(), strict=True)
     ]
 
 

@@ -89,12 +89,21 @@ class Floor(Struct, frozen=True):
 
 
 class SourceCount(Struct, frozen=True, gc=False):
-    """Lower and upper bound of what one source (IPv4 address or upper half of an IPv6 one) sent."""
+    """Bounds of what one source (IPv4 address or upper half of an IPv6 one) sent, in a window of the table.
+
+    Attributes:
+        lo: no less, in the window so far ...
+        hi: ... and no more.
+        before: what of ``lo`` it certainly sent before this epoch.
+        windows: in so many windows it was listed.
+    """
 
     source: int
     v6: bool
     lo: int
     hi: int
+    before: int = 0
+    windows: int = 1
 
 
 class Finding(Struct, Generic[F], kw_only=True):
@@ -102,7 +111,9 @@ class Finding(Struct, Generic[F], kw_only=True):
 
     Attributes:
         facts: the numbers behind the evidence.
-        since: the first epoch that the facts are of, where they are of more than ``epoch`` alone.
+        stretches: the epochs that the facts are of, from one up to before another; None: ``epoch`` alone.
+        quarters: so many epochs that the count is of, the last of them ``epoch``.
+        earlier: what was counted before these, in the rest of the stretches.
         floor: what ``held`` was held against.
         over: it is over the floor; otherwise it only keeps an open event alive.
         persist: epochs in a row over the floor before it becomes a verdict.
@@ -138,5 +149,7 @@ class Finding(Struct, Generic[F], kw_only=True):
     sources: NDArray[np.uint8] | None = None
     top: list[SourceCount] = field(default_factory=list)
     limit: float = 0.0
-    since: int | None = None
+    stretches: list[tuple[int, int]] | None = None
+    quarters: int = 1
+    earlier: int = 0
     held: float | None = None

@@ -87,7 +87,7 @@ def of_handshakes(claim: Claim) -> Verdict:
     attempts = claim.sum(("to", SYN)) if claim.carpet else claim.sum("attempts")
     part = claim.sum("followed") if "whether they were answered was not seen" in claim.says else claim.sum("finished")
     (_, b) = claim.numbers(r"\(# of #\)$")
-    if not claim.carpet and claim.sum("attempts") < claim.sum(("to", SYN)) == b:
+    if claim.sum("attempts") < claim.sum(("to", SYN)) == b:
         attempts = claim.sum(("to", SYN))  # one SYN over and over: each of them is an attempt
     return pair(claim, part, attempts)
 
@@ -123,8 +123,28 @@ def of_refusals(claim: Claim) -> Verdict:
     return attempts_and("refused")(claim)
 
 
-def of_reserved(claim: Claim) -> Verdict:
-    return pair(claim, claim.sum(("reserved", SYN)), claim.sum(("to", SYN)))
+GROUPS = {"syn_flood": "syn", "udp_flood": "udp", "dns_query_flood": "udp", "quic_flood": "udp",
+          "icmp_flood": "other", "ip_protocol_flood": "other", "fragment_flood": "other"}  # fmt: skip
+
+
+def nowhere(name: str) -> Callable[[Claim], Verdict]:
+    """Packets from addresses of one sort; dark ones are told only of epochs in which several blocks were hit."""
+
+    def check(claim: Claim) -> Verdict:
+        group = GROUPS.get(claim.event["vector"], "tcp")
+        part, whole = claim.sum((name, group)), claim.sum(("class", group))
+        if name == "dark":
+            a, b = claim.numbers(r"\(# of #\)$")
+            return Verdict(a <= part and b == whole, f"{part:,} of {whole:,}")
+        return pair(claim, part, whole)
+
+    return check
+
+
+def of_silence(claim: Claim) -> Verdict:
+    n = claim.exact.n
+    silent = n["attempts"] - n["finished"] - n["followed"] - n["refused"] - n["again"]
+    return pair(claim, max(0, silent), n["attempts"])
 
 
 def of_strangers(claim: Claim) -> Verdict:
@@ -144,9 +164,9 @@ def of_resets(claim: Claim) -> Verdict:
 
 
 def of_data(claim: Claim) -> Verdict:
-    data, made, each = claim.numbers("# data packets came to # new connections, # for each")
+    data, made, each = claim.numbers("# data packets came to about # new connections, # for each")
     exact = claim.sum(("to", DATA)), max(claim.sum("finished"), claim.sum("followed"))
-    slack = claim.spread(exact[1], exact[1])
+    slack = max(claim.spread(exact[1], exact[1]), 0.02 * exact[1], 1)
     good = data == exact[0] and abs(made - exact[1]) <= slack and abs(each - data / max(made, 1)) <= 0.0051
     return Verdict(good, f"{exact[0]:,} data packets, {exact[1]:,} connections")
 
@@ -168,7 +188,7 @@ def of_machines(claim: Claim) -> Verdict:
 
 def of_hammering(claim: Claim) -> Verdict:
     """In so many requests' quarters of a second the path, the parts and the pace were what the sentence says."""
-    (a, b) = claim.numbers(r"\(# of #\)$")
+    (a, b), (least,) = claim.numbers(r"\(# of #\)$"), claim.numbers("sent about # a second")
     total = 0
     by: dict[int, list[Any]] = {}
     for request in claim.exact.requests:
@@ -180,9 +200,9 @@ def of_hammering(claim: Claim) -> Verdict:
         for request in found:
             paths[request.path] = paths.get(request.path, 0) + 1
         second = sum(len(by.get(quarter - back, ())) for back in range(4))
-        pace = second / len({request.source for request in found})
+        pace = second / len({request.source for back in range(4) for request in by.get(quarter - back, ())})
         parts = sum(request.asset for request in found)
-        if max(paths.values()) >= 0.8 * len(found) and parts <= 0.05 * len(found) and pace >= 3 * (1 - SKETCH):
+        if max(paths.values()) >= 0.8 * len(found) and parts <= 0.05 * len(found) and pace >= least * (1 - SKETCH):
             total += len(found)
     return Verdict(a <= total and b == claim.sum("requests"), f"{total:,} of {claim.sum('requests'):,}")
 
@@ -283,14 +303,15 @@ def of_fragments(claim: Claim) -> Verdict:
 
 def of_echoes(claim: Claim) -> Verdict:
     came, theirs, ours, back, _ = claim.numbers(
-        "at least # packets came from UDP port #, and as many to port #; at most # went to port #"
+        "at least # packets came from UDP port #, and as many to port #; about # went to port #"
     )
     exact = [
         claim.sum((UDP, "from port", int(theirs))),
         claim.sum((UDP, "to port", int(ours))),
         claim.sum(("sent", UDP, "to port", int(theirs))),
     ]
-    return Verdict(came <= exact[0] and came <= exact[1] and exact[2] <= back, str(exact))
+    good = came <= exact[0] and came <= exact[1] and abs(exact[2] - back) <= 0.02 * exact[2] + 1
+    return Verdict(good, str(exact))
 
 
 def of_peers(claim: Claim) -> Verdict:
@@ -402,7 +423,7 @@ def nanoseconds(text: str) -> int:
 
 CLAIMS: dict[str, Callable[[Claim], Verdict]] = {
     "handshake_completion": of_handshakes, "answered": of_answers, "refused": of_refusals,
-    "bogon_share": of_reserved, "out_of_state": of_strangers, "resets": of_resets,
+    "bogon_share": nowhere("reserved"), "dark_share": nowhere("dark"), "silent": of_silence, "out_of_state": of_strangers, "resets": of_resets,
     "data_per_connection": of_data, "records_per_hello": of_records, "machine_share": of_machines,
     "hammered": of_hammering, "proven_share": of_proof, "asset_share": of_parts, "pace": of_pace,
     "known_networks": of_known, "frames_per_stream": of_frames, "unasked_answers": of_unasked,

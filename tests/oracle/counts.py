@@ -7,6 +7,7 @@ import struct
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from oracle.packets import (
     ACK,
@@ -33,6 +34,7 @@ ASSETS = {b"css", b"js", b"png", b"jpg", b"jpeg", b"gif", b"svg", b"ico", b"woff
 RESERVED = [ipaddress.ip_network(text) for text in (
     "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
     "192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3")]  # fmt: skip
+DARK = {6, 7, 11, 21, 22, 26, 28, 29, 30, 33, 55}
 COPY_NS = 100 << 20
 LATE_NS = SECOND
 """Further behind than this, the clock was set back."""
@@ -92,7 +94,7 @@ class Victim:
 
     def count(self, what: Hashable, n: int = 1) -> None:
         self.quarters[what][self.now // QUARTER] += n
-        self.times[what].append(self.now)
+        self.times[what].extend([self.now] * n)
         if self.inside:
             self.n[what] += n
 
@@ -131,8 +133,10 @@ class Victim:
             self.sources[p.kind][source] += 1
         if p.kind in (SYN, UDP):
             self.count((p.kind, "to port", p.dport))
-            if len(p.source) == 4 and any(ipaddress.IPv4Address(p.source) in net for net in RESERVED):
-                self.count(("reserved", p.kind))
+        self.count(("class", group))
+        if len(p.source) == 4:
+            self.count(("reserved", group), int(reserved(p.source)))
+            self.count(("dark", group), int(p.source[0] in DARK))
         if p.kind in (UDP, SYNACK):
             self.count((p.kind, "from port", p.sport))
             self.count((p.kind, "bytes from port", p.sport), p.wire)
@@ -144,6 +148,7 @@ class Victim:
             self.count("first fragments")
         if p.kind in (DATA, ACK) and p.window == 0:
             self.count("stalled")
+            self._strain(source)
         if fresh and len(p.said) >= 8:
             self._hear(p, source)
 
@@ -276,6 +281,12 @@ class Victim:
             return False
         flow.data_end = (p.seq + p.length) % 2**32
         return True
+
+
+@lru_cache(maxsize=1 << 18)
+def reserved(source: bytes) -> bool:
+    """An IPv4 address that cannot be a client on the Internet."""
+    return any(ipaddress.IPv4Address(source) in net for net in RESERVED)
 
 
 def _request(said: bytes, length: int) -> tuple[bytes, bool, bool, bool] | None:

@@ -81,7 +81,7 @@ def _distinct(event: dict[str, Any], exact: Victim) -> Verdict:
     if vector in ("api_probing", "login_bruteforce", "slow_http"):
         return Verdict(distinct["lo"] <= len(exact.sources["http"]) or None, f"{len(exact.sources['http'])}")
     name = CLASSES.get(vector, "udp" if event["victim"]["protocol"] == "udp" else "tcp")
-    if vector == "connection_flood" and event["verdict"] == "crowd":
+    if vector == "connection_flood" and event["verdict"] != "attack":
         name = "syn"
     found = len(exact.sources[name])
     if "carpet" in event["pattern"]:
