@@ -78,6 +78,10 @@ class Case:
     settled: dict[tuple[int, bool], SourceCount] = field(default_factory=dict)
     before: dict[tuple[int, bool], int] = field(default_factory=dict)
     """What sources sent before it began, in the window in which it did."""
+    newest: set[tuple[int, bool]] = field(default_factory=set)
+    """Who was listed last ..."""
+    least: int = 0
+    """... and the least upper bound among these."""
     windows: int = 0
     """Windows of the heavy-hitter table that it lasted, as far as they are settled ..."""
     settled_epochs: int = 0
@@ -132,6 +136,9 @@ class Case:
         if finding.sources is not None:
             registers = finding.sources
             self.sources = registers.copy() if self.sources is None else np.maximum(self.sources, registers)
+        if finding.top:
+            self.newest = {(source.source, source.v6) for source in finding.top}
+            self.least = min(source.hi for source in finding.top)
         for source in finding.top:
             key = source.source, source.v6
             # in the window in which it began, what came before does not count
@@ -184,8 +191,10 @@ class Case:
             if old is None and len(self.settled) >= SOURCES_MOST:
                 continue
             base = old or SourceCount(new.source, new.v6, 0, 0, windows=0)
+            # who fell out of the table sent no more than the least in it (Space-Saving)
+            most = new.hi if key in self.newest else max(new.hi, self.least)
             self.settled[key] = SourceCount(
-                new.source, new.v6, base.lo + new.lo, base.hi + new.hi, windows=base.windows + 1
+                new.source, new.v6, base.lo + new.lo, base.hi + most, windows=base.windows + 1
             )
         self.top.clear()
         self.before = {}

@@ -199,14 +199,17 @@ def _finding(view: View, row: np.void, held: np.void) -> Finding[Answers]:
         size=int(size * int(held["vote"]) / packets) + tail_bytes,
         ports=port_shares(row["opened"], UDP_NUMBER),
         sources=CLASS_UDP,
-        top=_reflectors(view.heavy(), int(row["reference"]), port),
+        top=_reflectors(view.heavy(), int(row["reference"]), port, split=tails > 0),
     )
 
 
-def _reflectors(rows: np.ndarray, victim: int, port: int) -> list[SourceCount]:
-    """Bounds of what each heavy UDP source of that port sent: advice, for queries to them were forged."""
-    mine = rows["victim"] == victim
-    chosen = rows[mine & (rows["udp"] > 0) & (rows["udp"] >= rows["packets"] // 2) & from_port(rows, port)]
+def _reflectors(rows: np.ndarray, victim: int, port: int, *, split: bool) -> list[SourceCount]:
+    """Bounds of what each heavy UDP source of that port sent: advice, for queries to them were forged.
+
+    Most of what it sends is UDP, but where answers are split: of these only the first pieces are.
+    """
+    mine = (rows["victim"] == victim) & (rows["udp"] > 0) & from_port(rows, port)
+    chosen = rows[mine & (split | (rows["udp"] >= rows["packets"] // 2))]
     return source_counts(chosen, "udp", "udp")
 
 

@@ -133,11 +133,10 @@ class ScriptDetector:
             fresh[name][known] = np.maximum(new[known], 0)
         return fresh
 
-    def _stretch(self, vector: Vector, victim: int, epoch: int) -> tuple[int, int]:
-        """The epochs that a finding counts: after the last one, or as far back as the tables reach."""
-        reach = self._age + (WINDOW_EPOCHS if self._earlier is not None else 0)
+    def _stretch(self, vector: Vector, victim: int, epoch: int, since: int) -> tuple[int, int]:
+        """The epochs that a finding counts: the last ones, and after the last finding as far back as ``since``."""
         told, self._told[vector, victim] = self._told.get((vector, victim), -1), epoch
-        return max(told, epoch - reach) + 1, epoch + 1
+        return max(told + 1, since), epoch + 1
 
     def _name(self, summary: Summary) -> None:
         for row in summary.victims[summary.victims["requests"] > 0]:
@@ -160,7 +159,8 @@ class ScriptDetector:
         fresh = self._fresh(rows, whole)
         # a source is counted from the window before on, in the window in which it is named first
         counted = np.where(np.isin(whole["pair_hash"], self._older), rows, whole)
-        self._named = np.union1d(self._named, whole["pair_hash"][active & (probing | guessing)])
+        before = self._named
+        self._named = np.union1d(before, whole["pair_hash"][active & (probing | guessing)])
         for picked, vector, found in (
             (active & probing, Vector.API_PROBING, _walks),
             (active & guessing, Vector.LOGIN_BRUTEFORCE, _guesses),
@@ -170,8 +170,11 @@ class ScriptDetector:
                 known = self._addresses.get(victim)
                 if known is not None:
                     top = source_counts(counted[mine & (whole["proven"] > 0)], "requests", "requests")
-                    stretch = self._stretch(vector, victim, summary.epoch)
                     quarters = (self._age - 1) % EPOCHS_PER_SECOND + 1
+                    new = ~np.isin(whole["pair_hash"][mine], before)
+                    reach = self._age + (WINDOW_EPOCHS if self._earlier is not None else 0)
+                    since = summary.epoch + 1 - (reach if new.any() else quarters)
+                    stretch = self._stretch(vector, victim, summary.epoch, since)
                     what = Habit(whole[mine], fresh[mine], int(lately[mine].sum()), quarters, stretch, top)
                     yield found(summary, known, what)
 

@@ -84,13 +84,21 @@ class Victim:
     """Packets (or requests) inside, by what and by source."""
     names: dict[int, set[bytes]] = field(default_factory=lambda: defaultdict(set))
     zones: Counter[bytes] = field(default_factory=Counter)
-    paths: Counter[bytes] = field(default_factory=Counter)
     requests: list[Request] = field(default_factory=list)
     proven: dict[bytes, int] = field(default_factory=dict)
     """When a source first finished a handshake with the victim."""
     flows: dict[tuple[bytes, bytes, int, int], Flow] = field(default_factory=dict)
     now: int = 0
     inside: bool = False
+    whole: dict[str, Counter[bytes]] = field(default_factory=lambda: defaultdict(Counter))
+    """As ``sources``, and in the pauses between the stretches too."""
+    between: bool = False
+
+    def who(self, what: str, source: bytes) -> None:
+        if self.between:
+            self.whole[what][source] += 1
+        if self.inside:
+            self.sources[what][source] += 1
 
     def count(self, what: Hashable, n: int = 1) -> None:
         self.quarters[what][self.now // QUARTER] += n
@@ -114,6 +122,7 @@ class Victim:
             if not to and not sent:
                 continue
             quarter = self.now // QUARTER * QUARTER
+            self.between = self.stretches[0][0] <= quarter < self.stretches[-1][1]
             self.inside = any(first <= quarter < until for first, until in self.stretches)
             fresh = self._flow(p, to) if p.kind in TCP else True
             if to:
@@ -127,10 +136,8 @@ class Victim:
         self.count(("to", p.kind))
         self.count(("bytes", p.kind), p.wire)
         group = {SYN: "syn", UDP: "udp", ICMP: "other", FRAGMENT: "other", OTHER: "other"}.get(p.kind, "tcp")
-        if self.inside:
-            self.sources[group][source] += 1
-            self.sources["all"][source] += 1
-            self.sources[p.kind][source] += 1
+        for name in (group, "all"):
+            self.who(name, source)
         if p.kind in (SYN, UDP):
             self.count((p.kind, "to port", p.dport))
         self.count(("class", group))
@@ -140,8 +147,6 @@ class Victim:
         if p.kind in (UDP, SYNACK):
             self.count((p.kind, "from port", p.sport))
             self.count((p.kind, "bytes from port", p.sport), p.wire)
-        if p.kind == UDP and self.inside:
-            self.sources[f"udp {p.sport}"][source] += 1
         if p.kind == OTHER or p.kind == FRAGMENT:
             self.count((p.kind, "protocol", p.protocol))
         if p.more:
@@ -195,9 +200,7 @@ class Victim:
             ):  # fmt: skip
                 self.count(name, int(counted))
             self.requests.append(Request(self.now, source, path, asset, source in self.proven))
-            if self.inside:
-                self.sources["http"][source] += 1
-                self.paths[path] += 1
+            self.who("http", source)
             if unfinished or owing:
                 self._strain(source)
         elif said[0] in (20, 22, 23) and said[1] == 3 and said[2] <= 4 and 0 < int.from_bytes(said[3:5], "big") <= 16640:
@@ -209,8 +212,7 @@ class Victim:
                 self._strain(source)
 
     def _strain(self, source: bytes) -> None:
-        if self.inside:
-            self.sources["strains"][source] += 1
+        self.who("strains", source)
 
     def _flow(self, p: Packet, to: bool) -> bool:
         """Follow a connection; returns whether the packet brings anything that was not said before."""
@@ -224,8 +226,6 @@ class Victim:
             if to:
                 copied = again and p.time - flow.opened_ns < COPY_NS
                 self.count("copies" if copied else "again" if again else "attempts")
-                if not again and p.kind == SYN and self.inside:
-                    self.sources["attempts"][p.source if len(p.source) == 4 else p.source[:8]] += 1
             return True
         client = to is not flow.by_victim
         if p.kind == SYNACK:
@@ -264,8 +264,7 @@ class Victim:
                 self.count("finished")
                 source = p.source if len(p.source) == 4 else p.source[:8]
                 self.proven.setdefault(source, self.now)
-                if self.inside:
-                    self.sources["finished"][source] += 1
+                self.who("finished", source)
         elif flow.answered is None and not flow.followed:
             flow.followed = True
             if to:

@@ -127,9 +127,9 @@ def _top(event: dict[str, Any], exact: Victim) -> Iterator[tuple[str, Verdict, s
     for source in top:
         net = ipaddress.ip_network(source["cidr"]).network_address.packed
         key = net if len(net) == 4 else net[:8]
-        found = exact.sources[name][key]
-        if source["count"]["lo"] > found:
-            low.append(f"{source['cidr']} lo {source['count']['lo']} > {found}")
+        found, most = exact.sources[name][key], exact.whole[name][key]
+        if source["count"]["lo"] > most:
+            low.append(f"{source['cidr']} lo {source['count']['lo']} > {most}")
         if source["count"]["hi"] < found:
             high.append(f"{source['cidr']} hi {source['count']['hi']} < {found}")
     if top:
