@@ -194,7 +194,7 @@ class Case:
             # who fell out of the table sent no more than the least in it (Space-Saving)
             most = new.hi if key in self.newest else max(new.hi, self.least)
             self.settled[key] = SourceCount(
-                new.source, new.v6, base.lo + new.lo, base.hi + most, windows=base.windows + 1
+                new.source, new.v6, base.lo + new.lo, base.hi + most, windows=base.windows + (key in self.newest)
             )
         self.top.clear()
         self.before = {}

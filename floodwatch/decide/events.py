@@ -106,7 +106,7 @@ class Meaning:
             spare = {s: s.hi + UNLISTED * (case.windows - s.windows) for s in named}
         else:
             rest = max(int(sent(self.facts)) - sum(s.lo for s in named), 0)
-            spare = {s: max(s.hi, s.lo + rest) for s in named}
+            spare = {s: s.hi if s.windows == case.windows else max(s.hi, s.lo + rest) for s in named}
         return [replace(s, hi=spare[s]) for s in named]
 
 

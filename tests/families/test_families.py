@@ -118,7 +118,7 @@ def test_facts_merge_as_declared(family: Family[Any], data: st.DataObject) -> No
             votes = Counter(values)
             assert votes[getattr(merged, name)] == votes[getattr(again, name)] == max(votes.values())
             continue
-        expected = sum(values) / (len(values) if kind == "mean" else 1)
+        expected = max(values) if kind == "most" else sum(values) / (len(values) if kind == "mean" else 1)
         assert getattr(merged, name) == getattr(again, name) == pytest.approx(expected)
 
 
@@ -139,5 +139,5 @@ def test_isakmp_from_two_ports_is_told_with_one_that_was_seen_and_both_are_dropp
         )
     assert watch.vectors == [Vector.ISAKMP_AMPLIFICATION]
     (answers,) = [item for item in watch.event().evidence if item.name == "unasked_answers"]
-    assert any(f"UDP port {port};" in answers.says for port in (500, 4500))
+    assert any(f"come from port {port};" in answers.says for port in (500, 4500))
     assert watch.decision().reflector_ports == (500, 4500)
