@@ -127,7 +127,8 @@ class Case:
         self.last_ns = max(self.last_ns, finding.last_ns)
         self.epoch = finding.epoch
         self.one_way = self.one_way and finding.one_way
-        for first, end in finding.stretches or [(finding.epoch, finding.epoch + 1)]:
+        alone = [(finding.epoch, finding.epoch + 1)]
+        for first, end in alone if finding.stretches is None else finding.stretches:
             self._stretch(first, end)
         self._time(finding)
         self.gathered.add(finding.facts)
@@ -210,8 +211,8 @@ class Case:
         if not self.counts:
             return ()
         # from the first epoch that was counted to the last
-        low = min([*self.counts, self.stretches[0][0] // self.stride])
-        high = max([*self.counts, (self.stretches[-1][1] - 1) // self.stride])
+        counted = [epoch // self.stride for first, end in self.stretches for epoch in (first, end - 1)]
+        low, high = min([*self.counts, *counted]), max([*self.counts, *counted])
         n = min(bins, high - low + 1)
         out = [0.0] * n
         for step, count in self.counts.items():
