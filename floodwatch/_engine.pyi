@@ -88,6 +88,7 @@ VICTIM_DTYPE: Final[np.dtype[np.void]]
 - ``finished`` (<u4) weight of the handshakes finished: the ACK fits a SYN-ACK that was seen (RFC 9293, 3.5)
 - ``followed`` (<u4) weight of the flows whose client went on though no SYN-ACK was seen: forgeable
 - ``refused`` (<u4) weight of the flows that the address answered with RST
+- ``beats`` ((16,)<u4) packets by time, in steps of 2^24 ns (17 ms): of step n in place n mod 16
 - ``bogons`` ((5,)<u4) packets of each class from addresses that cannot occur on the public Internet (RFC
   6890)
 - ``dark`` ((5,)<u4) packets of each class from /8 networks that hold no Internet clients

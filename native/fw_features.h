@@ -82,6 +82,8 @@
     F(uint32_t, finished, , "weight of the handshakes finished: the ACK fits a SYN-ACK that was seen (RFC 9293, 3.5)") \
     F(uint32_t, followed, , "weight of the flows whose client went on though no SYN-ACK was seen: forgeable")          \
     F(uint32_t, refused, , "weight of the flows that the address answered with RST")                                   \
+    F(uint32_t, beats, [FW_BEATS],                                                                                     \
+      "packets by time, in steps of 2^24 ns (17 ms): of step n in place n mod 16")                                     \
     F(uint32_t, bogons, [FW_CLASSES],                                                                                  \
       "packets of each class from addresses that cannot occur on the public Internet (RFC 6890)")                      \
     F(uint32_t, dark, [FW_CLASSES], "packets of each class from /8 networks that hold no Internet clients")            \

@@ -262,6 +262,7 @@ void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packe
         k->first_ns = p->ts_ns;
     k->last_ns = p->ts_ns;
     k->bytes += p->bytes;
+    v->beats[p->ts_ns >> FW_BEAT_BITS & (FW_BEATS - 1)]++;
     v->fragment_heads += (p->bits & FW_MORE_FRAGMENTS) != 0 && p->kind != FW_FRAGMENT;
     switch (p->kind) {
     case FW_SYN:

@@ -20,6 +20,8 @@
 #define FW_NAMES_HLL_P 8u /* distinct names: 6.5 % */
 #define FW_PORTS 64u
 #define FW_PATHS 16u
+#define FW_BEATS 16u /* an epoch touches 15 or 16 steps of time ... */
+#define FW_BEAT_BITS 24u /* ... of 2^24 ns */
 #define FW_PATH_TEXT 76u
 #define FW_ZONE_TEXT 66u
 

@@ -36,7 +36,7 @@ def test_looking_changes_nothing_and_silence_ends_every_event(
 ) -> None:
     analysis, changes, last_ns = told
     report = scan([str(CAPTURE)], ScanOptions(seed=KEY, top=0))
-    expected = {event.id: event for event in (*report.floods, *report.crowds)}
+    expected = {event.id: event for event in report.events()}
     opened = {change.event.id: change.event for change in changes if change.what == "opened"}
     assert len(expected) >= 4
     assert all(event.state == "open" for event in opened.values())
@@ -45,7 +45,7 @@ def test_looking_changes_nothing_and_silence_ends_every_event(
     for step in range(1, 17):
         analysis.advance(last_ns + step * EPOCH_NS)
         changes += analysis.changes()
-    assert [event for side in analysis.events() for event in side if event.state != "ended"] == []
+    assert [event for event in analysis.events() if event.state != "ended"] == []
     ended = [change.event for change in changes if change.what == "ended"]
     assert {event.id for event in ended} == set(expected)
     for event in ended:

@@ -17,7 +17,7 @@ from floodwatch.decide.cases import (
     CLOSED_MOST,
     CLOSED_SOURCES_MOST,
     DORMANT,
-    PATIENCE,
+    LULL,
     Decider,
 )
 from floodwatch.detectors.family import HOLD
@@ -173,8 +173,8 @@ def test_an_epoch_costs_what_happened_in_it_however_many_floods_are_open(persist
 def test_what_never_becomes_a_verdict_is_forgotten() -> None:
     decider = Decider()
     for epoch in range(300):
-        feed(decider, START + epoch, *(udp(epoch * 50 + n, START + epoch, persist=2) for n in range(50)))
-        assert len(decider._pending) <= 50 * (PATIENCE + 1)
+        feed(decider, START + epoch, *(udp(epoch * 50 + n, START + epoch, 999, persist=2) for n in range(50)))
+        assert len(decider._pending) <= 50 * (LULL + 1)
     assert decider.cases() == []
     assert decider.forgotten == 0
     assert decider._at == {}
@@ -182,9 +182,9 @@ def test_what_never_becomes_a_verdict_is_forgotten() -> None:
 
 def test_pending_cases_are_bounded_within_an_epoch_too() -> None:
     decider = Decider()
-    feed(decider, START, *(udp(n, START, persist=2) for n in range(2 * CASES_MOST)))
+    feed(decider, START, *(udp(n, START, 999, persist=2) for n in range(2 * CASES_MOST)))
     assert len(decider._pending) == CASES_MOST
-    feed(decider, START + 1, *(udp(n, START + 1, persist=2) for n in range(2 * CASES_MOST)))
+    feed(decider, START + 1, *(udp(n, START + 1, 999, persist=2) for n in range(2 * CASES_MOST)))
     assert len(decider._open) == CASES_MOST  # the newest half had been kept
 
 
@@ -307,6 +307,20 @@ def test_persistence_takes_epochs_in_a_row() -> None:
     for epoch in (0, 1, 3, 4, 6, 7):  # an epoch without a finding begins anew
         feed(decider, START + epoch, udp(7, START + epoch, persist=3))
     assert not decider.current
+
+
+@pytest.mark.parametrize(("lull", "counts", "floods"), [
+    (LULL, (300, 300), 1),
+    (LULL + 1, (300, 300), 0),
+    (LULL + 1, (1000, 300), 1),  # four floors at once are enough
+    (1, (300, 200, 300), 0),  # what lies between is traffic, and no silence
+])  # fmt: skip
+def test_pulses_shorter_than_an_epoch_add_up(lull: int, counts: tuple[int, ...], floods: int) -> None:
+    decider = Decider()
+    for number, count in enumerate(counts):
+        epoch = START + number * lull
+        feed(decider, epoch, udp(7, epoch, count, over=count >= 250, persist=2))
+    assert len(decider.current) == floods
 
 
 BACK = 24 * 3600 * 4

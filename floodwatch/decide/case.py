@@ -20,6 +20,7 @@ from ..model.epoch import EPOCH_NS, EPOCHS_PER_SECOND
 from ..model.event import Verdict
 from ..model.finding import Finding, Floor, Gathered, SourceCount
 from ..model.vector import Vector
+from .course import Course
 
 KEYS_MOST = 256
 TIMELINE_MOST = 240
@@ -52,6 +53,8 @@ class Case:
     gathered: Gathered[Any]
     id: str = ""
     streak: int = 0
+    persist: int = 1
+    course: Course = field(default_factory=Course)
     detected_ns: int = 0
     epochs: int = 0
     count: int = 0
@@ -137,13 +140,17 @@ class Case:
         if finding.sources is not None:
             registers = finding.sources
             self.sources = registers.copy() if self.sources is None else np.maximum(self.sources, registers)
+        if finding.beats is not None:
+            self.course.add(finding.epoch, finding.beats)
         if finding.top:
             self.newest = {(source.source, source.v6) for source in finding.top}
             self.least = min(source.hi for source in finding.top)
         for source in finding.top:
             key = source.source, source.v6
             # in the window in which it began, what came before does not count
-            self.top[key] = source if self.windows else _since(source, self.before.setdefault(key, source.before))
+            self.top[key] = (
+                source if self.windows else _since(source, self.before.setdefault(key, source.before))
+            )
 
     def _stretch(self, first: int, end: int) -> None:
         """Note the epochs that a finding counted; those of two detectors may overlap."""
@@ -195,7 +202,11 @@ class Case:
             # who fell out of the table sent no more than the least in it (Space-Saving)
             most = new.hi if key in self.newest else max(new.hi, self.least)
             self.settled[key] = SourceCount(
-                new.source, new.v6, base.lo + new.lo, base.hi + most, windows=base.windows + (key in self.newest)
+                new.source,
+                new.v6,
+                base.lo + new.lo,
+                base.hi + most,
+                windows=base.windows + (key in self.newest),
             )
         self.top.clear()
         self.before = {}

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
 from ..model.address import Address
-from ..model.event import Verdict
+from ..model.event import FLOODS, Verdict
 from ..model.finding import Finding
 from ..model.vector import Vector
 from .case import Case, new_case
@@ -19,7 +19,13 @@ from .case import Case, new_case
 DORMANT = 2400
 """Epochs (10 min) after which its return is a new event and no pulse of the same."""
 PATIENCE = 2
-"""Epochs without a finding after which what never became a verdict is forgotten."""
+"""Epochs without a finding after which what never became a verdict is forgotten ..."""
+LULL = 8
+"""... or, of a flood that needs no more than two epochs, so many (2 s): a pulse may be shorter than an epoch.
+What lies between must be silence: less than half of the floor."""
+LULL_PERSIST = 2
+LOUD = 4.0
+"""An excess of so many floors in one epoch counts for two."""
 CASES_MOST = 4096
 """Cases that are looked after at once."""
 CLOSED_MOST = 1024
@@ -55,7 +61,7 @@ class Decider:
         if window_ends:
             for case in (*self._pending.values(), *self._open.values()):
                 case.settle_window()
-        for key in _silent(self._pending, epoch, PATIENCE):
+        for key in _silent(self._pending, epoch, LULL):
             del self._pending[key]
         for key in _silent(self._open, epoch, DORMANT):
             self._close(self._open.pop(key))
@@ -100,11 +106,13 @@ class Decider:
     def _try(self, key: Key, finding: Finding[Any], now_ns: int) -> None:
         """A finding about what is no verdict yet."""
         case = self._pending.pop(key, None)
-        if case is None or finding.epoch - case.epoch > 1:
+        if case is None or finding.epoch - case.epoch > _patience(case):
             if case is None and not finding.over:
                 return
             case = new_case(finding)
-        case.streak = case.streak + 1 if finding.over else 0
+        loud = finding.persist == LULL_PERSIST and finding.count >= LOUD * finding.floor.count
+        case.streak = case.streak + (2 if loud else 1) if finding.over else 0
+        case.persist = finding.persist
         case.add(finding)
         if case.streak < finding.persist:
             self._pending[key] = case
@@ -135,6 +143,11 @@ class Decider:
 def onset(case: Case) -> tuple[int, Vector, Address]:
     """By what cases are told in order."""
     return case.first_ns, case.vector, case.victim
+
+
+def _patience(case: Case) -> int:
+    """Epochs after which a finding is no more about what was pending; two is the usual distance."""
+    return LULL if case.verdict in FLOODS and case.persist <= LULL_PERSIST else PATIENCE - 1
 
 
 def _silent(cases: dict[Key, Case], epoch: int, patience: int) -> list[Key]:

@@ -220,7 +220,7 @@ def _pattern(case: Case) -> tuple[Pattern, ...]:
 
 
 def _course(case: Case) -> tuple[Pattern, ...]:
-    if case.pulses > 1:
+    if case.pulses > 1 or case.course.pulses():
         return ("pulse",)
     rates = case.timeline(10)
     if len(rates) >= 6 and case.last_ns - case.first_ns >= RAMP_EPOCHS * EPOCH_NS:

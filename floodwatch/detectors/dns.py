@@ -66,7 +66,9 @@ def _evidence(facts: Queries) -> list[Evidence]:
         says = "of the answers say that there is no such name, or that the server failed"
         out.append(share("failed_answers", facts.failures, facts.answers, 0.1, says))
     if facts.heard > 0:
-        out.append(share("answered", facts.answers, queries, 0.99, "as many answers were sent as queries came"))
+        out.append(
+            share("answered", facts.answers, queries, 0.99, "as many answers were sent as queries came")
+        )
     return out
 
 

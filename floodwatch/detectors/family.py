@@ -195,9 +195,12 @@ class Family(Struct, Generic[F], frozen=True):
             first_ns=min(int(kind["first_ns"]) for kind in held),
             last_ns=max(int(kind["last_ns"]) for kind in held),
             one_way=view.one_way,
-            baseline=view.usual(self.usual, 0 if epoch is None else view.epoch - epoch) if self.usual else None,
+            baseline=view.usual(self.usual, 0 if epoch is None else view.epoch - epoch)
+            if self.usual
+            else None,
             ports=ports or [],
             paths=paths or [],
+            beats=row["beats"],
             sources=None if sources is None else source_registers(row, sources),
             top=top or [],
             limit=view.limit(self.usual) if self.usual and self.verdict in FLOODS else 0.0,
@@ -237,7 +240,7 @@ class Family(Struct, Generic[F], frozen=True):
             count=count,
             bytes=size,
             first_ns=min([summary.first_ns, *(first * EPOCH_NS for first, _ in stretches or ())]),
-            last_ns=min([summary.last_ns, *(end * EPOCH_NS - 1 for _, end in (stretches or ())[-1:])]),
+            last_ns=summary.last_ns if stretches is None else min([summary.last_ns, _end_ns(stretches)]),
             one_way=one_way,
             stretches=stretches,
             quarters=quarters,
@@ -247,6 +250,11 @@ class Family(Struct, Generic[F], frozen=True):
             paths=paths or [],
             top=top or [],
         )
+
+
+def _end_ns(stretches: list[tuple[int, int]]) -> int:
+    """The last nanosecond of these epochs; 0 where there are none, which ends nothing later."""
+    return max((end * EPOCH_NS - 1 for _, end in stretches), default=0)
 
 
 class Scene(NamedTuple):

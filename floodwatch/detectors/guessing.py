@@ -45,7 +45,9 @@ class Guesses(Named):
 
 def refused(errors: float, tries: float) -> Evidence:
     """How many of the tries the server did not grant."""
-    return share("refused", errors, tries, 0.05, "as many refusals (a status of 400 or more) as tries", "about")
+    return share(
+        "refused", errors, tries, 0.05, "as many refusals (a status of 400 or more) as tries", "about"
+    )
 
 
 def _evidence(facts: Guesses) -> list[Evidence]:

@@ -60,7 +60,9 @@ def proof(facts: Named, what: str) -> list[Evidence]:
 
 def _machines(facts: Requests) -> Iterator[Evidence]:
     if facts.machine > 0:
-        says = "of the requests come from sources that ask again and again, faster or more alike than people do"
+        says = (
+            "of the requests come from sources that ask again and again, faster or more alike than people do"
+        )
         yield share("machine_share", facts.machine, facts.requests, 0.0, says)
     if facts.whole > 0:
         says = (

@@ -5,9 +5,7 @@ from __future__ import annotations
 from ..model.event import Evidence
 
 
-def share(
-    name: str, part: float, whole: float, usual: float | None, says: str, about: str = ""
-) -> Evidence:
+def share(name: str, part: float, whole: float, usual: float | None, says: str, about: str = "") -> Evidence:
     """A percentage as evidence, with the two numbers that it is made of, so that anybody can count again.
 
     Args:

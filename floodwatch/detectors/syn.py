@@ -111,7 +111,9 @@ def _evidence(facts: Attempts) -> list[Evidence]:
     if facts.heard > 0:
         out = [
             share("handshake_completion", facts.finished, attempts, 0.97, FINISHED, "about"),
-            share("answered", facts.answered, attempts, 0.99, "as many were answered with a SYN-ACK", "about"),
+            share(
+                "answered", facts.answered, attempts, 0.99, "as many were answered with a SYN-ACK", "about"
+            ),
         ]
     else:
         out = [share("handshake_completion", facts.followed, attempts, 0.97, WENT_ON, "about")]

@@ -59,9 +59,7 @@ class KnownNetworks:
         """Networks that were first served long enough before this window."""
         return self._ids[self._first <= window - AGED]
 
-    def asked(
-        self, rows: NDArray[np.void], requests: NDArray[np.int64], window: int
-    ) -> tuple[float, float]:
+    def asked(self, rows: NDArray[np.void], requests: NDArray[np.int64], window: int) -> tuple[float, float]:
         """Of the requests of these sources all, and those from known networks; both 0 while none is known."""
         known = self.aged(window)
         if not len(known) or not len(rows):

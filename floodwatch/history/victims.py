@@ -157,6 +157,11 @@ class Tracker:
         self.received = 0
         self.sent = 0
 
+    @property
+    def looking(self) -> bool:
+        """Some victim was worth a look in the last second."""
+        return bool(self._tracks)
+
     def views(self, summary: Summary) -> list[View]:
         """Views of all victims that are or were loaded; call ``close_epoch`` afterwards."""
         victims, epoch = summary.victims, summary.epoch

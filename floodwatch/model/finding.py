@@ -123,6 +123,7 @@ class Finding(Struct, Generic[F], kw_only=True):
         ports: candidates for the victim's port, with how much of the count each holds.
         paths: the same for its HTTP path, or the zone of DNS queries.
         prefix: length of the prefix that ``victim`` stands for, or None for one address.
+        beats: packets of all kinds to the victim in this epoch by fine steps, see ``decide.course``.
         sources: HyperLogLog registers (p = 10) of the sources in this epoch.
         top: bounds per source, for origins that may be named.
         limit: the rate a second that the user's limits ask for; 0: none.
@@ -146,6 +147,7 @@ class Finding(Struct, Generic[F], kw_only=True):
     ports: list[tuple[int, int]] = field(default_factory=list)
     paths: list[tuple[str, int]] = field(default_factory=list)
     prefix: int | None = None
+    beats: NDArray[np.uint32] | None = None
     sources: NDArray[np.uint8] | None = None
     top: list[SourceCount] = field(default_factory=list)
     limit: float = 0.0

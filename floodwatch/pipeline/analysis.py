@@ -19,6 +19,7 @@ from ..decide.cases import Decider, onset
 from ..decide.events import decide, tell
 from ..detectors import Detection
 from ..history.memory import Memory, nothing
+from ..history.victims import KEEP
 from ..model.decision import Decision
 from ..model.epoch import EPOCH_NS
 from ..model.event import FLOODS, Event
@@ -32,6 +33,7 @@ CATCH_UP = 60
 """Most epochs that one ``advance`` closes: a host that slept does not wake to hours of empty epochs."""
 UPDATE_EPOCHS = 240
 """Epochs (one minute) between two updates of an event that lasts."""
+LONGEST_GAP = 1 << 63
 NOTHING = Batch(1)
 """Stands for "no packet follows"."""
 
@@ -176,8 +178,38 @@ class Analysis:
             final=final,
         )
         now = summary.last_ns if final else (summary.epoch + 1) * EPOCH_NS
-        findings = list(self.detection.update(summary))
-        self._decider.update(findings, summary.epoch, now, window_ends=summary.window_ends)
+        self._judge(summary, now)
         engine.close_epoch(batch, following)
-        self._closed = summary.epoch
         self.newest = summary
+        self._fall_silent(engine.gap)
+
+    def _judge(self, summary: Summary, now_ns: int) -> None:
+        findings = list(self.detection.update(summary))
+        self._decider.update(findings, summary.epoch, now_ns, window_ends=summary.window_ends)
+        self._closed = summary.epoch
+
+    def _fall_silent(self, gap: int) -> None:
+        """Close the first epochs of a silence one by one, as a live watch does: what came last is judged by
+        what follows it, and nothing follows is an answer too.
+        """
+        if gap > LONGEST_GAP:  # the clock was set back
+            return
+        for epoch in range(self._closed + 1, self._closed + 1 + min(gap, KEEP)):
+            if not self.detection.tracker.looking:
+                return
+            end = (epoch + 1) * EPOCH_NS
+            self._judge(
+                Summary(
+                    epoch=epoch,
+                    gap=0,
+                    first_ns=end - EPOCH_NS,
+                    last_ns=end,
+                    victims=self.engine.victims(LEAST),
+                    heavy=cache(self.engine.heavy),
+                    hosts=cache(self.engine.hosts),
+                    sources_of=self.engine.sources_of,
+                    window_ends=False,
+                    final=False,
+                ),
+                end,
+            )

@@ -64,7 +64,9 @@ def test_the_evidence_of_connections_is_what_was_counted() -> None:
         watch.see(both(made, data).set(syn_flows=made + 100))
     says = watch.says()
     assert says["handshake_completion"].startswith(f"about {100 * 4000 / 4300:.1f} % as many handshakes")
-    assert says["data_per_connection"].startswith("300 data packets came to about 4,000 new connections, 0.07")
+    assert says["data_per_connection"].startswith(
+        "300 data packets came to about 4,000 new connections, 0.07"
+    )
     assert watch.event().rate.unit == "conn/s"
 
 

@@ -45,7 +45,7 @@ def random_labels(number: int) -> Host:
 
 @pytest.mark.parametrize("make", [drowned, random_labels])
 def test_the_floor(make: object) -> None:
-    keeps_floor(make, Vector.DNS_QUERY_FLOOD, FLOOR, DNS_QUERY_FLOOD.persist)
+    keeps_floor(make, Vector.DNS_QUERY_FLOOD, FLOOR, DNS_QUERY_FLOOD.persist, lulls=make is drowned)
 
 
 def test_hysteresis() -> None:

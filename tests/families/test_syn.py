@@ -159,7 +159,9 @@ def test_the_evidence_is_what_was_counted() -> None:
     watch.see(flood(3000, finished=100, synack_flows=500, refused=400))
     watch.quiet(1)
     says, event = watch.says(), watch.event()
-    assert says["handshake_completion"] == "about 5.0 % as many handshakes were finished as begun (200 of 4,000)"
+    assert (
+        says["handshake_completion"] == "about 5.0 % as many handshakes were finished as begun (200 of 4,000)"
+    )
     assert says["answered"].startswith(f"about {100 * 800 / 4000:.1f} %")
     assert says["refused"].startswith(f"about {100 * 600 / 4000:.1f} %")
     assert "bogon_share" not in says

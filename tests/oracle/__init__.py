@@ -9,33 +9,48 @@ sentence says, ``fields`` for the numbers beside them.
 from __future__ import annotations
 
 import ipaddress
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from oracle.claims import Verdict, judge, nanoseconds
-from oracle.counts import Victim
+from oracle.counts import Log, Victim
 from oracle.packets import Packet, content, packets
 
 
 @lru_cache(maxsize=1)
-def _capture(path: str, doubled: bool) -> list[Packet]:
-    return packets(content(Path(path)), doubled)
+def _capture(path: str, doubled: bool) -> tuple[list[Packet], dict[bytes, list[Packet]]]:
+    """All packets of a capture, and those of each address."""
+    every, by = packets(content(Path(path)), doubled), defaultdict[bytes, list[Packet]](list)
+    for found in every:
+        by[found.target].append(found)
+        if found.source != found.target:
+            by[found.source].append(found)
+    return every, by
+
+
+@lru_cache(maxsize=8)
+def _log(path: str, doubled: bool, where: str) -> Log:
+    victim, (every, by) = ipaddress.ip_network(where), _capture(path, doubled)
+    alone = victim.prefixlen == victim.max_prefixlen
+    return Log(victim).take(by.get(victim.network_address.packed, []) if alone else every)
 
 
 def inspect(event: dict[str, Any], path: str, doubled: bool = False) -> Iterator[tuple[str, Verdict, str]]:
     """Name, verdict and words of each sentence and number of an event.
 
     Raises:
-        Unreadable: the oracle does not know this kind of capture.
+        UnreadableError: the oracle does not know this kind of capture.
     """
     from oracle.fields import numbers
 
     stretches = [
-        (nanoseconds(stretch["first"]), nanoseconds(stretch["until"])) for stretch in event["counted"]["stretches"]
+        (nanoseconds(stretch["first"]), nanoseconds(stretch["until"]))
+        for stretch in event["counted"]["stretches"]
     ]
-    exact = Victim(ipaddress.ip_network(event["victim"]["ip"]), stretches).take(_capture(path, doubled))
+    exact = Victim(_log(path, doubled, event["victim"]["ip"]), stretches)
     for evidence in event["evidence"]:
         yield evidence["name"], judge(event, evidence, exact), evidence["says"]
     yield from numbers(event, exact)

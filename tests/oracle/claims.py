@@ -51,13 +51,13 @@ class Claim(NamedTuple):
         return [float(text.replace(",", "")) for text in found.groups()]
 
     def sum(self, *names: Any) -> int:
-        return sum(self.exact.n[name] for name in names)
+        return sum(self.exact.n(name) for name in names)
 
     def spread(self, attempts: int, part: int) -> float:
         """Four standard errors of a sum over a sample, where there was one."""
-        most = max(self.exact.quarters["attempts"].values(), default=0)
+        most = max(self.exact.quarters("attempts").values(), default=0)
         for kind in (SYNACK, RST, FIN, DATA, ACK, ODD):
-            most = max(most, *self.exact.quarters["begun", kind].values(), 0)
+            most = max(most, *self.exact.quarters(("begun", kind)).values(), 0)
         if most < 2 * SAMPLE:
             return 0.0
         weight = 2 ** math.ceil(math.log2(most / SAMPLE))
@@ -85,7 +85,11 @@ def pair(claim: Claim, part: int, whole: int) -> Verdict:
 
 def of_handshakes(claim: Claim) -> Verdict:
     attempts = claim.sum(("to", SYN)) if claim.carpet else claim.sum("attempts")
-    part = claim.sum("followed") if "whether they were answered was not seen" in claim.says else claim.sum("finished")
+    part = (
+        claim.sum("followed")
+        if "whether they were answered was not seen" in claim.says
+        else claim.sum("finished")
+    )
     (_, b) = claim.numbers(r"\(# of #\)$")
     if claim.sum("attempts") < claim.sum(("to", SYN)) == b:
         attempts = claim.sum(("to", SYN))  # one SYN over and over: each of them is an attempt
@@ -116,7 +120,7 @@ def of_refusals(claim: Claim) -> Verdict:
     if claim.event["vector"] in ("api_probing", "login_bruteforce"):
         a, b = claim.numbers(r"\(# of #\)$")
         first, last = bounds(claim.event)
-        denied = sum(n for q, n in claim.exact.quarters["refusals"].items() if first <= q * QUARTER <= last)
+        denied = sum(n for q, n in claim.exact.quarters("refusals").items() if first <= q * QUARTER <= last)
         mine = listed(claim.event)
         tries = sum(first <= r.time <= last for r in claim.exact.requests if not mine or r.source in mine)
         return Verdict(a <= denied and b <= tries, f"{denied:,} refusals, {tries:,} requests")
@@ -142,9 +146,9 @@ def nowhere(name: str) -> Callable[[Claim], Verdict]:
 
 
 def of_silence(claim: Claim) -> Verdict:
-    n = claim.exact.n
-    silent = n["attempts"] - n["finished"] - n["followed"] - n["refused"] - n["again"]
-    return pair(claim, max(0, silent), n["attempts"])
+    begun = claim.sum("attempts")
+    silent = begun - claim.sum("finished", "followed", "refused", "again")
+    return pair(claim, max(0, silent), begun)
 
 
 def of_strangers(claim: Claim) -> Verdict:
@@ -172,7 +176,9 @@ def of_data(claim: Claim) -> Verdict:
 
 
 def of_records(claim: Claim) -> Verdict:
-    records, hellos, each = claim.numbers("# further TLS packets came for # handshakes that were begun, # for each")
+    records, hellos, each = claim.numbers(
+        "# further TLS packets came for # handshakes that were begun, # for each"
+    )
     exact = claim.sum("records"), claim.sum("hellos")
     good = (records, hellos) == exact and abs(each - records / max(hellos, 1)) <= 0.0051
     return Verdict(good, f"{exact[0]:,} records, {exact[1]:,} hellos")
@@ -181,7 +187,7 @@ def of_records(claim: Claim) -> Verdict:
 def of_machines(claim: Claim) -> Verdict:
     """Requests of sources that asked at least three times: who asked once cannot ask again and again."""
     (a, b) = claim.numbers(r"\(# of #\)$")
-    often = sum(n for n in claim.exact.sources["http"].values() if n >= 3)
+    often = sum(n for n in claim.exact.sources("http").values() if n >= 3)
     good = a <= often and b == claim.sum("requests")
     return Verdict(good, f"{often:,} of {claim.sum('requests'):,} by sources with three or more")
 
@@ -202,7 +208,11 @@ def of_hammering(claim: Claim) -> Verdict:
         second = sum(len(by.get(quarter - back, ())) for back in range(4))
         pace = second / len({request.source for back in range(4) for request in by.get(quarter - back, ())})
         parts = sum(request.asset for request in found)
-        if max(paths.values()) >= 0.8 * len(found) and parts <= 0.05 * len(found) and pace >= least * (1 - SKETCH):
+        if (
+            max(paths.values()) >= 0.8 * len(found)
+            and parts <= 0.05 * len(found)
+            and pace >= least * (1 - SKETCH)
+        ):
             total += len(found)
     return Verdict(a <= total and b == claim.sum("requests"), f"{total:,} of {claim.sum('requests'):,}")
 
@@ -210,10 +220,10 @@ def of_hammering(claim: Claim) -> Verdict:
 def of_proof(claim: Claim) -> Verdict:
     (a, b) = claim.numbers(r"\(# of #\)$")
     if claim.event["vector"].startswith("http2"):
-        strainers = {source for source, n in claim.exact.sources["strains"].items() if n >= 8}
+        strainers = {source for source, n in claim.exact.sources("strains").items() if n >= 8}
         real = sum(source in claim.exact.proven for source in strainers)
         return Verdict(a <= real and b <= len(strainers), f"{real:,} of {len(strainers):,} sources")
-    proven = sum(n for source, n in claim.exact.sources["http"].items() if source in claim.exact.proven)
+    proven = sum(n for source, n in claim.exact.sources("http").items() if source in claim.exact.proven)
     return Verdict(a <= proven and b <= claim.sum("requests"), f"{proven:,} of {claim.sum('requests'):,}")
 
 
@@ -278,7 +288,7 @@ def of_size(claim: Claim) -> Verdict:
     (told,) = claim.numbers("about # bytes")
     ports = [evidence for evidence in claim.event["evidence"] if evidence["name"] == "unasked_answers"]
     port = int(re.search(r"port (\d+)", ports[0]["says"])[1])  # type: ignore[index]
-    size = claim.sum((UDP, "bytes from port", port)) / max(claim.sum((UDP, "from port", port)), 1)
+    size = claim.exact.size((UDP, "bytes from port", port)) / max(claim.sum((UDP, "from port", port)), 1)
     return Verdict(abs(told - size) <= 0.05 * size + 1, f"{size:.1f}")
 
 
@@ -315,10 +325,12 @@ def of_echoes(claim: Claim) -> Verdict:
 
 
 def of_peers(claim: Claim) -> Verdict:
-    senders = claim.exact.sources["udp"]
+    senders = claim.exact.sources("udp")
     told = 1 if claim.says.startswith("one host") else round(claim.numbers("about # hosts")[0])
     most = sum(n for _, n in senders.most_common(told))
-    return Verdict(2 * most >= senders.total(), f"{told} of {len(senders)} send {most:,} of {senders.total():,}")
+    return Verdict(
+        2 * most >= senders.total(), f"{told} of {len(senders)} send {most:,} of {senders.total():,}"
+    )
 
 
 def of_initials(claim: Claim) -> Verdict:
@@ -327,14 +339,13 @@ def of_initials(claim: Claim) -> Verdict:
 
 def of_names(claim: Claim) -> Verdict:
     (a, b) = claim.numbers(r"\(# of #\)$")
-    names = sum(len(asked) for quarter, asked in claim.exact.names.items() if any(
-        first <= quarter * QUARTER < until for first, until in claim.exact.stretches))  # fmt: skip
+    names = claim.exact.names()
     good = abs(a - names) <= SKETCH * names and b == claim.sum("queries")
     return Verdict(good, f"{names:,} of {claim.sum('queries'):,}")
 
 
 def of_zone(claim: Claim) -> Verdict:
-    return pair(claim, max(claim.exact.zones.values(), default=0), claim.sum("queries"))
+    return pair(claim, max(claim.exact.sources("zones").values(), default=0), claim.sum("queries"))
 
 
 def of_failures(claim: Claim) -> Verdict:
@@ -355,7 +366,7 @@ def of_walks(claim: Claim) -> Verdict:
 def of_posts(claim: Claim) -> Verdict:
     (told,) = claim.numbers("at least # tries")
     first, last = bounds(claim.event)
-    posts = sum(n for q, n in claim.exact.quarters["posts"].items() if first <= q * QUARTER <= last)
+    posts = sum(n for q, n in claim.exact.quarters("posts").items() if first <= q * QUARTER <= last)
     return Verdict(told <= posts, f"{posts:,}")
 
 
@@ -384,7 +395,7 @@ def of_surge(claim: Claim) -> Verdict:
         return Verdict(False, f"{peak} is not {times} times {usual}")
     what = USUAL.get(claim.event["vector"], ("to", UDP))
     first, _ = bounds(claim.event)
-    before = {q: n for q, n in claim.exact.quarters[what].items() if q * QUARTER < first}
+    before = {q: n for q, n in claim.exact.quarters(what).items() if q * QUARTER < first}
     most = 4 * max(before.values(), default=0)
     return Verdict(usual <= most + 0.05, f"at most {most:,} per second before")
 

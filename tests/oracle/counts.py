@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import struct
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
@@ -72,58 +73,51 @@ class Request:
 
 
 @dataclass
-class Victim:
-    """Counts inside the stretches, by name; ``quarters`` has the same for each quarter of a second of the capture."""
+class Log:
+    """When what happened at one victim, over the whole capture."""
 
     network: ipaddress.IPv4Network | ipaddress.IPv6Network
-    stretches: list[tuple[int, int]]
-    n: Counter[Hashable] = field(default_factory=Counter)
-    quarters: dict[Hashable, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
     times: dict[Hashable, list[int]] = field(default_factory=lambda: defaultdict(list))
-    sources: dict[str, Counter[bytes]] = field(default_factory=lambda: defaultdict(Counter))
-    """Packets (or requests) inside, by what and by source."""
-    names: dict[int, set[bytes]] = field(default_factory=lambda: defaultdict(set))
-    zones: Counter[bytes] = field(default_factory=Counter)
+    sizes: dict[Hashable, tuple[list[int], list[int]]] = field(
+        default_factory=lambda: defaultdict(lambda: ([], []))
+    )
+    by: dict[str, tuple[list[int], list[bytes]]] = field(
+        default_factory=lambda: defaultdict(lambda: ([], []))
+    )
+    """Times, and sources (or names, or zones) beside them."""
     requests: list[Request] = field(default_factory=list)
     proven: dict[bytes, int] = field(default_factory=dict)
     """When a source first finished a handshake with the victim."""
     flows: dict[tuple[bytes, bytes, int, int], Flow] = field(default_factory=dict)
     now: int = 0
-    inside: bool = False
-    whole: dict[str, Counter[bytes]] = field(default_factory=lambda: defaultdict(Counter))
-    """As ``sources``, and in the pauses between the stretches too."""
-    between: bool = False
-
-    def who(self, what: str, source: bytes) -> None:
-        if self.between:
-            self.whole[what][source] += 1
-        if self.inside:
-            self.sources[what][source] += 1
 
     def count(self, what: Hashable, n: int = 1) -> None:
-        self.quarters[what][self.now // QUARTER] += n
-        self.times[what].extend([self.now] * n)
-        if self.inside:
-            self.n[what] += n
+        if n == 1:
+            self.times[what].append(self.now)
+        elif n:
+            self.times[what].extend([self.now] * n)
 
-    def take(self, capture: Iterable[Packet]) -> Victim:
-        """Count a whole capture."""
-        size, bits = len(self.network.network_address.packed), self.network.prefixlen
-        lead = int.from_bytes(self.network.network_address.packed, "big") >> (8 * size - bits)
-        shift = 8 * size - bits
+    def weigh(self, what: Hashable, size: int) -> None:
+        times, sizes = self.sizes[what]
+        times.append(self.now)
+        sizes.append(size)
 
-        def mine(address: bytes) -> bool:
-            return len(address) == size and int.from_bytes(address, "big") >> shift == lead
+    def who(self, what: str, source: bytes) -> None:
+        times, sources = self.by[what]
+        times.append(self.now)
+        sources.append(source)
 
+    def take(self, capture: Iterable[Packet]) -> Log:
+        """Note a whole capture."""
+        lead = self.network.network_address.packed[: self.network.prefixlen // 8]
+        size = len(self.network.network_address.packed)
         for p in capture:
-            to, sent = mine(p.target), mine(p.source)
+            to = len(p.target) == size and p.target.startswith(lead)
+            sent = len(p.source) == size and p.source.startswith(lead)
             # a packet that is late counts when it came
             self.now = p.time if p.time >= self.now or self.now - p.time > LATE_NS else self.now
             if not to and not sent:
                 continue
-            quarter = self.now // QUARTER * QUARTER
-            self.between = self.stretches[0][0] <= quarter < self.stretches[-1][1]
-            self.inside = any(first <= quarter < until for first, until in self.stretches)
             fresh = self._flow(p, to) if p.kind in TCP else True
             if to:
                 self._to(p, fresh)
@@ -134,7 +128,7 @@ class Victim:
     def _to(self, p: Packet, fresh: bool) -> None:
         source = p.source if len(p.source) == 4 else p.source[:8]
         self.count(("to", p.kind))
-        self.count(("bytes", p.kind), p.wire)
+        self.weigh(("bytes", p.kind), p.wire)
         group = {SYN: "syn", UDP: "udp", ICMP: "other", FRAGMENT: "other", OTHER: "other"}.get(p.kind, "tcp")
         for name in (group, "all"):
             self.who(name, source)
@@ -146,7 +140,7 @@ class Victim:
             self.count(("dark", group), int(p.source[0] in DARK))
         if p.kind in (UDP, SYNACK):
             self.count((p.kind, "from port", p.sport))
-            self.count((p.kind, "bytes from port", p.sport), p.wire)
+            self.weigh((p.kind, "bytes from port", p.sport), p.wire)
         if p.kind == OTHER or p.kind == FRAGMENT:
             self.count((p.kind, "protocol", p.protocol))
         if p.more:
@@ -182,9 +176,8 @@ class Victim:
                 asked = _dns(said)
                 if asked and not asked[0]:
                     self.count("queries")
-                    self.names[self.now // QUARTER].add(asked[2])
-                    if self.inside:
-                        self.zones[asked[3]] += 1
+                    self.who("names", asked[2])
+                    self.who("zones", asked[3])
             elif p.dport == 443 and _initial(said):
                 self.count("initials")
             return
@@ -203,7 +196,12 @@ class Victim:
             self.who("http", source)
             if unfinished or owing:
                 self._strain(source)
-        elif said[0] in (20, 22, 23) and said[1] == 3 and said[2] <= 4 and 0 < int.from_bytes(said[3:5], "big") <= 16640:
+        elif (
+            said[0] in (20, 22, 23)
+            and said[1] == 3
+            and said[2] <= 4
+            and 0 < int.from_bytes(said[3:5], "big") <= 16640
+        ):
             self.count("hellos" if said[0] == 22 and said[5] == 1 else "records")
         elif (found := _http2(said)) is not None:
             for name, counted in zip(("streams", "resets", "continuations"), found, strict=True):
@@ -280,6 +278,65 @@ class Victim:
             return False
         flow.data_end = (p.seq + p.length) % 2**32
         return True
+
+
+class Victim:
+    """What of a log lies in the stretches of an event.
+
+    Args:
+        log: of the victim.
+        stretches: times from which, and until when, it was counted.
+    """
+
+    def __init__(self, log: Log, stretches: list[tuple[int, int]]) -> None:
+        self.stretches, self.times = stretches, log.times
+        self.requests, self.proven = log.requests, log.proven
+        self._log = log
+
+    def n(self, what: Hashable) -> int:
+        """How often something happened in the stretches."""
+        times = self.times.get(what, [])
+        return sum(bisect_left(times, until) - bisect_left(times, first) for first, until in self.stretches)
+
+    def size(self, what: Hashable) -> int:
+        """Bytes of it in the stretches."""
+        times, sizes = self._log.sizes.get(what, ([], []))
+        return sum(
+            sum(sizes[bisect_left(times, first) : bisect_left(times, until)])
+            for first, until in self.stretches
+        )
+
+    def bytes_in(self) -> int:
+        """All bytes to the victim in the stretches."""
+        return sum(
+            self.size(what)
+            for what in list(self._log.sizes)
+            if isinstance(what, tuple) and what[0] == "bytes"
+        )
+
+    def sources(self, what: str, *, pauses: bool = False) -> Counter[bytes]:
+        """How often each source did it in the stretches, or in the pauses between them too."""
+        times, sources = self._log.by.get(what, ([], []))
+        spans = [(self.stretches[0][0], self.stretches[-1][1])] if pauses else self.stretches
+        out: Counter[bytes] = Counter()
+        for first, until in spans:
+            out.update(sources[bisect_left(times, first) : bisect_left(times, until)])
+        return out
+
+    def quarters(self, what: Hashable) -> Counter[int]:
+        """How often it happened in each quarter of a second of the capture."""
+        return Counter(time // QUARTER for time in self.times.get(what, ()))
+
+    def inside(self, time: int) -> bool:
+        """A time lies in the stretches."""
+        return any(first <= time < until for first, until in self.stretches)
+
+    def names(self) -> int:
+        """Different names that were asked for, quarter by quarter of the stretches."""
+        times, names = self._log.by.get("names", ([], []))
+        return len(
+            {(time // QUARTER, name) for time, name in zip(times, names, strict=True) if self.inside(time)}
+        )
 
 
 @lru_cache(maxsize=1 << 18)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Hashable, Iterator
+from itertools import pairwise
 from typing import Any
 
 from oracle.claims import KINDS, Verdict, bounds, nanoseconds
 from oracle.counts import Victim
-from oracle.packets import DATA, FRAGMENT, OTHER, QUARTER, RST, SECOND, SYN, SYNACK, UDP
+from oracle.packets import FRAGMENT, OTHER, RST, SECOND, SYNACK, UDP
 
 UNITS: dict[str, tuple[Hashable, ...]] = {
     "syn_flood": ("attempts", "again", "copies"), "connection_flood": ("finished", "followed"),
@@ -38,7 +39,7 @@ def numbers(event: dict[str, Any], exact: Victim) -> Iterator[tuple[str, Verdict
     first, last = nanoseconds(event["first"]), nanoseconds(event["last"])
     if event["vector"] == "udp_flood" and event["victim"]["protocol"] != "udp":
         return
-    times = sorted(time for what in unit(event) for time in exact.times[what])
+    times = sorted(time for what in unit(event) for time in exact.times.get(what, ()))
     yield "first <= last", Verdict(first <= last, ""), event["first"]
     yield "counted", _within(event, first, last), f"{event['counted']['stretches'][:3]}"
     yield "packets", _packets(event, times), f"packets {event['packets']}"
@@ -66,24 +67,26 @@ def _packets(event: dict[str, Any], times: list[int]) -> Verdict:
 
 
 def _bytes(event: dict[str, Any], exact: Victim) -> Verdict:
-    total = sum(n for (what, n) in exact.n.items() if isinstance(what, tuple) and what[0] == "bytes")
+    total = exact.bytes_in()
     return Verdict(event["bytes"] <= total, f"at most {total:,}")
 
 
 def _peak(event: dict[str, Any], times: list[int]) -> Verdict:
     """No second holds less; four quarters in a row may miss a part of the largest."""
     most = max((bisect_left(times, time + SECOND) - at for at, time in enumerate(times)), default=0)
-    return Verdict(event["rate"]["peak"] <= most * (SAMPLED if len(times) > 4096 else 1), f"{most:,} in any second")
+    return Verdict(
+        event["rate"]["peak"] <= most * (SAMPLED if len(times) > 4096 else 1), f"{most:,} in any second"
+    )
 
 
 def _distinct(event: dict[str, Any], exact: Victim) -> Verdict:
     distinct, vector = event["sources"]["distinct"], event["vector"]
     if vector in ("api_probing", "login_bruteforce", "slow_http"):
-        return Verdict(distinct["lo"] <= len(exact.sources["http"]) or None, f"{len(exact.sources['http'])}")
+        return Verdict(distinct["lo"] <= len(exact.sources("http")) or None, f"{len(exact.sources('http'))}")
     name = CLASSES.get(vector, "udp" if event["victim"]["protocol"] == "udp" else "tcp")
     if vector == "connection_flood" and event["verdict"] != "attack":
         name = "syn"
-    found = len(exact.sources[name])
+    found = len(exact.sources(name))
     if "carpet" in event["pattern"]:
         return Verdict(distinct["lo"] <= found, f"{found:,}")
     # the bounds hold with 95 % probability: twice as far is a denial
@@ -103,13 +106,12 @@ def _timeline(event: dict[str, Any]) -> Verdict:
 def _pattern(event: dict[str, Any]) -> Verdict:
     stretches = event["counted"]["stretches"]
     pauses = [
-        nanoseconds(after["first"]) - nanoseconds(before["until"])
-        for before, after in zip(stretches, stretches[1:], strict=False)
+        nanoseconds(after["first"]) - nanoseconds(before["until"]) for before, after in pairwise(stretches)
     ]
     longest = max(pauses, default=0)
     pulses = "pulse" in event["pattern"]
     if pulses:
-        return Verdict(longest > 0, f"pauses of {longest / SECOND:.2f} s at most")
+        return Verdict(longest > 0 or None, f"pauses of {longest / SECOND:.2f} s at most")
     return Verdict(longest <= 20 * SECOND, f"pauses of {longest / SECOND:.2f} s at most")
 
 
@@ -123,11 +125,12 @@ def _top(event: dict[str, Any], exact: Victim) -> Iterator[tuple[str, Verdict, s
         "tls_flood": "finished", "http2_rapid_reset": "strains", "http2_continuation_flood": "strains",
         "slow_http": "strains",
     }.get(vector, "udp" if event["victim"]["protocol"] == "udp" else "all")  # fmt: skip
+    inside, pauses = exact.sources(name), exact.sources(name, pauses=True)
     low, high = [], []
     for source in top:
         net = ipaddress.ip_network(source["cidr"]).network_address.packed
         key = net if len(net) == 4 else net[:8]
-        found, most = exact.sources[name][key], exact.whole[name][key]
+        found, most = inside[key], pauses[key]
         if source["count"]["lo"] > most:
             low.append(f"{source['cidr']} lo {source['count']['lo']} > {most}")
         if source["count"]["hi"] < found:

@@ -23,7 +23,7 @@ SKIPPED = {0: 8, 43: 8, 60: 8, 135: 8}
 ICMPS = (1, 58)
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """The oracle does not know this kind of capture."""
 
 
@@ -36,8 +36,8 @@ class Frame(NamedTuple):
 
 
 class Packet(NamedTuple):
-    """Addresses are 4 or 16 bytes; ``sport`` of ICMP is its type; ``said`` is what was captured of a payload of
-    ``length`` bytes."""
+    """A packet: addresses are 4 or 16 bytes, ``sport`` of ICMP is its type, ``said`` is what was captured of a
+    payload of ``length`` bytes."""
 
     time: int
     wire: int
@@ -68,7 +68,7 @@ def frames(data: bytes) -> Iterator[Frame]:
     """The frames of a pcap or pcapng.
 
     Raises:
-        Unreadable: it is neither.
+        UnreadableError: it is neither.
     """
     if data[:4] == b"\x0a\x0d\x0d\x0a":
         yield from _blocks(data)
@@ -78,8 +78,12 @@ def frames(data: bytes) -> Iterator[Frame]:
         if unit:
             break
     else:
-        raise Unreadable("no pcap and no pcapng")
-    linktype, at, head = struct.unpack_from(order + "I", data, 20)[0] & 0xFFFF, 24, struct.Struct(order + "IIII")
+        raise UnreadableError("no pcap and no pcapng")
+    linktype, at, head = (
+        struct.unpack_from(order + "I", data, 20)[0] & 0xFFFF,
+        24,
+        struct.Struct(order + "IIII"),
+    )
     while at + 16 <= len(data):
         second, part, caught, wire = head.unpack_from(data, at)
         at += 16
@@ -105,7 +109,7 @@ def _blocks(data: bytes) -> Iterator[Frame]:
             linktype, unit = cards[card]
             yield Frame((high << 32 | low) * SECOND // unit, wire, linktype, body[20 : 20 + caught])
         elif kind == 3:
-            raise Unreadable("packets without a time")
+            raise UnreadableError("packets without a time")
         at += size
 
 
@@ -127,7 +131,7 @@ def network(frame: Frame) -> tuple[int, int]:
     """Where the IP header stands, and its version; (0, 0) where there is none.
 
     Raises:
-        Unreadable: the oracle does not know the link type.
+        UnreadableError: the oracle does not know the link type.
     """
     data, at, kind = frame.data, 14, 0
     if frame.linktype == 1:
@@ -141,7 +145,7 @@ def network(frame: Frame) -> tuple[int, int]:
     elif frame.linktype == 276:
         at, kind = 20, int.from_bytes(data[:2], "big")
     else:
-        raise Unreadable(f"link type {frame.linktype}")
+        raise UnreadableError(f"link type {frame.linktype}")
     return at, {0x0800: 4, 0x86DD: 6}.get(kind, 0)
 
 
