@@ -134,9 +134,12 @@ VICTIM_DTYPE: Final[np.dtype[np.void]]
   - ``port_vote`` (<i4) its vote
   - ``strange`` (<u4) weight of the packets of flows without a handshake whose other side was never heard
   - ``strange_flows`` (<u4) weight of such flows that began
+  - ``known`` (<u4) packets, of UDP, ICMP, OTHER and CARRIER, from addresses that this one sent the same
+    protocol to lately (fw_peers.h)
 - ``sources`` ((5120,)u1) distinct sources (IPv4 address or IPv6 /64) of each class: HyperLogLog, p = 10
 - ``syn_ports`` ((64,)u1) distinct destination ports of SYNs: HyperLogLog, p = 6
 - ``udp_ports`` ((64,)u1) distinct destination ports of UDP packets: HyperLogLog, p = 6
+- ``udp_flows`` ((256,)u1) distinct flows of UDP packets, by both addresses and both ports: HyperLogLog, p = 8
 - ``dns_names`` ((256,)u1) distinct names of DNS queries: HyperLogLog, p = 8
 - ``opened`` ((64,)port) destination ports of SYN and UDP packets
   - ``key`` (<u4) majority port, with the protocol in the upper half
@@ -144,12 +147,14 @@ VICTIM_DTYPE: Final[np.dtype[np.void]]
   - ``packets`` (<u4) packets of the whole bucket
   - ``out`` (<u4) in `service`: UDP and SYN packets that the address sent to a port of this bucket
   - ``bytes`` (<u8) bytes of the whole bucket
+  - ``known`` (<u4) in `service`: UDP packets of it from addresses that this one sent UDP to lately
 - ``service`` ((64,)port) source ports of UDP and SYN-ACK packets
   - ``key`` (<u4) majority port, with the protocol in the upper half
   - ``vote`` (<i4) its vote
   - ``packets`` (<u4) packets of the whole bucket
   - ``out`` (<u4) in `service`: UDP and SYN packets that the address sent to a port of this bucket
   - ``bytes`` (<u8) bytes of the whole bucket
+  - ``known`` (<u4) in `service`: UDP packets of it from addresses that this one sent UDP to lately
 - ``http_paths`` ((64,)u1) distinct paths of requests: HyperLogLog, p = 6
 - ``paths`` ((16,)path) paths of requests
   - ``hash`` (<u8) keyed hash of the majority path (SipHash-1-3; Aumasson, Bernstein 2012)

@@ -117,6 +117,8 @@ static void observe_one(struct fw_engine *e, const struct fw_batch *b, const str
         h = NULL; /* the request, or the answer, was counted when it came first */
     if (to) {
         fw_victim_in(&e->victims, to, p, h);
+        if (fw_peers_asked(p) && fw_peers_know(&e->peers, p))
+            fw_victim_known(to, p);
         uint32_t requests = h != NULL && h->what == FW_HTTP_REQUEST;
         uint32_t estimate = fw_cm_add(&e->pairs, pair, p->bytes, requests);
         /* Singletons stay out: the gate lies above what collisions alone give a key. */
@@ -124,8 +126,11 @@ static void observe_one(struct fw_engine *e, const struct fw_batch *b, const str
         if (FW_UNLIKELY(estimate > gate))
             count_heavy(e, p, h, pair, estimate, gate, fw_slot_reference(&e->victims, to), news);
     }
-    if (from)
+    if (from) {
         fw_victim_out(&e->victims, from, p, h);
+        if (fw_peers_asked(p))
+            fw_peers_note(&e->peers, p);
+    }
     if (FW_UNLIKELY(h != NULL) && h->what == FW_HTTP_RESPONSE && h->status >= 400 && !(p->bits & FW_V6))
         count_error(e, p);
 }
@@ -192,6 +197,7 @@ void fw_engine_close_epoch(struct fw_engine *e, const struct fw_packet *next)
     e->behind_run = 0;
     fw_victim_close_epoch(&e->victims, ends);
     fw_flow_close_epoch(&e->flows);
+    fw_peers_close_epoch(&e->peers, e->gap);
     if (ends)
         end_window(e);
     e->epoch_packets = e->epoch_bytes = 0;

@@ -4,13 +4,15 @@
  * at the first packet that belongs to a later epoch, so that the caller can read the summary first. Packet
  * time is the only clock.
  *
- * Memory is fixed: about 2 MiB count-min, 0.5 MiB heavy hitters, 1 MiB handshakes, 6 MiB victim slots. */
+ * Memory is fixed: about 2 MiB count-min, 0.5 MiB heavy hitters, 1 MiB handshakes, 0.25 MiB
+ * peers, 12 MiB victim slots. */
 #ifndef FW_EPOCH_H
 #define FW_EPOCH_H
 
 #include "fw_batch.h"
 #include "fw_countmin.h"
 #include "fw_flow.h"
+#include "fw_peers.h"
 #include "fw_topk.h"
 #include "fw_victim.h"
 
@@ -34,6 +36,7 @@ struct fw_engine {
     struct fw_countmin pairs;  /* (source, victim) */
     struct fw_topk heavy;
     struct fw_flows flows;
+    struct fw_peers peers;
     struct fw_victims victims;
 };
 

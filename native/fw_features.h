@@ -52,7 +52,9 @@
                         " none for SYN and ICMP")                                                                      \
     F(int32_t, port_vote, , "its vote")                                                                                \
     F(uint32_t, strange, , "weight of the packets of flows without a handshake whose other side was never heard")      \
-    F(uint32_t, strange_flows, , "weight of such flows that began")
+    F(uint32_t, strange_flows, , "weight of such flows that began")                                                    \
+    F(uint32_t, known, , "packets, of UDP, ICMP, OTHER and CARRIER, from addresses that this one sent the same"         \
+                         " protocol to lately (fw_peers.h)")
 
 /* Per victim and bucket of ports. */
 #define FW_PORT_FEATURES(F)                                                                                            \
@@ -60,7 +62,8 @@
     F(int32_t, vote, , "its vote")                                                                                     \
     F(uint32_t, packets, , "packets of the whole bucket")                                                              \
     F(uint32_t, out, , "in `service`: UDP and SYN packets that the address sent to a port of this bucket")             \
-    F(uint64_t, bytes, , "bytes of the whole bucket")
+    F(uint64_t, bytes, , "bytes of the whole bucket")                                                                  \
+    F(uint32_t, known, , "in `service`: UDP packets of it from addresses that this one sent UDP to lately")
 
 /* Per victim and bucket of HTTP paths. */
 #define FW_PATH_FEATURES(F)                                                                                            \
@@ -129,6 +132,8 @@
 #define FW_VICTIM_PORT_TABLES(F)                                                                                       \
     F(uint8_t, syn_ports, [1 << FW_SMALL_HLL_P], "distinct destination ports of SYNs: HyperLogLog, p = 6")             \
     F(uint8_t, udp_ports, [1 << FW_SMALL_HLL_P], "distinct destination ports of UDP packets: HyperLogLog, p = 6")      \
+    F(uint8_t, udp_flows, [1 << FW_NAMES_HLL_P], "distinct flows of UDP packets, by both addresses and both ports:"    \
+                                                 " HyperLogLog, p = 8")                                                \
     F(uint8_t, dns_names, [1 << FW_NAMES_HLL_P], "distinct names of DNS queries: HyperLogLog, p = 8")                  \
     F(struct fw_port_count, opened, [FW_PORTS], "destination ports of SYN and UDP packets")                            \
     F(struct fw_port_count, service, [FW_PORTS], "source ports of UDP and SYN-ACK packets")

@@ -1,5 +1,7 @@
 #include "fw_victim.h"
 
+#include "fw_flow.h"
+
 #include <stdlib.h>
 
 #ifdef __SSE2__
@@ -237,6 +239,7 @@ static void count_udp(struct fw_slot *s, const struct fw_packet *p)
     s->wrote |= 1u << FW_CLASS_UDP;
     count_source(v, FW_CLASS_UDP, p);
     fw_hll_add(v->udp_ports, FW_SMALL_HLL_P, port_hash(s, p->dport));
+    fw_hll_add(v->udp_flows, FW_NAMES_HLL_P, fw_flow_hash(p));
     vote(s, v->opened, port_key(17, p->dport), p->bytes);
     vote(s, v->service, port_key(17, p->sport), p->bytes);
     vote_port(&v->kinds[FW_UDP], p->sport);
@@ -297,6 +300,13 @@ void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packe
         count_message(s, p, said);
     else if (p->kind == FW_DATA)
         v->loose += p->payload;
+}
+
+void fw_victim_known(struct fw_slot *s, const struct fw_packet *p)
+{
+    s->v.kinds[p->kind].known++;
+    if (p->kind == FW_UDP)
+        s->v.service[bucket_of(s, port_key(17, p->sport))].known++;
 }
 
 void fw_victim_out(struct fw_victims *t, struct fw_slot *s, const struct fw_packet *p, const struct fw_message *said)

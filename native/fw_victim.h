@@ -17,7 +17,7 @@
 #define FW_SLOT_MASK 0xffffu /* of a reference: the number of the slot */
 #define FW_HLL_P 10u      /* distinct sources per victim and class: 3.3 % */
 #define FW_SMALL_HLL_P 6u /* distinct ports, networks, paths: 13 % */
-#define FW_NAMES_HLL_P 8u /* distinct names: 6.5 % */
+#define FW_NAMES_HLL_P 8u /* distinct names, distinct flows: 6.5 % */
 #define FW_PORTS 64u
 #define FW_PATHS 16u
 #define FW_BEATS 16u /* an epoch touches 15 or 16 steps of time ... */
@@ -78,6 +78,8 @@ struct fw_slot *fw_victim_admit(struct fw_victims *t, uint64_t hash, const struc
 /* Count a packet towards, or from, the slot's address. */
 void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packet *p, const struct fw_message *said);
 void fw_victim_out(struct fw_victims *t, struct fw_slot *s, const struct fw_packet *p, const struct fw_message *said);
+/* Count a packet that was counted towards the address as one from an address that it spoke to. */
+void fw_victim_known(struct fw_slot *s, const struct fw_packet *p);
 
 /* The slots that got at least `least` packets in this epoch, by address, with their reference set. `out` has room
  * for touched_count; returns how many there are. */

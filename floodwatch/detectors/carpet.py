@@ -138,7 +138,9 @@ def _facts(
     if port is not None:
         votes = np.maximum(hosts["udp_vote"], 0)[hosts["udp_from"] == port].sum()
         return Answers(
-            answers=total, served=float(votes), asked=out, heard=heard, answer_bytes=float(size * votes / total),
+            answers=total, ports={port: int(votes)},
+            asked={port: int(out)},
+            unheard=1 - heard, answer_bytes=float(size * votes / total),
             service_port=port,
         )  # fmt: skip
     return Unanswered(packets=total, answers=out, heard=heard)

@@ -22,6 +22,8 @@ from ..model.finding import Finding, Floor, Sum
 from ..model.vector import Vector
 from .crowd import CONNECTION_CROWD, HTTP_CROWD, RATIO, known_networks, pace, parts_of_pages, surge
 from .family import BLOCK, Detector, Family, Named, Scene, by_handshakes, percent, share
+from .served import PROGRAMS, told_apart
+from .served import surge as programs
 from .slow import MISSING
 
 FLOOR = Floor(50)
@@ -122,6 +124,11 @@ def _judge(view: View, row: np.void, scene: Scene) -> Iterator[Finding[Any]]:
     reference, hammered = int(row["reference"]), _hammered(view, row)
     only = _winner(row) if hammered else None
     found = machines(reference, scene.summary, visitors.windows, visitors.paces, only)
+    told = told_apart(view, row, found, visitors)
+    if told != "flood":
+        if told == "unclear":
+            yield programs(view, row)
+        return
     alone = len(found.rows) == 1
     floor = ALONE if alone else FLOOR
     whole = hammered and not alone
@@ -201,4 +208,4 @@ def _paths(row: np.void, requests: int) -> list[tuple[str, int]]:
     ]
 
 
-DETECTOR = Detector((HTTP_FLOOD, HTTP_CROWD, CONNECTION_CROWD), of_epoch=detect)
+DETECTOR = Detector((HTTP_FLOOD, HTTP_CROWD, CONNECTION_CROWD, PROGRAMS), of_epoch=detect)

@@ -17,19 +17,17 @@ from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Sum
 from ..model.vector import PROTOCOL_NUMBERS, UDP_NUMBER, Vector
 from .family import Bare, Detector, Family, addresses
+from .streams import BULK, STREAM, STREAMS, patience, stream_floor
 from .udp import (
     ANSWER_REACH,
     BOTH_WAYS,
-    BULK,
     FLOORS,
     ONE_WAY,
     RULE,
-    STREAM,
     UDP_FLOOD,
     Unanswered,
     answers_evidence,
     limit_advice,
-    stream_floor,
 )
 
 FRAGMENTS = Floor(250)
@@ -67,7 +65,7 @@ FRAGMENT_FLOOD = Family(
     Fragments,
     _evidence,
     _advice,
-    floors=(FRAGMENTS, STREAM, BULK),
+    floors=(FRAGMENTS, STREAM, BULK, STREAMS),
     rule="{floor} later fragments in a quarter of a second without their first fragments",
     protection="fragments",
 )
@@ -96,7 +94,7 @@ def detect(view: View) -> Iterator[Finding[Fragments] | Finding[Unanswered]]:
 def _fragments(view: View, row: np.void) -> Iterator[Finding[Fragments]]:
     packets, heads = int(row["kinds"]["packets"][FRAGMENT]), int(row["fragment_heads"])
     count = packets - LONGEST * heads
-    floor = stream_floor(row, FRAGMENT, CLASS_OTHER, FRAGMENTS)
+    floor = stream_floor(view, row, FRAGMENT, CLASS_OTHER, FRAGMENTS)
     if count >= floor.count // 2:
         facts = Fragments(packets=float(packets), heads=float(heads), **addresses(view, row, CLASS_OTHER))
         yield FRAGMENT_FLOOD.seen(
@@ -106,6 +104,7 @@ def _fragments(view: View, row: np.void) -> Iterator[Finding[Fragments]]:
             protocol=_protocol(row, FRAGMENT),
             count=count,
             floor=floor,
+            persist=patience(view, row, FRAGMENT, CLASS_OTHER),
             sources=CLASS_OTHER,
         )
 
@@ -119,7 +118,7 @@ def _protocols(view: View, row: np.void) -> Iterator[Finding[Unanswered]]:
     answers = max((int(r["kinds"]["out"][kind]) for r in view.recent()), default=0)
     packets = int(row["kinds"]["packets"][kind])
     count = packets - ANSWER_REACH * answers
-    floor = stream_floor(row, kind, CLASS_OTHER, ONE_WAY if view.one_way else BOTH_WAYS)
+    floor = stream_floor(view, row, kind, CLASS_OTHER, ONE_WAY if view.one_way else BOTH_WAYS)
     if count >= floor.count // 2:
         tunnels_in_udp = kind == CARRIER and int(row["kinds"]["port"][kind]) == UDP_NUMBER
         family = UDP_TUNNELS if tunnels_in_udp else IP_PROTOCOL_FLOOD
@@ -135,6 +134,7 @@ def _protocols(view: View, row: np.void) -> Iterator[Finding[Unanswered]]:
             protocol=_protocol(row, kind),
             count=count,
             floor=floor,
+            persist=patience(view, row, kind, CLASS_OTHER),
             sources=CLASS_OTHER,
         )
 

@@ -1,6 +1,10 @@
 """Reflection and amplification: answers from service ports that the victim never asked (CISA TA14-017A).
 
-A service port's packets are judged against what the victim sent to that port: whoever asked gets answers.
+A service port's packets are judged against what the victim sent to that port: whoever asked gets answers,
+and from peers that the victim speaks to, however rarely, come media, not answers. Few senders of a port by
+which no amplifier is known, whose flows last, are streams (``streams``). Where only packets to the victim
+were captured, its questions cannot have been seen: small answers of few name servers are then unclear, for a
+resolver gets the same; of the rest we are less certain.
 """
 
 from __future__ import annotations
@@ -8,20 +12,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from msgspec.structs import replace
 
 from ..history.sources import source_counts
 from ..history.victims import View, distinct_sources, port_shares
-from ..model.epoch import CLASS_UDP, FRAGMENT, UDP
+from ..model.epoch import CLASS_UDP, EPOCHS_PER_SECOND, FRAGMENT, UDP
 from ..model.event import Action, Evidence, Origin
-from ..model.finding import Facts, Finding, Floor, Majority, SourceCount, Sum
+from ..model.finding import Facts, Finding, Floor, Majority, Mean, SourceCount, Sum, Tally
 from ..model.vector import AMPLIFIERS, UDP_NUMBER, Vector
 from .family import Detector, Family, reflected
+from .streams import DRAWN, SENDERS, TOLD_APART, lasts, lately, packets_a_flow
 
 FLOOR_BYTES = 1_562_500
 """So many bytes in an epoch (50 Mbit/s), in at least ``FEW`` packets ..."""
 FEW = 50
 FLOOR = Floor(250, f"or {FLOOR_BYTES / 1e6:.2f} MB in at least {FEW} of them")
 """... or so many answers: 1,000 a second."""
+ANSWERS_BYTES = 512
+"""Bytes an answer of few name servers up to which it may have been asked for, where that cannot have been
+seen (RFC 1035, 2.3.4)."""
+DOUBT = 0.8
+"""Factor of the confidence where it cannot have been seen what the victim asked for."""
+SPOKEN_TO = 0.5
+"""Share of the packets that comes from peers whom the victim speaks to, from which on all are its peers."""
 ASKED_SHARE = 0.1
 """Packets to the port per packet from it, from which on the answers were asked for."""
 REFLECTORS = 8
@@ -29,6 +42,7 @@ REFLECTORS = 8
 UNKNOWN_REFLECTORS = 50
 EPHEMERAL = 32_768
 """Ports from here on are those of clients."""
+NAMES = 53
 SHARED_PORT = 443
 """QUIC answers come from here too: reflectors then are many and say little each."""
 SHARED_REFLECTORS = 200
@@ -50,17 +64,21 @@ _NAMES = dict(AMPLIFIERS)
 
 
 class Answers(Facts):
-    """Answers, those of them from one service port, their bytes, and what the victim sent to that port.
+    """Answers, how many of them come from which service port, their bytes, and what the victim sent to such ports.
 
-    ``heard`` is above 0 in epochs in which the victim was seen to send.
+    ``unheard`` is the share of the epochs in which the victim was not seen to send.
     """
 
     answers: Sum = 0.0
-    served: Sum = 0.0
-    asked: Sum = 0.0
-    heard: Sum = 0.0
+    ports: Tally = {}
+    asked: Tally = {}
     answer_bytes: Sum = 0.0
+    unheard: Mean = 0.0
     service_port: Majority = 0
+
+
+def _clear(facts: Answers) -> float:
+    return 1 - (1 - DOUBT) * facts.unheard
 
 
 def unasked(facts: Answers, what: str, how: str) -> Evidence:
@@ -71,15 +89,13 @@ def unasked(facts: Answers, what: str, how: str) -> Evidence:
         what: kind of packets that answer.
         how: kind of packets that ask.
     """
-    says = f"at least {facts.served:,.0f} of {facts.answers:,.0f} {what} come from port {facts.service_port}"
-    if facts.heard > 0:
-        says += f"; the victim sent {_most(facts.asked)} {how} to that port"
-    value = round(1 - min(1.0, facts.asked / max(facts.served, 1)), 4)
+    port = max(facts.ports, key=lambda number: facts.ports[number], default=facts.service_port)
+    served, asked = facts.ports.get(port, 0), facts.asked.get(port, 0)
+    says = f"at least {served:,} of {facts.answers:,.0f} {what} come from port {port}"
+    if facts.unheard < 1:
+        says += f"; the victim sent {f'at most {asked:,}' if asked else 'no'} {how} to that port"
+    value = round(1 - min(1.0, asked / max(served, 1)), 4)
     return Evidence(name="unasked_answers", value=value, usual=0.0, says=says)
-
-
-def _most(count: float) -> str:
-    return f"at most {count:,.0f}" if count else "no"
 
 
 def answering_port(vector: Vector, facts: Answers) -> tuple[int, ...]:
@@ -94,7 +110,7 @@ def _ports(vector: Vector, facts: Answers) -> tuple[int, ...]:
 
 
 def _evidence(facts: Answers) -> list[Evidence]:
-    size = facts.answer_bytes / max(facts.served, 1)
+    size = facts.answer_bytes / max(sum(facts.ports.values()), 1)
     says = f"about {size:,.0f} bytes per answer on average"
     return [
         unasked(facts, "UDP packets", "packets"),
@@ -106,6 +122,13 @@ def _advice(facts: Answers, origin: Origin, known_path: bool) -> tuple[Action, s
     return "drop_reflector_port", (
         "the senders are reflectors: they answer queries forged in the victim's name; let pass the servers "
         "that the victim itself queries"
+    )
+
+
+def _doubtful_advice(facts: Answers, origin: Origin, known_path: bool) -> tuple[Action, str]:
+    return "observe", (
+        "the answers that a resolver gets, or a small reflection: only packets to the victim were captured. "
+        "What would tell: what it sends, whether it asked these name servers"
     )
 
 
@@ -124,9 +147,21 @@ AMPLIFICATION = Family(
     protocol="udp",
     usual="udp",
     origin=reflected,
+    clear=_clear,
     reflectors=_ports,
     title=_title,
 )
+
+
+DOUBTFUL = replace(
+    AMPLIFICATION,
+    vectors=(Vector.DNS_AMPLIFICATION,),
+    advice=_doubtful_advice,
+    verdict="unclear",
+    persist=EPOCHS_PER_SECOND,
+    title=lambda vector: "surge of packets",
+)
+"""Answers of name servers, where it cannot have been seen who asked."""
 
 
 def amplification(port: int) -> Vector:
@@ -161,18 +196,33 @@ def _reflects(view: View, row: np.void, index: int) -> bool:
     if int(held["vote"]) < 0.5 * packets or int(held["key"]) >> 16 != UDP_NUMBER:
         return False
     recent = view.recent()
-    asked = sum(int(r["service"]["out"][index]) for r in recent)
-    answered = sum(int(r["service"]["packets"][index]) for r in recent)
-    if asked >= ASKED_SHARE * answered:
+    asked, answered = (sum(int(r["service"][name][index]) for r in recent) for name in ("out", "packets"))
+    if asked >= ASKED_SHARE * answered or int(held["known"]) >= SPOKEN_TO * packets:
         return False
+    if _resolves(view, held):
+        return True
     senders = distinct_sources(row, CLASS_UDP)
     opened = port_shares(row["opened"], UDP_NUMBER)
     if port in PEER_PORTS and any(p == port and n > 0.5 * packets for p, n in opened):
         return False
     if port == SHARED_PORT:
         return senders >= SHARED_REFLECTORS and packets <= SHARED_EACH * senders
-    known = port in _NAMES
-    return senders >= (REFLECTORS if known else UNKNOWN_REFLECTORS) and (known or port < EPHEMERAL)
+    if port in _NAMES:
+        return senders >= REFLECTORS
+    return senders >= UNKNOWN_REFLECTORS and port < EPHEMERAL and not lasts(view, UDP, CLASS_UDP)
+
+
+def _resolves(view: View, held: np.void) -> bool:
+    """So a resolver looks whose questions were not captured."""
+    ordinary = int(held["bytes"]) <= ANSWERS_BYTES * int(held["packets"])
+    names = int(held["key"]) & 0xFFFF == NAMES
+    return names and view.one_way and ordinary and lately(view, CLASS_UDP) <= SENDERS
+
+
+def _patience(view: View, row: np.void) -> int:
+    """Epochs over the floor: few senders whose flows may last get the time in which they are spoken to."""
+    few = distinct_sources(row, CLASS_UDP) <= SENDERS and packets_a_flow(view) >= DRAWN
+    return TOLD_APART if few and not view.final else 1
 
 
 def _finding(view: View, row: np.void, held: np.void) -> Finding[Answers]:
@@ -182,19 +232,22 @@ def _finding(view: View, row: np.void, held: np.void) -> Finding[Answers]:
     tail_bytes = int(fragments["bytes"]) if tails else 0
     facts = Answers(
         answers=float(row["kinds"]["packets"][UDP]),
-        served=float(held["vote"]),
-        asked=float(held["out"]),
-        heard=0.0 if view.one_way else 1.0,
+        ports={port: int(held["vote"])},
+        asked={port: int(held["out"])},
         answer_bytes=size * int(held["vote"]) / packets,
+        unheard=float(view.one_way),
         service_port=port,
     )
-    return AMPLIFICATION.seen(
+    doubtful = _resolves(view, held)
+    family = DOUBTFUL if doubtful else AMPLIFICATION
+    return family.seen(
         view,
         facts,
         (UDP,),
         vector=amplification(port),
-        count=int(held["vote"]) + tails,
+        count=max(int(held["vote"]) - int(held["known"]), 0) + tails,
         floor=FLOOR,
+        persist=DOUBTFUL.persist if doubtful else _patience(view, row),
         over=packets >= FLOOR.count or (size >= FLOOR_BYTES and packets >= FEW),
         size=int(size * int(held["vote"]) / packets) + tail_bytes,
         ports=port_shares(row["opened"], UDP_NUMBER),
@@ -220,4 +273,4 @@ def from_port(rows: np.ndarray, port: int) -> np.ndarray:
     return sent
 
 
-DETECTOR = Detector((AMPLIFICATION,), detect)
+DETECTOR = Detector((AMPLIFICATION, DOUBTFUL), detect)

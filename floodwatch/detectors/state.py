@@ -33,8 +33,7 @@ FLOOR_ONE_WAY = Floor(
 )
 FLOOR_ODD = Floor(250)
 SCAN_SOURCES = 8
-SCAN_MAX = 1_250
-"""So few sources on scattered ports look for services below this many packets an epoch (5,000 a second)."""
+"""So few sources on scattered ports look for services, until they tried all ports (``View.sweeps``)."""
 ONE_PORT = 0.2
 REFLECTORS = 8
 SERVICE_SHARE = 0.5
@@ -153,7 +152,7 @@ def detect(view: View) -> Iterator[Finding[OutOfState] | Finding[Refusals]]:
         if vector is Vector.RST_FLOOD and answers >= FLOOR.count // 2:
             continue
         count = _strange(row, kinds, one_way)
-        if count >= FLOOR.count // 2 and not _is_scan(row, kinds):
+        if count >= FLOOR.count // 2 and not _is_scan(view, row, kinds):
             yield _finding(view, row, OUT_OF_STATE, kinds, count, one_way, vector)
 
 
@@ -174,11 +173,11 @@ def _strange(row: np.void, kinds: tuple[int, ...], one_way: bool) -> int:
     return count if count >= (SHARE_ONE_WAY if one_way else SHARE) * packets else 0
 
 
-def _is_scan(row: np.void, kinds: tuple[int, ...]) -> bool:
+def _is_scan(view: View, row: np.void, kinds: tuple[int, ...]) -> bool:
     packets = sum(int(row["kinds"]["packets"][kind]) for kind in kinds)
     held = sum(int(row["kinds"]["port_vote"][kind]) for kind in kinds)
     few = distinct_sources(row, CLASS_TCP) <= SCAN_SOURCES
-    return few and packets < SCAN_MAX and held < ONE_PORT * packets
+    return few and held < ONE_PORT * packets and view.sweeps(packets)
 
 
 def _answered(
@@ -194,9 +193,9 @@ def _answered(
     resets = _strange(row, (RST,), one_way)
     facts = Refusals(
         answers=float(row["kinds"]["packets"][SYNACK]),
-        served=float(biggest["vote"]),
-        asked=0.0 if one_way else float(biggest["out"]),
-        heard=0.0 if one_way else 1.0,
+        ports={int(biggest["key"]) & 0xFFFF: int(biggest["vote"])},
+        asked={int(biggest["key"]) & 0xFFFF: int(biggest["out"])},
+        unheard=float(one_way),
         resets=float(resets),
         service_port=int(biggest["key"]) & 0xFFFF,
     )

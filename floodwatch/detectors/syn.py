@@ -46,8 +46,6 @@ MANY, EACH_ONCE = 400, 0.5
 finish its handshakes forges no addresses."""
 SCAN_SOURCES = 8
 SCAN_PORTS = 40
-SCAN_MAX = 5_000
-"""SYNs in an epoch (20,000 a second) beyond which a sweep of ports is a load by itself."""
 REFUSED = 0.1
 """Share of the attempts that met a closed port, from which it is worth telling ..."""
 CLOSED = 0.5
@@ -175,7 +173,7 @@ def _judge(
     finished = max(_finished(view, row), _finished(view, after))
     retried = max(_retried(row, raw), _retried(after, raw) if after is not None else 0)
     unfinished = attempts - finished - retried
-    if unfinished < FLOOR.count / 2 or unfinished < least / 2 * attempts or _is_scan(row, raw):
+    if unfinished < FLOOR.count / 2 or unfinished < least / 2 * attempts or _is_scan(view, row, raw):
         return None
     facts = Attempts(
         attempts=attempts,
@@ -227,14 +225,14 @@ def _finished(view: View, row: np.void | None) -> int:
     return int(row["finished"]) + (int(row["followed"]) if view.one_way else 0)
 
 
-def _is_scan(row: np.void, raw: int) -> bool:
-    """Few sources that touch many ports a few times each look for services, they do not load one."""
+def _is_scan(view: View, row: np.void, raw: int) -> bool:
+    """Few sources that touch many ports a few times each look for services, until they tried all ports."""
     ports = hll_estimate(np.ascontiguousarray(row["syn_ports"]))
     return (
         ports >= SCAN_PORTS
         and distinct_sources(row, CLASS_SYN) <= SCAN_SOURCES
         and raw <= 6 * ports
-        and raw <= SCAN_MAX
+        and view.sweeps(raw)
     )
 
 

@@ -1,4 +1,9 @@
-"""UDP floods: packets that the victim neither asked for nor answers, and that are no reflection."""
+"""UDP floods: packets that the victim neither asked for nor answers, and that are no reflection.
+
+Few senders whose flows last are streams (``streams``): no flood below their own floor, nor at any rate where
+they sent as much from the first packet on. Where more than two of them come together while we look, nothing
+tells the devices of a collector from a few bots: a surge (``unclear``). Few that try port after port scan.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +11,43 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from .._sketches import hll_estimate
 from ..history.victims import View, distinct_sources, port_shares
-from ..model.epoch import CLASS_UDP, UDP
+from ..model.epoch import CLASS_UDP, EPOCHS_PER_SECOND, UDP
 from ..model.event import Action, Evidence, Origin
-from ..model.finding import Finding, Floor, Sum
+from ..model.finding import Finding, Floor, Mean, Sum
 from ..model.vector import UDP_NUMBER, Vector
 from .family import LIMIT, Bare, Detector, Family, addresses
 from .quic import only_initials
 from .reflection import reflecting
+from .streams import (
+    BULK,
+    FEW_SENDERS,
+    STREAM,
+    STREAMS,
+    lasts,
+    lately,
+    packets_a_flow,
+    patience,
+    stream_floor,
+)
 
 BOTH_WAYS = Floor(250)
 """Unanswered UDP packets in an epoch (1,000 a second) when both directions are seen ..."""
 ONE_WAY = Floor(500, "seen one way, where a service that answers looks the same")
 """... and when only the inbound one is."""
-FEW_SENDERS = 2
-STREAM = Floor(1_250, f"from at most {FEW_SENDERS} senders: a media stream looks the same")
-"""So few senders are a stream or a copy below 5,000 a second ..."""
-BULK = Floor(12_500, f"large packets from at most {FEW_SENDERS} senders: a file transfer looks the same")
-"""... and with full packets below 50,000 a second (600 Mbit/s)."""
-FLOORS = (BOTH_WAYS, ONE_WAY, STREAM, BULK)
-BULK_BYTES = 1_000
+FLOORS = (BOTH_WAYS, ONE_WAY, STREAM, BULK, STREAMS)
+RATIO = 2.5
+"""Times the usual packets from which streams are a surge."""
 ANSWER_REACH = 20
-"""Packets that one packet of the victim can have asked for (a window of QUIC or NFS)."""
+"""Packets that one packet of the victim can have asked for (a window of QUIC or NFS): of its flow, so that
+where each flow has but one packet an answer stands for one."""
+SCAN_SOURCES = 8
+SCAN_PORTS = 40
+SCAN_TRIES = 6
+SCAN_BYTES = 300
+"""So few sources that send small packets to many ports, a few each, look for services, until they tried all
+ports (``View.sweeps``)."""
 
 
 class Unanswered(Bare):
@@ -66,14 +86,57 @@ UDP_FLOOD = Family(
 )
 
 
-def detect(view: View) -> Iterator[Finding[Unanswered]]:
+class Streams(Unanswered):
+    """Senders of a second, and the packets of one of their flows in it."""
+
+    senders: Mean = 0.0
+    each: Mean = 0.0
+
+
+def _streams_evidence(facts: Streams) -> list[Evidence]:
+    says = (
+        f"about {facts.senders:.0f} senders, each of whose flows has about {facts.each:.0f} packets a "
+        "second: they keep their ports"
+    )
+    told = Evidence(name="packets_a_flow", value=round(facts.each, 1), usual=None, says=says)
+    return [*answers_evidence(facts), told]
+
+
+def _streams_advice(facts: Unanswered, origin: Origin, known_path: bool) -> tuple[Action, str]:
+    return "observe", (
+        "devices that report to a collector, senders of media, or a few bots: nothing that was captured "
+        "tells. What would tell: whose addresses they are, and a capture that begins before them"
+    )
+
+
+UDP_STREAMS = Family(
+    (Vector.UDP_FLOOD,),
+    Streams,
+    _streams_evidence,
+    _streams_advice,
+    floors=(BOTH_WAYS, ONE_WAY),
+    rule=f"{RULE}, {RATIO:g} times the usual, from few senders whose flows last",
+    protocol="udp",
+    verdict="unclear",
+    persist=EPOCHS_PER_SECOND,
+    usual="udp",
+    title=lambda vector: "surge of packets",
+)
+
+
+def detect(view: View) -> Iterator[Finding[Unanswered] | Finding[Streams]]:
     """Judge one victim's UDP packets of an epoch, without what is reflection."""
     row = view.row
     if row is None or int(row["kinds"]["packets"][UDP]) < BOTH_WAYS.count // 2:
         return
-    unasked = _unasked(view, row)
-    floor = stream_floor(row, UDP, CLASS_UDP, ONE_WAY if view.one_way else BOTH_WAYS)
+    unasked, usual = _unasked(view, row), ONE_WAY if view.one_way else BOTH_WAYS
+    if unasked < usual.count / 2 or _is_scan(view, row):
+        return
+    floor = stream_floor(view, row, UDP, CLASS_UDP, usual)
+    if floor is not usual and view.unchanged("udp"):
+        return
     if unasked < floor.count / 2:
+        yield from _streams(view, row, unasked, usual)
         return
     kind = row["kinds"][UDP]
     facts = Unanswered(
@@ -88,17 +151,47 @@ def detect(view: View) -> Iterator[Finding[Unanswered]]:
         (UDP,),
         count=unasked,
         floor=floor,
+        persist=patience(view, row, UDP, CLASS_UDP),
         ports=port_shares(row["opened"], UDP_NUMBER),
         sources=CLASS_UDP,
     )
 
 
-def stream_floor(row: np.void, kind: int, sources: int, floor: Floor) -> Floor:
-    """The floor of a kind of packets: one or two senders are a stream or a copy until they send very much."""
-    if distinct_sources(row, sources) > FEW_SENDERS:
-        return floor
-    counted = row["kinds"][kind]
-    return BULK if int(counted["bytes"]) >= BULK_BYTES * int(counted["packets"]) else STREAM
+def _streams(view: View, row: np.void, unasked: int, floor: Floor) -> Iterator[Finding[Streams]]:
+    """Streams of more than two senders that were not there before."""
+    senders, before = lately(view, CLASS_UDP), view.usual("udp")
+    if senders <= FEW_SENDERS or not lasts(view, UDP, CLASS_UDP):
+        return
+    if before is not None and unasked * EPOCHS_PER_SECOND < RATIO * before:
+        return
+    kind = row["kinds"][UDP]
+    facts = Streams(
+        packets=float(kind["packets"]),
+        answers=float(kind["out"]),
+        senders=senders,
+        each=packets_a_flow(view) * EPOCHS_PER_SECOND / len(view.recent()),
+    )
+    yield UDP_STREAMS.seen(
+        view,
+        facts,
+        (UDP,),
+        count=unasked,
+        floor=floor,
+        ports=port_shares(row["opened"], UDP_NUMBER),
+        sources=CLASS_UDP,
+    )
+
+
+def _is_scan(view: View, row: np.void) -> bool:
+    counted, ports = row["kinds"][UDP], hll_estimate(np.ascontiguousarray(row["udp_ports"]))
+    packets = int(counted["packets"])
+    return (
+        ports >= SCAN_PORTS
+        and distinct_sources(row, CLASS_UDP) <= SCAN_SOURCES
+        and packets <= SCAN_TRIES * ports
+        and int(counted["bytes"]) <= SCAN_BYTES * packets
+        and view.sweeps(packets)
+    )
 
 
 def _unasked(view: View, row: np.void) -> int:
@@ -109,10 +202,11 @@ def _unasked(view: View, row: np.void) -> int:
     asked = np.zeros(len(row["service"]), np.int64)
     for recent in view.recent():
         asked = np.maximum(asked, recent["service"]["out"])
-    excess = np.maximum(row["service"]["packets"].astype(np.int64) - ANSWER_REACH * asked, 0)
+    reach = int(min(max(packets_a_flow(view), 1.0), ANSWER_REACH))
+    excess = np.maximum(row["service"]["packets"].astype(np.int64) - reach * asked, 0)
     reflected = sum(int(held["packets"]) for held in reflecting(view, half=True))
     judged = int(row["dns_queries"]) + (int(row["quic_initials"]) if only_initials(row) else 0)
     return min(int(excess.sum()) - reflected, int(row["kinds"]["packets"][UDP]) - judged)
 
 
-DETECTOR = Detector((UDP_FLOOD,), detect)
+DETECTOR = Detector((UDP_FLOOD, UDP_STREAMS), detect)

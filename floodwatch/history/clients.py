@@ -117,14 +117,15 @@ class Visitors:
             self._learnt = table
             self._pending.append(Second(epoch, table, asked, seconds, windows.number))
         while self._pending and self._pending[0].epoch <= epoch - TRIED:
-            self._believe(self._pending.popleft(), epoch)
-        self._flooded = {v: at for v, at in self._flooded.items() if epoch - HELD < at <= epoch}
+            self._believe(self._pending.popleft())
+        oldest = self._pending[0].epoch if self._pending else epoch - TRIED
+        self._flooded = {v: at for v, at in self._flooded.items() if oldest + TRIED - HELD < at <= epoch}
         if summary.window_ends:
             self._learnt = None
         windows.close_epoch(summary)
 
-    def _believe(self, second: Second, epoch: int) -> None:
-        recent = [victim for victim, at in self._flooded.items() if at > epoch - HELD]
+    def _believe(self, second: Second) -> None:
+        recent = [victim for victim, at in self._flooded.items() if at > second.epoch + TRIED - HELD]
         calm = ~np.isin(second.rows["victim"], recent)
         self.paces.learn(second.rows[calm], second.asked[calm], second.seconds, second.window)
         self.networks.learn(second.rows[calm], second.window)

@@ -176,6 +176,12 @@ class Paces:
         self._pairs, self._rates, self._since = pairs[order], rates[order], since[order]
         self._window = window
 
+    def knows(self, rows: NDArray[np.void]) -> NDArray[np.bool_]:
+        """Which sources asked before, while nothing was wrong."""
+        if not len(self._pairs):
+            return np.zeros(len(rows), bool)
+        return positions(self._pairs, rows["pair_hash"])[1]
+
     def kept(self, rows: NDArray[np.void], rate: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Which sources ask no more than ``SLACK`` times as fast as they did before."""
         if not len(self._pairs):

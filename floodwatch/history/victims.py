@@ -10,6 +10,7 @@ import ipaddress
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,14 @@ KEEP = 5
 MAX_TRACKS = 4096
 SCATTERED = 3
 """Blocks without Internet clients in one epoch from which on random addresses explain them."""
+SWEEP = 3 * 65_536
+"""Packets that try every port of a host three times; what goes on after them looks for nothing."""
+RISE = 1.5
+"""How much more than at first is no rise yet."""
+BEGIN = 2
+"""Epochs in which an analysis begins: the first one is hardly ever whole."""
+Metric: TypeAlias = Literal["udp", "requests"]
+METRICS_AT_FIRST: tuple[Metric, ...] = ("udp", "requests")
 _INTERESTING = 20  # packets of one kind in an epoch, far under every floor
 _INTERESTING_REQUESTS = 5
 
@@ -76,6 +85,11 @@ def port_shares(opened: np.ndarray, protocol: int) -> list[tuple[int, int]]:
     ]
 
 
+def counted(row: np.void, metric: Metric) -> int:
+    """One of the counters of which ``View.unchanged`` knows how it began."""
+    return int(row["kinds"]["packets"][UDP] if metric == "udp" else row["requests"])
+
+
 @dataclass(slots=True)
 class Track:
     """One victim's last epochs."""
@@ -86,6 +100,12 @@ class Track:
     sent: int = 0
     judged: int = -1
     """The last epoch whose SYNs were judged."""
+    swept: int = 0
+    """Packets of few sources to ever other ports, since it is loaded."""
+    early: bool = False
+    """It was loaded when the analysis began, and ever since ..."""
+    at_first: dict[str, int] = field(default_factory=dict)
+    """... and so much was counted in an epoch at first."""
 
     def row(self, epoch: int) -> np.void | None:
         """The row of one epoch, or None if the victim was quiet."""
@@ -117,6 +137,26 @@ class View:
         """The victim's usual rate per second of one of ``baseline.METRICS``, ``late`` (0, 1) epochs ago."""
         row = self.row if self.row is not None else self.before
         return None if row is None else self.baseline.usual(int(row["reference"]), metric, self.epoch - late)
+
+    def sweeps(self, packets: int) -> bool:
+        """So many packets more that few sources sent to ever other ports are still a look for services."""
+        self.track.swept += packets
+        return self.track.swept <= SWEEP
+
+    def unchanged(self, metric: Metric) -> bool:
+        """It was so when the analysis began, and did not grow: no onset was seen.
+
+        In the first second that cannot be told yet, and is taken to be so; what ends with it was no habit.
+
+        Args:
+            metric: ``requests``, or ``udp`` for packets of UDP.
+        """
+        first, rows = self.track.at_first.get(metric, 0), self.recent()
+        if not self.track.early:
+            return False
+        if len(rows) < EPOCHS_PER_SECOND:
+            return not self.final
+        return sum(counted(row, metric) for row in rows) <= RISE * first * len(rows)
 
     def limit(self, metric: str) -> float:
         """The rate a second above which the budget of false alarms allows to name something; 0: any."""
@@ -156,6 +196,7 @@ class Tracker:
         self.baseline = Baseline(memory)
         self.received = 0
         self.sent = 0
+        self._begun: int | None = None
 
     @property
     def looking(self) -> bool:
@@ -165,6 +206,7 @@ class Tracker:
     def views(self, summary: Summary) -> list[View]:
         """Views of all victims that are or were loaded; call ``close_epoch`` afterwards."""
         victims, epoch = summary.victims, summary.epoch
+        self._begun = epoch if self._begun is None else self._begun
         if summary.gap:
             self._forget_gap(epoch)
             self.baseline.bridge(epoch)
@@ -200,10 +242,16 @@ class Tracker:
 
     def _add(self, row: np.void, epoch: int) -> None:
         address = (int(row["hi"]), int(row["lo"]))
-        track = self._tracks.setdefault(address, Track(address))
+        track = self._tracks.setdefault(address, Track(address, early=self._begins(epoch)))
+        if track.early and self._begins(epoch):
+            for metric in METRICS_AT_FIRST:
+                track.at_first[metric] = max(track.at_first.get(metric, 0), counted(row, metric))
         track.rows.append((epoch, row))
         track.received += int(row["kinds"]["packets"].sum())
         track.sent += int(row["kinds"]["out"].sum())
+
+    def _begins(self, epoch: int) -> bool:
+        return self._begun is not None and 0 <= epoch - self._begun < BEGIN
 
     def _forget_gap(self, epoch: int) -> None:
         """After a silence or a clock step, what lies outside the last second is no context any more."""

@@ -21,12 +21,19 @@ Mean: TypeAlias = Annotated[float, "mean"]
 """A fact that is the mean of its epochs."""
 Most: TypeAlias = Annotated[float, "most"]
 """A fact of which the largest of all epochs counts."""
+Tally: TypeAlias = Annotated[dict[int, int], "tally"]
+"""A fact of which each number, such as a port, is added up by itself; the largest are kept."""
 Majority: TypeAlias = Annotated[int, "majority"]
 """A fact that is what most epochs say, such as a port; of equals the first."""
 
 
+TALLY_MOST = 64
+
+
 class Facts(Struct):
-    """The numbers behind a verdict: a subclass a family, each field declared as Sum, Mean, Most or Majority."""
+    """The numbers behind a verdict: a subclass a family, each field declared as Sum, Mean, Most, Tally or
+    Majority.
+    """
 
 
 F = TypeVar("F", bound=Facts)
@@ -50,13 +57,16 @@ class Gathered(Generic[F]):
         kind: the family's facts.
     """
 
-    __slots__ = ("_epochs", "_how", "_kind", "_sums", "_votes")
+    __slots__ = ("_epochs", "_how", "_kind", "_sums", "_tallies", "_votes")
 
     def __init__(self, kind: type[F]) -> None:
         self._kind = kind
         self._epochs = 0
         self._how = _how(kind)
-        self._sums = dict.fromkeys((n for n, how in self._how.items() if how != "majority"), 0.0)
+        self._sums = dict.fromkeys((n for n, how in self._how.items() if how in ("sum", "mean", "most")), 0.0)
+        self._tallies: dict[str, Counter[int]] = {
+            name: Counter() for name, how in self._how.items() if how == "tally"
+        }
         self._votes: dict[str, Counter[int]] = {
             name: Counter() for name, how in self._how.items() if how == "majority"
         }
@@ -67,6 +77,10 @@ class Gathered(Generic[F]):
         for name, before in self._sums.items():
             fact = getattr(facts, name)
             self._sums[name] = max(before, fact) if self._how[name] == "most" else before + fact
+        for name, tally in self._tallies.items():
+            tally.update(getattr(facts, name))
+            if len(tally) > 2 * TALLY_MOST:
+                self._tallies[name] = Counter(dict(tally.most_common(TALLY_MOST)))
         for name, votes in self._votes.items():
             votes[getattr(facts, name)] += 1
 
@@ -76,6 +90,7 @@ class Gathered(Generic[F]):
             name: total / max(self._epochs, 1) if self._how[name] == "mean" else total
             for name, total in self._sums.items()
         }
+        out |= {name: dict(tally) for name, tally in self._tallies.items()}
         for name, votes in self._votes.items():
             out[name] = votes.most_common(1)[0][0] if votes else 0
         return self._kind(**out)

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from floodwatch.synth import adversaries, attacks, calm, carpets, sessions, story, strays
+from floodwatch.synth import (
+    adversaries,
+    attacks,
+    calm,
+    carpets,
+    serving,
+    sessions,
+    story,
+    strays,
+)
 from floodwatch.synth.stage import Scenario
 
 SCENARIOS: dict[str, Scenario] = {
@@ -22,6 +31,16 @@ SCENARIOS: dict[str, Scenario] = {
         calm.same_ports,
         calm.office_nat,
         calm.one_client_loop,
+        serving.collector,
+        serving.collector_own_port,
+        serving.flow_exports,
+        serving.recorded_calls,
+        serving.relayed_calls,
+        serving.polls,
+        serving.half_a_resolver,
+        serving.api_frontend,
+        serving.ping_as_fast_as_it_is,
+        serving.scan_of_all_ports,
         attacks.syn_flood,
         attacks.syn_flood_random_ports,
         attacks.syn_flood_one_source,

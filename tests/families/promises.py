@@ -96,6 +96,13 @@ class Watch:
         return {item.name: item.says for item in self.event().evidence}
 
 
+def watching() -> Watch:
+    """A watch that began before anything came: what comes now has an onset."""
+    watch = Watch()
+    watch.quiet(2)
+    return watch
+
+
 def keeps_floor(make: Make, vector: Vector, floor: Floor, persist: int, late: int = 0, *,
                 lulls: bool = True) -> Watch:  # fmt: skip
     """Below the floor there is no verdict, at it there is one after ``persist`` epochs, and not before.
@@ -104,10 +111,10 @@ def keeps_floor(make: Make, vector: Vector, floor: Floor, persist: int, late: in
     ``lulls``): a silence ends an epoch, it does not lose one.
     """
     least = int(floor.count)
-    below = Watch()
+    below = watching()
     below.last(make, least - 1, persist + late + 8)
     assert below.vectors == []
-    broken = Watch()
+    broken = watching()
     for _ in range(3):
         broken.last(make, least, persist - 1)
         broken.quiet(late + 1 if persist > LULL_PERSIST else late + LULL + 1)
@@ -117,7 +124,7 @@ def keeps_floor(make: Make, vector: Vector, floor: Floor, persist: int, late: in
             broken.last(make, least, 1)
             broken.quiet(late + 2)
         assert broken.vectors == [vector]
-    watch = Watch()
+    watch = watching()
     watch.last(make, least, persist + late - 1)
     assert watch.vectors == []
     watch.last(make, least, 1)
@@ -131,7 +138,7 @@ def keeps_event(make: Make, floor: Floor, persist: int, late: int = 0, half: int
     """Half the floor keeps an event alive and begins none; below it ends; back soon it is a pulse of it."""
     least = int(floor.count)
     half = least // 2 if half is None else half
-    watch = Watch()
+    watch = watching()
     watch.last(make, half, 3 * persist + late)
     assert watch.vectors == []
     watch.last(make, least, persist + late)

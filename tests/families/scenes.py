@@ -10,6 +10,7 @@ import ipaddress
 import math
 from collections.abc import Iterable
 from functools import cache
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,17 @@ def registers(number: int, precision: int = 10) -> NDArray[np.uint8]:
         if number <= hll_estimate(sketch.as_array()) < number + step:
             return np.array(sketch.as_array())
     raise ValueError(f"no sketch of {number}")
+
+
+DRAWN = count(1)
+
+
+@cache
+def rough(number: int, which: int = 0) -> NDArray[np.uint8]:
+    """Registers (p = 8) of a sketch whose estimate is about that; others share nothing with it."""
+    sketch = HyperLogLog(p=8, seed=bytes(16))
+    sketch.update(np.arange(number, dtype=np.uint64) + np.uint64(which << 32))
+    return np.array(sketch.as_array())
 
 
 def address_of(text: str) -> Address:
@@ -96,14 +108,20 @@ class Host:
         return self.set(**{"syn_flows": flows, **fields})
 
     def udp(self, packets: int, *, sources: int, port: int = 7777, source_port: int = 40_000,
-            size: int = 100, asked: int = 0, out: int = 0, held: int | None = None) -> Host:  # fmt: skip
-        """UDP packets from one port to one port, and what was sent to the former."""
+            size: int = 100, asked: int = 0, out: int = 0, held: int | None = None,
+            flows: int | None = None, known: int = 0) -> Host:  # fmt: skip
+        """UDP packets from one port to one port, and what was sent to the former.
+
+        ``flows`` is how many there are, roughly, and the same in each epoch; else each packet is a new one.
+        ``known`` packets are from peers.
+        """
+        self.row["udp_flows"] = rough(packets, next(DRAWN) % 8) if flows is None else rough(flows)
         self.kind(UDP, packets, size=size, out=out, port=source_port, port_vote=packets)
         self.kind(UDP, packets, size=size, sources={CLASS_UDP: sources})
         self.bucket("opened", 1, key=UDP_NUMBER << 16 | port, vote=packets if held is None else held)
         key = UDP_NUMBER << 16 | source_port
         return self.bucket("service", 1, key=key, vote=packets, packets=packets, out=asked,
-                           bytes=packets * size)  # fmt: skip
+                           bytes=packets * size, known=known)  # fmt: skip
 
     def requests(self, number: int, *, sources: int, path: str = "/", held: int | None = None,
                  size: int = 200, **fields: int) -> Host:  # fmt: skip

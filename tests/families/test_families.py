@@ -105,6 +105,11 @@ def test_facts_merge_as_declared(family: Family[Any], data: st.DataObject) -> No
     number = {
         name: st.integers(0, 3) if kind == "majority" else st.integers(0, 1000) for name, kind in how.items()
     }
+    number |= {
+        name: st.dictionaries(st.integers(0, 3), st.integers(1, 9))
+        for name, kind in how.items()
+        if kind == "tally"
+    }
     epochs = data.draw(st.lists(st.fixed_dictionaries(number), min_size=1, max_size=12))
     gathered, shuffled = Gathered(family.facts), Gathered(family.facts)
     for epoch in epochs:
@@ -114,6 +119,10 @@ def test_facts_merge_as_declared(family: Family[Any], data: st.DataObject) -> No
     merged, again = gathered.merged(), shuffled.merged()
     for name, kind in how.items():
         values = [epoch[name] for epoch in epochs]
+        if kind == "tally":
+            both = sum((Counter(value) for value in values), Counter())
+            assert getattr(merged, name) == getattr(again, name) == both
+            continue
         if kind == "majority":
             votes = Counter(values)
             assert votes[getattr(merged, name)] == votes[getattr(again, name)] == max(votes.values())

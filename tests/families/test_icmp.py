@@ -6,8 +6,8 @@ import pytest
 from promises import Watch, keeps_event, keeps_floor
 from scenes import Host, host
 
-from floodwatch.detectors.icmp import ERRORS_MOST, FLOOR, ICMP_FLOOD
-from floodwatch.model.epoch import CLASS_OTHER, ICMP
+from floodwatch.detectors.icmp import ANSWERED, ERRORS_MOST, FLOOR, ICMP_FLOOD, PINGERS, PINGS
+from floodwatch.model.epoch import CLASS_OTHER, ICMP, SYN, SYNACK
 from floodwatch.model.vector import Vector
 
 
@@ -30,6 +30,29 @@ def test_errors_come_back_for_what_others_forged_until_they_are_very_many() -> N
     assert watch.vectors == []
     watch.last(lambda n: flood(n).set(icmp_errors=n), ERRORS_MOST, 1)
     assert watch.vectors == [Vector.ICMP_FLOOD]
+
+
+def pings(packets: int, sources: int = PINGERS, where: str = "198.51.100.7") -> Host:
+    return flood(packets, sources, where, out=int(ANSWERED * packets) + 1)
+
+
+def test_a_measurement_is_answered_and_no_flood() -> None:
+    keeps_floor(pings, Vector.ICMP_FLOOD, PINGS, ICMP_FLOOD.persist)
+    keeps_floor(lambda n: pings(n, PINGERS + 2), Vector.ICMP_FLOOD, FLOOR, ICMP_FLOOD.persist)
+    keeps_floor(lambda n: flood(n, PINGERS, out=n // 2), Vector.ICMP_FLOOD, FLOOR, ICMP_FLOOD.persist)
+    watch = Watch()
+    watch.see(pings(1000, where="ff02::1"))  # a group answers nothing, whoever seems to
+    assert watch.vectors == [Vector.ICMP_FLOOD]
+
+
+@pytest.mark.parametrize(
+    ("tried", "came", "named"), [(4000, 100, False), (3900, 100, True), (4000, 2100, True)]
+)
+def test_a_scan_is_told_what_it_meets(tried: int, came: int, named: bool) -> None:
+    watch = Watch()
+    met = flood(4000).set(icmp_errors=4000).kind(SYN, 0, out=tried).kind(SYNACK, came)
+    watch.last(lambda _: met, 0, 4)
+    assert bool(watch.vectors) is named
 
 
 @pytest.mark.parametrize(("out", "named"), [(500, False), (499, True)])

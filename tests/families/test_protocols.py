@@ -14,11 +14,12 @@ from floodwatch.detectors.protocols import (
     TUNNEL_SOURCES,
     UDP_TUNNELS,
 )
-from floodwatch.detectors.udp import ANSWER_REACH, BOTH_WAYS, BULK, BULK_BYTES, FEW_SENDERS, ONE_WAY, STREAM
+from floodwatch.detectors.streams import BULK, BULK_BYTES, SENDERS, STREAM, STREAMS
+from floodwatch.detectors.udp import ANSWER_REACH, BOTH_WAYS, ONE_WAY
 from floodwatch.model.epoch import CARRIER, CLASS_OTHER, FRAGMENT, ICMP, OTHER, SYN
 from floodwatch.model.vector import PROTOCOL_NUMBERS, UDP_NUMBER, Vector
 
-MANY = {CLASS_OTHER: 2 * TUNNEL_SOURCES}
+MANY = {CLASS_OTHER: SENDERS + 100}
 GRE, UDP = PROTOCOL_NUMBERS["gre"], PROTOCOL_NUMBERS["udp"]
 
 
@@ -34,7 +35,7 @@ def both(packets: int) -> Host:
     return one_way(packets).kind(SYN, 0, out=1)
 
 
-def carried(packets: int, *, senders: int = 2 * TUNNEL_SOURCES, port: int = GRE) -> Host:
+def carried(packets: int, *, senders: int = SENDERS + 100, port: int = GRE) -> Host:
     """Some of what is inside is for the host itself, so that it is looked at."""
     return host().kind(CARRIER, packets, sources={CLASS_OTHER: senders}, port=port).kind(ICMP, 20)
 
@@ -70,11 +71,12 @@ def test_one_sender_is_a_stream_or_a_copy(kind: int, vector: Vector, size: int, 
     keeps_floor(make, vector, floor, 1)
 
 
-def test_more_than_few_senders_are_no_stream() -> None:
-    def make(packets: int) -> Host:
-        return fragments(packets).kind(FRAGMENT, packets, size=1480, sources={CLASS_OTHER: FEW_SENDERS + 1})
+def test_few_senders_that_go_on_are_streams_and_more_are_not() -> None:
+    def make(packets: int, senders: int = 40) -> Host:
+        return fragments(packets).kind(FRAGMENT, packets, size=1480, sources={CLASS_OTHER: senders})
 
-    keeps_floor(make, Vector.FRAGMENT_FLOOD, FRAGMENTS, 1)
+    keeps_floor(make, Vector.FRAGMENT_FLOOD, STREAMS, 1)
+    keeps_floor(lambda n: make(n, SENDERS + 100), Vector.FRAGMENT_FLOOD, FRAGMENTS, 1)
 
 
 def test_fragments_of_whole_datagrams_are_left_out() -> None:

@@ -8,6 +8,7 @@ from scenes import Host, host
 
 from floodwatch.detectors.reflection import (
     AMPLIFICATION,
+    ANSWERS_BYTES,
     ASKED_SHARE,
     EPHEMERAL,
     FEW,
@@ -19,9 +20,11 @@ from floodwatch.detectors.reflection import (
     SHARED_EACH,
     SHARED_PORT,
     SHARED_REFLECTORS,
+    SPOKEN_TO,
     UNKNOWN_REFLECTORS,
     amplification,
 )
+from floodwatch.detectors.streams import SENDERS, TOLD_APART
 from floodwatch.model.epoch import EPOCHS_PER_SECOND, FRAGMENT
 from floodwatch.model.vector import AMPLIFIERS, UDP_NUMBER, Vector
 
@@ -29,9 +32,11 @@ NTP, UNKNOWN = 123, 4242
 BIG = -(-FLOOR_BYTES // FEW)
 
 
-def answers(packets: int, *, port: int = NTP, sources: int = 64, to: int = 50_000, size: int = 440,
-            asked: int = 0, out: int = 1) -> Host:  # fmt: skip
-    return host().udp(packets, sources=sources, port=to, source_port=port, size=size, asked=asked, out=out)
+def answers(packets: int, *, port: int = NTP, sources: int = 200, to: int = 50_000, size: int = 440,
+            asked: int = 0, out: int = 1,
+            flows: int | None = None, known: int = 0) -> Host:  # fmt: skip
+    return host().udp(packets, sources=sources, port=to, source_port=port, size=size, asked=asked, out=out,
+                      flows=flows, known=known)  # fmt: skip
 
 
 def named(made: Host, epochs: int = 1) -> list[Vector]:
@@ -61,7 +66,7 @@ def test_large_answers_count_by_their_bytes() -> None:
     ("asked", "expected"), [(ASKED_SHARE, []), (ASKED_SHARE - 0.001, [Vector.NTP_AMPLIFICATION])]
 )
 def test_whoever_asked_gets_answers(asked: float, expected: list[Vector]) -> None:
-    assert named(answers(1000, asked=int(asked * 1000), out=1000)) == expected
+    assert named(answers(1000, asked=int(asked * 1000), out=1000, flows=200), TOLD_APART) == expected
 
 
 def test_what_was_asked_counts_for_a_second() -> None:
@@ -73,11 +78,65 @@ def test_what_was_asked_counts_for_a_second() -> None:
     assert watch.vectors == [Vector.NTP_AMPLIFICATION]
 
 
+@pytest.mark.parametrize(("known", "reflects"), [(SPOKEN_TO, False), (SPOKEN_TO - 0.01, True)])
+def test_from_peers_that_the_victim_speaks_to_come_media(known: float, reflects: bool) -> None:
+    """However rarely: 12 calls by way of relays, for each of which hardly a packet goes back."""
+
+    def calls(packets: int) -> Host:
+        peers = int(known * packets)
+        return answers(
+            packets, port=3478, sources=12, flows=12, asked=packets // 15, out=packets // 15, known=peers
+        )
+
+    watch = Watch()
+    watch.last(calls, 1000, 8)
+    assert (Vector.STUN_AMPLIFICATION in watch.vectors) is reflects
+    if reflects:
+        assert watch.case.count == 8 * (1000 - int(known * 1000))
+
+
+def test_few_senders_get_the_time_in_which_it_shows_whether_they_are_spoken_to() -> None:
+    watch = Watch()
+    watch.last(lambda n: answers(n, flows=200), 1000, TOLD_APART - 1)
+    assert watch.vectors == []
+    watch.last(lambda n: answers(n, flows=200), 1000, 1)
+    assert watch.vectors == [Vector.NTP_AMPLIFICATION]
+
+
+@pytest.mark.parametrize(("sources", "size", "out", "reflects"), [
+    (300, ANSWERS_BYTES, 0, False),
+    (300, ANSWERS_BYTES + 1, 0, True),
+    (SENDERS + 60, ANSWERS_BYTES, 0, True),
+    (300, ANSWERS_BYTES, 1, True),
+])  # fmt: skip
+def test_a_resolver_that_is_seen_one_way_is_doubtful(
+    sources: int, size: int, out: int, reflects: bool
+) -> None:
+    watch = Watch()
+    watch.last(lambda n: answers(n, port=53, sources=sources, size=size, out=out), 1000, 4)
+    assert [(case.vector, case.verdict) for case in watch.opened] == [
+        (Vector.DNS_AMPLIFICATION, "attack" if reflects else "unclear")
+    ]
+    if reflects and not out:
+        sure = Watch()
+        sure.last(lambda n: answers(n, port=53, sources=sources, size=size), 1000, 4)
+        sure.last(lambda n: answers(n, port=53, sources=sources, size=size, out=1), 1000, 4)
+        assert watch.event().confidence < sure.event().confidence
+
+
+def test_devices_that_report_from_a_low_port_are_no_reflectors() -> None:
+    watch = Watch()
+    watch.last(lambda n: answers(n, port=514, to=5514, sources=60, flows=60), 1000, 8)
+    assert watch.opened == []
+
+
 @pytest.mark.parametrize(("port", "least"), [(NTP, REFLECTORS), (UNKNOWN, UNKNOWN_REFLECTORS)])
 def test_fewer_senders_are_servers_that_the_victim_talks_to(port: int, least: int) -> None:
     vector = amplification(port)
-    assert vector in named(answers(1000, port=port, sources=least))
-    assert vector not in named(answers(1000, port=port, sources=least - 2))
+    for senders, reflects in ((least, True), (least - 2, False)):
+        watch = Watch()
+        watch.last(lambda n, senders=senders: answers(n, port=port, sources=senders), 1000, TOLD_APART)
+        assert (vector in watch.vectors) is reflects
 
 
 def test_ports_of_clients_do_not_reflect() -> None:

@@ -13,7 +13,6 @@ from floodwatch.detectors.state import (
     ONE_PORT,
     OUT_OF_STATE,
     REFLECTORS,
-    SCAN_MAX,
     SCAN_SOURCES,
     SERVICE_SHARE,
     SHARE,
@@ -22,6 +21,7 @@ from floodwatch.detectors.state import (
     UNASKED_SYN_ACKS,
     WELL_KNOWN,
 )
+from floodwatch.history.victims import SWEEP
 from floodwatch.model.epoch import ACK, CLASS_TCP, DATA, EPOCHS_PER_SECOND, FIN, RST, SYNACK, TCP_ODD
 from floodwatch.model.vector import TCP_NUMBER, Vector
 
@@ -100,8 +100,8 @@ FEW = SCAN_SOURCES - 1
 
 
 def test_a_scan_is_no_flood() -> None:
-    assert vectors(both(FIN, SCAN_MAX - 1, sources=FEW), 4) == []
-    assert vectors(both(FIN, SCAN_MAX, sources=FEW)) == [Vector.FIN_FLOOD]
+    assert vectors(both(FIN, SWEEP // 4, sources=FEW), 4) == []
+    assert vectors(both(FIN, SWEEP // 4, sources=FEW), 8) == [Vector.FIN_FLOOD]
     assert vectors(both(FIN, 1000, sources=SCAN_SOURCES + 1)) == [Vector.FIN_FLOOD]
 
 
@@ -111,7 +111,7 @@ def test_few_sources_on_one_port_are_no_scan(held: float, named: bool) -> None:
 
 
 def test_just_so_few_sources_are_a_scan() -> None:
-    assert vectors(both(FIN, SCAN_MAX - 1, sources=SCAN_SOURCES), 4) == []
+    assert vectors(both(FIN, 2000, sources=SCAN_SOURCES), 4) == []
 
 
 def test_the_evidence_is_what_was_counted() -> None:

@@ -12,12 +12,12 @@ from floodwatch.detectors.syn import (
     MOST,
     PATIENCE,
     REFUSED,
-    SCAN_MAX,
     SCAN_PORTS,
     SCAN_SOURCES,
     SHARE,
     SYN_FLOOD,
 )
+from floodwatch.history.victims import SWEEP
 from floodwatch.model.epoch import CLASS_SYN, DATA, SYNACK
 from floodwatch.model.vector import TCP_NUMBER, Vector
 
@@ -133,7 +133,6 @@ def test_a_scan_is_no_flood() -> None:
         (400, {"sources": SCAN_SOURCES + 1}),
         (130, {"ports": SCAN_PORTS - 10}),
         (6 * 220, {}),
-        (SCAN_MAX + 1, {"ports": 2000}),
     ],
 )
 def test_many_sources_few_ports_or_many_syns_are_no_scan(syns: int, more: dict[str, int]) -> None:
@@ -145,12 +144,21 @@ def test_many_sources_few_ports_or_many_syns_are_no_scan(syns: int, more: dict[s
     [
         (130, {"ports": SCAN_PORTS}),
         (6 * 200, {}),
-        (SCAN_MAX, {"ports": 2000}),
+        (20_000, {"ports": 16_000}),
         (400, {"sources": SCAN_SOURCES}),
     ],
 )  # fmt: skip
 def test_what_is_just_a_scan(syns: int, more: dict[str, int]) -> None:
     assert vectors(flood(syns, **{**SCAN, **more}), 4) == []
+
+
+def test_what_goes_on_after_all_ports_were_tried_is_no_scan() -> None:
+    watch = Watch()
+    epochs = SWEEP // 20_000
+    watch.last(lambda n: flood(n, **{**SCAN, "ports": 16_000}), 20_000, epochs)
+    assert watch.vectors == []
+    watch.last(lambda n: flood(n, **{**SCAN, "ports": 16_000}), 20_000, 2)
+    assert watch.vectors == [Vector.SYN_FLOOD]
 
 
 def test_the_evidence_is_what_was_counted() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from promises import Watch, keeps_event, keeps_floor
+from promises import Watch, keeps_event, keeps_floor, watching
 from scenes import Host, address_of, host
 
 from floodwatch.config.limits import Limits
@@ -12,23 +12,34 @@ from floodwatch.decide.case import HELD
 from floodwatch.detectors.family import HOLD
 from floodwatch.detectors.forging import BOGON_SHARE, DARK_SHARE, FORGED_MIN, FORGED_SHARE, Bare, random_share
 from floodwatch.detectors.quic import SHARE as INITIALS
-from floodwatch.detectors.udp import (
-    ANSWER_REACH,
-    BOTH_WAYS,
+from floodwatch.detectors.streams import (
     BULK,
     BULK_BYTES,
     FEW_SENDERS,
-    ONE_WAY,
+    SENDERS,
     STREAM,
+    STREAMS,
+    TOLD_APART,
+)
+from floodwatch.detectors.udp import (
+    ANSWER_REACH,
+    BOTH_WAYS,
+    ONE_WAY,
+    RATIO,
+    SCAN_BYTES,
+    SCAN_PORTS,
+    SCAN_SOURCES,
     UDP_FLOOD,
+    UDP_STREAMS,
 )
 from floodwatch.history.memory import METRICS, Memory
-from floodwatch.history.victims import SCATTERED
+from floodwatch.history.victims import SCATTERED, SWEEP
 from floodwatch.model.epoch import CLASS_UDP, EPOCHS_PER_SECOND
 from floodwatch.model.vector import Vector
 
 PUBLIC = "9.9.9.9"
-MANY = 64
+MANY = 600
+"""More than an operator's devices."""
 
 
 def both(packets: int) -> Host:
@@ -68,30 +79,123 @@ def test_few_senders_are_a_stream_or_a_copy_until_they_send_very_much(
     senders: int, size: int, floor: object
 ) -> None:
     def make(packets: int) -> Host:
-        return host().udp(packets, sources=senders, size=size)
+        return host().udp(packets, sources=senders, size=size, flows=senders)
 
     keeps_floor(make, Vector.UDP_FLOOD, floor, UDP_FLOOD.persist)
     keeps_event(make, floor, UDP_FLOOD.persist)
 
 
-def test_more_senders_are_no_stream() -> None:
+def test_few_senders_that_draw_a_port_for_each_packet_are_no_stream() -> None:
     def make(packets: int) -> Host:
-        return host().udp(packets, sources=FEW_SENDERS + 1, size=BULK_BYTES)
+        return host().udp(packets, sources=1)
 
     keeps_floor(make, Vector.UDP_FLOOD, ONE_WAY, UDP_FLOOD.persist)
 
 
+def devices(packets: int, senders: int = 60, size: int = 250) -> Host:
+    """Each of them sends from its own port to one, and nothing goes back."""
+    return host().udp(packets, sources=senders, flows=senders, size=size)
+
+
+def test_more_senders_whose_flows_last_have_a_floor_of_their_own() -> None:
+    keeps_floor(devices, Vector.UDP_FLOOD, STREAMS, UDP_FLOOD.persist)
+    keeps_event(devices, STREAMS, UDP_FLOOD.persist)
+
+
+def test_one_of_them_that_sends_more_than_a_stream_is_told() -> None:
+    made = devices(3 * int(STREAM.count))
+    made.source("203.0.113.9", packets=2000, udp=2000).source("203.0.113.10", packets=100, udp=100)
+    watch = watching()
+    watch.see(made)
+    assert watch.vectors == [Vector.UDP_FLOOD]
+    assert watch.case.floor == STREAM
+
+
+def test_flows_of_many_senders_are_a_flood_though_they_last() -> None:
+    watch = watching()
+    watch.last(lambda n: devices(n, senders=SENDERS + 60), 4000, 1)
+    assert watch.vectors == [Vector.UDP_FLOOD]
+
+
+def test_few_senders_get_the_time_in_which_flows_show_that_they_last() -> None:
+    def slow(packets: int) -> Host:
+        return host().udp(packets, sources=400, flows=400)
+
+    watch = watching()
+    watch.last(slow, 600, TOLD_APART - 1)
+    assert watch.vectors == []
+    watch.last(slow, 600, 8)
+    assert all(case.verdict == "unclear" for case in watch.opened)
+
+
+def test_streams_from_the_first_packet_on_are_no_flood_at_any_rate() -> None:
+    watch = Watch()
+    watch.last(devices, 10 * int(STREAMS.count), 20)
+    assert watch.opened == []
+    watch.last(devices, 20 * int(STREAMS.count), EPOCHS_PER_SECOND)
+    assert watch.vectors == [Vector.UDP_FLOOD]
+
+
+def test_what_ends_within_a_second_was_no_habit() -> None:
+    watch = Watch()
+    watch.see(devices(2 * int(STREAMS.count)), final=True)
+    assert watch.vectors == [Vector.UDP_FLOOD]
+
+
+def test_streams_that_come_together_are_a_surge_until_they_are_usual() -> None:
+    watch = watching()
+    watch.last(devices, 1000, UDP_STREAMS.persist - 1)
+    assert watch.opened == []
+    watch.last(devices, 1000, 1)
+    assert (watch.case.verdict, watch.event().action.recommended) == ("unclear", "observe")
+    says = "about 61 senders, each of whose flows has about 62 packets a second: they keep their ports"
+    assert watch.says()["packets_a_flow"] == says
+    watch.last(devices, 1000, 40)
+    assert watch.ended()
+    watch.last(devices, int(RATIO * 1000) + 500, 4)
+    assert not watch.ended()
+    again = watching()
+    again.last(lambda n: devices(n, senders=FEW_SENDERS), 1000, 8)
+    assert again.opened == []
+
+
+@pytest.mark.parametrize(("sources", "size", "named"), [(SCAN_SOURCES, SCAN_BYTES, False),
+                                                        (SCAN_SOURCES + 2, SCAN_BYTES, True),
+                                                        (SCAN_SOURCES, SCAN_BYTES + 1, True)])  # fmt: skip
+def test_a_scan_is_no_flood_until_all_ports_were_tried(sources: int, size: int, named: bool) -> None:
+    def scan(packets: int) -> Host:
+        return host().udp(packets, sources=sources, size=size, out=1).sketch("udp_ports", 4000)
+
+    watch = watching()
+    watch.last(scan, 4000, 4)
+    assert bool(watch.vectors) is named
+    watch.last(scan, 4000, SWEEP // 4000)
+    assert watch.vectors == [Vector.UDP_FLOOD]
+    few = watching()
+    few.last(lambda n: scan(n).sketch("udp_ports", SCAN_PORTS // 2), 4000, 4)
+    assert few.vectors == [Vector.UDP_FLOOD]
+
+
 def test_what_the_victim_asked_for_is_left_out_for_a_second() -> None:
     def make(packets: int) -> Host:
-        return host().udp(packets + 10 * ANSWER_REACH, sources=MANY, out=10, asked=10)
+        return host().udp(packets + 10 * ANSWER_REACH, sources=MANY, out=10, asked=10, flows=10)
 
     keeps_floor(make, Vector.UDP_FLOOD, BOTH_WAYS, UDP_FLOOD.persist)
     watch = Watch()
-    watch.see(host().udp(100, sources=MANY, out=20, asked=20))
-    watch.last(both, 20 * ANSWER_REACH, EPOCHS_PER_SECOND - 1)
+    watch.see(host().udp(100, sources=MANY, out=20, asked=20, flows=5))
+    watch.last(
+        lambda n: host().udp(n, sources=MANY, out=1, flows=20), 20 * ANSWER_REACH, EPOCHS_PER_SECOND - 1
+    )
     assert watch.vectors == []
-    watch.last(both, 20 * ANSWER_REACH, 1)
+    watch.last(lambda n: host().udp(n, sources=MANY, out=1, flows=20), 20 * ANSWER_REACH, 1)
     assert watch.vectors == [Vector.UDP_FLOOD]
+
+
+def test_an_answer_stands_for_one_packet_where_each_is_a_flow() -> None:
+    def make(packets: int) -> Host:
+        return host().udp(packets + 300, sources=MANY, out=300, asked=300)
+
+    keeps_floor(make, Vector.UDP_FLOOD, BOTH_WAYS, UDP_FLOOD.persist)
 
 
 def test_dns_queries_are_judged_elsewhere() -> None:

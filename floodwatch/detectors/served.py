@@ -1,0 +1,144 @@
+"""Programs that are served: an API's frontend, a crawler of one's own, a registry's client, a test of load.
+
+They ask as bots do, but the server answers what they ask, as it comes, and nobody else is there to lose. What
+they always did is no flood: it was there when the capture began, it did not grow, and they ask for ever other
+things. What began while we looked is a surge (``unclear``) where one source alone asks a server of which
+nothing usual is known, or where all who ask were served before. Anything else is judged as a flood: many
+sources, failures, silence, or clients beside them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from .._sketches import hll_estimate
+from ..history.clients import Visitors
+from ..history.sources import VARIETY, Machines
+from ..history.victims import View, source_registers
+from ..model.epoch import CLASS_HTTP, DATA, EPOCHS_PER_SECOND
+from ..model.event import Action, Evidence, Origin
+from ..model.finding import Facts, Finding, Floor, Mean, Sum
+from ..model.vector import Vector
+from .crowd import RATIO
+from .family import Family, share
+
+FEW = 8
+"""More sources are no handful of programs that an operator knows."""
+ANSWERED = 0.9
+"""Answers per request over the last second, from which a server keeps up ..."""
+PARTS = 0.03
+"""Share of the requests that fetches parts of pages, from which people are there as well."""
+FAILED = 0.1
+"""... if no more of them than this are failures: a server that refuses (401, 403) is at its ease."""
+FLOOR = Floor(50)
+"""Requests in an epoch from which programs are a surge: 200 a second, as many as would be a flood."""
+Told: TypeAlias = Literal["flood", "steady", "unclear"]
+
+
+class Served(Facts):
+    """Requests of few sources, the answers to them, and how many of these are failures."""
+
+    requests: Sum = 0.0
+    responses: Sum = 0.0
+    failures: Sum = 0.0
+    sources: Mean = 0.0
+
+
+def _evidence(facts: Served) -> list[Evidence]:
+    ask = "one source asks" if facts.sources < 1.5 else f"about {facts.sources:.0f} sources ask"
+    says = f"{ask} for everything that is asked"
+    answered = "of the requests were answered"
+    failed = "of the answers are errors (400 and above) other than 401 and 403"
+    return [
+        share("answered", min(facts.responses, facts.requests), facts.requests, 1.0, answered),
+        share("failures", facts.failures, facts.responses, 0.0, failed),
+        Evidence(name="sources", value=round(facts.sources, 1), usual=None, says=says),
+    ]
+
+
+def _advice(facts: Served, origin: Origin, known_path: bool) -> tuple[Action, str]:
+    return "observe", (
+        "a program asks as fast as it is answered, and nothing shows that anybody suffers: a client of the "
+        "service, a test of load, or an attack. What would tell: whose address it is, and whether others are "
+        "still served"
+    )
+
+
+def _unknown(facts: Served, count: float, distinct: float) -> Origin:
+    return "unknown"
+
+
+PROGRAMS = Family(
+    (Vector.HTTP_FLOOD,),
+    Served,
+    _evidence,
+    _advice,
+    floors=(FLOOR,),
+    rule="{floor} automated requests in a quarter of a second, all of them answered, from few sources alone",
+    unit="req/s",
+    verdict="unclear",
+    persist=EPOCHS_PER_SECOND,
+    usual="requests",
+    origin=_unknown,
+    title=lambda vector: "surge of requests",
+)
+
+
+def told_apart(view: View, row: np.void, found: Machines, visitors: Visitors) -> Told:
+    """What the requests of machines are, where a server answers them: see above."""
+    sources, requests, usual = _sources(view), int(row["requests"]), view.usual("requests")
+    if sources > FEW or not _only_programs(view):
+        return "flood"
+    if requests < FLOOR.count:
+        return "steady"  # too little for a surge, and learnt: what they ask later is held against it
+    surges: Told = "steady"
+    if usual is None or requests * EPOCHS_PER_SECOND >= RATIO * usual:
+        surges = "unclear"
+    alone = sources <= 1
+    various = hll_estimate(np.ascontiguousarray(row["http_paths"])) > VARIETY * requests
+    if view.unchanged("requests") and (alone or various):
+        return "steady" if various else surges
+    if not len(found.rows):  # all of them keep to the pace that they had
+        return surges
+    known = bool(visitors.paces.knows(found.rows).all())
+    return "unclear" if known or (alone and usual is None) else "flood"
+
+
+def surge(view: View, row: np.void) -> Finding[Served]:
+    """What is told of programs that are served and did not always ask."""
+    facts = Served(
+        requests=float(row["requests"]),
+        responses=float(row["responses"]),
+        failures=float(int(row["errors"]) - int(row["denied"])),
+        sources=_sources(view),
+    )
+    requests = int(row["requests"])
+    return PROGRAMS.seen(
+        view,
+        facts,
+        (DATA,),
+        count=requests,
+        floor=FLOOR,
+        size=int(row["kinds"]["bytes"][DATA]),
+        ports=[(int(row["http_port"]), requests)],
+        sources=CLASS_HTTP,
+    )
+
+
+def _sources(view: View) -> float:
+    """Sources of the requests of the last second."""
+    rows = view.recent()
+    return float(round(hll_estimate(np.maximum.reduce([source_registers(row, CLASS_HTTP) for row in rows]))))
+
+
+def _only_programs(view: View) -> bool:
+    """The server kept up with what was asked in the last second, and nobody read its pages."""
+    rows = view.recent()
+    asked, parts, answered, errors, denied = (
+        sum(int(row[name]) for row in rows)
+        for name in ("requests", "assets", "responses", "errors", "denied")
+    )
+    served = answered >= ANSWERED * asked and errors - denied <= FAILED * answered
+    return served and parts <= PARTS * asked
