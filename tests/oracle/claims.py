@@ -111,7 +111,7 @@ def attempts_and(name: str) -> Callable[[Claim], Verdict]:
 def of_answers(claim: Claim) -> Verdict:
     if claim.event["vector"] == "dns_query_flood":
         return pair(claim, claim.sum("answers"), claim.sum("queries"))
-    if claim.event["vector"] == "slow_http":
+    if "as requests came" in claim.says:
         return pair(claim, claim.sum("responses"), claim.sum("requests"))
     return attempts_and("answered")(claim)
 
