@@ -1,4 +1,4 @@
-"""The two extensions of floodwatch; everything declarable is in pyproject.toml."""
+"""The two extensions of floodwatch and its command; everything declarable is in pyproject.toml."""
 
 import os
 import sysconfig
@@ -37,4 +37,9 @@ for extension in extensions:
     extension.cython_c_in_temp = True
     extension.cython_include_dirs = ["native"]
     extension.cython_directives = {"language_level": 3, "auto_pickle": False, "autotestdict": False}
-setup(ext_modules=extensions, options={"bdist_wheel": {"py_limited_api": "cp311"}} if limited else {})
+# A script of our own and not an entry point: its first line decides how Python starts, see bin/floodwatch.
+setup(
+    ext_modules=extensions,
+    scripts=["bin/floodwatch"],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}} if limited else {},
+)

@@ -1,5 +1,5 @@
 """``python -m floodwatch``: the same as the ``floodwatch`` command."""
 
-from floodwatch.cli import main
+from floodwatch.cli import run
 
-main(prog_name="floodwatch")
+run()

@@ -5,6 +5,7 @@ while they work. No object is safe for use by two threads at once, except that o
 while another observes a different batch.
 """
 
+from collections.abc import Sequence
 from mmap import mmap
 from typing import Final, final
 
@@ -37,6 +38,8 @@ SMALL_HLL_P: Final[int]
 NAMES_HLL_P: Final[int]
 """Precision of those in ``dns_names``."""
 TOTAL_HLL_P: Final[int]
+TRANSLATORS_MOST: Final[int]
+"""Networks of translators that a decoder can be told of."""
 """Precision of ``Engine.total_sources``."""
 
 # From here on native/features.py writes what native/fw_features.h says ...
@@ -278,8 +281,22 @@ class Decoder:
     def set_span(self, since_ns: int, until_ns: int) -> None:
         """Count only frames from ``since_ns`` on and before ``until_ns``, in ns since 1970."""
 
-    def drop_twins(self) -> None:
-        """From now on count the second copy of a frame, within 50 ms of the first, as ``duplicates`` only."""
+    def set_translators(self, networks: Sequence[tuple[int, int, int]]) -> None:
+        """Take each address of these IPv6 networks for a host of its own, as those of NAT64 are anyway.
+
+        Args:
+            networks: (upper half, lower half, prefix length) of each; at most ``TRANSLATORS_MOST``.
+        """
+
+    def drop_twins(self, copies: int) -> None:
+        """From now on count so many copies of a frame, within 50 ms of the first, as ``duplicates`` only."""
+
+    def count_once(self, beside: Decoder | None = None) -> None:
+        """From now on count a packet that a host shows at several points (devices, directions) once.
+
+        Args:
+            beside: a decoder of other points of the same host that counts once; its thread must be ours.
+        """
 
     def fill(self, block: object, start: int, batch: Batch) -> tuple[int, int]:
         """Decode from ``block[start:]`` until the batch is full or the block used up.
@@ -313,6 +330,10 @@ class Decoder:
     @property
     def rejected(self) -> dict[str, int]: ...
     @property
+    def unread_type(self) -> int:
+        """EtherType of most frames that are not IP, or a length; 0 where there is none."""
+
+    @property
     def tunnelled(self) -> dict[str, int]:
         """Frames that carried another packet, by the kind of their outermost tunnel."""
 
@@ -332,7 +353,11 @@ class Decoder:
     def filtered(self) -> int: ...
     @property
     def duplicates(self) -> int:
-        """Second copies of frames that ``drop_twins`` left out."""
+        """Copies of frames that ``drop_twins`` left out."""
+
+    @property
+    def elsewhere(self) -> int:
+        """Packets left out because they were counted at another interface, or in the other direction."""
 
     @property
     def first_ns(self) -> int | None: ...
@@ -438,6 +463,10 @@ class Engine:
 
     @property
     def late(self) -> int: ...
+    @property
+    def fractions(self) -> bool:
+        """Some time stamp was no whole second."""
+
     @property
     def unslotted(self) -> int: ...
 

@@ -16,11 +16,13 @@ from typing import Literal
 from msgspec import Struct
 
 from ._sketches import cpu
-from .capture import LiveRing, backlog_drops, compile_filter
+from .capture import Backlog, LiveRing, compile_filter
 from .capture.compression import ZSTANDARD, compression_of
 from .config.options import WatchOptions
 from .errors import FloodwatchError, InputError
 from .mitigate import BACKENDS, Lock, NeverBlock
+from .pipeline.landlock import version
+from .pipeline.privileges import own_uid, possible
 
 State = Literal["ok", "note", "missing"]
 GOOD_CLOCKS = ("tsc", "kvm-clock", "arch_sys_counter", "hyperv_clocksource_tsc_page")
@@ -134,7 +136,9 @@ def _merges(name: str) -> bool:
 
 
 def _backlog() -> Iterator[Check]:
-    room, lost = _number("/proc/sys/net/core/netdev_max_backlog"), backlog_drops()
+    room, counts = _number("/proc/sys/net/core/netdev_max_backlog"), Backlog()
+    lost = counts.drops()
+    counts.close()
     if lost:
         says = f"this host has dropped {lost:,} packets before any program could see them"
         yield Check("backlog", "note", says, f"raise net.core.netdev_max_backlog (now {room})")
@@ -178,16 +182,28 @@ def _lockout() -> Iterator[Check]:
 
 
 def _running() -> Iterator[Check]:
-    pid = Lock().holder()
-    if pid is None:
-        yield Check("running", "ok", "no floodwatch is enforcing now")
+    holder = Lock().holder()
+    if holder is None:
+        whose = "of this user's " if os.geteuid() else ""
+        yield Check("running", "ok", f"no floodwatch {whose}is enforcing now")
     else:
-        yield Check(
-            "running", "note", f"a floodwatch is enforcing (pid {pid})", "floodwatch ctl panic ends it"
-        )
+        says = f"a floodwatch is enforcing (pid {holder.pid})"
+        yield Check("running", "note", says, "floodwatch ctl panic ends it")
+
+
+def _confinement() -> Iterator[Check]:
+    """What a watch gives up here once its rings are open."""
+    missing = possible()
+    if missing:
+        yield Check("privileges", "note", "; ".join(missing))
+        return
+    files = f"Landlock {version()}" if version() else "a root of few folders"
+    user = "stays this user" if os.geteuid() else f"becomes user {own_uid()[0]}"
+    says = f"a watch {user}, and loses files ({files}), programs and connections (seccomp)"
+    yield Check("privileges", "ok", says)
 
 
 LOOKS: tuple[Callable[[], Iterator[Check]], ...] = (
     _capture, _filters, _packing, _hashing, _backends, _cookies, _merging, _backlog, _clock, _lockout,
-    _running,
+    _confinement, _running,
 )  # fmt: skip

@@ -77,6 +77,7 @@ HLL_P = FW_HLL_P
 SMALL_HLL_P = FW_SMALL_HLL_P
 NAMES_HLL_P = FW_NAMES_HLL_P
 TOTAL_HLL_P = FW_TOTAL_HLL_P
+TRANSLATORS_MOST = FW_TRANSLATORS_MAX
 
 
 @cython.final
@@ -160,6 +161,7 @@ cdef class Batch:
 cdef class Decoder:
     cdef fw_decoder *raw
     cdef object filter_owner
+    cdef Decoder beside
 
     def __cinit__(self, bytes key):
         cdef fw_key k = secret_key(key)
@@ -171,6 +173,8 @@ cdef class Decoder:
     def __dealloc__(self):
         if self.raw != NULL:
             free(self.raw.twins)
+            if self.beside is None:
+                free(self.raw.points)
         free(self.raw)
 
     def set_filter(self, uintptr_t function, programs, owner):
@@ -186,11 +190,37 @@ cdef class Decoder:
         self.raw.since_ns = since_ns
         self.raw.last_allowed_ns = until_ns - 1 if 0 < until_ns < <uint64_t>-1 else until_ns
 
-    def drop_twins(self):
+    def set_translators(self, networks):
+        cdef fw_hasher *h = &self.raw.hasher
+        cdef fw_translator *t
+        cdef unsigned bits
+        if len(networks) > FW_TRANSLATORS_MAX:
+            raise ValueError(f"at most {FW_TRANSLATORS_MAX} networks of translators")
+        h.translator_count = 0
+        for hi, lo, bits in networks:
+            t = &h.translators[h.translator_count]
+            mask = (1 << 128) - (1 << (128 - bits))
+            t.mask_hi, t.mask_lo = mask >> 64, mask & <uint64_t>-1
+            t.hi, t.lo = hi & t.mask_hi, lo & t.mask_lo
+            h.translator_count += 1
+
+    def drop_twins(self, uint8_t copies):
         if self.raw.twins == NULL:
             self.raw.twins = <fw_twins *>calloc(1, sizeof(fw_twins))
             if self.raw.twins == NULL:
                 raise MemoryError
+        self.raw.twins.copies = copies
+
+    def count_once(self, Decoder beside=None):
+        if self.raw.points != NULL:
+            raise ValueError("the decoder counts packets once already")
+        self.beside = beside
+        if beside is not None:
+            self.raw.points = beside.raw.points
+            return
+        self.raw.points = <fw_points *>calloc(1, sizeof(fw_points))
+        if self.raw.points == NULL:
+            raise MemoryError
 
     def fill(self, block, size_t start, Batch batch):
         cdef Py_buffer view
@@ -243,6 +273,10 @@ cdef class Decoder:
         return {name: self.raw.rejected[i] for i, name in enumerate(REJECTS) if self.raw.rejected[i]}
 
     @property
+    def unread_type(self):
+        return self.raw.unread_type
+
+    @property
     def tunnelled(self):
         return {name: self.raw.tunnelled[i] for i, name in enumerate(TUNNELS) if self.raw.tunnelled[i]}
 
@@ -269,6 +303,10 @@ cdef class Decoder:
     @property
     def duplicates(self):
         return self.raw.duplicates
+
+    @property
+    def elsewhere(self):
+        return self.raw.elsewhere
 
     @property
     def first_ns(self):
@@ -389,8 +427,8 @@ cdef class Engine:
 
     def heavy(self):
         """The heavy-hitter table of the open window, free entries left out, in table order."""
-        cdef bytearray out = bytearray(FW_TOPK_SETS * FW_TOPK_WAYS * sizeof(fw_heavy))
-        cdef uint32_t n = fw_topk_list(&self.raw.heavy, <fw_heavy *><char *>out)
+        cdef bytearray out = bytearray(FW_TOPK_SETS * FW_TOPK_WAYS * sizeof(fw_heavy_count))
+        cdef uint32_t n = fw_topk_list(&self.raw.heavy, <fw_heavy_count *><char *>out)
         return np.frombuffer(out, dtype=HEAVY_DTYPE, count=n)
 
     def window_ends(self, Batch batch, uint32_t following):
@@ -426,6 +464,10 @@ cdef class Engine:
     @property
     def late(self):
         return self.raw.late
+
+    @property
+    def fractions(self):
+        return bool(self.raw.fractions)
 
     @property
     def unslotted(self):

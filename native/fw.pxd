@@ -15,8 +15,13 @@ cdef extern from "fw_decode.h" nogil:
         uint8_t kind
     struct fw_message:
         const uint8_t *path
+    enum: FW_TRANSLATORS_MAX
+    struct fw_translator:
+        uint64_t hi, lo, mask_hi, mask_lo
     struct fw_hasher:
         fw_key key
+        fw_translator translators[16]
+        uint32_t translator_count
     struct fw_batch:
         uint32_t count, capacity, message_count, carriers
         fw_packet *packets
@@ -39,7 +44,9 @@ cdef extern from "fw_decode.h" nogil:
         uint16_t linktypes[32]
         uint32_t count
     struct fw_twins:
-        uint64_t *hashes
+        uint32_t copies
+    struct fw_points:
+        pass
     struct fw_frame:
         const uint8_t *data
         uint64_t ts_ns
@@ -53,23 +60,27 @@ cdef extern from "fw_decode.h" nogil:
     void fw_batch_save(const fw_batch *, fw_message *, uint8_t *)
     int fw_batch_load(fw_batch *, const uint8_t *, size_t, fw_hasher *, const char **)
     struct fw_decoder:
+        fw_hasher hasher
         fw_walker walker
         fw_filter filter
         fw_frame frame
         uint64_t offset, frames, bytes, filtered, first_ns, last_ns, need, since_ns, last_allowed_ns, duplicates
         fw_twins *twins
+        fw_points *points
+        uint64_t elsewhere
         uint64_t rejected[6]
+        uint16_t unread_type
         uint64_t tunnelled[9]
         uint32_t linktype_count
         uint16_t linktypes[8]
     void fw_decoder_init(fw_decoder *, const fw_key *)
     int fw_decoder_fill(fw_decoder *, const uint8_t *, size_t, size_t *, fw_batch *)
 
-    struct fw_heavy:
+    struct fw_heavy_count:
         uint64_t pair_hash
     struct fw_topk:
         uint64_t evicted
-    uint32_t fw_topk_list(const fw_topk *, fw_heavy *)
+    uint32_t fw_topk_list(const fw_topk *, fw_heavy_count *)
     struct fw_victim:
         uint32_t reference
     struct fw_slot:
@@ -79,6 +90,7 @@ cdef extern from "fw_decode.h" nogil:
         uint64_t unslotted, evicted
     struct fw_engine:
         uint64_t epoch, epoch_packets, epoch_bytes, first_ns, last_ns, gap, late
+        int fractions
         uint8_t *total_sources
         fw_topk heavy
         fw_victims victims

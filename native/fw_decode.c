@@ -1,5 +1,8 @@
 #include "fw_decode.h"
 
+#define LINK_SLL 113u
+#define LINK_SLL2 276u
+
 void fw_decoder_init(struct fw_decoder *d, const struct fw_key *key)
 {
     memset(d, 0, sizeof *d);
@@ -73,14 +76,45 @@ static int decode_inner(struct fw_decoder *d, struct fw_batch *b, struct fw_pack
     return 1;
 }
 
-static void decode(struct fw_decoder *d, const struct fw_frame *f, struct fw_batch *b)
+/* Cooked captures of all interfaces name the direction, and version 2 the device, in front of each packet. */
+static uint32_t point_of(const struct fw_frame *f)
+{
+    if (f->linktype == LINK_SLL2 && f->caplen > 10)
+        return fw_be32(f->data + 4) << 3 | (f->data[10] & 7u);
+    if (f->linktype == LINK_SLL && f->caplen > 1)
+        return 1 + (f->data[1] & 7u);
+    return f->point;
+}
+
+/* Count a frame that cannot be decoded; of what is no IP note what most of it is. */
+static void reject(struct fw_decoder *d, const struct fw_frame *f, int reason)
+{
+    d->rejected[reason - 1]++;
+    if (reason != 1 + FW_REJECT_NOT_IP)
+        return;
+    struct fw_cursor c = {f->data, f->caplen, f->len, 0};
+    uint16_t type = 0;
+    (void)fw_link_strip(f->linktype, &c, &type);
+    if (d->unread_vote == 0)
+        d->unread_type = type;
+    d->unread_vote += d->unread_type == type ? 1 : -1;
+}
+
+/* Returns 0 for a packet that was counted at another point. */
+static int decode(struct fw_decoder *d, const struct fw_frame *f, struct fw_batch *b)
 {
     struct fw_packet *p = &b->packets[b->count];
     const uint8_t *payload = NULL;
-    int reject = fw_packet_decode(&d->hasher, f, p, &payload);
-    if (FW_UNLIKELY(reject)) {
-        d->rejected[reject - 1]++;
-        return;
+    int reason = fw_packet_decode(&d->hasher, f, p, &payload);
+    if (FW_UNLIKELY(reason)) {
+        reject(d, f, reason);
+        if (p->kind != FW_MALFORMED)
+            return 1;
+    }
+    uint32_t point = d->points ? point_of(f) : 0;
+    if (point && fw_points_elsewhere(d->points, p, payload, f->ts_ns, point)) {
+        d->elsewhere++;
+        return 0;
     }
     p->ts_ns = f->ts_ns;
     p->bytes = f->len;
@@ -89,6 +123,7 @@ static void decode(struct fw_decoder *d, const struct fw_frame *f, struct fw_bat
     if (p->captured >= 8 && listen(&d->hasher.key, p, payload, &b->messages[b->message_count]) != FW_SAID_NOTHING)
         p->message = ++b->message_count;
     b->count++;
+    return 1;
 }
 
 void fw_decoder_take(struct fw_decoder *d, struct fw_frame *frame, struct fw_batch *b)
@@ -105,8 +140,8 @@ void fw_decoder_take(struct fw_decoder *d, struct fw_frame *frame, struct fw_bat
         d->duplicates++;
         return;
     }
-    account(d, frame);
-    decode(d, frame, b);
+    if (FW_LIKELY(decode(d, frame, b)))
+        account(d, frame);
 }
 
 int fw_decoder_fill(struct fw_decoder *d, const uint8_t *block, size_t size, size_t *pos, struct fw_batch *b)

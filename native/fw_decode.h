@@ -3,6 +3,7 @@
 #define FW_DECODE_H
 
 #include "fw_epoch.h"
+#include "fw_points.h"
 #include "fw_tunnel.h"
 #include "fw_twins.h"
 
@@ -26,12 +27,16 @@ struct fw_decoder {
     uint64_t since_ns, last_allowed_ns; /* frames before or after are not counted */
     struct fw_twins *twins;       /* drops second copies of frames; NULL: none */
     uint64_t duplicates;          /* copies dropped */
+    struct fw_points *points;     /* drops packets that were counted at another point; NULL: none */
+    uint64_t elsewhere;           /* such packets */
     uint64_t offset;              /* bytes consumed of the capture */
     uint64_t frames, bytes;       /* walked (after the filter): records, and their wire bytes */
     uint64_t filtered;            /* frames that the filter, or the time, did not want */
     uint64_t first_ns, last_ns;   /* earliest and latest time stamp */
     uint64_t previous_ns;
     uint64_t rejected[FW_REJECTS];
+    uint16_t unread_type;         /* majority EtherType of the frames that are not IP (Boyer, Moore 1981) ... */
+    int32_t unread_vote;          /* ... and its vote */
     uint64_t tunnelled[FW_TUNNELS]; /* frames whose outermost tunnel was of a kind */
     struct fw_frame frame;        /* the last one that fw_decoder_fill took */
     uint64_t need;                /* bytes the next record takes, when the block ended inside it */

@@ -41,7 +41,14 @@ static void count_heavy(struct fw_engine *e, const struct fw_packet *p, const st
     if (FW_UNLIKELY(s->packets + s->missed < gate))
         s->missed = gate - s->packets;
     s->source = p->bits & FW_V6 ? p->src.hi : p->src.lo;
-    s->v6 = (p->bits & FW_V6) != 0;
+    s->v6 = FW_SOURCE_IPV4;
+    if (p->bits & FW_V6) {
+        s->v6 = FW_SOURCE_NETWORK;
+        if (FW_UNLIKELY(p->bits & FW_TRANSLATED)) {
+            s->v6 = FW_SOURCE_ADDRESS;
+            *fw_topk_low(&e->heavy, s) = p->src.lo;
+        }
+    }
     s->victim = victim;
     s->packets++;
     s->bytes += p->bytes;
@@ -64,10 +71,11 @@ static void count_heavy(struct fw_engine *e, const struct fw_packet *p, const st
     s->paths |= 1ULL << (h->path_hash >> 58);
 }
 
-/* An answer that says no, to a client whose requests are counted. An IPv4 address has one hash in both directions. */
+/* An answer that says no, to a client whose requests are counted. IPv4 and translated addresses have one hash in both
+ * directions; the /64 of another IPv6 client is not found by the address that the answer goes to. */
 static void count_error(struct fw_engine *e, const struct fw_packet *p)
 {
-    struct fw_heavy *s = fw_topk_find(&e->heavy, fw_pair_hash(p->dst_hash, p->src_hash));
+    struct fw_heavy *s = fw_topk_find(&e->heavy, fw_pair_hash(p->dst_hash, p->sender_hash));
     if (s)
         fw_count16(&s->errors, 1);
 }
@@ -84,6 +92,7 @@ static enum fw_flow_news count_flow(struct fw_engine *e, const struct fw_packet 
         to->v.syn_flows += news == FW_FLOW_NEW_SYN ? w : 0;
         to->v.syn_again += news == FW_FLOW_AGAIN_SYN ? w : 0;
         to->v.syn_copies += news == FW_FLOW_COPIED_SYN ? w : 0;
+        to->v.syn_replayed += news == FW_FLOW_REPLAYED_SYN ? w : 0;
         to->v.finished += news == FW_FLOW_FINISHED ? w : 0;
         to->v.followed += news == FW_FLOW_FOLLOWED ? w : 0;
         int begins = news == FW_FLOW_STRANGER || news == FW_FLOW_UNASKED;
@@ -109,6 +118,8 @@ static void observe_one(struct fw_engine *e, const struct fw_batch *b, const str
     if (e->epoch_packets <= 1)
         e->first_ns = p->ts_ns;
     e->last_ns = p->ts_ns;
+    if (FW_UNLIKELY(!e->fractions))
+        e->fractions = p->ts_ns % 1000000000u != 0;
     struct fw_slot *to = fw_victim_admit(&e->victims, p->dst_hash, &p->dst);
     struct fw_slot *from = fw_victim_find(&e->victims, p->sender_hash, &p->src);
     if (p->kind <= FW_ACK)
@@ -131,7 +142,7 @@ static void observe_one(struct fw_engine *e, const struct fw_batch *b, const str
         if (fw_peers_asked(p))
             fw_peers_note(&e->peers, p);
     }
-    if (FW_UNLIKELY(h != NULL) && h->what == FW_HTTP_RESPONSE && h->status >= 400 && !(p->bits & FW_V6))
+    if (FW_UNLIKELY(h != NULL) && h->what == FW_HTTP_RESPONSE && h->status >= 400)
         count_error(e, p);
 }
 

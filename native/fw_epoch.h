@@ -4,8 +4,8 @@
  * at the first packet that belongs to a later epoch, so that the caller can read the summary first. Packet
  * time is the only clock.
  *
- * Memory is fixed: about 2 MiB count-min, 0.5 MiB heavy hitters, 1 MiB handshakes, 0.25 MiB
- * peers, 12 MiB victim slots. */
+ * Memory is fixed: about 2 MiB count-min, 0.6 MiB heavy hitters, 1 MiB handshakes, 0.25 MiB peers, 12 MiB victim
+ * slots. */
 #ifndef FW_EPOCH_H
 #define FW_EPOCH_H
 
@@ -30,6 +30,7 @@ struct fw_engine {
     uint64_t first_ns, last_ns; /* of the open epoch */
     uint64_t gap;              /* epochs without a packet before the open one; UINT64_MAX after a time step */
     uint64_t window_packets, late;
+    int fractions;             /* a time stamp was no whole second */
     uint32_t window_epochs, behind_run;
     uint8_t started;
     uint8_t total_sources[1 << FW_TOTAL_HLL_P];

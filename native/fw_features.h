@@ -27,13 +27,14 @@
     K(ICMP, "ICMP and ICMPv6")                                                                                         \
     K(FRAGMENT, "fragment but the first: no ports")                                                                    \
     K(OTHER, "any other protocol")                                                                                     \
-    K(CARRIER, "holds another packet, which follows it in the batch and is counted for itself")
+    K(CARRIER, "holds another packet, which follows it in the batch and is counted for itself")                        \
+    K(MALFORMED, "the IP header is whole, what follows contradicts itself: nothing but addresses and protocol is known")
 
 /* Classes of packets that keep their own set of sources, in the order of the array `sources`: C(name, what). */
 #define FW_CLASS_LIST(C)                                                                                               \
     C(SYN, "SYN packets")                                                                                              \
     C(UDP, "UDP packets")                                                                                              \
-    C(OTHER, "ICMP, fragments, other protocols and carriers")                                                          \
+    C(OTHER, "ICMP, fragments, other protocols, carriers, malformed")                                                        \
     C(HTTP, "HTTP requests")                                                                                           \
     C(TCP, "TCP packets that are no bare SYN")
 
@@ -48,8 +49,8 @@
     F(uint64_t, bytes, , "bytes towards it, as on the wire")                                                           \
     F(uint64_t, first_ns, , "time of the first packet")                                                                \
     F(uint64_t, last_ns, , "time of the last packet")                                                                  \
-    F(uint32_t, port, , "majority of the destination ports; UDP: source ports; FRAGMENT, OTHER, CARRIER: protocols;"   \
-                        " none for SYN and ICMP")                                                                      \
+    F(uint32_t, port, , "majority of the destination ports; UDP: source ports; FRAGMENT, OTHER, CARRIER, MALFORMED:"   \
+                        " protocols; none for SYN and ICMP")                                                                    \
     F(int32_t, port_vote, , "its vote")                                                                                \
     F(uint32_t, strange, , "weight of the packets of flows without a handshake whose other side was never heard")      \
     F(uint32_t, strange_flows, , "weight of such flows that began")                                                    \
@@ -81,6 +82,7 @@
     F(uint32_t, syn_flows, , "weight of the flows whose first SYN came (distinct sampling, Gibbons 2001)")             \
     F(uint32_t, syn_again, , "weight of the SYNs that came again later: retransmitted (RFC 6298)")                     \
     F(uint32_t, syn_copies, , "weight of the SYNs that came again at once: the frame was captured twice")              \
+    F(uint32_t, syn_replayed, , "weight of the SYNs that came again as neither stacks nor mirrors repeat them")        \
     F(uint32_t, synack_flows, , "weight of the flows whose SYN was seen that the address answered with SYN-ACK")       \
     F(uint32_t, finished, , "weight of the handshakes finished: the ACK fits a SYN-ACK that was seen (RFC 9293, 3.5)") \
     F(uint32_t, followed, , "weight of the flows whose client went on though no SYN-ACK was seen: forgeable")          \
@@ -168,11 +170,15 @@
     F(uint16_t, assets, , "requests for parts of pages; saturates, as do the next three")                              \
     F(uint16_t, repeats, , "requests for the same path as the one before")                                             \
     F(uint16_t, posts, , "requests with a body")                                                                       \
-    F(uint16_t, errors, , "requests answered by a status of 400 or more; IPv4 only")                                   \
+    F(uint16_t, errors, , "requests answered by a status of 400 or more; not of IPv6 networks")                       \
     F(uint8_t, last_path, , "the low byte of the last path's hash")                                                    \
     F(uint8_t, strains, , "packets that cost the server and ask for nothing whole: requests without their end or"      \
                           " body, windows of zero, HTTP/2 resets and continuations; at most 255")                      \
-    F(uint8_t, v6, , "1: the source is an IPv6 network")                                                               \
+    F(uint8_t, v6, , "0: the source is an IPv4 address; 1: an IPv6 /64; 2: one address of a translator (NAT64)")       \
     F(uint8_t, proven, , "handshakes that it is known to have finished, at most 255; above 0 its address is real")
+
+/* The same, in what is listed only: the table keeps it beside the entries, for hardly any needs it. */
+#define FW_HEAVY_LISTED_FEATURES(F)                                                                                    \
+    F(uint64_t, low, , "lower half of the address of a translator; else 0")
 
 #endif

@@ -30,14 +30,53 @@ static struct fw_flow *insert(struct fw_flows *t, uint64_t hash)
     return place;
 }
 
-static inline uint32_t ticks(const struct fw_packet *p) { return (uint32_t)(p->ts_ns >> 20); }
+static inline uint16_t ticks(const struct fw_packet *p) { return (uint16_t)(p->ts_ns >> FW_FLOW_TICK); }
+
+enum rhythm { COPIED, AGAIN, REPLAYED };
+
+static void begin(struct fw_flow *f, const struct fw_packet *p)
+{
+    f->sent = ticks(p);
+    f->waited = 0;
+    f->followed = f->refused = f->replayed = f->unasked = 0;
+    f->copies = 0;
+    f->again = 0;
+}
+
+/* The packet that a flow began with comes again. A mirror shows it at once, and not often; a stack sends it again after a
+ * second or more, later and later. What comes in any other rhythm is a capture in a loop, or a program that knows one
+ * packet. */
+static enum rhythm repeat(struct fw_flow *f, const struct fw_packet *p)
+{
+    if (f->replayed)
+        return REPLAYED;
+    int since = (int16_t)(uint16_t)(ticks(p) - f->sent); /* clocks of captures step back */
+    int waits = f->waited > FW_FLOW_EVEN_TICKS || f->again == FW_FLOW_EVEN;
+    int least = waits ? f->waited + f->waited / 2 : FW_FLOW_AGAIN_TICKS;
+    int near = since >= 0 ? since < FW_FLOW_COPY_TICKS : since > -FW_FLOW_COPY_TICKS;
+    if (near && f->copies < FW_FLOW_COPIES) {
+        f->copies = (f->copies + 1u) & 3u;
+        return COPIED;
+    }
+    if (near || (since > 0 && since < least)) {
+        f->replayed = 1;
+        return REPLAYED;
+    }
+    if (f->again < FW_FLOW_EVEN)
+        f->again++;
+    f->waited = (uint16_t)(ticks(p) - f->sent);
+    f->sent = ticks(p);
+    f->copies = 0;
+    return AGAIN;
+}
 
 static enum fw_flow_news on_syn(struct fw_flows *t, uint64_t hash, const struct fw_packet *p, uint32_t *weight)
 {
     struct fw_flow *f = find(t, hash);
     if (f && f->client_seq == p->seq) {
+        enum rhythm how = repeat(f, p);
         *weight = 1u << f->weight_log2;
-        return ticks(p) - f->opened < FW_FLOW_COPY_TICKS ? FW_FLOW_COPIED_SYN : FW_FLOW_AGAIN_SYN;
+        return how == COPIED ? FW_FLOW_COPIED_SYN : how == AGAIN ? FW_FLOW_AGAIN_SYN : FW_FLOW_REPLAYED_SYN;
     }
     if (!fw_flow_sampled(hash, t->rate_log2))
         return FW_FLOW_NOTHING;
@@ -47,9 +86,8 @@ static enum fw_flow_news on_syn(struct fw_flows *t, uint64_t hash, const struct 
         f->weight_log2 = t->rate_log2; /* ports used again: a new flow, sampled at today's rate */
     f->state = FW_FLOW_OPENING;
     f->client_seq = p->seq;
-    f->opened = ticks(p);
+    begin(f, p);
     f->client = (uint32_t)p->sender_hash;
-    f->followed = f->refused = 0;
     f->epoch = t->epoch;
     *weight = 1u << f->weight_log2;
     return FW_FLOW_NEW_SYN;
@@ -65,7 +103,13 @@ static enum fw_flow_news on_synack(struct fw_flows *t, uint64_t hash, const stru
         f = insert(t, hash);
         f->state = FW_FLOW_OPENING;
         f->client_seq = p->ack - 1;
+        begin(f, p);
         f->client = (uint32_t)p->dst_hash;
+        f->unasked = 1;
+    }
+    if (f->state == FW_FLOW_ANSWERED && f->unasked && p->seq + 1 == f->server_next) {
+        *weight = 1u << f->weight_log2;
+        return repeat(f, p) == REPLAYED ? FW_FLOW_UNASKED : FW_FLOW_ALONE_STILL;
     }
     if (f->state != FW_FLOW_OPENING || p->ack != f->client_seq + 1)
         return FW_FLOW_NOTHING;
@@ -103,14 +147,17 @@ static enum fw_flow_news on_stranger(struct fw_flows *t, uint64_t hash, const st
     struct fw_flow *f = insert(t, hash);
     f->state = FW_FLOW_ALONE;
     f->client_seq = (uint32_t)p->sender_hash;
+    f->server_next = p->seq + 31 * p->ack;
+    begin(f, p);
     *weight = 1u << f->weight_log2;
     return FW_FLOW_STRANGER;
 }
 
 static enum fw_flow_news on_alone(struct fw_flow *f, const struct fw_packet *p)
 {
-    if (f->client_seq == (uint32_t)p->sender_hash)
-        return FW_FLOW_ALONE_STILL;
+    if (f->client_seq == (uint32_t)p->sender_hash) /* what moves on is one flow, what begins again another */
+        return f->server_next == p->seq + 31 * p->ack && repeat(f, p) == REPLAYED ? FW_FLOW_STRANGER
+                                                                                : FW_FLOW_ALONE_STILL;
     if (p->kind != FW_RST) /* a refusal is no conversation */
         f->state = FW_FLOW_BOTH;
     return FW_FLOW_NOTHING;

@@ -17,7 +17,12 @@
 #define FW_FLOW_WAYS 2u
 #define FW_FLOW_BUSY 8192u  /* new flows in an epoch that halve the rate */
 #define FW_FLOW_CALM 1024u  /* ... that double it again */
-#define FW_FLOW_COPY_TICKS 100u /* about 0.1 s: no stack sends its SYN again that early */
+#define FW_FLOW_TICK 24       /* a tick is 2^24 ns: 17 ms */
+#define FW_FLOW_COPY_TICKS 6  /* 0.1 s: no stack sends its SYN again that early ... */
+#define FW_FLOW_COPIES 2u     /* ... and no mirror shows it more often than this beside the first time */
+#define FW_FLOW_AGAIN_TICKS 48 /* 0.8 s: stacks wait a second before they send a SYN again (RFC 6298) ... */
+#define FW_FLOW_EVEN_TICKS 90 /* ... and once they wait longer than 1.5 s they double the time */
+#define FW_FLOW_EVEN 5u       /* ... which some do from the first time on, and all after so many */
 
 enum fw_flow_state {
     FW_FLOW_FREE = 0,
@@ -31,11 +36,14 @@ enum fw_flow_state {
 struct fw_flow {
     uint64_t hash;
     uint32_t client_seq;  /* the client's ISN; once DONE the end of the newest data it sent; ALONE: who was heard */
-    uint32_t server_next; /* ISN + 1 of the SYN-ACK; the client's newest ACK number once DONE */
+    uint32_t server_next; /* ISN + 1 of the SYN-ACK; the client's newest ACK number once DONE; ALONE: the first packet */
     uint32_t epoch;                   /* of the last change */
-    uint32_t opened;                  /* time of the first SYN in units of 2^20 ns */
     uint32_t client;                  /* who asked for it: a piece of the hash of its address */
-    uint8_t state, weight_log2, followed, refused;
+    uint8_t state, weight_log2;
+    uint8_t followed : 1, refused : 1, unasked : 1; /* unasked: by a SYN-ACK without a SYN */
+    uint8_t replayed : 1;             /* its first packet is sent over and over ... */
+    uint8_t copies : 2, again;        /* ... or came again at once, or was retransmitted */
+    uint16_t sent, waited;            /* tick of the newest of these, and ticks between it and the one before */
 };
 
 struct fw_flows {
@@ -51,14 +59,15 @@ enum fw_flow_news {
     FW_FLOW_NEW_SYN,     /* first SYN of a flow */
     FW_FLOW_AGAIN_SYN,   /* the same SYN later: retransmitted (RFC 6298 waits a second) */
     FW_FLOW_COPIED_SYN,  /* the same SYN at once: the frame was captured twice */
+    FW_FLOW_REPLAYED_SYN, /* the same SYN as neither mirrors nor stacks repeat it: sent over and over */
     FW_FLOW_SYNACK,      /* first answer */
     FW_FLOW_FINISHED,    /* proof */
     FW_FLOW_FOLLOWED,    /* the client went on, but no SYN-ACK was seen: a hint, forgeable */
     FW_FLOW_REFUSED,     /* answered by RST */
     FW_FLOW_PROVEN,      /* a packet of a flow that was finished before */
-    FW_FLOW_STRANGER,    /* the first packet of a flow without a handshake */
+    FW_FLOW_STRANGER,    /* the first packet of a flow without a handshake, or its replay */
     FW_FLOW_ALONE_STILL, /* a later one, and the other side is still silent */
-    FW_FLOW_UNASKED,     /* a SYN-ACK without a SYN */
+    FW_FLOW_UNASKED,     /* a SYN-ACK without a SYN, or its replay */
     FW_FLOW_REPEATED     /* PROVEN, and all its data came before: retransmitted, or captured twice */
 };
 

@@ -79,7 +79,7 @@ static int next_snoop(struct fw_walker *w, const uint8_t *p, size_t avail, size_
     out->caplen = caplen;
     out->len = len < caplen ? caplen : len;
     out->linktype = w->interfaces[0].linktype;
-    out->interface_id = 0;
+    out->point = 0;
     *pos += size;
     return 1;
 }
@@ -178,7 +178,7 @@ static int next_pcap(struct fw_walker *w, const uint8_t *p, size_t avail, size_t
     out->caplen = caplen;
     out->len = len < caplen ? caplen : len;
     out->linktype = w->interfaces[0].linktype;
-    out->interface_id = 0;
+    out->point = 0;
     *pos += *need;
     /* Its length alone tells where the next record starts, so the hardware cannot guess that line. Reaching
      * beyond the block is harmless: a prefetch never faults. */
@@ -348,7 +348,7 @@ static int packet_block(struct fw_walker *w, uint32_t type, const uint8_t *body,
     out->data = body + header;
     out->len = out->len < out->caplen ? out->caplen : out->len;
     out->linktype = itf->linktype;
-    out->interface_id = (uint16_t)id;
+    out->point = w->interface_count > 1 ? id + 1 : 0;
     return 1;
 }
 

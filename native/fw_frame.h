@@ -25,7 +25,7 @@ struct fw_frame {
     uint32_t caplen;     /* captured bytes */
     uint32_t len;        /* bytes on the wire, never less than caplen */
     uint16_t linktype;   /* LINKTYPE_ value */
-    uint16_t interface_id;
+    uint32_t point;      /* device and direction, as far as they are told; 0: there is one, or nobody knows */
 };
 
 struct fw_interface {

@@ -45,14 +45,39 @@ static inline uint64_t fw_siphash13(const struct fw_key *key, const uint64_t *w,
 
 #define FW_MEMO 256u
 
+#define FW_TRANSLATORS_MAX 16u
+
+/* A network of IPv6 whose addresses stand for hosts one by one: behind each address is another IPv4 host. */
+struct fw_translator {
+    uint64_t hi, lo;            /* of its first address ... */
+    uint64_t mask_hi, mask_lo;  /* ... and the bits that all of them share */
+};
+
 /* The key, and the hashes of words met lately: destinations repeat, so most packets find theirs here. A word
- * of 0 marks a free place and is never looked up (addresses carry a tag). */
+ * of 0 marks a free place and is never looked up (addresses carry a tag). Beside it the networks that the operator
+ * names, see fw_is_translated. */
 struct fw_hasher {
     struct fw_key key;
     struct {
         uint64_t word, hash;
     } memo[FW_MEMO];
+    struct fw_translator translators[FW_TRANSLATORS_MAX];
+    uint32_t translator_count;
 };
+
+/* Is the IPv6 address one of a translator (NAT64)? 64:ff9b::/96 (RFC 6052), 64:ff9b:1::/48 (RFC 8215), and what the
+ * operator names. */
+static inline int fw_is_translated(const struct fw_hasher *h, uint64_t hi, uint64_t lo)
+{
+    if (FW_UNLIKELY(hi >> 32 == 0x0064ff9bULL) && ((uint32_t)hi == 0 ? lo >> 32 == 0 : (uint32_t)hi >> 16 == 1))
+        return 1;
+    for (uint32_t i = 0; FW_UNLIKELY(i < h->translator_count); i++) {
+        const struct fw_translator *t = &h->translators[i];
+        if ((hi & t->mask_hi) == t->hi && (lo & t->mask_lo) == t->lo)
+            return 1;
+    }
+    return 0;
+}
 
 /* SipHash-1-3 of one word, from the memory if it is there. */
 static inline uint64_t fw_hash_again(struct fw_hasher *h, uint64_t word)

@@ -3,7 +3,7 @@
 enum {
     LINK_NULL = 0, LINK_ETHERNET = 1, LINK_TOKEN_RING = 6, LINK_PPP = 9, LINK_FDDI = 10, LINK_BSD_RAW = 12,
     LINK_OPENBSD_RAW = 14, LINK_PPP_HDLC = 50, LINK_RAW = 101, LINK_C_HDLC = 104, LINK_80211 = 105, LINK_FRELAY = 107,
-    LINK_LOOP = 108, LINK_SLL = 113, LINK_RADIOTAP = 127, LINK_PPI = 192, LINK_IPV4 = 228, LINK_IPV6 = 229,
+    LINK_LOOP = 108, LINK_SLL = 113, LINK_PFLOG = 117, LINK_RADIOTAP = 127, LINK_PPI = 192, LINK_IPV4 = 228, LINK_IPV6 = 229,
     LINK_NFLOG = 239, LINK_IPOIB = 242, LINK_PKTAP = 258, LINK_SLL2 = 276, LINK_BROADCOM = 281, LINK_DSA = 284,
     LINK_EDSA = 285
 };
@@ -123,6 +123,8 @@ int fw_link_type(struct fw_cursor *c, uint16_t *type)
         return 0;
     if (*type == 0x8926) /* VN-Tag: four bytes between two EtherTypes */
         return fixed(c, 6, 4, type);
+    if (*type == 0x8988 || *type == 0x8909) /* Cisco's time stamps and security tags: six bytes between two EtherTypes */
+        return fixed(c, 8, 6, type);
     if (*type == 0x8903) /* FabricPath: a tag of two bytes, then the frame that it carries */
         return fixed(c, 16, 14, type);
     if (*type == 0x8864)
@@ -245,6 +247,19 @@ static int decode_nflog(struct fw_cursor *c, uint16_t *type)
     return reject;
 }
 
+/* OpenBSD's packet filter log: a header that states its length, without the padding to four bytes. */
+static int decode_pflog(struct fw_cursor *c, uint16_t *type)
+{
+    int reject;
+    if (!fw_has(c, 4, REJECT(NOT_IP), &reject))
+        return reject;
+    uint32_t size = (c->p[0] + 3u) & ~3u;
+    if (size < 4 || !fw_has(c, size, REJECT(NOT_IP), &reject))
+        return size < 4 ? REJECT(NOT_IP) : reject;
+    fw_advance(c, size);
+    return by_version(c, type);
+}
+
 static int strip(uint16_t linktype, struct fw_cursor *c, uint16_t *type, unsigned depth);
 
 /* Behind a header that states its own size, at least `least`, and the link type of what it holds. */
@@ -298,6 +313,8 @@ static int strip(uint16_t linktype, struct fw_cursor *c, uint16_t *type, unsigne
             return reject;
         fw_advance(c, 13);
         return decode_llc(c, type);
+    case LINK_PFLOG:
+        return decode_pflog(c, type);
     case LINK_80211:
         return decode_80211(c, type);
     case LINK_RADIOTAP:

@@ -109,7 +109,20 @@ static int decode_icmp(struct fw_cursor c, struct fw_packet *out, const uint8_t 
     return 0;
 }
 
-static int decode_l4(struct fw_cursor c, struct fw_packet *out, const uint8_t **payload)
+/* What the snap length cut is not the sender's fault. */
+static int malformed(int reject, uint32_t wire, struct fw_packet *out)
+{
+    if (reject == REJECT(TRUNCATED))
+        return reject;
+    out->kind = FW_MALFORMED;
+    out->payload = wire;
+    out->seq = out->ack = 0;
+    out->sport = out->dport = 0;
+    out->tcp_flags = 0;
+    return reject;
+}
+
+static int decode_transport(struct fw_cursor c, struct fw_packet *out, const uint8_t **payload)
 {
     if (FW_LIKELY(out->proto == 6))
         return decode_tcp(c, out, payload);
@@ -124,6 +137,12 @@ static int decode_l4(struct fw_cursor c, struct fw_packet *out, const uint8_t **
     return 0;
 }
 
+static int decode_l4(struct fw_cursor c, struct fw_packet *out, const uint8_t **payload)
+{
+    int reject = decode_transport(c, out, payload);
+    return FW_UNLIKELY(reject) ? malformed(reject, c.wire, out) : 0;
+}
+
 static inline void hash4(struct fw_hasher *h, struct fw_packet *p)
 {
     p->src_hash = p->sender_hash = fw_siphash13(&h->key, &p->src.lo, 1);
@@ -132,8 +151,8 @@ static inline void hash4(struct fw_hasher *h, struct fw_packet *p)
 
 static inline void hash6(struct fw_hasher *h, struct fw_packet *p)
 {
-    p->src_hash = fw_siphash13(&h->key, &p->src.hi, 1);
     p->sender_hash = fw_siphash13(&h->key, &p->src.hi, 2);
+    p->src_hash = FW_UNLIKELY(p->bits & FW_TRANSLATED) ? p->sender_hash : fw_siphash13(&h->key, &p->src.hi, 1);
     p->dst_hash = fw_siphash13(&h->key, &p->dst.hi, 2);
 }
 
@@ -218,6 +237,7 @@ static int decode_ip6(struct fw_hasher *h, struct fw_cursor c, struct fw_packet 
     out->bits = FW_V6;
     out->src = (struct fw_addr){fw_be64(c.p + 8), fw_be64(c.p + 16)};
     out->dst = (struct fw_addr){fw_be64(c.p + 24), fw_be64(c.p + 32)};
+    out->bits |= FW_UNLIKELY(fw_is_translated(h, out->src.hi, out->src.lo)) ? FW_TRANSLATED : 0;
     hash6(h, out);
     fw_advance(&c, 40);
     if (length) { /* 0: a jumbogram or segmentation offload */
@@ -226,7 +246,7 @@ static int decode_ip6(struct fw_hasher *h, struct fw_cursor c, struct fw_packet 
     }
     reject = skip_extensions(&c, out, &is_fragment);
     if (reject)
-        return reject;
+        return malformed(reject, c.wire, out);
     return is_fragment ? fragment(c, out, payload) : decode_l4(c, out, payload);
 }
 

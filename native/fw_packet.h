@@ -26,6 +26,7 @@ enum fw_reject {
 #define FW_MORE_FRAGMENTS 2u
 #define FW_STALLED 8u /* TCP of an open connection with a window of zero: nothing may be sent back */
 #define FW_BOGON 4u /* the source address cannot occur on the public Internet */
+#define FW_TRANSLATED 16u /* the source is one address inside a translator's network (fw_is_translated) */
 
 struct fw_addr { /* host order; IPv4 is 0 and 0x0000ffff_a.b.c.d */
     FW_ADDRESS_FEATURES(FW_MEMBER)
@@ -43,8 +44,8 @@ static inline int fw_addr_equal(const struct fw_addr *a, const struct fw_addr *b
 /* One decoded packet, one and a half cache lines, written in stream order. */
 struct fw_packet {
     uint64_t ts_ns;
-    uint64_t src_hash;    /* keyed hash of who sends: an IPv4 address or an IPv6 /64 */
-    uint64_t sender_hash; /* keyed hash of the full source address (equal to src_hash for IPv4) */
+    uint64_t src_hash;    /* keyed hash of who sends: an IPv4 address, an IPv6 /64, or one translated address */
+    uint64_t sender_hash; /* keyed hash of the full source address (equal to src_hash but for an IPv6 /64) */
     uint64_t dst_hash;    /* keyed hash of the full destination address */
     struct fw_addr src, dst;
     uint32_t seq, ack;
@@ -59,7 +60,8 @@ struct fw_packet {
 _Static_assert(sizeof(struct fw_packet) == 96, "fw_packet grew: check the cost of a batch");
 
 /* Decode one frame. Returns 0 and fills *out (all but ts_ns, bytes, http), with *payload at the captured
- * transport payload; or 1 + enum fw_reject. */
+ * transport payload; or 1 + enum fw_reject. Where the IP header is whole and what follows is wrong, as it was sent, the
+ * kind is then FW_MALFORMED: the packet counts for its victim, but nothing of it is known but addresses and protocol. */
 int fw_packet_decode(struct fw_hasher *hasher, const struct fw_frame *frame, struct fw_packet *out,
                      const uint8_t **payload);
 

@@ -52,7 +52,7 @@ static void describe(uint8_t *at, const struct tpacket3_hdr *h, struct fw_frame 
     f->caplen = h->tp_snaplen;
     f->len = h->tp_len < h->tp_snaplen ? h->tp_snaplen : h->tp_len;
     f->linktype = linktype_of(from.sll_hatype);
-    f->interface_id = 0;
+    f->point = (uint32_t)from.sll_ifindex << 3 | (from.sll_pkttype & 7u);
     *echo = from.sll_hatype == ARPHRD_LOOPBACK && from.sll_pkttype == PACKET_OUTGOING;
     uint16_t size;
     memcpy(&size, data - VNET_HEADER + VNET_GSO_SIZE, sizeof size);

@@ -22,13 +22,16 @@ struct fw_heavy *fw_topk_admit(struct fw_topk *t, uint64_t pair_hash, uint32_t e
     return smallest;
 }
 
-uint32_t fw_topk_list(const struct fw_topk *t, struct fw_heavy *out)
+uint32_t fw_topk_list(const struct fw_topk *t, struct fw_heavy_count *out)
 {
     uint32_t n = 0;
-    for (uint32_t set = 0; set < FW_TOPK_SETS; set++)
-        for (uint32_t way = 0; way < FW_TOPK_WAYS; way++)
-            if (t->sets[set][way].pair_hash)
-                out[n++] = t->sets[set][way];
+    for (uint32_t i = 0; i < FW_TOPK_SETS * FW_TOPK_WAYS; i++) {
+        const struct fw_heavy *entry = t->sets[0] + i;
+        if (!entry->pair_hash)
+            continue;
+        memcpy(&out[n], entry, sizeof *entry);
+        out[n++].low = entry->v6 == FW_SOURCE_ADDRESS ? t->low[i] : 0;
+    }
     return n;
 }
 

@@ -19,13 +19,23 @@
 #define FW_TOPK_SETS 1024u
 #define FW_TOPK_WAYS 8u
 
+enum fw_source_form { FW_SOURCE_IPV4 = 0, FW_SOURCE_NETWORK, FW_SOURCE_ADDRESS }; /* of the field v6 */
+
 struct fw_heavy {
     FW_HEAVY_FEATURES(FW_MEMBER)
 };
 _Static_assert(sizeof(struct fw_heavy) == 64, "an entry is one cache line");
 
+/* An entry as it is listed. */
+struct fw_heavy_count {
+    FW_HEAVY_FEATURES(FW_MEMBER)
+    FW_HEAVY_LISTED_FEATURES(FW_MEMBER)
+};
+_Static_assert(offsetof(struct fw_heavy_count, low) == sizeof(struct fw_heavy), "it begins with the entry");
+
 struct fw_topk {
     struct fw_heavy sets[FW_TOPK_SETS][FW_TOPK_WAYS];
+    uint64_t low[FW_TOPK_SETS * FW_TOPK_WAYS]; /* lower halves of sources that are one IPv6 address */
     uint64_t evicted; /* entries replaced since the last clear */
 };
 
@@ -49,8 +59,15 @@ static inline struct fw_heavy *fw_topk_find(struct fw_topk *t, uint64_t pair_has
 /* Find or admit. `estimate` is the pair's count-min upper bound, this packet included; NULL when the set is
  * full of larger pairs. A new entry comes zeroed but for pair_hash and missed. */
 struct fw_heavy *fw_topk_admit(struct fw_topk *t, uint64_t pair_hash, uint32_t estimate);
+
+/* Where the lower half of an entry's address stands. */
+static inline uint64_t *fw_topk_low(struct fw_topk *t, const struct fw_heavy *entry)
+{
+    return &t->low[entry - t->sets[0]];
+}
+
 /* Copy the entries that are not free, in table order. `out` has room for the whole table; returns how many. */
-uint32_t fw_topk_list(const struct fw_topk *t, struct fw_heavy *out);
+uint32_t fw_topk_list(const struct fw_topk *t, struct fw_heavy_count *out);
 void fw_topk_clear(struct fw_topk *t);
 
 #endif

@@ -278,6 +278,7 @@ void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packe
     case FW_FRAGMENT:
     case FW_OTHER:
     case FW_CARRIER:
+    case FW_MALFORMED:
         s->wrote |= 1u << FW_CLASS_OTHER;
         if (p->kind == FW_ICMP)
             count_icmp(v, p);

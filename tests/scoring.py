@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -73,6 +73,31 @@ def _probing(walk: SideTruth) -> FloodTruth:
     )  # fmt: skip
 
 
+def named(events: Iterable[Event], addresses: Iterable[str]) -> set[str]:
+    """Those of the addresses that lists of sources name, by themselves or by a network around them."""
+    networks = {ipaddress.ip_network(top.cidr) for event in events for top in event.sources.top}
+    lengths = {(network.version, network.prefixlen) for network in networks}
+    return {text for text in addresses if networks.intersection(_around(text, lengths))}
+
+
+def _holding(event: Event, addresses: Iterable[str]) -> set[str]:
+    """The listed sources of an event that are, or hold, one of the addresses."""
+    by_network = {ipaddress.ip_network(top.cidr): top.cidr for top in event.sources.top}
+    lengths = {(network.version, network.prefixlen) for network in by_network}
+    around = {network for text in addresses for network in _around(text, lengths)}
+    return {cidr for network, cidr in by_network.items() if network in around}
+
+
+def _around(text: str, lengths: set[tuple[int, int]]) -> set[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """The networks of these lengths that hold an address."""
+    address = ipaddress.ip_address(text)
+    return {
+        ipaddress.ip_network((text, length), strict=False)
+        for version, length in lengths
+        if version == address.version
+    }
+
+
 class Judge:
     """Compares one report with the truth of its capture.
 
@@ -140,9 +165,8 @@ class Judge:
         verdict = "right" if said == flood.origin else "unknown" if said in ("unknown", "mixed") else "wrong"
         score.origins[verdict] += 1
         if flood.origin == "real" and flood.sources and self._whole:
-            listed = {top.cidr.partition("/")[0] for event in events for top in event.sources.top}
             score.flooding_sources += len(flood.sources)
-            score.flooding_sources_listed += len(listed.intersection(flood.sources))
+            score.flooding_sources_listed += len(named(events, flood.sources))
 
     def _judge_rest(self) -> None:
         for event in self._report.floods:
@@ -170,12 +194,12 @@ class Judge:
         guilty |= {walk.source for truth in self._truths for walk in truth.probing}
         people = {ip for truth in self._truths for ip in truth.clients} - guilty
         for event in self._report.floods:
-            listed = {top.cidr.partition("/")[0] for top in event.sources.top}
             where = f"in {event.id} of {self._name}"
             if event.sources.origin == "real":
-                self.score.bystanders += [f"{ip} {where}" for ip in sorted(listed & people)]
+                self.score.bystanders += [f"{ip} {where}" for ip in sorted(named([event], people))]
             if event.action.recommended in BLOCKING:
-                self.score.forged_offered += [f"{ip} {where}" for ip in sorted(listed - guilty)]
+                innocent = {top.cidr for top in event.sources.top} - _holding(event, guilty)
+                self.score.forged_offered += [f"{cidr} {where}" for cidr in sorted(innocent)]
 
 
 class Row(NamedTuple):

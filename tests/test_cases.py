@@ -220,7 +220,7 @@ def test_the_sources_of_one_case_are_bounded() -> None:
         feed(decider, START + n, requests(7, START + n, 0, 1), window_ends=True)
     (case,) = decider.cases()
     assert len(case.settled) == SOURCES_MOST
-    assert case.settled[0, False].lo == 7 * 9  # who is listed goes on being counted
+    assert case.settled[0, False, 0, 0].lo == 7 * 9  # who is listed goes on being counted
 
 
 def test_too_many_at_once_close_the_longest_silent() -> None:

@@ -191,8 +191,10 @@ def native_decode(data: bytes) -> tuple[dict[int, tuple[np.void, np.void]], int,
         if code:
             break
     assert (again.packets, again.rejected) == (decoder.packets, decoder.rejected)
-    assert len(records) == decoder.packets - sum(decoder.rejected.values())
-    return dict(zip(numbers, records, strict=True)), decoder.packets, code
+    malformed = [record["kind"] == _engine.MALFORMED for record, _ in records]
+    assert len(records) == decoder.packets - sum(decoder.rejected.values()) + sum(malformed)
+    known = {n: pair for n, pair, bad in zip(numbers, records, malformed, strict=True) if not bad}
+    return known, decoder.packets, code
 
 
 def tshark_decode(path: Path, home: Path) -> list[Row]:

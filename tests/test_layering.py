@@ -49,7 +49,17 @@ ONLY_IN = {
 }
 """Third-party package -> the rooms that may import it."""
 
-TOP_LEVEL = {"pyproject.toml", "setup.py", "README.md", "LICENSE", "floodwatch", "native", "tests", "pcaps"}
+TOP_LEVEL = {
+    "pyproject.toml",
+    "setup.py",
+    "README.md",
+    "LICENSE",
+    "bin",
+    "floodwatch",
+    "native",
+    "tests",
+    "pcaps",
+}
 BUILD_ARTEFACTS = {"build", "dist", "__pycache__"}
 VAGUE_NAMES = {"utils", "util", "core", "base", "manager", "managers", "service", "services"}
 MAX_LINES = {"py": 320, "c": 420}

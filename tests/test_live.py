@@ -55,7 +55,9 @@ def test_a_flood_on_the_wire_is_the_flood_of_its_capture(wire: Lab, tmp_path: Pa
     assert opened["schema"] == "floodwatch.event/1"
     assert opened["vector"] == "syn_flood"
     assert opened["victim"]["ip"] == victim
-    assert opened["capture"] == {"interface": "vb", "unseen_share": 0.0}
+    assert opened["capture"] == {
+        "interface": "vb", "unseen_share": 0.0, "copied_share": 0.0, "stamps": "exact"
+    }  # fmt: skip
     (flood,) = report["floods"]
     scanned = scan_of(capture)
     for name in ("vector", "verdict", "pattern"):

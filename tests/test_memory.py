@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import floodwatch as fw
 from floodwatch import ConfigError, synth
 from floodwatch._engine import HEAVY_DTYPE
 from floodwatch.history.clients import KnownNetworks, networks
-from floodwatch.history.memory import Memory, encode, join, load, nothing
+from floodwatch.history.memory import Memory, code_of, encode, join, load, nothing
 
 PROGRAM = (sys.executable, "-P", "-m", "floodwatch")
 
@@ -60,16 +61,17 @@ def test_yesterdays_clients_are_known_in_the_attack_hour(days: dict[str, Path]) 
 def test_a_memory_survives_its_file(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     memory = Memory(np.unique(rng.integers(0, 1 << 60, 100).astype(np.uint64)),
-                    rng.integers(0, 1 << 60, (5, 2)).astype(np.uint64), rng.random((5, 5)))  # fmt: skip
+                    rng.integers(0, 1 << 60, (5, 2)).astype(np.uint64), rng.random((5, 5)),
+                    rng.integers(0, 1 << 60, (3, 2)).astype(np.uint64))  # fmt: skip
     file = tmp_path / "x.npz"
     file.write_bytes(encode(memory))
     again = load(str(file))
-    for name in ("networks", "hosts", "usual"):
+    for name in ("networks", "hosts", "usual", "clients"):
         assert (getattr(again, name) == getattr(memory, name)).all()
     newer = Memory(memory.networks[:50] + np.uint64(1), memory.hosts[:1], np.full((1, 5), 7.0))
     both = join([memory, newer])
     assert set(both.networks) == {*memory.networks, *newer.networks}
-    assert len(both.hosts) == 5
+    assert (len(both.hosts), len(both.clients)) == (5, 3)
     (row,) = both.usual[(both.hosts == memory.hosts[0]).all(axis=1)]
     assert (row == 7.0).all()
     assert len(join([]).networks) == len(nothing().hosts) == 0
@@ -117,6 +119,26 @@ def test_a_visit_right_before_does_not_make_a_network_known() -> None:
     six = rows(0)
     six["source"], six["v6"] = 0x20010DB8_00010002, 1
     assert networks(six)[0] == 6 << 56 | 0x20010DB8_0001
+
+
+def test_clients_of_a_translator_are_remembered_one_by_one() -> None:
+    def behind(*lows: int) -> Any:
+        table = rows(*lows)
+        table["source"], table["v6"], table["low"] = 0x0064FF9B << 32, 2, lows
+        return table
+
+    known = KnownNetworks(np.zeros(0, np.uint64))
+    known.learn(behind(0xCB00710A, 0xCB00710B), 0)
+    known.learn(behind(0xCB00710C), 1)
+    assert known.asked(behind(0xCB00710A, 0xCB00710C, 0xCB00710D), 2) == (9.0, 3.0)
+    everybody = known.clients().tolist()
+    assert sorted(everybody) == [[0x0064FF9B << 32, 0xCB00710A + n] for n in range(3)]
+    assert known.clients(2).tolist() == everybody[:2]
+    one, network = ipaddress.ip_network("64:ff9b::cb00:710a/128"), ipaddress.ip_network("64:ff9b::/64")
+    assert code_of(one) in known.learnt().tolist()
+    assert code_of(network) not in known.learnt().tolist()
+    again = KnownNetworks(known.learnt(), known.clients())
+    assert again.clients(0).tolist() == known.clients().tolist()
 
 
 def test_what_is_learnt_stays_within_its_memory() -> None:

@@ -24,6 +24,7 @@ from floodwatch.mitigate.effects import Effects
 from floodwatch.mitigate.guards import Guard, Order, Shield, Standing, Trials, orders
 from floodwatch.mitigate.nft.guardforms import FORMS
 from floodwatch.mitigate.nft.guardtable import guard_of, key_bytes, key_of, set_of
+from floodwatch.mitigate.nft.layout import set_name
 from floodwatch.mitigate.peers import peers, read_tables
 from floodwatch.mitigate.plan import NOBODY, Block, Ordered, Policy, Proven, gather, plan, prove, refusal
 from floodwatch.model.address import Network
@@ -222,6 +223,15 @@ def test_hosts_are_gathered_into_networks_only_where_they_are_too_many(real: Dec
     assert [i.network.prefixlen for i in barely].count(24) == 1  # no more than it takes
     spread = proven_by(real, [f"10.0.{net}.{host}" for net in range(99) for host in range(1, 16)])
     assert gather(spread, policy, {}) == spread  # fifteen hosts are no crowd
+
+
+def test_clients_of_a_translator_are_blocked_one_by_one(real: Decision) -> None:
+    bots = [f"64:ff9b::cb00:71{n:02x}/128" for n in range(64)]
+    wanted = proven_by(real, bots)
+    assert gather(wanted, Policy(max_blocks=20), {}) == wanted  # what is around them is everybody else
+    steps = plan(wanted, Policy(), {})
+    assert [str(step.block.network) for step in steps] == bots
+    assert [set_name(s.block.network.version, s.block.network.prefixlen, 0) for s in steps] == ["block6"] * 64
 
 
 def test_sources_are_limited_where_that_is_advised_and_dropped_when_it_is_not_enough(real: Decision) -> None:

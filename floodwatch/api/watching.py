@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 
+from ..config.nat64 import translators
 from ..config.options import Counters, WatchOptions
 from ..model.decision import Decision
 from ..model.event import Event
@@ -64,6 +65,7 @@ def live(
     duration: float | None = None,
     seed: bytes | None = None,
     top: int = 0,
+    nat64: Sequence[str] = (),
 ) -> Live:
     """Watch live interfaces; needs CAP_NET_RAW to open them, and changes nothing.
 
@@ -76,9 +78,10 @@ def live(
         duration: seconds after which the iteration ends, or None for no end.
         seed: 16 bytes for the hash key; None takes a random key.
         top: sources to list for each flood; 0 lists all.
+        nat64: prefixes of NAT64 beside the well-known ones, as ``2001:db8:64::/96``.
 
     Raises:
-        ConfigError: the filter is wrong.
+        ConfigError: the filter or a prefix is wrong.
         EnvironmentFault: an interface cannot be opened; the message says what to do.
         ValueError: no interface is named, or the seed is not of 16 bytes.
     """
@@ -87,6 +90,6 @@ def live(
     stop = threading.Event()
     options = WatchOptions(
         filter=filter, snaplen=snaplen, ring_mb=ring_mb, promiscuous=promiscuous, duration=duration,
-        seed=seed, top=top,
+        seed=seed, top=top, nat64=translators(nat64),
     )  # fmt: skip
     return Live(Watch(interfaces, options, stop), stop)

@@ -81,10 +81,10 @@ class Reading:
                 blocks.close()
 
     def _look_for_twins(self, block: Block) -> None:
-        """A mirror port may show every frame twice; then the second copies are left out."""
-        self.twins = share_of_twins(*frame_hashes(block.data, block.start, PROBED))
+        """A mirror port may show every frame twice, or thrice; then the copies are left out."""
+        self.twins, copies = share_of_twins(*frame_hashes(block.data, block.start, PROBED))
         if self.twins >= CERTAIN:
-            self.decoder.drop_twins()
+            self.decoder.drop_twins(copies)
 
     def _truncated(self, rest: int, need: int) -> InputError:
         what = "record" if self.decoder.format else "file header"
@@ -103,5 +103,7 @@ def open_reading(
     decoder = Decoder(key)
     if compiled is not None:
         decoder.set_filter(compiled.function, compiled.programs, compiled)
+    decoder.set_translators(options.nat64)
     decoder.set_span(options.since_ns, options.until_ns)
+    decoder.count_once()
     return Reading(path, decoder, options, stop)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import struct
+from contextlib import suppress
 from typing import Any
 
 from ..errors import ConfigError, EnvironmentFault
@@ -15,6 +15,8 @@ LINKTYPE_ETHERNET = 1
 """The first of ``DECODED``, so its program is compiled first."""
 RETURN = 0x06
 """Opcode of a classic BPF return with a constant."""
+NAMES = ("libpcap.so.0.8", "libpcap.so.1", "libpcap.so")
+"""Looked for by the loader, as Debian, others and developers call it; no program is started for it."""
 _NETMASK_UNKNOWN = 0xFFFFFFFF
 _DLT = {101: 12, 14: 12}  # libpcap numbers raw IP differently from files
 
@@ -77,15 +79,17 @@ class Filter:
 
 
 def _load() -> Any:
-    name = ctypes.util.find_library("pcap") or "libpcap.so.0.8"
-    try:
-        library = ctypes.CDLL(name)
-        library.bpf_filter  # noqa: B018 (old libraries do not export it)
-    except (OSError, AttributeError):
+    library = None
+    for name in NAMES:
+        with suppress(OSError):
+            library = ctypes.CDLL(name)
+            break
+    # old libraries do not export it
+    if library is None or not hasattr(library, "bpf_filter"):
         raise EnvironmentFault(
             "filters are compiled by libpcap, which is not installed: install it (Debian: libpcap0.8, "
             "Fedora: libpcap) or leave the filter out"
-        ) from None
+        )
     library.pcap_open_dead.restype = ctypes.c_void_p
     library.pcap_open_dead.argtypes = [ctypes.c_int, ctypes.c_int]
     library.pcap_compile.argtypes = [

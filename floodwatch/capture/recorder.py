@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from ..errors import EnvironmentFault
+from ..config.files import fresh
 from . import LiveRing
 
 HALF_BYTES = 2 << 20
@@ -30,23 +30,22 @@ class Recorder:
     """Writes what the rings keep; made before the rings and closed after them.
 
     Args:
-        path: the file, which is replaced.
+        path: the file; where one lies, another beside it, see ``config.files``.
         most: frames after which nothing more is written.
 
     Raises:
-        EnvironmentFault: the file cannot be written.
+        EnvironmentFault: the file cannot be written, or is a symbolic link.
+
+    Attributes:
+        path: the name that the file got.
     """
 
     def __init__(self, path: str, most: int) -> None:
-        self.path = path
         self.written = 0
         self._most = most
         self._rings: list[LiveRing] = []
         self._began = self._glimpsed = float("-inf")
-        try:
-            self._file = open(path, "wb")  # noqa: SIM115 (closed by close)
-        except OSError as error:
-            raise EnvironmentFault(f"cannot record to {path}: {error.strerror}") from error
+        self._file, self.path = fresh(path)
         self._file.write(_block(SECTION, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)))
 
     def attach(self, ring: LiveRing) -> None:

@@ -13,11 +13,13 @@ import os
 import socket
 import struct
 import sys
-from pathlib import Path
+from contextlib import suppress
 
 from .._engine import Batch, Decoder, Ring
+from ..config.files import whole
 from ..errors import CaptureError
 from .filter import Filter
+from .linkstats import interface_drops
 
 BLOCK_BYTES = 1 << 20
 RETIRE_MS = 40
@@ -73,7 +75,7 @@ class LiveRing:
             self.socket.close()
             raise
         self._leads = leads
-        self._host = _interface_drops(interface)
+        self._host = interface_drops(self._index)
 
     def _set_up(self, fresh: socket.socket) -> None:
         """Make a ring on a socket, and bind it."""
@@ -97,7 +99,7 @@ class LiveRing:
     def count_lost(self) -> int:
         """Add up and return what the ring and the interface lost since it was opened, in packets."""
         _, dropped, _ = struct.unpack("III", self.socket.getsockopt(SOL_PACKET, STATISTICS, 12))
-        now = _interface_drops(self.interface)
+        now = interface_drops(self._index)
         self.lost += dropped + (max(now - self._host, 0) if self._leads else 0)
         self._host = now
         return self.lost
@@ -123,7 +125,7 @@ class LiveRing:
             self.up = False
             return None
         self.up = True
-        self._host = _interface_drops(self.interface)
+        self._host = interface_drops(self._index)
         return f"{self.interface} is back"
 
     def _follow_name(self) -> str | None:
@@ -232,25 +234,33 @@ def _cut(ring: socket.socket, snaplen: int) -> None:
     ring.setsockopt(socket.SOL_SOCKET, ATTACH_FILTER, program)
 
 
-def _interface_drops(interface: str) -> int:
-    """Packets that the card or its driver had no room for; 0 where nobody counts them."""
-    folder = Path("/sys/class/net", interface, "statistics")
-    total = 0
-    for name in ("rx_missed_errors", "rx_fifo_errors"):
+class Backlog:
+    """Packets that this host drops before any tap sees them, over all interfaces (softnet_stat).
+
+    The file stays open: it is read on when no file can be opened any more.
+    """
+
+    def __init__(self) -> None:
+        self._last = 0
         try:
-            total += int((folder / name).read_text())
-        except (OSError, ValueError):
-            continue
-    return total
+            self._file: int | None = os.open("/proc/net/softnet_stat", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._file = None
 
+    def drops(self) -> int:
+        """How many since the host started; 0 where nobody counts them."""
+        if self._file is None:
+            return self._last
+        with suppress(OSError, ValueError, IndexError):
+            rows = whole(self._file).splitlines()
+            self._last = sum(int(row.split()[1], 16) for row in rows)
+        return self._last
 
-def backlog_drops() -> int:
-    """Packets that this host dropped before any tap saw them, over all interfaces (softnet_stat)."""
-    try:
-        rows = Path("/proc/net/softnet_stat").read_text().splitlines()
-        return sum(int(row.split()[1], 16) for row in rows)
-    except (OSError, ValueError, IndexError):
-        return 0
+    def close(self) -> None:
+        """Close the file; the last count stays."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
 
 class LinkNews:

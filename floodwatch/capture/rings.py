@@ -48,16 +48,24 @@ class Taps:
         self._key = hash_key(options.seed)
         self._taps: list[_Tap] = []
         self._pool = ThreadPoolExecutor(options.workers, "decode") if options.workers > 1 else None
+        self._shares: list[list[_Tap]] = [[] for _ in range(options.workers)]
+        names = dict.fromkeys(interfaces)
+        self._several = len(names) > 1 or "any" in names
         try:
-            for number, interface in enumerate(dict.fromkeys(interfaces)):
-                for worker in range(options.workers):
-                    self._taps.append(self._open(interface, number, leads=worker == 0))
+            for number, interface in enumerate(names):
+                for share in self._shares:
+                    share.append(self._open(interface, number, share, leads=share is self._shares[0]))
+                    self._taps.append(share[-1])
         except BaseException:
             self.close()
             raise
 
-    def _open(self, interface: str, number: int, *, leads: bool) -> _Tap:
+    def _open(self, interface: str, number: int, share: list[_Tap], *, leads: bool) -> _Tap:
+        """One more ring for a worker, whose rings hold the same connections and know what was counted."""
         options, decoder = self._options, Decoder(self._key)
+        decoder.set_translators(options.nat64)
+        if self._several:
+            decoder.count_once(share[0].decoder if share else None)
         if self._compiled is not None:
             decoder.set_filter(self._compiled.function, self._compiled.programs, self._compiled)
         group = (os.getpid() << 4 | number & 15) & 0xFFFF if options.workers > 1 else None
@@ -89,16 +97,16 @@ class Taps:
         ring alike, so that a flood on one interface cannot starve the others.
         """
 
-        def fill(tap: _Tap) -> bool:
-            return tap.ring.fill(tap.decoder, tap.batch, shift_ns)
+        def fill(share: list[_Tap]) -> list[_Tap]:
+            return [tap for tap in share if tap.ring.fill(tap.decoder, tap.batch, shift_ns)]
 
-        together: Callable[[Callable[[_Tap], bool], list[_Tap]], Iterable[bool]]
+        together: Callable[[Callable[[list[_Tap]], list[_Tap]], list[list[_Tap]]], Iterable[list[_Tap]]]
         together = map if self._pool is None else self._pool.map
         for _ in range(self._options.ring_mb):
-            ready = list(together(fill, self._taps))
-            if not any(ready):
+            ready = [tap for filled in together(fill, self._shares) for tap in filled]
+            if not ready:
                 return
-            yield from (tap.batch for tap, full in zip(self._taps, ready, strict=True) if full)
+            yield from (tap.batch for tap in ready)
 
     def follow(self) -> list[str]:
         """Look after the interfaces; returns what changed, in words."""
@@ -118,6 +126,11 @@ class Taps:
     def rejected(self) -> dict[str, int]:
         """Frames that could not be decoded, by reason."""
         return dict(sum((Counter(tap.decoder.rejected) for tap in self._taps), Counter[str]()))
+
+    @property
+    def elsewhere(self) -> int:
+        """Packets left out because they were counted at another interface, or in the other direction."""
+        return sum(tap.decoder.elsewhere for tap in self._taps)
 
     @property
     def linktypes(self) -> tuple[int, ...]:

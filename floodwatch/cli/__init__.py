@@ -5,6 +5,7 @@ Nothing heavy is imported before a command really runs; at the top stand only cl
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import click
@@ -12,7 +13,7 @@ import click
 from floodwatch.version import __version__
 
 from .group import LazyGroup
-from .output import EXIT_CODES
+from .output import EXIT_CODES, PROGRAM
 
 COMMANDS = {
     "config": "Print the JSON Schema of the report.",
@@ -54,3 +55,10 @@ def main() -> None:
 def version() -> None:
     """Print the version."""
     click.echo(f"floodwatch {__version__}")
+
+
+def run() -> None:
+    """Run as a program of its own, under its own name (comm in proc(5)), whatever Python is called."""
+    with contextlib.suppress(OSError), open("/proc/self/comm", "w") as name:
+        name.write("floodwatch")
+    main(prog_name="floodwatch", obj=PROGRAM)

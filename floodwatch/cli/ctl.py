@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -142,15 +140,22 @@ def _row(what: str, held: Block | Standing, packets: int, why: bool) -> str:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_context
 def panic(ctx: click.Context, yes: bool) -> None:
-    """Remove everything that floodwatch set up in the kernel, and end a watch that enforces."""
+    """Remove everything that floodwatch set up in the kernel, and end a watch that enforces, hung or not.
+
+    Goes too: tables that were loaded from "explain". Asks first on a terminal; from a script it acts at once.
+    """
     from floodwatch.mitigate import Lock, take_away
 
-    if not yes and sys.stdin.isatty() and not click.confirm("Remove every block now?"):
+    if (
+        not yes
+        and sys.stdin is not None
+        and sys.stdin.isatty()
+        and not click.confirm("Remove every block now?")
+    ):
         ctx.exit(NOTHING)
-    holder = Lock().holder()
+    holder = Lock().end_holder()  # it may hang, and must not put back what is removed now
     if holder is not None:
-        os.kill(holder, signal.SIGKILL)  # it may hang, and must not put back what is removed now
-        say(f"ended the enforcing floodwatch (pid {holder})")
+        say(f"ended the enforcing floodwatch (pid {holder.pid})")
     begin = time.monotonic()
-    gone = take_away()
-    say(f"{'the table is gone' if gone else 'there was no table'} ({time.monotonic() - begin:.3f} s)")
+    for line in take_away():
+        say(f"{line} ({time.monotonic() - begin:.3f} s)")

@@ -18,7 +18,7 @@ Examples:
 Exit codes:
   0    all captures were read to their end
   2    usage error
-  3    a capture is missing or broken; what was read of it is reported
+  3    a capture is missing, broken or not understood; what was read of it is reported
   130  interrupted (143: terminated), after reporting what was read"""
 
 

@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from floodwatch.config.limits import Limits
+    from floodwatch.config.nat64 import Translator
 
 
 def read_seed(ctx: click.Context, option: click.Parameter, value: str | None) -> bytes | None:
@@ -39,13 +40,24 @@ def read_limits(texts: tuple[str, ...], false_alarms: str | None) -> Limits:
     return limits.ask(wanted, false_alarms, least_floor)
 
 
+def read_nat64(ctx: click.Context, option: click.Parameter, value: tuple[str, ...]) -> tuple[Translator, ...]:
+    """The networks of ``--nat64``."""
+    if not value:
+        return ()
+    from floodwatch.config.nat64 import translators
+
+    return translators(value)
+
+
 BASELINE = click.option("--baseline", metavar="FILE",
                         help="Start with clients and usual rates that --save-baseline saved.")  # fmt: skip
 SAVE_BASELINE = click.option("--save-baseline", metavar="FILE",
-                             help="Save known clients and usual rates for another run.")  # fmt: skip
+                             help="Save known clients and usual rates; no file is overwritten.")  # fmt: skip
 SET = click.option("--set", "floors", multiple=True, metavar="VECTOR=RATE",
                    help="Raise a vector's threshold, per second, as syn_flood=900; repeatable.")  # fmt: skip
 FALSE_ALARMS = click.option("--false-alarms", metavar="N/TIME",
                             help="Budget, as 1/30d: thresholds above each victim's usual rate.")  # fmt: skip
+NAT64 = click.option("--nat64", multiple=True, callback=read_nat64, metavar="PREFIX",
+                     help="A NAT64 prefix of your own, each address a client; repeatable.")  # fmt: skip
 AT_LEAST_1 = click.IntRange(min=1)
 WHEN = click.Choice(["auto", "always", "never"])

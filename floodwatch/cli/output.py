@@ -6,10 +6,11 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from floodwatch.config.files import fresh
 from floodwatch.errors import EnvironmentFault
 from floodwatch.report.escape import printable
 
@@ -22,16 +23,23 @@ Exit codes:
   0    no flood (a crowd or a surge alone is no flood)
   1    at least one flood
   2    usage, filter or configuration error
-  3    a capture is missing or broken, and nothing was found
+  3    a capture is missing, broken or not understood, and nothing was found
        (with --strict also when something was found)
   4    environment: permission, disk, missing library
-  130  interrupted (143: terminated), after writing a report
-       with "complete": false"""
+  130  interrupted (143: terminated), after writing a report with
+       "complete": false; 129: hung up, the same"""
+
+
+PROGRAM = "program"
+"""The object of click's context where the process is ours alone, and may give up rights for good."""
+NOWHERE = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+"""Open from the beginning: later a watch has no right to open files."""
 
 
 def say(message: str) -> None:
-    """Print one line on standard error, safe for a terminal."""
-    click.echo(f"floodwatch: {printable(message)}", err=True)
+    """Print one line on standard error, safe for a terminal; that nobody can read it stops nothing."""
+    with contextlib.suppress(OSError):
+        click.echo(f"floodwatch: {printable(message)}", err=True)
 
 
 def complain(report: Report) -> None:
@@ -74,6 +82,31 @@ def write(output: str | None, data: bytes) -> None:
         raise EnvironmentFault(f"cannot write {output}: {error.strerror}") from error
 
 
+def kept_file(path: str) -> BinaryIO:
+    """Open a file that is kept for another day; says so when another file made it take another name.
+
+    Raises:
+        EnvironmentFault: it cannot be written, or is a symbolic link.
+    """
+    file, name = fresh(path)
+    if name != path:
+        say(f"{path} is there already: writing {name}")
+    return file
+
+
+def write_kept(file: BinaryIO, data: bytes) -> None:
+    """Write to such a file, and close it.
+
+    Raises:
+        EnvironmentFault: it cannot be written.
+    """
+    try:
+        with file:
+            file.write(data)
+    except OSError as error:
+        raise EnvironmentFault(f"cannot write {file.name}: {error.strerror}") from error
+
+
 def write_stdout(data: bytes) -> None:
     """Write to standard output and flush; a reader that went away ends the program quietly."""
     try:
@@ -89,4 +122,4 @@ def discard_stdout() -> None:
     """Send what is still unwritten to nowhere."""
     # The interpreter flushes once more when it exits; give it something that accepts the rest.
     with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(NOWHERE, sys.stdout.fileno())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console, Group
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -23,27 +24,67 @@ if TYPE_CHECKING:
 
 BARS = "▁▂▃▄▅▆▇█"
 HISTORY_S = 60
+HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
 
 class Picture:
-    """A context that redraws itself at most once a second."""
+    """A context that redraws itself at most once a second, below whatever else is written meanwhile.
 
-    def __init__(self) -> None:
-        console = Console(stderr=True, force_terminal=True)
-        self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
+    All that it takes to draw is loaded when it is made: a watch soon has no right to read files.
+
+    Args:
+        screen: where to draw; standard error if not given.
+    """
+
+    def __init__(self, screen: TextIO | None = None) -> None:
+        self._console = Console(file=screen, stderr=screen is None, force_terminal=True)
         self._rates: deque[float] = deque(maxlen=HISTORY_S)
         self._open: dict[tuple[str, str], Event] = {}
         self._drawn = 0.0
         self._packets = self._bytes = 0
+        self._shown: list[str] = []
+        self._height = 0
+        self._lines(Group(Text(BARS), Table("loads what draws", box=None)))
 
     def __enter__(self) -> Picture:
-        self._live.start()
+        self._write(HIDE_CURSOR)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._live.stop()
+        self._erase()
+        self._write(SHOW_CURSOR)
+
+    @contextmanager
+    def above(self) -> Iterator[None]:
+        """Make way for what is written to the terminal in this context: it stays above the picture."""
+        self._erase()
+        try:
+            yield
+        finally:
+            self._show()
+
+    def _lines(self, drawing: Group) -> list[str]:
+        """The drawing as lines of the terminal, as many as fit."""
+        with self._console.capture() as caught:
+            self._console.print(drawing, overflow="ellipsis", no_wrap=True, crop=True)
+        return caught.get().splitlines()[: max(self._console.height - 1, 1)]
+
+    def _show(self) -> None:
+        self._write("".join(f"{line}\r\n" for line in self._shown))
+        self._height = len(self._shown)
+
+    def _erase(self) -> None:
+        """Take the picture off the screen; the cursor then stands where it began."""
+        if self._height:
+            self._write(f"\r\x1b[{self._height}A\x1b[J")
+            self._height = 0
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError, ValueError):  # the terminal went away, the watch goes on
+            self._console.file.write(text)
+            self._console.file.flush()
 
     def draw(self, moment: Moment) -> None:
         """Take in a moment; draw it if a second has passed."""
@@ -57,7 +98,9 @@ class Picture:
         passed = now - self._drawn
         if passed >= 1.0:
             self._drawn = now
-            self._live.update(self._render(moment, passed), refresh=True)
+            self._shown = self._lines(self._render(moment, passed))
+            self._erase()
+            self._show()
 
     def _render(self, moment: Moment, passed: float) -> Group:
         counters = moment.counters

@@ -23,11 +23,11 @@ Callback = Callable[["Progress"], None]
 
 
 class Stop:
-    """Turns the first SIGINT or SIGTERM into an event; the second one ends the program at once.
+    """Turns the first SIGINT, SIGTERM or SIGHUP into an event; the second one ends the program at once.
 
     Attributes:
         event: set once a signal came.
-        exit_code: 130 or 143 then, None before.
+        exit_code: 130, 143 or 129 then, None before.
     """
 
     def __init__(self) -> None:
@@ -44,9 +44,15 @@ class Stop:
 
 @contextmanager
 def stopping() -> Iterator[Stop]:
-    """Let SIGINT and SIGTERM set ``Stop.event`` while the context is open (main thread only)."""
+    """Let SIGINT, SIGTERM and SIGHUP set ``Stop.event`` while the context is open (main thread only).
+
+    SIGHUP stays ignored where it is: under nohup(1).
+    """
     stop = Stop()
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    previous = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield stop
     finally:

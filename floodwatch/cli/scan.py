@@ -14,8 +14,28 @@ from floodwatch.cli.progress import bar, stopping
 from floodwatch.report.formats import FORMATS, Shown
 
 from .filters import FILTER_WORDS, FilterCommand, one_filter, split_words
-from .options import AT_LEAST_1, BASELINE, FALSE_ALARMS, SAVE_BASELINE, SET, WHEN, read_limits, read_seed
-from .output import EXIT_CODES, EXIT_FLOOD, EXIT_INPUT, check_output, complain, write
+from .options import (
+    AT_LEAST_1,
+    BASELINE,
+    FALSE_ALARMS,
+    NAT64,
+    SAVE_BASELINE,
+    SET,
+    WHEN,
+    read_limits,
+    read_seed,
+)
+from .output import (
+    EXIT_CODES,
+    EXIT_FLOOD,
+    EXIT_INPUT,
+    PROGRAM,
+    check_output,
+    complain,
+    kept_file,
+    write,
+    write_kept,
+)
 
 if TYPE_CHECKING:
     from floodwatch.history.memory import Memory
@@ -92,6 +112,7 @@ def read_time(ctx: click.Context, option: click.Parameter, value: str | None) ->
 @SAVE_BASELINE
 @SET
 @FALSE_ALARMS
+@NAT64
 @click.option("--sketch-out", metavar="FILE",
               help="Save the distinct sources as a sketch; give a --seed to merge several.")  # fmt: skip
 @click.option("--top", type=click.IntRange(min=0), default=5, metavar="N",
@@ -113,6 +134,7 @@ def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], 
     """
     from floodwatch.config.options import ScanOptions
     from floodwatch.history.memory import encode as encode_memory
+    from floodwatch.pipeline.privileges import drop_for_scan
     from floodwatch.pipeline.scan import scan as run_pipeline
 
     after_dashes = ctx.meta[FILTER_WORDS]
@@ -133,6 +155,9 @@ def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], 
     if options.since_ns >= options.until_ns:
         raise click.UsageError("--since must be earlier than --until")
     progress = "never" if quiet or options.follow else progress
+    if ctx.find_root().obj == PROGRAM:
+        files = filter(None, (output, sketch_out, save_baseline))
+        drop_for_scan([os.path.dirname(os.path.realpath(file)) for file in files])
     with stopping() as stop, bar(progress) as on_progress:
         report = run_pipeline(
             paths, options, on_progress=on_progress, on_change=_tell if options.follow else None,
@@ -143,7 +168,7 @@ def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], 
     if sketch_out:
         write(sketch_out, sources[0])
     if save_baseline:
-        write(save_baseline, encode_memory(learnt[0]))
+        write_kept(kept_file(save_baseline), encode_memory(learnt[0]))
     shown = Shown(top=options.top, color=color, to_file=output is not None)
     write(output, FORMATS[style].report(report, shown))
     ctx.exit(stop.exit_code or exit_code(report, strict=strict, exit_zero=exit_zero))

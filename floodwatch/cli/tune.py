@@ -9,10 +9,11 @@ import click
 
 from floodwatch.cli.progress import bar, stopping
 
-from .options import BASELINE, FALSE_ALARMS, SAVE_BASELINE, SET, WHEN, read_limits
-from .output import EXIT_INPUT, check_output, complain, write, write_stdout
+from .options import BASELINE, FALSE_ALARMS, NAT64, SAVE_BASELINE, SET, WHEN, read_limits
+from .output import EXIT_INPUT, check_output, complain, kept_file, write_kept, write_stdout
 
 if TYPE_CHECKING:
+    from floodwatch.config.nat64 import Translator
     from floodwatch.decide.tuning import Proposal
     from floodwatch.history.memory import Memory
 
@@ -26,7 +27,7 @@ Examples:
 Exit codes:
   0    the proposal was made
   2    usage error
-  3    a capture is missing or broken; what was read of it counts
+  3    a capture is missing, broken or not understood; what was read of it counts
   130  interrupted (143: terminated), after reporting what was read"""
 
 
@@ -37,12 +38,13 @@ Exit codes:
 @SAVE_BASELINE
 @SET
 @FALSE_ALARMS
+@NAT64
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", help="Output format.")
 @click.option("--progress", type=WHEN, default="auto", help="Progress bar on stderr.")
 @click.pass_context
 def tune(ctx: click.Context, captures: tuple[str, ...], recursive: bool, baseline: str | None,
-         save_baseline: str | None, floors: tuple[str, ...], false_alarms: str | None, style: str,
-         progress: str) -> None:  # fmt: skip
+         save_baseline: str | None, floors: tuple[str, ...], false_alarms: str | None,
+         nat64: tuple[Translator, ...], style: str, progress: str) -> None:  # fmt: skip
     """Propose limits from traffic that you know to be clean, and list what would have been named in it.
 
     Whatever is named in clean traffic is a false alarm. The answer is a threshold for each such vector, and
@@ -59,7 +61,7 @@ def tune(ctx: click.Context, captures: tuple[str, ...], recursive: bool, baselin
         check_output(save_baseline, captures)
     options = ScanOptions(
         recursive=recursive, jobs=len(os.sched_getaffinity(0)), top=0, baseline=baseline,
-        limits=read_limits(floors, false_alarms),
+        limits=read_limits(floors, false_alarms), nat64=nat64,
     )  # fmt: skip
     learnt: list[Memory] = []
     with stopping() as stop, bar(progress) as on_progress:
@@ -68,7 +70,7 @@ def tune(ctx: click.Context, captures: tuple[str, ...], recursive: bool, baselin
     complain(report)
     proposal = propose(report)
     if save_baseline:
-        write(save_baseline, encode_memory(learnt[0]))
+        write_kept(kept_file(save_baseline), encode_memory(learnt[0]))
     if style == "json":
         write_stdout(dump(proposal))
     else:

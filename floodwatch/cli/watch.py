@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -15,10 +15,22 @@ from floodwatch.errors import EnforceError
 from floodwatch.report.formats import FORMATS, LIVE, Shown
 
 from .filters import FILTER_WORDS, FilterCommand, one_filter
-from .options import AT_LEAST_1, BASELINE, FALSE_ALARMS, SAVE_BASELINE, SET, WHEN, read_limits, read_seed
-from .output import EXIT_CODES, EXIT_FLOOD, check_output, say, write, write_stdout
+from .heartbeat import Heartbeat
+from .options import (
+    AT_LEAST_1,
+    BASELINE,
+    FALSE_ALARMS,
+    NAT64,
+    SAVE_BASELINE,
+    SET,
+    WHEN,
+    read_limits,
+    read_seed,
+)
+from .output import EXIT_CODES, EXIT_FLOOD, kept_file, say, write_kept, write_stdout
 
 if TYPE_CHECKING:
+    from floodwatch.cli.picture import Picture
     from floodwatch.config.options import Counters
     from floodwatch.mitigate import Blocker, Step
     from floodwatch.model.report import Report
@@ -64,12 +76,13 @@ Examples:
 @click.option("--promisc/--no-promisc", "promiscuous", default=True,
               help="Also capture frames that are not for this host.")  # fmt: skip
 @click.option("-w", "--write", metavar="FILE",
-              help="Flight recorder: frames before and during each flood, sampled, as pcapng.")  # fmt: skip
+              help="Flight recorder: sampled frames around floods; no file is overwritten.")  # fmt: skip
 @click.option("--write-max", type=AT_LEAST_1, default=100_000, metavar="N", help="Frames to record at most.")
 @BASELINE
 @SAVE_BASELINE
 @SET
 @FALSE_ALARMS
+@NAT64
 @click.option("--mode", type=click.Choice(["observe", "suggest", "enforce"]), default="observe",
               help="Only watch; say what would be blocked; or block it.")  # fmt: skip
 @click.option("--never", "never_block", multiple=True, metavar="CIDR",
@@ -97,10 +110,14 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
           **settings: Any) -> None:  # fmt: skip
     """Look for floods on live interfaces; nothing is blocked unless --mode enforce says so.
 
-    Prints a line for every flood that begins or ends, and a report at the end (Ctrl-C). On a terminal a
-    picture shows rates, victims and floods once a second. SIGUSR1 prints the counters. Opening an interface
-    needs CAP_NET_RAW; all capabilities are dropped as soon as the rings are open, except CAP_NET_ADMIN to
-    enforce, CAP_BPF for XDP and CAP_NET_RAW for several workers.
+    Prints a line for every flood that begins or ends, and a report at the end (Ctrl-C, SIGTERM or SIGHUP).
+    On a terminal a picture shows rates, victims and floods once a second, below those lines; a line every ten
+    minutes tells that all is quiet. SIGUSR1 prints the counters.
+
+    Opening an interface needs CAP_NET_RAW. As soon as the rings are open, a watch that root started becomes
+    the user "floodwatch" (if there is none, 61017), reaches no file by name but Python's library and what it
+    follows, starts no program and connects to nothing. It keeps no capability, except CAP_NET_ADMIN to
+    enforce, CAP_BPF for XDP and CAP_NET_RAW for several workers; "doctor" tells what this host can do.
 
     Only sources that are proven real are ever blocked, for a minute at a time while their flood lasts.
     Against forged and reflected floods it sets rules that protect the victim and name no source; "ctl
@@ -108,30 +125,43 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
     """
     from floodwatch.config.options import WatchOptions
     from floodwatch.history.memory import encode as encode_memory
-    from floodwatch.pipeline.privileges import drop
+    from floodwatch.history.memory import nothing
+    from floodwatch.pipeline.privileges import drop, load_all
     from floodwatch.pipeline.watch import Watch
 
     expression = one_filter(bpf, filter_file, words or ctx.meta[FILTER_WORDS])
     options = WatchOptions(filter=expression, limits=read_limits(floors, false_alarms), **settings)
-    if save_baseline:
-        check_output(save_baseline, ())
+    baseline = kept_file(save_baseline) if save_baseline else None
     acting = _Acting(mode, never_block, never_file, backend, _standing_on(backend, mode, interfaces), keep)
     with stopping() as stop, _blocking(acting) as blocker:
         watch = Watch(interfaces, options, stop.event, blocker)
         try:
-            drop(
+            screen = _screen(picture)
+            encode_memory(nothing())  # loads what that takes, as does the next line
+            library = load_all()
+            confined = drop(
                 keep_net_admin=mode == "enforce",
                 keep_net_raw=options.workers > 1,
                 keep_bpf=bool(acting.interfaces),
+                reads=[*library, *(blocker.never.folders() if blocker else ())],
             )
             say(f"watching {watch.name}, {MODES[mode]}; Ctrl-C ends with the report")
-            with _counters_on_signal(watch), _drawn(picture) as draw:
+            for note in (*watch.notes, *confined.notes):
+                say(note)
+            heart = Heartbeat()
+            with _counters_on_signal(watch, screen), screen or nullcontext():
                 for moment in watch.moments():
-                    _tell(moment, style)
-                    draw(moment)
+                    told = bool(moment.changes or moment.notes or moment.steps)
+                    alive = heart.beat(moment.counters, told=told)
+                    if told or alive:
+                        with _above(screen):
+                            _tell(moment, style)
+                            say(alive) if alive else None
+                    if screen is not None:
+                        screen.draw(moment)
             report = watch.report()
-            if save_baseline:
-                write(save_baseline, encode_memory(watch.analysis.detection.learnt()))
+            if baseline is not None:
+                write_kept(baseline, encode_memory(watch.analysis.detection.learnt()))
             _say_lost(watch.counters())
         finally:
             watch.close()
@@ -236,7 +266,7 @@ def _say_lost(counters: Counters) -> None:
 
 
 @contextmanager
-def _counters_on_signal(watch: Watch) -> Iterator[None]:
+def _counters_on_signal(watch: Watch, screen: Picture | None) -> Iterator[None]:
     """Let SIGUSR1 print one line of counters."""
     asked = threading.Event()
     previous = signal.signal(signal.SIGUSR1, lambda *_: asked.set())
@@ -244,7 +274,8 @@ def _counters_on_signal(watch: Watch) -> Iterator[None]:
     def on_tick() -> None:
         if asked.is_set():
             asked.clear()
-            _say_counters(watch.counters())
+            with _above(screen):
+                _say_counters(watch.counters())
 
     watch.on_tick = on_tick
     try:
@@ -262,12 +293,15 @@ def _say_counters(counters: Counters) -> None:
     )
 
 
-@contextmanager
-def _drawn(mode: str) -> Iterator[Any]:
+def _screen(mode: str) -> Picture | None:
+    """The live picture, if there is to be one."""
     if mode == "never" or (mode == "auto" and not is_terminal()):
-        yield lambda moment: None
-        return
+        return None
     from floodwatch.cli.picture import Picture
 
-    with Picture() as picture:
-        yield picture.draw
+    return Picture()
+
+
+def _above(screen: Picture | None) -> AbstractContextManager[None]:
+    """Where lines can be written: they stay above the picture."""
+    return nullcontext() if screen is None else screen.above()

@@ -7,6 +7,7 @@ import os
 from msgspec import Struct
 
 from .limits import Limits
+from .nat64 import Translator
 
 
 def hash_key(seed: bytes | None) -> bytes:
@@ -43,6 +44,7 @@ class ScanOptions(Struct, frozen=True, kw_only=True):
         describe: name the captures' interfaces too, which differ between containers of the same packets.
         baseline: a file of what was learnt before (see ``memory``), or None.
         limits: floors and the budget of false alarms.
+        nat64: networks of translators beside the well-known ones.
     """
 
     filter: str | None = None
@@ -58,6 +60,7 @@ class ScanOptions(Struct, frozen=True, kw_only=True):
     describe: bool = False
     baseline: str | None = None
     limits: Limits = Limits()
+    nat64: tuple[Translator, ...] = ()
 
 
 class Progress(Struct, frozen=True):
@@ -93,6 +96,7 @@ class WatchOptions(Struct, frozen=True, kw_only=True):
         workers: rings of each interface, read and decoded at the same time.
         baseline: a file of what was learnt before (see ``memory``), or None.
         limits: floors and the budget of false alarms.
+        nat64: networks of translators beside the well-known ones.
         write: a file for the flight recorder, or None.
         write_max: frames that it holds at most.
     """
@@ -108,6 +112,7 @@ class WatchOptions(Struct, frozen=True, kw_only=True):
     workers: int = 1
     baseline: str | None = None
     limits: Limits = Limits()
+    nat64: tuple[Translator, ...] = ()
     write: str | None = None
     write_max: int = 100_000
 
@@ -141,9 +146,3 @@ class Counters(Struct, frozen=True):
     def lost_share(self) -> float:
         """Share of the packets that were lost on the way."""
         return self.lost / max(self.packets + self.lost + self.ahead, 1)
-
-    @property
-    def unseen_share(self) -> float:
-        """Share of the packets that were lost on the way, or dropped before they could be seen."""
-        unseen = self.lost + self.ahead
-        return unseen / max(self.packets + unseen, 1)

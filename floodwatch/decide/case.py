@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
+from msgspec.structs import replace as replaced
 from numpy.typing import NDArray
 
 from ..detectors import family_of
@@ -18,11 +19,13 @@ from ..model.address import Address, address_text
 from ..model.decision import SOURCES_MOST
 from ..model.epoch import EPOCH_NS, EPOCHS_PER_SECOND
 from ..model.event import Verdict
-from ..model.finding import Finding, Floor, Gathered, SourceCount
+from ..model.finding import Finding, Floor, Gathered, SourceCount, SourceKey
 from ..model.vector import Vector
 from .course import Course
 
 KEYS_MOST = 256
+SEEN_MOST = 64
+"""Sources that are seen and not proven, of which at least a twentieth each is told."""
 TIMELINE_MOST = 240
 """Steps of the timeline that are kept: a minute of epochs; what lasts longer is told more coarsely."""
 HELD = 0.8
@@ -77,11 +80,12 @@ class Case:
     ports: Counter[int] = field(default_factory=Counter)
     paths: Counter[str] = field(default_factory=Counter)
     sources: NDArray[np.uint8] | None = None
-    top: dict[tuple[int, bool], SourceCount] = field(default_factory=dict)
-    settled: dict[tuple[int, bool], SourceCount] = field(default_factory=dict)
-    before: dict[tuple[int, bool], int] = field(default_factory=dict)
+    top: dict[SourceKey, SourceCount] = field(default_factory=dict)
+    settled: dict[SourceKey, SourceCount] = field(default_factory=dict)
+    seen: dict[SourceKey, SourceCount] = field(default_factory=dict)
+    before: dict[SourceKey, int] = field(default_factory=dict)
     """What sources sent before it began, in the window in which it did."""
-    newest: set[tuple[int, bool]] = field(default_factory=set)
+    newest: set[SourceKey] = field(default_factory=set)
     """Who was listed last ..."""
     least: int = 0
     """... and the least upper bound among these."""
@@ -143,14 +147,17 @@ class Case:
         if finding.beats is not None:
             self.course.add(finding.epoch, finding.beats)
         if finding.top:
-            self.newest = {(source.source, source.v6) for source in finding.top}
+            self.newest = {source.key for source in finding.top}
             self.least = min(source.hi for source in finding.top)
         for source in finding.top:
-            key = source.source, source.v6
             # in the window in which it began, what came before does not count
-            self.top[key] = (
-                source if self.windows else _since(source, self.before.setdefault(key, source.before))
-            )
+            early = 0 if self.windows else self.before.setdefault(source.key, source.before)
+            self.top[source.key] = replaced(source, lo=source.lo - early)
+        for source in finding.seen:
+            _sum(self.seen, source)
+        if len(self.seen) > 2 * SEEN_MOST:
+            kept = sorted(self.seen.values(), key=lambda s: -s.lo)[:SEEN_MOST]
+            self.seen = {source.key: source for source in kept}
 
     def _stretch(self, first: int, end: int) -> None:
         """Note the epochs that a finding counted; those of two detectors may overlap."""
@@ -195,19 +202,10 @@ class Case:
         self.settled_epochs = self.epochs
         self.windows += 1
         for key, new in self.top.items():
-            old = self.settled.get(key)
-            if old is None and len(self.settled) >= SOURCES_MOST:
-                continue
-            base = old or SourceCount(new.source, new.v6, 0, 0, windows=0)
-            # who fell out of the table sent no more than the least in it (Space-Saving)
-            most = new.hi if key in self.newest else max(new.hi, self.least)
-            self.settled[key] = SourceCount(
-                new.source,
-                new.v6,
-                base.lo + new.lo,
-                base.hi + most,
-                windows=base.windows + (key in self.newest),
-            )
+            if key in self.settled or len(self.settled) < SOURCES_MOST:
+                # who fell out of the table sent no more than the least in it (Space-Saving)
+                most = new.hi if key in self.newest else max(new.hi, self.least)
+                _sum(self.settled, replaced(new, hi=most, windows=int(key in self.newest)))
         self.top.clear()
         self.before = {}
 
@@ -240,8 +238,12 @@ def winner(table: Counter[K], count: int) -> K | None:
     return key if held >= HELD * count and held > 0 else None
 
 
-def _since(source: SourceCount, before: int) -> SourceCount:
-    return SourceCount(source.source, source.v6, source.lo - before, source.hi)
+def _sum(sources: dict[SourceKey, SourceCount], new: SourceCount) -> None:
+    """Add one source's bounds to those it has."""
+    old, windows = sources.get(new.key), new.windows
+    if old is not None:
+        new = replaced(new, lo=old.lo + new.lo, hi=old.hi + new.hi, windows=old.windows + windows)
+    sources[new.key] = new
 
 
 def _spread(count: int, epochs: Sequence[int]) -> Iterator[tuple[int, int]]:

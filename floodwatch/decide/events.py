@@ -11,14 +11,13 @@ from msgspec.structs import replace
 
 from .._sketches import hll_estimate
 from ..detectors.family import Family
-from ..model.address import Network, source_cidr
+from ..model.address import source_cidr
 from ..model.decision import SOURCE_RATES, Decision, Protection, Suspect, prove
 from ..model.epoch import EPOCH_NS, EPOCHS_PER_SECOND, rfc3339
 from ..model.event import (
     FLOODS,
     Action,
     Advice,
-    CaptureInfo,
     CountBounds,
     Counted,
     Estimate,
@@ -33,10 +32,11 @@ from ..model.event import (
     Verdict,
     Victim,
 )
-from ..model.finding import SourceCount
+from ..model.finding import SEEN_SHARE, SourceCount
 from ..model.vector import protocol_number
 from . import judge
 from .case import Case, winner
+from .seeing import UNKNOWN, Seen
 
 TIMELINE = 60
 UNLISTED = 56
@@ -48,6 +48,10 @@ PROTECTIONS: dict[Action, Protection] = {
     "cap_unknown": "capped",
 }
 """What stands before a victim where the advice says it all; else its family knows."""
+SEEN_TOLD = 5
+"""Sources that are told of where none is proven."""
+NOT_PROVEN: frozenset[Origin] = frozenset({"unknown", "mixed"})
+"""Origins of floods whose addresses show nothing, and may be those of the senders."""
 NO_SOURCES = bytes(1024)
 
 
@@ -95,19 +99,31 @@ class Meaning:
         return self.case.family.reflectors(self.case.vector, self.facts)
 
     def sources(self) -> list[SourceCount]:
-        """The sources that may be named, heaviest first.
+        """The sources that may be named, heaviest first; a network stands for the hosts in it.
 
         Of a source that was not listed in every window the upper bound is that of those windows, and what it can
         have sent unlisted.
         """
-        case, sent = self.case, self.case.family.sent
-        named = sorted(case.settled.values(), key=lambda s: (-s.lo, s.v6, s.source))
+        settled = self.case.settled.values()
+        wide = {(s.v6, s.behind, s.source >> s.behind) for s in settled if s.behind}
+        depths = {(v6, behind) for v6, behind, _ in wide}
+
+        def within(source: SourceCount) -> bool:
+            return any(
+                v6 == source.v6 and behind > source.behind and (v6, behind, source.source >> behind) in wide
+                for v6, behind in depths
+            )
+
+        named = sorted((s for s in settled if not within(s)), key=lambda s: (-s.lo, s.v6, s.source, s.low))
+        return [self._bounded(source, sum(s.lo for s in named)) for source in named]
+
+    def _bounded(self, source: SourceCount, listed: int) -> SourceCount:
+        windows, sent = self.case.windows, self.case.family.sent
+        if source.windows >= windows:
+            return source
         if sent is None:
-            spare = {s: s.hi + UNLISTED * (case.windows - s.windows) for s in named}
-        else:
-            rest = max(int(sent(self.facts)) - sum(s.lo for s in named), 0)
-            spare = {s: s.hi if s.windows == case.windows else max(s.hi, s.lo + rest) for s in named}
-        return [replace(s, hi=spare[s]) for s in named]
+            return replace(source, hi=source.hi + UNLISTED * (windows - source.windows))
+        return replace(source, hi=max(source.hi, source.lo + max(int(sent(self.facts)) - listed, 0)))
 
 
 def decide(case: Case) -> Decision:
@@ -131,16 +147,17 @@ def decide(case: Case) -> Decision:
 
 
 def _suspect(source: SourceCount) -> Suspect:
-    network: Network
-    if source.v6:
-        network = ipaddress.IPv6Network((source.source << 64, 64))
-    else:
-        network = ipaddress.IPv4Network(source.source & 0xFFFFFFFF)
-    return Suspect(network, source.lo, source.hi)
+    return Suspect(source.network, source.lo, source.hi)
 
 
 def tell(
-    case: Case, overlapping: Iterable[Case], path: str, last_epoch: int, top: int, unfinished: State = "cut"
+    case: Case,
+    overlapping: Iterable[Case],
+    path: str,
+    last_epoch: int,
+    top: int,
+    unfinished: State = "cut",
+    seen: Seen = UNKNOWN,
 ) -> Event:
     """The event of a case.
 
@@ -151,6 +168,7 @@ def tell(
         last_epoch: the newest epoch that was judged.
         top: length of the ``sources.top`` list; 0 is all.
         unfinished: the state of what goes on.
+        seen: how it was captured.
     """
     meaning, family = Meaning(case), case.family
     peak, seconds = float(case.peak), max((case.last_ns - case.first_ns) / 1e9, 1.0)
@@ -164,12 +182,12 @@ def tell(
         verdict=meaning.verdict,
         severity=judge.severity(family, peak, case.bytes * 8 / seconds / 1e6),
         confidence=judge.confidence(
-            family, meaning.facts, count=case.count, epochs=case.epochs, one_way=case.one_way
+            family, meaning.facts, count=case.count, epochs=case.epochs, one_way=case.one_way, seen=seen
         ),
         state="ended" if case.ended(last_epoch) else unfinished,
         pattern=_pattern(case),
         linked=tuple(other.id for other in overlapping),
-        capture=CaptureInfo(interface=None, unseen_share=0.0),
+        capture=seen.info(),
         victim=Victim(ip=case.where, port=case.port, protocol=case.protocol, path=meaning.path),
         first=rfc3339(case.first_ns),
         detected=rfc3339(case.detected_ns),
@@ -187,6 +205,7 @@ def tell(
             forged_share=forged if meaning.origin == "forged" else None,
             top=_top(case, meaning.sources(), top) if listed else (),
             reflector_ports=meaning.reflector_ports,
+            seen=_seen(case) if meaning.origin in NOT_PROVEN and case.verdict == "attack" else (),
         ),
         evidence=judge.evidence(
             family,
@@ -197,6 +216,7 @@ def tell(
             floor=case.floor,
             held=case.held,
             limit=case.limit,
+            seen=seen,
         ),
         action=Advice(recommended=meaning.action, why=meaning.why, taken="none"),
         counted=_counted(case),
@@ -232,13 +252,21 @@ def _course(case: Case) -> tuple[Pattern, ...]:
 
 def _top(case: Case, sources: list[SourceCount], limit: int) -> tuple[TopSource, ...]:
     total = max(case.count, sum(source.lo for source in sources), 1)
-    return tuple(
-        TopSource(
-            cidr=source_cidr(source.source, source.v6),
-            share=round(source.lo / total, 4),
-            count=CountBounds(lo=source.lo, hi=source.hi),
-        )
-        for source in (sources[:limit] if limit else sources)
+    return tuple(_named(source, total) for source in (sources[:limit] if limit else sources))
+
+
+def _seen(case: Case) -> tuple[TopSource, ...]:
+    """The few that certainly sent a share of it worth naming; nothing is done against them."""
+    least = max(SEEN_SHARE * case.count, 1)
+    loud = sorted(case.seen.values(), key=lambda s: (-s.lo, s.v6, s.source, s.low))[:SEEN_TOLD]
+    return tuple(_named(source, case.count) for source in loud if source.lo >= least)
+
+
+def _named(source: SourceCount, total: int) -> TopSource:
+    return TopSource(
+        cidr=source_cidr(source.network),
+        share=round(source.lo / max(total, 1), 4),
+        count=CountBounds(lo=source.lo, hi=source.hi),
     )
 
 

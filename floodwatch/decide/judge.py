@@ -10,6 +10,8 @@ from ..detectors.family import Family
 from ..detectors.forging import BOGON_SHARE, nowhere_evidence
 from ..model.event import FLOODS, Evidence, Severity, ShareEstimate
 from ..model.finding import F, Floor
+from .seeing import Seen, factor
+from .seeing import evidence as captured
 
 CROWD_MOST = 0.9
 ONE_WAY = 0.93
@@ -22,9 +24,10 @@ def severity(family: Family[F], peak: float, megabit: float) -> Severity:
     return "low" if ratio < 2 else "medium" if ratio < 20 else "high" if ratio < 1000 else "critical"
 
 
-def confidence(family: Family[F], facts: F, *, count: float, epochs: int, one_way: bool) -> float:
-    """Grows with the number of packets and epochs behind the verdict; never 1."""
-    size, clear = 1 - float(0.5 ** (1 + count / family.floor + epochs / 8)), family.clear(facts)
+def confidence(family: Family[F], facts: F, *, count: float, epochs: int, one_way: bool, seen: Seen) -> float:
+    """Grows with the packets and epochs behind the verdict; never 1, and less where little was seen."""
+    size = 1 - float(0.5 ** (1 + count / family.floor + epochs / 8))
+    clear = family.clear(facts) * factor(seen)
     if family.verdict not in FLOODS:
         return round(min(CROWD_MOST, 0.6 * size + 0.2) * clear, 2)
     return round(min(0.99, size * clear * (ONE_WAY if one_way else 1.0)), 2)
@@ -49,6 +52,7 @@ def evidence(
     floor: Floor,
     held: float,
     limit: float,
+    seen: Seen,
 ) -> tuple[Evidence, ...]:
     """The facts in the order of their weight, the rule that fired last.
 
@@ -61,6 +65,7 @@ def evidence(
         floor: what the finding that opened the event was held against ...
         held: ... and what was held against it.
         limit: the rate a second that the user's limits ask for; 0: none.
+        seen: how it was captured.
     """
     out = [*family.evidence(facts), *nowhere_evidence(facts)]
     if usual:
@@ -71,6 +76,7 @@ def evidence(
     if one_way:
         says = "only packets to the victim were captured; what it answered is not known"
         out.append(Evidence(name="one_way", value=1.0, usual=0.0, says=says))
+    out += captured(seen)
     if family.verdict in FLOODS:  # which is told by its growth
         more = f"; your own limit is {limit:.0f} per second" if limit else ""
         says = f"rule that fired: {family.says(floor)}; it met {held:,.0f}{more}"

@@ -7,7 +7,8 @@ from typing import Any
 
 from ..config.limits import Limits
 from ..history.clients import Visitors
-from ..history.memory import Memory, Networks
+from ..history.loudest import Loudest
+from ..history.memory import Addresses, Memory, Networks
 from ..history.victims import Tracker
 from ..model.address import Address
 from ..model.epoch import EPOCHS_PER_SECOND
@@ -24,6 +25,7 @@ from . import (
     http2,
     icmp,
     loop,
+    malformed,
     protocols,
     quic,
     reflection,
@@ -47,6 +49,7 @@ DETECTORS: tuple[Detector, ...] = (
     dns.DETECTOR,
     icmp.DETECTOR,
     protocols.DETECTOR,
+    malformed.DETECTOR,
     http.DETECTOR,
     carpet.DETECTOR,
     scripts.DETECTOR,
@@ -106,17 +109,23 @@ class Detection:
     def __init__(self, memory: Memory, limits: Limits) -> None:
         self._limits = limits
         self.tracker = Tracker(memory, limits)
-        self._visitors = Visitors(memory.networks)
+        self._visitors = Visitors(memory.networks, memory.clients)
         self._detectors = [_looking(detector) for detector in DETECTORS]
         self._named: dict[tuple[Vector, Address], int] = {}
+        self._loudest = Loudest()
 
     def learnt(self) -> Memory:
         """What is known now: clients' networks, and what is usual for each host."""
-        return Memory(self._visitors.networks.learnt(), *self.tracker.baseline.learnt())
+        networks = self._visitors.networks
+        return Memory(networks.learnt(), *self.tracker.baseline.learnt(), networks.clients())
 
     def known_networks(self) -> Networks:
         """Networks of clients who were served before anything that is going on began."""
         return self._visitors.known_networks()
+
+    def known_clients(self) -> Addresses:
+        """Single addresses among them, of clients who came through a translator (NAT64)."""
+        return self._visitors.known_clients()
 
     def update(self, summary: Summary) -> Iterator[Finding[Any]]:
         """Yield the findings of one epoch that the limits let through; epochs come in order."""
@@ -126,10 +135,20 @@ class Detection:
         for look in self._detectors:
             for finding in look(scene):
                 self._named[finding.vector, finding.victim] = summary.epoch
-                if self._let_through(finding):
+                if (not summary.coarse or _whole_second(finding)) and self._let_through(finding):
+                    self._see(finding, summary)
                     yield finding
+        if scene.views:
+            self._loudest.close_epoch(summary)
         self._visitors.close_epoch(summary)
         self.tracker.close_epoch(summary)
+
+    def _see(self, finding: Finding[Any], summary: Summary) -> None:
+        """Note who certainly sent much of it. What looks back over seconds is not counted by the epoch."""
+        family = family_of(finding.vector, finding.verdict)
+        row = self.tracker.row(finding.victim, finding.epoch)
+        if row is not None and finding.prefix is None and finding.verdict in FLOODS and not family.habitual:
+            finding.seen = self._loudest.of(finding, row, family.unit, summary)
 
     def _let_through(self, finding: Finding[Any]) -> bool:
         """Hold a finding against the user's limits; below half of them it does not even keep an event."""
@@ -139,6 +158,15 @@ class Detection:
         rate = EPOCHS_PER_SECOND * finding.count
         finding.over = finding.over and rate >= finding.limit
         return rate >= finding.limit / 2
+
+
+def _whole_second(finding: Finding[Any]) -> bool:
+    """Where an epoch holds the packets of a second, floors of an epoch are that much higher."""
+    if finding.verdict not in FLOODS or FAMILIES[finding.vector].habitual:
+        return True
+    least = EPOCHS_PER_SECOND * finding.floor.count
+    finding.over = finding.over and finding.count >= least
+    return finding.count >= least / 2
 
 
 def _looking(detector: Detector) -> Callable[[Scene], Iterator[Finding[Any]]]:

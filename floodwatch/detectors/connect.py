@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..history.sources import explaining, source_of
 from ..history.victims import View
 from ..model.epoch import CLASS_TCP, DATA, SYN
 from ..model.event import Action, Evidence, Origin
@@ -20,6 +21,8 @@ UNUSED = 0.5
 """Packets of data (or of TLS) per connection below which it was not meant."""
 NAMED = 4
 """Connections that one source finished from which it is named ..."""
+FEW = 12
+"""... at so few in a window only while they explain much of it: a browser opens six at once ..."""
 SMALL = 150
 """... if its packets are this small on average (bytes): it says next to nothing."""
 
@@ -147,11 +150,9 @@ def _idlers(heavy: np.ndarray, victim: int) -> list[SourceCount]:
     """Sources that open connection after connection and say next to nothing on them."""
     rows = heavy[(heavy["victim"] == victim) & (heavy["proven"] >= NAMED) & (heavy["requests"] == 0)]
     rows = rows[rows["bytes"] <= SMALL * rows["packets"].astype(np.int64)]
+    rows = explaining(rows, "proven", FEW)
     return [
-        SourceCount(
-            int(r["source"]), bool(r["v6"]), int(r["proven"]), max(int(r["packets"]) // 2, int(r["proven"]))
-        )
-        for r in rows
+        source_of(row, int(row["proven"]), max(int(row["packets"]) // 2, int(row["proven"]))) for row in rows
     ]
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..history.clients import Visitors
-from ..history.sources import Machines, machines, source_counts
+from ..history.nearby import TOGETHER
+from ..history.sources import Asked, Machines, machines
 from ..history.victims import View
 from ..model.epoch import CLASS_HTTP, DATA, EPOCHS_PER_SECOND
 from ..model.event import Action, Evidence, Origin
@@ -40,13 +41,14 @@ LOUD = 1.5
 class Requests(Named):
     """Requests, those of machines among them, and those for parts of pages; see ``crowd.Visits``.
 
-    ``machine`` are those of sources that stand out one by one, ``whole`` those of epochs in which all of them
-    together do.
+    ``machine`` are those of sources that stand out one by one, ``together`` those of hosts that are machines only
+    together, with the others of their network, ``whole`` those of epochs in which all that asked are.
     """
 
     requests: Sum = 0.0
     machine: Sum = 0.0
     whole: Sum = 0.0
+    together: Sum = 0.0
     assets: Sum = 0.0
     listed: Sum = 0.0
     known: Sum = 0.0
@@ -66,6 +68,12 @@ def _machines(facts: Requests) -> Iterator[Evidence]:
             "of the requests come from sources that ask again and again, faster or more alike than people do"
         )
         yield share("machine_share", facts.machine, facts.requests, 0.0, says)
+    if facts.together > 0:
+        says = (
+            "of the requests come from hosts of one network, or of a few, that fetch hardly any page assets and "
+            f"together ask {TOGETHER:.0f} times a second or more"
+        )
+        yield share("network_share", facts.together, facts.requests, 0.0, says)
     if facts.whole > 0:
         says = (
             f"of the requests came while at least {percent(ONE_PATH)} of them were for one path, at most "
@@ -123,7 +131,7 @@ def _judge(view: View, row: np.void, scene: Scene) -> Iterator[Finding[Any]]:
         return  # requests that never end ask for nothing: they hold places, which is another vector
     reference, hammered = int(row["reference"]), _hammered(view, row)
     only = _winner(row) if hammered else None
-    found = machines(reference, scene.summary, visitors.windows, visitors.paces, only)
+    found = machines(reference, scene.summary, visitors, _asked(view, only))
     told = told_apart(view, row, found, visitors)
     if told != "flood":
         if told == "unclear":
@@ -150,9 +158,11 @@ def _flood(
     requests = int(row["requests"])
     proven = found.rows["proven"] > 0
     listed, known = visitors.asked(found.window)
+    together = 0 if whole else min(found.together, count)
     facts = Requests(
         requests=float(requests),
-        machine=0.0 if whole else float(count),
+        machine=0.0 if whole else float(count - together),
+        together=float(together),
         whole=float(count) if whole else 0.0,
         assets=float(row["assets"]),
         asked=float(found.requests),
@@ -170,8 +180,16 @@ def _flood(
         ports=[(int(row["http_port"]), count)],
         paths=_paths(row, count),
         sources=CLASS_HTTP,
-        top=source_counts(found.window[proven], "requests", "requests", found.last[proven]),
+        top=found.named(),
     )
+
+
+def _asked(view: View, only: int | None) -> Asked:
+    """What is known of a victim's requests; growth counts where it is a surge over the usual."""
+    usual, recent = view.usual("requests"), view.recent()
+    rate = sum(int(row["requests"]) for row in recent) * EPOCHS_PER_SECOND / max(len(recent), 1)
+    grown = usual is not None and rate >= RATIO * usual
+    return Asked(only, rate, usual or 0.0, rate - (usual or 0.0) if grown else 0.0)
 
 
 def _bodiless(row: np.void) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..history.sources import source_counts
+from ..history.sources import explaining, source_counts
 from ..history.victims import View
 from ..model.epoch import CLASS_TCP, DATA
 from ..model.event import Evidence
@@ -112,7 +112,8 @@ def detect(view: View) -> Iterator[Finding[Frames]]:
 
 def _finding(view: View, row: np.void, family: Family[Frames], count: int, floor: Floor) -> Finding[Frames]:
     heavy = view.heavy()
-    rows = heavy[(heavy["victim"] == int(row["reference"])) & (heavy["strains"] >= NAMED)]
+    mine = (heavy["victim"] == int(row["reference"])) & (heavy["strains"] >= NAMED)
+    rows = explaining(heavy[mine], "strains", 2 * NAMED)
     proven, kind = rows[rows["proven"] > 0], row["kinds"][DATA]
     facts = Frames(
         streams=float(row["h2_streams"]),

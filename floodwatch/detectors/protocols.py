@@ -101,7 +101,7 @@ def _fragments(view: View, row: np.void) -> Iterator[Finding[Fragments]]:
             view,
             facts,
             (FRAGMENT,),
-            protocol=_protocol(row, FRAGMENT),
+            protocol=protocol_of(row, FRAGMENT),
             count=count,
             floor=floor,
             persist=patience(view, row, FRAGMENT, CLASS_OTHER),
@@ -131,7 +131,7 @@ def _protocols(view: View, row: np.void) -> Iterator[Finding[Unanswered]]:
                 **addresses(view, row, CLASS_OTHER),
             ),
             (kind,),
-            protocol=_protocol(row, kind),
+            protocol=protocol_of(row, kind),
             count=count,
             floor=floor,
             persist=patience(view, row, kind, CLASS_OTHER),
@@ -139,7 +139,8 @@ def _protocols(view: View, row: np.void) -> Iterator[Finding[Unanswered]]:
         )
 
 
-def _protocol(row: np.void, kind: int) -> str:
+def protocol_of(row: np.void, kind: int) -> str:
+    """The protocol of most packets of a kind, as a victim shows it."""
     number = int(row["kinds"]["port"][kind])
     return NAMES.get(number, f"ip-{number}")
 

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..history.servers import MEMORY
-from ..history.sources import asking, distinct_paths, requests_in, source_counts, with_earlier
+from ..history.sources import distinct_paths, source_counts
+from ..history.windows import asking, requests_in, with_earlier
 from ..model.address import Address
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.event import Evidence

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..history.servers import MEMORY, MEMORY_S, Lookback, Server
-from ..history.sources import source_counts
+from ..history.sources import explaining, source_counts
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Sum
@@ -124,7 +124,8 @@ def _judge(
         and unanswered >= SHARE * sums["owing"]
     )
     if headers or bodies:
-        yield _finding(summary, server, sums, _strainers(summary, reference, NAMED))
+        rows = explaining(_strainers(summary, reference, NAMED), "strains", 2 * NAMED)
+        yield _finding(summary, server, sums, rows)
     elif sums["stalled"] >= max(LEAST, IDLE * sums["sent"]):
         rows = _strainers(summary, reference, NAMED_STALLS)
         rows = rows[_opened_many(server, rows)]

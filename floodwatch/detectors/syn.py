@@ -171,7 +171,7 @@ def _judge(
         return None
     attempts = _attempts(row, raw)
     finished = max(_finished(view, row), _finished(view, after))
-    retried = max(_retried(row, raw), _retried(after, raw) if after is not None else 0)
+    retried = max(int(row["syn_again"]), 0 if after is None else int(after["syn_again"]))
     unfinished = attempts - finished - retried
     if unfinished < FLOOR.count / 2 or unfinished < least / 2 * attempts or _is_scan(view, row, raw):
         return None
@@ -201,21 +201,13 @@ def _judge(
     )
 
 
-def _is_repetition(row: np.void, raw: int) -> bool:
-    """One SYN sent over and over, which no stack does: neither a mirrored frame nor a retransmission."""
-    repeated = int(row["syn_again"]) + int(row["syn_copies"])
-    return repeated > 3 * int(row["syn_flows"]) and raw > 50 * distinct_sources(row, CLASS_SYN)
-
-
 def _attempts(row: np.void, raw: int) -> float:
-    """Connections asked for: frames that were captured twice and retransmissions count once."""
-    flows = int(row["syn_flows"])
-    seen = flows + int(row["syn_again"]) + int(row["syn_copies"])
-    return float(raw) if not seen or _is_repetition(row, raw) else raw * flows / seen
-
-
-def _retried(row: np.void, raw: int) -> int:
-    return 0 if _is_repetition(row, raw) else int(row["syn_again"])
+    """Connections asked for: frames that were captured twice and retransmissions count once, but what is sent
+    over and over counts each time; the first that come again are taken for copies then."""
+    flows, again, copies, replayed = (int(row[f"syn_{n}"]) for n in ("flows", "again", "copies", "replayed"))
+    seen = flows + again + copies + replayed
+    asked = flows + replayed + (copies if replayed > copies else 0)
+    return raw * asked / seen if seen else float(raw)
 
 
 def _finished(view: View, row: np.void | None) -> int:

@@ -1,4 +1,6 @@
-"""Who was served before anything happened: networks of clients (/24 of IPv4, /48 of IPv6), and their paces.
+"""Who was served before anything happened: networks of clients, and their paces.
+
+A network is a /24 of IPv4 or a /48 of IPv6; whoever came through a translator (NAT64) is a single address.
 
 Learnt only from sources that finished a handshake and asked for something, seconds later and when no flood
 was found at their host in between. A network counts as known two windows of the heavy-hitter table (8 s each)
@@ -17,8 +19,10 @@ from numpy.typing import NDArray
 
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.summary import Summary
-from .memory import Networks
-from .sources import Paces, Windows, positions, requests_in
+from .cover import Onsets
+from .memory import Addresses, Networks, codes
+from .sources import ADDRESS, Paces
+from .windows import Windows, positions, requests_in
 
 MOST = 262_144
 """Networks that are remembered; then no new ones are learnt."""
@@ -35,25 +39,35 @@ class KnownNetworks:
 
     Args:
         before: networks that are known from the start, sorted.
+        clients: single addresses among them.
     """
 
-    def __init__(self, before: Networks) -> None:
+    def __init__(self, before: Networks, clients: Addresses | None = None) -> None:
         self._ids = before
         self._first = np.full(len(before), -AGED, np.int64)
+        self._clients = np.zeros((0, 2), np.uint64) if clients is None else clients
 
     def learn(self, rows: NDArray[np.void], window: int) -> None:
         """Note the networks of sources in no flood, seen in one window (``window`` is its number)."""
-        seen = np.unique(networks(rows[rows["proven"] > 0]))
-        new = seen[~_among(seen, self._ids)][: MOST - len(self._ids)]
-        if len(new):
-            ids = np.concatenate([self._ids, new])
+        rows = rows[rows["proven"] > 0]
+        seen, at = np.unique(networks(rows), return_index=True)
+        fresh = np.flatnonzero(~_among(seen, self._ids))[: MOST - len(self._ids)]
+        if len(fresh):
+            ids = np.concatenate([self._ids, seen[fresh]])
             order = np.argsort(ids)
             self._ids = ids[order]
-            self._first = np.concatenate([self._first, np.full(len(new), window)])[order]
+            self._first = np.concatenate([self._first, np.full(len(fresh), window)])[order]
+            self._clients = np.concatenate([self._clients, _addresses(rows[at[fresh]])])
 
     def learnt(self) -> Networks:
         """All networks that were served, sorted: on another day they are known."""
         return self._ids
+
+    def clients(self, window: int | None = None) -> Addresses:
+        """Single addresses that were served; of those, that were first served long enough before a window."""
+        if window is None or not len(self._clients):
+            return self._clients
+        return self._clients[_among(codes(self._clients), self.aged(window))]
 
     def aged(self, window: int) -> Networks:
         """Networks that were first served long enough before this window."""
@@ -83,12 +97,14 @@ class Visitors:
 
     Args:
         before: networks of clients that are known from the start.
+        clients: single addresses among them.
     """
 
-    def __init__(self, before: Networks) -> None:
+    def __init__(self, before: Networks, clients: Addresses | None = None) -> None:
         self.windows = Windows()
-        self.networks = KnownNetworks(before)
+        self.networks = KnownNetworks(before, clients)
         self.paces = Paces()
+        self.onsets = Onsets()
         self._learnt: NDArray[np.void] | None = None
         self._pending: deque[Second] = deque()
         self._flooded: dict[int, int] = {}
@@ -96,10 +112,15 @@ class Visitors:
     def flooded(self, victim: int, epoch: int) -> None:
         """A flood was found at a victim, given by its slot reference: nothing is learnt of it for a while."""
         self._flooded[victim] = epoch
+        self.onsets.begin(victim, epoch, self.windows)
 
     def known_networks(self) -> Networks:
         """Networks that are known by now."""
         return self.networks.aged(self.windows.number)
+
+    def known_clients(self) -> Addresses:
+        """Single addresses among them, of clients who came through a translator."""
+        return self.networks.clients(self.windows.number)
 
     def asked(self, rows: NDArray[np.void]) -> tuple[float, float]:
         """Requests of these sources in the last epoch, and those from known networks; both 0 while none is known."""
@@ -120,6 +141,7 @@ class Visitors:
             self._believe(self._pending.popleft())
         oldest = self._pending[0].epoch if self._pending else epoch - TRIED
         self._flooded = {v: at for v, at in self._flooded.items() if oldest + TRIED - HELD < at <= epoch}
+        self.onsets.end(set(self._flooded))
         if summary.window_ends:
             self._learnt = None
         windows.close_epoch(summary)
@@ -137,8 +159,21 @@ def _among(wanted: Networks, ids: Networks) -> NDArray[np.bool_]:
 
 
 def networks(rows: NDArray[np.void]) -> Networks:
-    """Network of each source: IP version in the upper byte, then the leading 24 or 48 bits of the address."""
-    source = rows["source"].astype(np.uint64)
+    """Network of each source: IP version in the upper byte, then the leading 24 or 48 bits of the address.
+
+    A source that is a single IPv6 address has its code.
+    """
+    source, form = rows["source"].astype(np.uint64), rows["v6"]
     four = (source & np.uint64(0xFFFFFFFF)) >> np.uint64(8) | np.uint64(4 << 56)
     six = source >> np.uint64(16) | np.uint64(6 << 56)
-    return np.where(rows["v6"] > 0, six, four)
+    found = np.where(form > 0, six, four)
+    single = form == ADDRESS
+    if single.any():
+        found[single] = codes(_addresses(rows))
+    return found
+
+
+def _addresses(rows: NDArray[np.void]) -> Addresses:
+    """Those of the rows whose source is a single IPv6 address."""
+    mine = rows[rows["v6"] == ADDRESS]
+    return np.column_stack([mine["source"], mine["low"]]).astype(np.uint64)

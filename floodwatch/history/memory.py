@@ -2,7 +2,8 @@
 
 The file is an npz of NumPy, without pickles: ``version`` (1), ``networks`` (n,) uint64, ``hosts`` (m, 2)
 uint64 (the halves of the address; IPv4 as ::ffff:a.b.c.d) and ``usual`` (m, 5) float64: SYNs, UDP and ICMP
-packets, requests and finished handshakes a second.
+packets, requests and finished handshakes a second. ``clients`` (k, 2) uint64 may be missing: single addresses
+of known clients, who came through a translator.
 """
 
 from __future__ import annotations
@@ -10,18 +11,46 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
+from ..model.address import ONE_IPV6, Network
 
 VERSION = 1
 METRICS = ("syn", "udp", "icmp", "requests", "finished")
 """Columns of ``usual``."""
 Networks: TypeAlias = NDArray[np.uint64]
+Addresses: TypeAlias = NDArray[np.uint64]
+"""Shape (n, 2): upper and lower halves."""
+SINGLE: Final = np.uint64(1 << 63)
+"""Set in what stands for a single address among ``Networks``."""
+
+
+def codes(addresses: Addresses) -> Networks:
+    """What stands for single IPv6 addresses among the networks of clients: 63 bits of a hash.
+
+    Stafford's variant 13 of MurmurHash3's finaliser over both halves. Whoever is taken for another by chance
+    or by intent counts as known, which decides nothing alone.
+    """
+    return _mix(_mix(addresses[:, 0]) + addresses[:, 1]) | SINGLE
+
+
+def code_of(network: Network) -> int:
+    """What stands for the network of a client, given a network of its own among them."""
+    first = int(network.network_address)
+    if network.version == 6 and network.prefixlen == ONE_IPV6:
+        return int(codes(np.array([[first >> 64, first & (1 << 64) - 1]], np.uint64))[0])
+    return network.version << 56 | first >> (8 if network.version == 4 else 80)
+
+
+def _mix(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        words = (words ^ words >> np.uint64(shift)) * np.uint64(factor)
+    return words ^ words >> np.uint64(31)
 
 
 class Memory(Struct, frozen=True):
@@ -31,11 +60,14 @@ class Memory(Struct, frozen=True):
         networks: networks of known clients, sorted; see ``history.clients.networks``.
         hosts: addresses, shape (m, 2): upper and lower half.
         usual: what is usual for each a second, shape (m, 5): ``METRICS``.
+        clients: single addresses of known clients, who came through a translator; their ``codes`` are among
+            the networks.
     """
 
     networks: Networks
     hosts: NDArray[np.uint64]
     usual: NDArray[np.float64]
+    clients: Addresses = np.zeros((0, 2), np.uint64)
 
 
 def nothing() -> Memory:
@@ -51,15 +83,14 @@ def join(memories: list[Memory]) -> Memory:
     usual = np.concatenate([memory.usual for memory in memories])[::-1]
     _, first = np.unique(hosts, axis=0, return_index=True)
     known = np.unique(np.concatenate([memory.networks for memory in memories]))
-    return Memory(known, hosts[first], usual[first])
+    clients = np.unique(np.concatenate([memory.clients for memory in memories]), axis=0)
+    return Memory(known, hosts[first], usual[first], clients)
 
 
 def encode(memory: Memory) -> bytes:
     """The memory as bytes of a file."""
-    out = io.BytesIO()
-    np.savez_compressed(
-        out, version=np.array(VERSION), networks=memory.networks, hosts=memory.hosts, usual=memory.usual
-    )
+    out, arrays = io.BytesIO(), {name: getattr(memory, name) for name in memory.__struct_fields__}
+    np.savez_compressed(out, version=np.array(VERSION), **arrays)
     return out.getvalue()
 
 
@@ -72,6 +103,7 @@ def load(path: str) -> Memory:
     try:
         with np.load(path, allow_pickle=False) as data:
             found = {name: data[name] for name in ("version", "networks", "hosts", "usual")}
+            clients = data["clients"] if "clients" in data else np.zeros((0, 2), np.uint64)
     except OSError as error:
         raise ConfigError(f"cannot read the baseline {path}: {error.strerror or error}") from error
     except (ValueError, KeyError, zipfile.BadZipFile, EOFError, zlib.error) as error:
@@ -79,14 +111,15 @@ def load(path: str) -> Memory:
     hosts, usual = found["hosts"], found["usual"]
     sound = (
         found["version"] == VERSION
-        and found["networks"].dtype == hosts.dtype == np.uint64
+        and found["networks"].dtype == hosts.dtype == clients.dtype == np.uint64
         and found["networks"].ndim == 1
         and usual.dtype == np.float64
         and hosts.shape == (len(hosts), 2)
+        and clients.shape == (len(clients), 2)
         and usual.shape == (len(hosts), len(METRICS))
         and bool(np.isfinite(usual).all())
         and not (usual < 0).any()
     )
     if not sound:
         raise ConfigError(f"{path} is not a baseline that this version of floodwatch can read")
-    return Memory(np.unique(found["networks"]), hosts, usual)
+    return Memory(np.unique(found["networks"]), hosts, usual, clients)

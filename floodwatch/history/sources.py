@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.address import ONE_IPV6
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.finding import SourceCount
 from ..model.summary import Summary
+from .cover import Onsets, explains, settled
+from .memory import Networks
+from .nearby import Network as Spread
+from .nearby import Seen, spread
+from .windows import Windows, positions, requests_in, with_earlier
 
 FAST = 12.5
 """Requests a second of one source over the last second, beyond one person's pace ..."""
@@ -30,65 +35,17 @@ HABIT = 8
 """Requests in the window from which a habit shows, at any rate."""
 DEVOTED = 3
 """Requests that show it where one path is flooded, if all are for that path and nothing else."""
+SEVERAL = 2
+"""Requests that show what a source fetches, where it is looked at with others of its network."""
 SAME = 0.8
 """Share of requests for the same path as the one before."""
 
 
+ADDRESS = 2
+"""``v6`` of a row of the heavy-hitter table whose source is one IPv6 address."""
 SLACK = 5.0
 """Times of its pace before the flood that a source may ask and still be taken for what it was."""
 MAX_PACES = 65_536
-
-
-class Windows:
-    """The heavy-hitter table over time, rows with requests only: now, an epoch and a second ago, and at the
-    end of the window before.
-
-    Attributes:
-        number: of the window, from 0 on.
-        age: epochs of it that have closed.
-        earlier: the table at the end of the window before, or None.
-    """
-
-    def __init__(self) -> None:
-        self.number = self.age = 0
-        self.earlier: NDArray[np.void] | None = None
-        self._second: deque[NDArray[np.void]] = deque(maxlen=EPOCHS_PER_SECOND)
-        self._now: NDArray[np.void] | None = None
-
-    def now(self, summary: Summary) -> NDArray[np.void]:
-        """The table at the end of this epoch."""
-        if self._now is None:
-            self._now = asking(summary.heavy())
-        return self._now
-
-    @property
-    def newest(self) -> NDArray[np.void] | None:
-        """The table one epoch ago, or None at the start of a window."""
-        return self._second[-1] if self._second else None
-
-    @property
-    def before(self) -> NDArray[np.void] | None:
-        """The table about a second ago, ``epochs`` before the end of this one; None as above."""
-        return self._second[0] if self._second else None
-
-    @property
-    def epochs(self) -> int:
-        """Length of the stretch over which a rate is taken, in epochs."""
-        return max(len(self._second), 1)
-
-    def close_epoch(self, summary: Summary) -> None:
-        """Keep this epoch's table for the rates of the next ones."""
-        if self._now is None and (summary.victims["requests"] == 0).all() and self._second:
-            self._second.append(self._second[-1])  # nobody asked, so the table stands as it was
-        else:
-            self._second.append(self.now(summary))
-        self.age += 1
-        if summary.window_ends:
-            self.earlier = self._now
-            self._second.clear()
-            self.age = 0
-            self.number += 1
-        self._now = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,45 +53,116 @@ class Machines:
     """Heavy-table rows of the sources that are machines, and their requests in the last epoch.
 
     ``rows`` hold the window before as well, for habits; what a source sent in this window is in ``window``, what
-    it asked in the last epoch in ``last``.
+    it asked in the last epoch in ``last``. ``networks`` are those whose hosts are machines together, who sent
+    ``together`` of the requests.
     """
 
     rows: NDArray[np.void]
     window: NDArray[np.void]
     last: NDArray[np.int64]
+    together: int
+    networks: list[Spread]
 
     @property
     def requests(self) -> int:
         """Requests of them all in the last epoch."""
         return int(self.last.sum())
 
+    def named(self) -> list[SourceCount]:
+        """Those whose addresses are proven, with the bounds of their requests in this window."""
+        proven = self.rows["proven"] > 0
+        alone = np.ones(len(self.rows), bool)
+        out = list[SourceCount]()
+        for network in self.networks:
+            members = network.members[proven[network.members]]
+            mine = self.window[members]
+            if network.length and len(mine):
+                alone[network.members] = False
+                least = int(mine["requests"].sum(dtype=np.int64))
+                out.append(
+                    SourceCount(
+                        network.source,
+                        bool(mine["v6"][0]),
+                        least,
+                        least + int(mine["missed"].sum(dtype=np.int64)),
+                        length=network.length,
+                        before=least - int(self.last[members].sum()),
+                    )
+                )
+        chosen = proven & alone
+        return source_counts(self.window[chosen], "requests", "requests", self.last[chosen]) + out
 
-def machines(
-    victim: int, summary: Summary, windows: Windows, paces: Paces, only: int | None = None
-) -> Machines:
-    """Pick the machines among one victim's sources.
+
+class Asked(NamedTuple):
+    """What is known of a victim's requests as a whole.
+
+    Attributes:
+        only: keyed hash of the one path that is flooded, where there is one.
+        rate: requests a second.
+        usual: those that are usual; 0 where unknown.
+        growth: those beyond the usual; 0 where that is unknown, or no surge.
+    """
+
+    only: int | None = None
+    rate: float = 0.0
+    usual: float = 0.0
+    growth: float = 0.0
+
+
+def machines(victim: int, summary: Summary, visitors: Visited, asked: Asked) -> Machines:
+    """Pick the machines among one victim's sources: those that explain what machines ask, and no more.
 
     Args:
         victim: the victim's slot reference.
         summary: the epoch.
-        windows: the tables of before.
-        paces: how fast the sources asked before.
-        only: keyed hash of the one path that is flooded, where there is one.
+        visitors: who asked before, and how fast.
+        asked: what is known of its requests.
     """
+    windows = visitors.windows
     now = windows.now(summary)
     rows = now[now["victim"] == victim]
     if not len(rows):
-        return Machines(rows, rows, np.zeros(0, np.int64))
+        return Machines(rows, rows, np.zeros(0, np.int64), 0, [])
     total = rows["requests"].astype(np.int64)
     last = total - requests_in(windows.newest, rows)
-    second = (total - requests_in(windows.before, rows)) * (EPOCHS_PER_SECOND / windows.epochs)
+    lately = total - requests_in(windows.before, rows)
+    second = lately * (EPOCHS_PER_SECOND / windows.epochs)
     habit = with_earlier(rows, windows.earlier)
     chosen = _behaves_like_machine(habit, second)
-    if only is not None:
-        bit = np.uint64(1) << np.uint64(only >> 58)
-        chosen |= (habit["requests"] >= DEVOTED) & (habit["paths"] == bit) & (habit["assets"] == 0)
-    chosen &= ~paces.kept(rows, second)
-    return Machines(habit[chosen], rows[chosen], last[chosen])
+    rates, seconds = visitors.onsets.paces(victim, summary.epoch, windows, rows, lately)
+    if asked.only is not None:
+        bit = np.uint64(1) << np.uint64(asked.only >> 58)
+        devoted = (habit["requests"] >= DEVOTED) & (habit["paths"] == bit) & (habit["assets"] == 0)
+        chosen |= devoted & settled(rates, seconds)
+    kept = visitors.paces.kept(rows, second)
+    chosen &= ~kept
+    bare = (habit["requests"] >= SEVERAL) & (habit["assets"] <= BARE * habit["requests"])
+    seen = Seen(asked.rate, asked.growth, windows.seconds, visitors.onsets.begun(victim))
+    near = spread(habit, bare & ~kept & ~chosen, second, seen, visitors.known_networks(), chosen)
+    each = np.flatnonzero(chosen)
+    sums = np.array([second[network.members].sum() for network in near])
+    taken = explains(np.concatenate([rates[each], sums]), asked.usual)
+    near = [network for network, one in zip(near, taken[len(each) :], strict=True) if one]
+    chosen[each] = taken[: len(each)]
+    member = np.zeros(len(rows), bool)
+    for network in near:
+        member[network.members] = True
+    chosen |= member
+    place = np.cumsum(chosen) - 1
+    near = [Spread(place[network.members], network.source, network.length) for network in near]
+    return Machines(habit[chosen], rows[chosen], last[chosen], int(last[member].sum()), near)
+
+
+class Visited(Protocol):
+    """Who asked before: ``clients.Visitors``."""
+
+    windows: Windows
+    paces: Paces
+    onsets: Onsets
+
+    def known_networks(self) -> Networks:
+        """Networks of known clients."""
+        ...
 
 
 class Paces:
@@ -204,15 +232,28 @@ def source_counts(
     """
     before = np.zeros(len(rows), np.int64) if last is None else rows[least].astype(np.int64) - last
     return [
-        SourceCount(int(r["source"]), bool(r["v6"]), int(r[least]), int(r[most]) + int(r["missed"]), early)
+        source_of(r, int(r[least]), int(r[most]) + int(r["missed"]), early)
         for r, early in zip(rows, before.tolist(), strict=True)
     ]
 
 
-def asking(heavy: NDArray[np.void]) -> NDArray[np.void]:
-    """The rows with requests, by pair: the form in which ``machines`` takes its tables."""
-    rows = heavy[heavy["requests"] > 0]
-    return rows[np.argsort(rows["pair_hash"])]
+def explaining(rows: NDArray[np.void], field: str, pace: float) -> NDArray[np.void]:
+    """Those of the rows that explain what all of them sent in the window.
+
+    Args:
+        rows: of the heavy-hitter table, each of a source that may be part of a flood.
+        field: what was counted of it.
+        pace: what somebody who is none may send in a window.
+    """
+    kept: NDArray[np.void] = rows[explains(rows[field].astype(np.float64), pace=pace)]
+    return kept
+
+
+def source_of(row: np.void, lo: int, hi: int, before: int = 0) -> SourceCount:
+    """The source of a row of the heavy-hitter table, with the bounds of what it sent."""
+    form = int(row["v6"])
+    length = ONE_IPV6 if form == ADDRESS else 0
+    return SourceCount(int(row["source"]), form > 0, lo, hi, int(row["low"]), length, before)
 
 
 def _behaves_like_machine(rows: NDArray[np.void], rate: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -232,38 +273,3 @@ def distinct_paths(bits: NDArray[np.uint64]) -> NDArray[np.float64]:
     """Linear counting (Whang et al. 1990) on 64 bits; beyond about 250 paths it saturates."""
     zeros = 64.0 - np.bitwise_count(bits).astype(np.float64)
     return 64.0 * np.log(64.0 / np.maximum(zeros, 1.0))
-
-
-def positions(ordered: NDArray[Any], wanted: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Where each wanted value stands among sorted ones (not none), and whether it does."""
-    at = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
-    return at, ordered[at] == wanted
-
-
-def requests_in(
-    table: NDArray[np.void] | None, rows: NDArray[np.void], name: str = "requests"
-) -> NDArray[np.int64]:
-    """What another table says of the requests (or of ``name``) of the same pairs; 0 for those it does not hold."""
-    if table is None or not len(table):
-        return np.zeros(len(rows), np.int64)
-    at, found = positions(table["pair_hash"], rows["pair_hash"])
-    return np.where(found, table[name][at].astype(np.int64), 0)
-
-
-def with_earlier(rows: NDArray[np.void], earlier: NDArray[np.void] | None) -> NDArray[np.void]:
-    """Add the previous window's habits to this one's, so that a window that just began is not blind."""
-    if earlier is None or not len(earlier):
-        return rows
-    at, found = positions(earlier["pair_hash"], rows["pair_hash"])
-    mine = np.flatnonzero(found)
-    if not len(mine):
-        return rows
-    out, theirs = rows.copy(), earlier[at[mine]]
-    for name in ("requests", "packets", "missed"):
-        out[name][mine] += theirs[name]
-    for name in ("assets", "repeats", "posts", "errors"):  # these saturate in the engine as well
-        both = out[name][mine].astype(np.uint32) + theirs[name]
-        out[name][mine] = np.minimum(both, 0xFFFF)
-    out["paths"][mine] |= theirs["paths"]
-    out["proven"][mine] = np.maximum(out["proven"][mine], theirs["proven"])
-    return out

@@ -28,6 +28,7 @@ from ..model.epoch import (
     EPOCHS_PER_SECOND,
     FRAGMENT,
     ICMP,
+    MALFORMED,
     OTHER,
     SYN,
     SYNACK,
@@ -38,12 +39,12 @@ from ..model.summary import Summary
 from .baseline import Baseline
 from .memory import Memory
 
-BARE = [SYN, TCP_ODD, UDP, ICMP, FRAGMENT, OTHER, CARRIER]
+BARE = [SYN, TCP_ODD, UDP, ICMP, FRAGMENT, OTHER, CARRIER, MALFORMED]
 """Kinds of which a burst is worth a look by itself; the others belong to connections."""
 KINDS_OF = {
     CLASS_SYN: [SYN],
     CLASS_UDP: [UDP],
-    CLASS_OTHER: [ICMP, FRAGMENT, OTHER, CARRIER],
+    CLASS_OTHER: [ICMP, FRAGMENT, OTHER, CARRIER, MALFORMED],
     CLASS_TCP: list(range(SYNACK, TCP_ODD + 1)),
 }
 """Kinds of packets that make a class, where sources are kept by it."""
@@ -221,6 +222,11 @@ class Tracker:
         if row is None and before is None:
             return None
         return View(track, epoch, row, before, summary.final, self.baseline, self._limits, summary.heavy)
+
+    def row(self, victim: Address, epoch: int) -> np.void | None:
+        """What a victim that is worth a look got in one of the last epochs, or None."""
+        track = self._tracks.get(victim)
+        return None if track is None else track.row(epoch)
 
     def close_epoch(self, summary: Summary) -> None:
         """Learn the epoch's rates and forget tracks that went quiet."""

@@ -10,6 +10,7 @@ from ..errors import ConfigError
 from ..history.memory import Networks
 from .dryrun import DryRun
 from .guards import Guard, Order, Standing
+from .nft import loaded
 from .nft.table import Table
 from .plan import Block, Network, Step, Tally
 from .xdp.ahead import TableBehindXdp
@@ -118,7 +119,10 @@ def standing() -> tuple[dict[Network, tuple[Block, int]], dict[Guard, Standing]]
     return held, guards
 
 
-def take_away() -> bool:
-    """Take everything of ours out of the kernel; returns whether there was anything."""
+def take_away() -> list[str]:
+    """Take everything of ours out of the kernel, also what ``explain`` printed; says what, in words."""
     with closing(BACKENDS[KERNEL].make(())) as kernel:
-        return kernel.remove()
+        said = ["the table is gone" if kernel.remove() else "there was no table"]
+    gone, left = loaded.take_away()
+    said += [f"the table inet {name} from explain is gone" for name in gone]
+    return said + [f"the table inet {name} holds other rules than explain prints: it stays" for name in left]

@@ -8,16 +8,18 @@ rules about a victim or a signature stay in force, for anyone can forge a gatewa
 from __future__ import annotations
 
 import bisect
-import glob
 import ipaddress
+import os
 import re
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from fnmatch import fnmatch
+from functools import cache
 
 from pyroute2 import IPRoute
 
+from ..config.files import Followed
 from ..errors import ConfigError
 from ..model.address import Network
 from .peers import peers
@@ -68,6 +70,15 @@ class NeverBlock:
     def close(self) -> None:
         """Hear no news any more."""
         self._news.close()
+
+    def folders(self) -> set[str]:
+        """Where the files lie that are looked at: they must stay readable after rights were given up."""
+        files = ["/etc/resolv.conf", *TIME_FILES, *SSHD_FILES, *([self._file.path] if self._file else [])]
+        return {
+            os.path.dirname(path)
+            for file in files
+            for path in (os.path.abspath(file), os.path.realpath(file))
+        }
 
     def complaint(self) -> str | None:
         """What is wrong with the file now, once; its last good entries hold."""
@@ -145,35 +156,31 @@ class NeverFile:
     """
 
     def __init__(self, path: str) -> None:
-        self._path = path
-        self._state = self._look()
+        self.path = path
+        self._followed = Followed(path)
+        self._state = self._followed.state()
         self._networks = self._read()
         self._trouble: str | None = None
-
-    def _look(self) -> tuple[int, int] | None:
-        try:
-            state = Path(self._path).stat()
-        except OSError:
-            return None
-        return state.st_mtime_ns, state.st_size
 
     def _read(self) -> tuple[Network, ...]:
         found = list[Network]()
         try:
-            lines = Path(self._path).read_text(encoding="utf-8").splitlines()
+            if self._followed.replaced:
+                raise ConfigError(f"{self.path} was replaced by a file that a watch has no right to read")
+            lines = self._followed.read().decode().splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"cannot read the never-block list {self._path}: {error}") from error
+            raise ConfigError(f"cannot read the never-block list {self.path}: {error}") from error
         for number, line in enumerate(lines, 1):
             if entry := line.partition("#")[0].strip():
                 try:
                     found.append(ipaddress.ip_network(entry, strict=False))
                 except ValueError as error:
-                    raise ConfigError(f"{self._path}, line {number}: {error}") from error
+                    raise ConfigError(f"{self.path}, line {number}: {error}") from error
         return tuple(found)
 
     def networks(self) -> tuple[Network, ...]:
         """What it lists now."""
-        state = self._look()
+        state = self._followed.state()
         if state != self._state:
             self._state = state
             try:
@@ -215,11 +222,7 @@ def _time_files() -> tuple[tuple[str, tuple[str, ...], str], ...]:
 
 def _configured(path: str, words: tuple[str, ...]) -> Iterator[Network]:
     """Addresses behind the given words of a configuration file; host names are not resolved."""
-    try:
-        lines = Path(path).read_text(errors="replace").splitlines()
-    except OSError:
-        return
-    for line in lines:
+    for line in _text(path).splitlines():
         first, *rest = re.split(r"[\s=]+", line.strip()) or [""]
         for value in rest if first in words else ():
             try:
@@ -231,10 +234,30 @@ def _configured(path: str, words: tuple[str, ...]) -> Iterator[Network]:
 def ssh_ports() -> set[int]:
     """Port 22, and what sshd is told to listen on (sshd_config(5))."""
     ports = {SSH_PORT}
-    for path in (Path(found) for pattern in SSHD_FILES for found in glob.glob(pattern)):
-        try:
-            text = path.read_text(errors="replace")
-        except OSError:
-            continue
-        ports |= {int(port) for port in re.findall(r"(?im)^\s*Port\s+(\d+)", text)}
+    for path in (found for pattern in SSHD_FILES for found in _matching(pattern)):
+        ports |= {int(port) for port in re.findall(r"(?im)^\s*Port\s+(\d+)", _text(path))}
     return ports
+
+
+_followed = cache(Followed)
+_matched: dict[str, list[str]] = {}
+
+
+def _text(path: str) -> str:
+    """What a file of this host holds now, as far as may be known; nothing if there is none."""
+    try:
+        return _followed(path).read().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _matching(pattern: str) -> list[str]:
+    """The files of a pattern like ``/folder/*.conf``; where the folder is closed, those seen last."""
+    folder, name = os.path.split(pattern)
+    try:
+        _matched[pattern] = [os.path.join(folder, one) for one in os.listdir(folder) if fnmatch(one, name)]
+    except PermissionError:
+        pass
+    except OSError:
+        _matched[pattern] = []
+    return _matched.get(pattern, [])

@@ -16,9 +16,9 @@ import numpy as np
 from msgspec import Struct
 
 from ..errors import BlockRefused
-from ..history.memory import Networks
+from ..history.memory import Networks, code_of
+from ..model.address import ONE_IPV6, mapped
 from ..model.address import Network as Network
-from ..model.address import mapped
 from ..model.decision import SOURCE_RATES, Decision, check
 
 NOBODY: Final = np.zeros(0, np.uint64)
@@ -177,7 +177,7 @@ def gather(
     for network, members in sorted(groups.items(), key=lambda pair: -len(pair[1])):
         if surplus <= 0 or len(members) < CROWDED:
             break
-        if _client_network(network) not in served and refusal(network, policy) is None:
+        if code_of(network) not in served and refusal(network, policy) is None:
             gathered[network] = Proven(network, members[0].event, secret=_SECRET)
             surplus -= len(members) - 1
     return list(
@@ -186,13 +186,13 @@ def gather(
 
 
 def _around(network: Network) -> Network:
-    """The wider network that a host is gathered into: a /24, or of IPv6 a /56."""
+    """The wider network that a host is gathered into: a /24, or of IPv6 a /56.
+
+    One IPv6 address is a client of a translator: what lies around it is everybody else who comes through.
+    """
+    if network.version == 6 and network.prefixlen == ONE_IPV6:
+        return network
     return network.supernet(new_prefix=min(GATHERED[network.version], network.prefixlen))
-
-
-def _client_network(network: Network) -> int:
-    """The number by which ``history.memory`` knows the network of a client."""
-    return network.version << 56 | int(network.network_address) >> (8 if network.version == 4 else 80)
 
 
 def plan(
@@ -253,11 +253,11 @@ class _Room:
         held = list(standing)
         self._policy, self._held, self._lately = policy, len(held), lately
         self._served = frozenset(known.tolist()) if len(known) >= ENOUGH_KNOWN else frozenset()
-        self._hit = {code for n in held if (code := _client_network(n)) in self._served}
+        self._hit = {code for n in held if (code := code_of(n)) in self._served}
 
     def refusal(self, network: Network) -> str | None:
         """Why there is no room for one more, or None."""
-        policy, code = self._policy, _client_network(network)
+        policy, code = self._policy, code_of(network)
         if self._held >= policy.max_blocks:
             return f"{policy.max_blocks} networks are blocked already: that is the limit"
         if self._lately >= policy.per_minute:
@@ -271,7 +271,7 @@ class _Room:
         """One more is blocked."""
         self._held += 1
         self._lately += 1
-        code = _client_network(network)
+        code = code_of(network)
         if code in self._served:
             self._hit.add(code)
 

@@ -18,11 +18,31 @@ def address_text(address: Address) -> str:
     return str(ipaddress.IPv6Address(hi << 64 | lo))
 
 
-def source_cidr(source: int, v6: bool) -> str:
-    """What a rule would name: the IPv4 address, or the /64 of an IPv6 source."""
+UNIT = {4: 32, 6: 64}
+"""Prefix length of what counts as one source: the /64 of IPv6 is a customer's, who has all of it."""
+ONE_IPV6 = 128
+"""Prefix length of a source that is one IPv6 address: behind each address of a translator is another host."""
+
+
+def source_network(source: int, v6: bool, low: int = 0, length: int = 0) -> Network:
+    """What a rule would name.
+
+    Args:
+        source: the IPv4 address, or the upper half of an IPv6 one.
+        v6: which of them.
+        low: the lower half of an IPv6 address.
+        length: prefix length; 0: of the usual unit.
+    """
+    length = length or UNIT[6 if v6 else 4]
     if v6:
-        return f"{ipaddress.IPv6Address(source << 64)}/64"
-    return str(ipaddress.IPv4Address(source & 0xFFFFFFFF))
+        return ipaddress.IPv6Network((source << 64 | low, length))
+    return ipaddress.IPv4Network((source & 0xFFFFFFFF, length))
+
+
+def source_cidr(network: Network) -> str:
+    """The same as text: an IPv4 host is its address alone."""
+    host = network.version == 4 and network.prefixlen == network.max_prefixlen
+    return str(network.network_address if host else network)
 
 
 def mapped(network: Network) -> ipaddress.IPv4Address | None:

@@ -20,6 +20,7 @@ from .._engine import EPOCH_NS as EPOCH_NS
 from .._engine import FIN as FIN
 from .._engine import FRAGMENT as FRAGMENT
 from .._engine import ICMP as ICMP
+from .._engine import MALFORMED as MALFORMED
 from .._engine import OTHER as OTHER
 from .._engine import RST as RST
 from .._engine import SLOT_MASK as SLOT_MASK

@@ -26,6 +26,7 @@ FLOODS: Final = frozenset({"attack", "mixed"})
 Origin = Literal["forged", "real", "reflected", "mixed", "unknown"]
 Severity = Literal["low", "medium", "high", "critical"]
 State = Literal["open", "ended", "cut"]
+Stamps = Literal["exact", "seconds", "one"]
 Pattern = Literal["steady", "pulse", "carpet", "ramp"]
 Unit = Literal["packet/s", "req/s", "conn/s", "hello/s", "query/s", "record/s"]
 Action = Literal[
@@ -144,10 +145,16 @@ class Advice(Record, frozen=True, kw_only=True):
 
 
 class CaptureInfo(Record, frozen=True, kw_only=True):
-    """Where the packets were seen and which share of them may be missing."""
+    """Where the packets were seen, and what of them may be missing, doubled or without a time.
+
+    ``copied_share`` is the share of frames that were captured again, as mirror ports do. ``stamps`` tells
+    whether the time stamps are ``exact``, whole ``seconds``, or all the same (``one``).
+    """
 
     interface: str | None
     unseen_share: Share
+    copied_share: Share = 0.0
+    stamps: Stamps = "exact"
 
 
 class Stretch(Record, frozen=True, kw_only=True):

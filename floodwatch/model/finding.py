@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeAlias, TypeVar, g
 
 from msgspec import Struct, field
 
-from .address import Address
+from .address import UNIT, Address, Network, source_network
 from .event import Verdict
 from .vector import Vector
 
@@ -23,6 +23,8 @@ Most: TypeAlias = Annotated[float, "most"]
 """A fact of which the largest of all epochs counts."""
 Tally: TypeAlias = Annotated[dict[int, int], "tally"]
 """A fact of which each number, such as a port, is added up by itself; the largest are kept."""
+SourceKey: TypeAlias = tuple[int, bool, int, int]
+"""``source``, ``v6``, ``low`` and ``length`` of a ``SourceCount``."""
 Majority: TypeAlias = Annotated[int, "majority"]
 """A fact that is what most epochs say, such as a port; of equals the first."""
 
@@ -104,11 +106,15 @@ class Floor(Struct, frozen=True):
 
 
 class SourceCount(Struct, frozen=True, gc=False):
-    """Bounds of what one source (IPv4 address or upper half of an IPv6 one) sent, in a window of the table.
+    """Bounds of what one source sent in a window of the heavy-hitter table.
 
     Attributes:
-        lo: no less, in the window so far ...
-        hi: ... and no more.
+        source: the IPv4 address, or the upper half of an IPv6 one.
+        v6: which of them.
+        lo: it sent so much at least ...
+        hi: ... and at most.
+        low: lower half of an IPv6 address that is a source by itself.
+        length: prefix length of what it stands for; 0: a host of IPv4, a /64 of IPv6.
         before: what of ``lo`` it certainly sent before this epoch.
         windows: in so many windows it was listed.
     """
@@ -117,8 +123,29 @@ class SourceCount(Struct, frozen=True, gc=False):
     v6: bool
     lo: int
     hi: int
+    low: int = 0
+    length: int = 0
     before: int = 0
     windows: int = 1
+
+    @property
+    def key(self) -> SourceKey:
+        """Who it is, whatever it sent."""
+        return self.source, self.v6, self.low, self.length
+
+    @property
+    def behind(self) -> int:
+        """Bits of ``source`` behind the prefix that it stands for; 0: it is one host or /64."""
+        return max(UNIT[6 if self.v6 else 4] - self.length, 0) if self.length else 0
+
+    @property
+    def network(self) -> Network:
+        """What a rule would name."""
+        return source_network(*self.key)
+
+
+SEEN_SHARE = 0.05
+"""Share of a flood that one source certainly sent, from which it is worth naming."""
 
 
 class Finding(Struct, Generic[F], kw_only=True):
@@ -141,6 +168,7 @@ class Finding(Struct, Generic[F], kw_only=True):
         beats: packets of all kinds to the victim in this epoch by fine steps, see ``decide.course``.
         sources: HyperLogLog registers (p = 10) of the sources in this epoch.
         top: bounds per source, for origins that may be named.
+        seen: bounds per source of what certainly belongs to the excess, proven or not; the largest only.
         limit: the rate a second that the user's limits ask for; 0: none.
     """
 
@@ -165,6 +193,7 @@ class Finding(Struct, Generic[F], kw_only=True):
     beats: NDArray[np.uint32] | None = None
     sources: NDArray[np.uint8] | None = None
     top: list[SourceCount] = field(default_factory=list)
+    seen: list[SourceCount] = field(default_factory=list)
     limit: float = 0.0
     stretches: list[tuple[int, int]] | None = None
     quarters: int = 1

@@ -45,10 +45,14 @@ class Input(Record, frozen=True, kw_only=True):
     """Packets to addresses that found no room in the victim table, because busier ones held it."""
     lost: Count = 0
     """Packets that the capture itself lost: a live ring or its interface, or what the file says about it."""
+    filtered: Count = 0
+    """Packets that the filter, or the time that was asked for, left out."""
     duplicates: Count = 0
     """Second copies of frames, left out because every frame of the capture stands there twice."""
     doubled: Share = 0.0
     """Share of the first frames that stand there exactly twice; from 0.9 on the copies are left out."""
+    elsewhere: Count = 0
+    """Packets left out because they were counted at another interface or in the other direction."""
     tunnels: dict[str, Count] = field(default_factory=dict)
     """Frames that carried another packet, by the kind of the outermost tunnel."""
     interfaces: tuple[Interface, ...] = ()

@@ -26,6 +26,7 @@ class Summary:
         sources_of: returns the union of a source set over addresses given by reference.
         window_ends: the heavy-hitter window is cleared after this epoch.
         final: the capture ends with it.
+        coarse: all time stamps so far are whole seconds: an epoch holds the packets of a second.
     """
 
     epoch: int
@@ -38,3 +39,4 @@ class Summary:
     sources_of: Callable[[NDArray[np.uint32], int], NDArray[np.uint8]]
     window_ends: bool
     final: bool
+    coarse: bool = False

@@ -45,6 +45,7 @@ class Vector(StrEnum):
     ICMP_FLOOD = "icmp_flood"
     FRAGMENT_FLOOD = "fragment_flood"
     IP_PROTOCOL_FLOOD = "ip_protocol_flood"
+    MALFORMED_FLOOD = "malformed_flood"
     HTTP_FLOOD = "http_flood"
     SLOW_HTTP = "slow_http"
     API_PROBING = "api_probing"

@@ -6,23 +6,25 @@ a clock of the caller's.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from functools import cache
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from .._engine import Batch, Engine
 from ..config.limits import Limits
 from ..decide.case import Case
 from ..decide.cases import Decider, onset
 from ..decide.events import decide, tell
+from ..decide.seeing import FEWEST, Seen
 from ..detectors import Detection
 from ..history.memory import Memory, nothing
 from ..history.victims import KEEP
 from ..model.decision import Decision
 from ..model.epoch import EPOCH_NS
-from ..model.event import FLOODS, Event
+from ..model.event import FLOODS, Event, Stamps
 from ..model.summary import Summary
 
 LEAST = 16
@@ -67,6 +69,10 @@ class Analysis:
         self._path = path
         self._top = top
         self._closed = -1
+        self._packets = 0
+        self._several = False
+        self.seen: Callable[[], Seen] = Seen
+        """Asked whenever an event is told: how its packets were captured."""
         self.newest: Summary | None = None
 
     @property
@@ -100,9 +106,9 @@ class Analysis:
 
     def events(self) -> list[Event]:
         """The floods, crowds and surges of the analysis by their onset, after ``finish``."""
-        last = self.engine.epoch - 1
+        last, seen = self.engine.epoch - 1, self._seen()
         return [
-            tell(case, self._decider.overlapping(case), self._path, last, self._top)
+            tell(case, self._decider.overlapping(case), self._path, last, self._top, seen=seen)
             for case in self._decider.cases()
         ]
 
@@ -144,7 +150,12 @@ class Analysis:
 
     def _so_far(self, case: Case) -> Event:
         overlapping = self._decider.overlapping(case)
-        return tell(case.so_far(), overlapping, self._path, self._closed, self._top, "open")
+        return tell(case.so_far(), overlapping, self._path, self._closed, self._top, "open", self._seen())
+
+    def _seen(self) -> Seen:
+        """How the packets were captured, with what their time stamps tell."""
+        stamps: Stamps = "one" if not self._several else "seconds" if not self.engine.fractions else "exact"
+        return replace(self.seen(), stamps=stamps if self._packets >= FEWEST else "exact")
 
     def _news(self, case: Case) -> What | None:
         """What is new about a case; notes that it was told."""
@@ -165,6 +176,8 @@ class Analysis:
     def _close(self, batch: Batch, following: int, *, final: bool = False) -> None:
         """Summary out of the engine, through detect and decide; then the next epoch opens."""
         engine = self.engine
+        self._several = self._several or self._closed >= 0 or engine.first_ns != engine.last_ns
+        self._packets += engine.epoch_packets
         summary = Summary(
             epoch=engine.epoch,
             gap=engine.gap,
@@ -176,6 +189,7 @@ class Analysis:
             sources_of=engine.sources_of,
             window_ends=engine.window_ends(batch, following),
             final=final,
+            coarse=not engine.fractions and self._packets >= FEWEST,
         )
         now = summary.last_ns if final else (summary.epoch + 1) * EPOCH_NS
         self._judge(summary, now)

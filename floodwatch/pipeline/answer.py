@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from ..capture import linktype_name
 from ..config.options import ScanOptions, WatchOptions
 from ..decide.events import estimate, sort_key
+from ..decide.seeing import Seen
 from ..model.epoch import EPOCH_NS, rfc3339
 from ..model.event import FLOODS, Event
 from ..model.report import Input, InputFault, Interface, Report, Settings, Tool, Totals
 from ..version import __version__
+from .unread import fault_of
 
 if TYPE_CHECKING:  # a scan opens no rings
     from ..capture.file import Reading
@@ -22,7 +24,7 @@ if TYPE_CHECKING:  # a scan opens no rings
 def of_capture(reading: Reading, analysis: Analysis, *, describe: bool) -> Input:
     """What was read of one capture; with its interfaces, where they are to be described."""
     decoder, error = reading.decoder, reading.error
-    fault = None
+    fault = fault_of(decoder)
     if error is not None:
         fault = InputFault(code=error.code, offset=error.offset, message=str(error))
     return Input(
@@ -37,8 +39,10 @@ def of_capture(reading: Reading, analysis: Analysis, *, describe: bool) -> Input
         one_way=analysis.one_way,
         unslotted=analysis.engine.unslotted,
         lost=decoder.lost,
+        filtered=decoder.filtered,
         duplicates=decoder.duplicates,
         doubled=round(reading.twins, 4),
+        elsewhere=decoder.elsewhere,
         tunnels=decoder.tunnelled,
         interfaces=tuple(
             Interface(name=name, linktype=linktype_name(number), snaplen=snaplen)
@@ -46,6 +50,17 @@ def of_capture(reading: Reading, analysis: Analysis, *, describe: bool) -> Input
         ),
         error=fault,
         duration_s=((decoder.last_ns or 0) - (decoder.first_ns or 0)) / 1e9,
+    )
+
+
+def seen_in(readings: Sequence[Reading]) -> Seen:
+    """How the packets of some captures, on one clock, were captured."""
+    decoders = [reading.decoder for reading in readings]
+    return Seen(
+        packets=sum(decoder.packets for decoder in decoders),
+        lost=sum(decoder.lost for decoder in decoders),
+        copies=sum(decoder.duplicates for decoder in decoders),
+        doubled=max((reading.twins for reading in readings), default=0.0),
     )
 
 
@@ -64,6 +79,7 @@ def of_watch(name: str, taps: Taps, analysis: Analysis, *, seconds: float, lost:
         error=None,
         duration_s=round(seconds, 6),
         lost=lost,
+        elsewhere=taps.elsewhere,
         unslotted=analysis.engine.unslotted,
     )
 

@@ -23,7 +23,8 @@ from ..model.event import Event
 from ..model.report import Input, Report
 from . import answer
 from .analysis import Analysis, Change
-from .answer import of_capture
+from .answer import of_capture, seen_in
+from .unread import unmatched
 
 OnProgress = Callable[[Progress], None]
 OnChange = Callable[[Change], None]
@@ -106,7 +107,7 @@ def scan(
     if on_memory is not None:
         on_memory(join([memory, *(answer.memory for answer in analyses if answer.memory is not None)]))
     return answer.report(
-        [item for analysis in analyses for item in analysis.inputs],
+        unmatched([item for analysis in analyses for item in analysis.inputs], options),
         (event for analysis in analyses for event in analysis.events),
         sources=registers,
         options=options,
@@ -128,6 +129,7 @@ def _analyse(
 ) -> _Part:
     """Read one capture, or several by time, to the end or to where it stops making sense."""
     analysis = Analysis(name, options.top, memory, options.limits)
+    analysis.seen = partial(seen_in, readings)
     # a pipe may say nothing for long, and a signal can end a wait for a thread, but not one inside read()
     patient = options.follow or not all(os.path.isfile(reading.path) for reading in readings)
     threaded = options.jobs > 1 or patient

@@ -13,15 +13,16 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..capture import LinkNews, backlog_drops
+from ..capture import Backlog, LinkNews
 from ..capture.recorder import Recorder
 from ..capture.rings import Taps
 from ..config.options import Counters, WatchOptions
+from ..decide.seeing import Seen
 from ..errors import EnforceError
 from ..history.memory import load
 from ..model.address import address_text
 from ..model.epoch import EPOCH_NS
-from ..model.event import Action, CaptureInfo, Event
+from ..model.event import Action, Event
 from ..model.report import Report
 from ..report.events import line
 from . import answer
@@ -90,12 +91,18 @@ class Watch:
         self.name = ",".join(interfaces)
         memory = load(options.baseline) if options.baseline else None
         self.analysis = Analysis(self.name, options.top, memory, options.limits)
+        self.analysis.seen = self._seen
         self._recorder = Recorder(options.write, options.write_max) if options.write else None
+        self.notes: list[str] = []
+        """What the user should hear first, in words."""
+        if self._recorder is not None and self._recorder.path != options.write:
+            self.notes.append(f"{options.write} is there already: recording to {self._recorder.path}")
         self.taps = Taps(interfaces, options)
         if self._recorder is not None:
             self.taps.attach(self._recorder)
         self._news = LinkNews()
-        self._backlog = backlog_drops()
+        self._backlog = Backlog()
+        self._backlog_before = self._backlog.drops()
         self._began = time.monotonic()
         self._offset = _clock_offset()
         self._next_follow = self._began
@@ -147,7 +154,7 @@ class Watch:
         news = self.analysis.changes()
         steps, told = self._act(at_once=any(change.what == "opened" for change in news))
         notes = [*notes, *told]
-        seen = self._seen([change.event for change in news], counters)
+        seen = self._taken([change.event for change in news])
         changes = [Change(change.what, event) for change, event in zip(news, seen, strict=True)]
         if self._recorder is not None:
             opened = [line(c.what, c.event) for c in changes if c.what == "opened"]
@@ -188,9 +195,13 @@ class Watch:
         self._told.update(step.block.network for step in fresh if step.what == "refuse")
         return fresh, told
 
-    def _seen(self, events: list[Event], counters: Counters) -> list[Event]:
-        """The events with where they were seen, and what was done: only what the kernel holds counts."""
-        capture = CaptureInfo(interface=self.name, unseen_share=counters.unseen_share)
+    def _seen(self) -> Seen:
+        """How the packets were captured until now."""
+        ahead = 0 if self._blocker is None else self._blocker.dropped_ahead().dropped
+        return Seen(self.name, self.taps.packets, self.taps.count_lost(), ahead)
+
+    def _taken(self, events: list[Event]) -> list[Event]:
+        """The events with what was done: only what the kernel holds counts."""
         taken: dict[str, Action] = {}
         if events and self._blocker is not None and not self._blocker.dry_run:
             decisions = self.analysis.decisions({event.id for event in events})
@@ -198,7 +209,7 @@ class Watch:
                 stands = self._blocker.taken(decisions)
                 taken = {one.id: action for one, action in zip(decisions, stands, strict=True)}
         return [
-            replace(event, capture=capture, action=replace(event.action, taken=taken.get(event.id, "none")))
+            replace(event, action=replace(event.action, taken=taken.get(event.id, "none")))
             for event in events
         ]
 
@@ -211,7 +222,7 @@ class Watch:
             bytes=taps.bytes,
             lost=taps.count_lost(),
             ahead=0 if self._blocker is None else self._blocker.dropped_ahead().dropped,
-            backlog=backlog_drops() - self._backlog,
+            backlog=self._backlog.drops() - self._backlog_before,
             rejected=sum(taps.rejected.values()),
             victims=self._victims(),
             open_floods=self.analysis.open_floods(),
@@ -234,7 +245,7 @@ class Watch:
         read = of_watch(self.name, self.taps, self.analysis, seconds=counters.seconds, lost=counters.lost)
         return answer.report(
             [read],
-            self._seen(events, counters),
+            self._taken(events),
             sources=self.analysis.engine.total_sources(),
             options=self.options,
             forgotten=self.analysis.forgotten,
@@ -243,6 +254,7 @@ class Watch:
     def close(self) -> None:
         """Leave the interfaces."""
         self._news.socket.close()
+        self._backlog.close()
         self.taps.close()
         if self._recorder is not None:
             self._recorder.close()

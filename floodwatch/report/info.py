@@ -52,6 +52,8 @@ def _page(item: Input, unicode: bool, width: int) -> list[str]:
         lines += row("direction", words.ONE_WAY if item.one_way else "both, judging by the hosts under load")
         lines += row("lost", _lost(item))
         lines += row("duplicates", _doubled(item))
+    if item.elsewhere:
+        lines += row("forwarded", words.ELSEWHERE.format(plural(item.elsewhere, "more sighting")))
     if item.error:
         where = "" if item.error.offset is None else f" at byte {item.error.offset:,}"
         lines += row("error", f"{item.error.message} ({item.error.code}{where})")

@@ -103,6 +103,10 @@ def _input(item: Input, view: _View) -> list[str]:
     return lines
 
 
+def _decoded(item: Input) -> int:
+    return max(0, item.packets - sum(item.rejected.values()))
+
+
 def _input_notes(item: Input) -> list[str]:
     """What an analyst must know about a capture before believing its numbers."""
     notes = []
@@ -111,6 +115,8 @@ def _input_notes(item: Input) -> list[str]:
         notes.append(f"the capture itself lost {plural(item.lost, 'packet')} ({share:.2g} %)")
     if item.duplicates:
         notes.append(words.MIRRORED.format(plural(item.duplicates, "copy", "copies")))
+    if item.elsewhere:
+        notes.append(words.ELSEWHERE.format(plural(item.elsewhere, "more sighting")))
     if item.tunnels:
         told = ", ".join(f"{kind} {count:,}" for kind, count in largest_first(item.tunnels))
         notes.append(f"looked into tunnels: {told}")
@@ -177,6 +183,9 @@ def _event(event: Event, day: str, view: _View) -> list[str]:
         lines += view.prose("unseen", f"up to {percent(event.capture.unseen_share)} of the packets")
     for index, fact in enumerate(event.evidence[:EVIDENCE_LINES]):
         lines += view.prose("because" if index == 0 else "", fact.says)
+    for fact in event.evidence[EVIDENCE_LINES:]:
+        if fact.name in words.DOUBTS:
+            lines += view.prose("but", fact.says)
     why = event.action.why.rstrip(". ")
     advice = words.ADVICE[event.action.recommended]
     text = f"{why}. {advice[0].upper()}{advice[1:]}." if why else f"{advice}."
@@ -230,6 +239,9 @@ def _sources(sources: Sources, view: _View) -> list[str]:
     if sources.top:
         phrases.append(f"the largest sends {percent(sources.top[0].share)}")
     lines = view.row("sources", [f"{phrase}," for phrase in phrases[:-1]] + phrases[-1:], gap=" ")
+    if sources.seen:
+        seen = [f"{view.safe(source.cidr)} {percent(source.share)}" for source in sources.seen]
+        lines += view.row("", [f"seen, not proven: {seen[0]}", *seen[1:]])
     shown = sources.top[: view.top] if view.top else sources.top
     if not shown:
         return lines
@@ -241,5 +253,7 @@ def _sources(sources: Sources, view: _View) -> list[str]:
 def _closing(report: Report) -> str:
     if report.floods:
         return "Full detail: --format json"
+    if report.complete and report.inputs and all(item.error and not _decoded(item) for item in report.inputs):
+        return "Nothing was decoded, so nothing can be said."
     partial = not report.complete or any(item.error for item in report.inputs)
     return "No flood found in what could be read." if partial else "No flood found."

@@ -105,20 +105,29 @@ def low_rate_flood(trace: Trace, flood: Flood, script: Script) -> Array:
     return _flooding(trace, flood, script, conns, per_conn)
 
 
-def mimics(trace: Trace, flood: Flood, bots: Array, parts: float, **facts: Any) -> None:
-    """Bots that ask for the pages of the site, and in a share of ``parts`` for what pages pull in."""
+def mimics(
+    trace: Trace, flood: Flood, bots: Array, parts: float, paths: list[str] | None = None, **facts: Any
+) -> None:
+    """Bots that ask for the pages of the site, and in a share of ``parts`` for what pages pull in.
+
+    ``paths`` are asked for in place of its pages.
+    """
     rng, server = trace.rng, parse(flood.victim)[1]
     site = build_site(trace, server, flood.port or 80, "chat.example")
     starts = flood.start + rng.integers(0, SECOND // 2, len(bots))
+    pages = site.pages
+    if paths is not None:
+        asked = [[http_request("GET", path, "chat.example", agent) for agent in AGENTS] for path in paths]
+        pages = np.array([trace.pool.add_all(row) for row in asked])
     conns = dial(trace, starts, bots, server, flood.port or 80)
     conns["rtt"] = np.minimum(conns["rtt"], 20_000_000)
     count = round(flood.seconds * flood.pps / len(bots))
     reqs = np.zeros(len(bots) * count, REQUEST)
     reqs["conn"] = np.repeat(np.arange(len(bots)), count)
     agent = rng.integers(0, len(AGENTS), len(bots))[reqs["conn"]]
-    page, part = rng.integers(0, len(site.pages), len(reqs)), rng.integers(0, len(site.assets), len(reqs))
+    page, part = rng.integers(0, len(pages), len(reqs)), rng.integers(0, len(site.assets), len(reqs))
     is_part = rng.random(len(reqs)) < parts
-    reqs["pay"] = np.where(is_part, site.assets[part, agent], site.pages[page, agent])
+    reqs["pay"] = np.where(is_part, site.assets[part, agent], pages[page, agent])
     reqs["length"] = trace.pool.lengths()[reqs["pay"]]
     reqs["reply"], reqs["reply_length"] = site.replies[0], 900
     reqs["service"] = 1_000_000

@@ -103,6 +103,14 @@ class Trace:
         self._parts.append(part)
         return part
 
+    def mark(self) -> int:
+        """Where in the trace the next packets will stand, for ``since``."""
+        return len(self._parts)
+
+    def since(self, mark: int) -> list[Array]:
+        """The packets that were added since then, to be changed where they lie."""
+        return self._parts[mark:]
+
     def packets(self) -> Array:
         """All packets until ``stop`` by time; equal times keep the order in which they were added."""
         table = np.concatenate(self._parts) if self._parts else np.zeros(0, PACKET)

@@ -34,6 +34,7 @@ class Head(IntEnum):
     """A received segment without payload: 54 bytes padded to 60."""
     GRE = 13
     """Generic routing encapsulation (RFC 2784): the outer IP header only; the payload brings its own."""
+    TCP6 = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def templates() -> tuple[Template, ...]:
 
 def _template(head: Head) -> Template:
     s = _scapy()
-    v6 = head in (Head.SYN6, Head.SYN_ACK6)
+    v6 = head in (Head.SYN6, Head.SYN_ACK6, Head.TCP6)
     lower = s.IPv6(src="2001:db8::1", dst="2001:db8::2") if v6 else s.IP(src="192.0.2.1", dst="192.0.2.2")
     protocol = "tcp"
     if head is Head.UDP:

@@ -15,6 +15,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct fw_decoder decoder;
+static struct fw_points points;
 static struct fw_packet packets[BATCH + 1];
 static struct fw_message http[BATCH];
 
@@ -91,6 +92,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size -= 3;
     }
     fw_decoder_init(&decoder, &key);
+    memset(&points, 0, sizeof points);
+    decoder.points = &points;
     for (size_t at = 0, length = step;;) {
         size_t used;
         length = length < size - at ? length : size - at;

@@ -19,6 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct fw_packet packets[BATCH + 1];
     static struct fw_message messages[BATCH];
     static struct fw_decoder decoder;
+    static struct fw_points points;
     static const struct fw_key key = {1, 2};
     struct fw_batch b = {.capacity = BATCH, .packets = packets, .messages = messages};
     if (size < 3)
@@ -34,6 +35,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         block->hdr.bh1.offset_to_first_pkt = fw_load16(data + 1);
     }
     fw_decoder_init(&decoder, &key);
+    memset(&points, 0, sizeof points);
+    decoder.points = &points;
     struct fw_tail tail = {.halves = {malloc(HALF), malloc(HALF)}, .room = HALF, .budget = 4};
     CHECK(tail.halves[0] && tail.halves[1]);
     struct fw_ring ring = {.blocks = memory, .block_size = BLOCK, .block_count = 2, .tail = &tail};

@@ -84,7 +84,7 @@ static void run(struct fw_engine *e, size_t step)
 /* The second copy of a frame is left out: near in time, whatever its Ethernet addresses; a third one counts again. */
 static void test_twins(void)
 {
-    static struct fw_twins twins;
+    static struct fw_twins twins = {.copies = 1};
     uint8_t frame[60] = {1}, other[60] = {2};
     frame[30] = 7;
     other[30] = 8;

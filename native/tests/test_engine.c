@@ -3,6 +3,7 @@
 #include "drive.h"
 #include "make.h"
 
+static struct fw_hasher hasher = {.key = {0x0706050403020100ULL, 0x0f0e0d0c0b0a0908ULL}};
 static struct fw_engine *engine, *other;
 static struct fw_packet *stream;
 
@@ -143,7 +144,7 @@ static void test_ports_before_paths(void)
     struct fw_batch b = batch_of(stream, 60);
     CHECK_EQUAL(fw_engine_observe(engine, &b, 0), 60);
     const struct fw_heavy *s = fw_topk_find(&engine->heavy, fw_pair_hash(stream[0].src_hash, stream[0].dst_hash));
-    static struct fw_heavy table[FW_TOPK_SETS * FW_TOPK_WAYS];
+    static struct fw_heavy_count table[FW_TOPK_SETS * FW_TOPK_WAYS];
     CHECK_EQUAL(fw_topk_list(&engine->heavy, table), 1);
     CHECK(s != NULL && memcmp(table, s, sizeof *s) == 0);
     CHECK(s != NULL && s->paths == (1ULL << fw_port_bit(123) | 1ULL << fw_port_bit(53)));
@@ -157,6 +158,47 @@ static void test_ports_before_paths(void)
     CHECK(s != NULL && s->requests == 1 && s->paths == 1ULL << 5);
 }
 
+/* Two addresses of one /64: a source each inside a translator's network, one source elsewhere. The refusals that they
+ * get are counted where the address itself is the source. */
+static void test_translated(void)
+{
+    struct fw_message refusal = {.what = FW_HTTP_RESPONSE, .status = 404};
+    static struct fw_heavy_count table[FW_TOPK_SETS * FW_TOPK_WAYS];
+    for (int translated = 0; translated < 2; translated++) {
+        struct fw_addr to = {0x20010db800000000ULL, 7};
+        fw_engine_init(engine);
+        for (unsigned i = 0; i < 60; i++) {
+            struct fw_packet *p = &stream[i];
+            *p = packet(FW_DATA, 9, 4000, 7, 80);
+            p->src = (struct fw_addr){0x0064ff9b00000000ULL, 0xcb00710a + i % 2};
+            p->dst = to;
+            p->bits = (uint8_t)(FW_V6 | (translated ? FW_TRANSLATED : 0));
+            fw_packet_hash(&hasher, p);
+            p->ts_ns = 1700000000000000000ULL + i;
+        }
+        struct fw_packet answer = stream[0];
+        answer.src = to, answer.dst = stream[0].src, answer.bits = FW_V6, answer.message = 1;
+        fw_packet_hash(&hasher, &answer);
+        struct fw_batch b = batch_of(stream, 60), back = batch_of(&answer, 1);
+        back.messages = &refusal;
+        CHECK_EQUAL(fw_engine_observe(engine, &b, 0), 60);
+        CHECK_EQUAL(fw_engine_observe(engine, &back, 0), 1);
+        uint32_t n = fw_topk_list(&engine->heavy, table), errors = 0, packets = 0;
+        CHECK_EQUAL(n, translated ? 2 : 1);
+        uint64_t lows = 0;
+        for (uint32_t i = 0; i < n; i++) {
+            CHECK(table[i].source == stream[0].src.hi);
+            CHECK_EQUAL(table[i].v6, translated ? FW_SOURCE_ADDRESS : FW_SOURCE_NETWORK);
+            lows += table[i].low;
+            errors += table[i].errors;
+            packets += table[i].packets + table[i].missed;
+        }
+        CHECK_EQUAL(lows, translated ? 2 * 0xcb00710aULL + 1 : 0);
+        CHECK_EQUAL(errors, translated);
+        CHECK_EQUAL(packets, 60);
+    }
+}
+
 int main(void)
 {
     enum { COUNT = 200000 };
@@ -167,6 +209,7 @@ int main(void)
         return 2;
     test_epochs();
     test_ports_before_paths();
+    test_translated();
     test_backwards();
     test_heavy_bound(30000);
     test_heavy_bound(1000000);

@@ -56,7 +56,41 @@ static void test_copies(void)
     CHECK_EQUAL(up(FW_SYN, 7, 0, 0), FW_FLOW_NEW_SYN);
     CHECK_EQUAL(up(FW_SYN, 7, 0, 1), FW_FLOW_COPIED_SYN);
     CHECK_EQUAL(up(FW_SYN, 7, 0, 1000), FW_FLOW_AGAIN_SYN);
+    CHECK_EQUAL(up(FW_SYN, 7, 0, 1001), FW_FLOW_COPIED_SYN);
     CHECK_EQUAL(up(FW_SYN, 8, 0, 1001), FW_FLOW_NEW_SYN); /* the ports are used again */
+}
+
+/* How many of the SYNs that came at these times (s) were taken for replays. */
+static unsigned replays(const double *at, unsigned count)
+{
+    unsigned found = 0;
+    fw_flow_clear(&flows);
+    for (unsigned i = 0; i < count; i++)
+        found += up(FW_SYN, 7, 0, (uint64_t)(at[i] * 1000)) == FW_FLOW_REPLAYED_SYN;
+    return found;
+}
+
+static void test_rhythms(void)
+{
+    static const double STACKS[][12] = {
+        {0, 1, 3, 7, 15, 31, 63},                         /* RFC 6298 */
+        {0, 1.02, 2.05, 3.07, 4.1, 5.15, 7.2, 11.3, 19.5, 35.6}, /* Linux from 6.5 on, macOS */
+        {0, 3, 9, 21},                                    /* RFC 2988 */
+        {0, 0.002, 1, 1.002, 3, 3.002, 7, 7.002},         /* the first of them in a mirror */
+        {0, 0.001, 0.003, 1, 1.001, 1.003},               /* ... with two copies */
+    };
+    for (unsigned i = 0; i < sizeof STACKS / sizeof STACKS[0]; i++) {
+        unsigned count = 1;
+        while (count < 12 && STACKS[i][count] > 0)
+            count++;
+        CHECK_EQUAL(replays(STACKS[i], count), 0);
+    }
+    for (unsigned ms = 1; ms <= 4000; ms += ms < 100 ? 7 : 97) { /* a loop of any length */
+        double at[40];
+        for (unsigned i = 0; i < 40; i++)
+            at[i] = i * ms / 1000.0;
+        CHECK(replays(at, 40) >= 40 - 7);
+    }
 }
 
 static void test_refused_and_followed(void)
@@ -99,6 +133,24 @@ static void test_strangers(void)
     CHECK_EQUAL(up(FW_DATA, 5, 6, 0), FW_FLOW_NOTHING); /* open since before the capture */
 }
 
+/* One packet over and over begins a flow each time; an upload that moves on does not. */
+static void test_strangers_over_and_over(void)
+{
+    unsigned begun = 0, moved = 0, unasked = 0;
+    fw_flow_clear(&flows);
+    for (unsigned i = 0; i < 100; i++)
+        begun += up(FW_ACK, 5, 6, 25 * i) == FW_FLOW_STRANGER;
+    fw_flow_clear(&flows);
+    for (unsigned i = 0; i < 100; i++)
+        moved += up(FW_DATA, 5 + i, 6, 25 * i) == FW_FLOW_STRANGER;
+    fw_flow_clear(&flows);
+    for (unsigned i = 0; i < 100; i++)
+        unasked += down(FW_SYNACK, 10, 21) == FW_FLOW_UNASKED;
+    CHECK_EQUAL(begun, 98); /* two of them could be a mirror's */
+    CHECK_EQUAL(moved, 1);
+    CHECK_EQUAL(unasked, 98);
+}
+
 /* `count` SYNs over 20 epochs, from `tuples` flows (0: all different), each with its own ISN. */
 static double estimate_syns(uint32_t count, uint32_t tuples)
 {
@@ -131,9 +183,11 @@ int main(void)
 {
     test_finished();
     test_copies();
+    test_rhythms();
     test_refused_and_followed();
     test_sides_that_began_with_numbers_close_together();
     test_strangers();
+    test_strangers_over_and_over();
     test_sample();
     return finish("flow");
 }

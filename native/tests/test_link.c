@@ -7,7 +7,7 @@
 struct header {
     uint16_t linktype;
     uint16_t size;
-    uint8_t bytes[40];
+    uint8_t bytes[64];
 };
 
 static const struct header HEADERS[] = {
@@ -35,6 +35,10 @@ static const struct header HEADERS[] = {
     {1, 22, {[12] = 0x88, 0x47, 0, 0, 0x10, 64, 0, 0, 0x21, 64}},
     {1, 36, {[12] = 0x88, 0x47, 0, 0, 0x11, 64, 0, 0, 0, 0, [34] = 8, 0}},
     {1, 20, {[12] = 0x89, 0x26, 0, 0, 0, 0, 8, 0}},
+    {1, 22, {[12] = 0x89, 0x88, 0, 0, 0, 0, 0, 0, 8, 0}},
+    {1, 22, {[12] = 0x89, 0x09, 1, 1, 0, 1, 0, 7, 8, 0}},
+    {1, 30, {[12] = 0x89, 0x88, 0, 0, 0, 0, 0, 0, 0x89, 0x09, 1, 1, 0, 1, 0, 7, 8, 0}},
+    {117, 64, {61, 2, 0, 0, 'e', 'm', '0'}},
     {1, 30, {[12] = 0x89, 0x03, 0, 0, [28] = 8, 0}},
     {1, 26, {[12] = 0x81, 0, 0, 42, 0, 20, 0xaa, 0xaa, 3, 0, 0, 0, 8, 0}},
 };
@@ -54,7 +58,7 @@ static void test_headers(void)
 {
     static const uint8_t IP[20] = {0x45, 0, 0, 20, 0, 0, 0, 0, 64, 99, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8};
     for (unsigned i = 0; i < sizeof HEADERS / sizeof HEADERS[0]; i++) {
-        uint8_t frame[80];
+        uint8_t frame[96];
         struct fw_packet p;
         uint32_t size = HEADERS[i].size + 20u;
         memcpy(frame, HEADERS[i].bytes, HEADERS[i].size);

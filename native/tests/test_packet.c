@@ -197,6 +197,7 @@ static void test_ip4(void)
         CHECK_EQUAL(p.kind, KINDS[i].kind);
         b.at[32] = 0x40; /* TCP header of 16 bytes */
         CHECK_EQUAL(decode(&b, 101, b.size, (uint32_t)b.size, &p), 1 + FW_REJECT_BAD_L4);
+        CHECK(p.kind == FW_MALFORMED && p.sport == 0 && p.dport == 0 && p.seq == 0 && p.tcp_flags == 0);
     }
     struct bytes icmp = {.big = 1};
     ip4(&icmp, 1, 0, 0, 12);
@@ -208,6 +209,12 @@ static void test_ip4(void)
     ip4(&short_udp, 17, 0, 0, 4);
     zeros(&short_udp, 4);
     CHECK_EQUAL(decode(&short_udp, 101, short_udp.size, (uint32_t)short_udp.size, &p), 1 + FW_REJECT_BAD_L4);
+    CHECK(p.kind == FW_MALFORMED && p.sport == 0 && p.captured == 0);
+    struct bytes cut = {.big = 1};
+    ip4(&cut, 17, 0, 0, 8);
+    zeros(&cut, 8);
+    CHECK_EQUAL(decode(&cut, 101, 24, (uint32_t)cut.size, &p), 1 + FW_REJECT_TRUNCATED);
+    CHECK(p.kind != FW_MALFORMED); /* the snap length cut it */
 }
 
 static void test_fragments(void)
@@ -246,6 +253,7 @@ static void test_ip6(void)
         tcp(&b, 0x12, 5, "");
         int rc = decode(&b, 101, b.size, (uint32_t)b.size, &p);
         CHECK_EQUAL(rc, count < 10 ? 0 : 1 + FW_REJECT_NESTED);
+        CHECK((p.kind == FW_MALFORMED) == (count >= 10));
         if (rc)
             continue;
         check_tcp(&p, 0);
@@ -268,6 +276,43 @@ static void test_ip6(void)
 }
 
 /* Random damage to a good frame: any answer, no fault. */
+/* One IPv6 TCP packet from hi:lo, as decoded. */
+static struct fw_packet from6(uint64_t hi, uint64_t lo)
+{
+    struct bytes b = {.big = 1};
+    struct fw_packet p;
+    ip6(&b, 6, 25);
+    for (unsigned i = 0; i < 8; i++) {
+        b.at[8 + i] = (uint8_t)(hi >> (56 - 8 * i));
+        b.at[16 + i] = (uint8_t)(lo >> (56 - 8 * i));
+    }
+    tcp(&b, 0x18, 5, "hello");
+    CHECK_EQUAL(decode(&b, 101, b.size, (uint32_t)b.size, &p), 0);
+    uint64_t words[2] = {hi, lo};
+    CHECK(p.src.hi == hi && p.src.lo == lo && p.sender_hash == fw_siphash13(&KEY, words, 2));
+    CHECK(p.src_hash == (p.bits & FW_TRANSLATED ? p.sender_hash : fw_siphash13(&KEY, words, 1)));
+    return p;
+}
+
+/* Behind each address of a translator is a host of its own; the /64 stands for every other. */
+static void test_translated(void)
+{
+    const uint64_t wkp = 0x0064ff9b00000000ULL, local = 0x0064ff9b00010000ULL, own = 0x20010db800640000ULL;
+    CHECK(from6(wkp, 0xcb00710a).bits & FW_TRANSLATED);
+    CHECK(!(from6(wkp, 1ULL << 32 | 0xcb00710a).bits & FW_TRANSLATED));
+    CHECK(!(from6(wkp + 1, 0xcb00710a).bits & FW_TRANSLATED));
+    CHECK(from6(local, 0xcb00710a).bits & FW_TRANSLATED);
+    CHECK(from6(local | 0xffff, 7ULL << 32 | 0xcb00710a).bits & FW_TRANSLATED);
+    CHECK(!(from6(local + 0x10000, 0xcb00710a).bits & FW_TRANSLATED));
+    CHECK(!(from6(own, 0xcb00710a).bits & FW_TRANSLATED));
+    hasher.translators[0] = (struct fw_translator){own, 0, UINT64_MAX, 0xffffffff00000000ULL};
+    hasher.translator_count = 1;
+    CHECK(from6(own, 0xcb00710a).bits & FW_TRANSLATED);
+    CHECK(!(from6(own, 1ULL << 32 | 0xcb00710a).bits & FW_TRANSLATED));
+    CHECK(!(from6(own + 1, 0xcb00710a).bits & FW_TRANSLATED));
+    hasher.translator_count = 0;
+}
+
 static void test_damage(void)
 {
     struct fw_packet p;
@@ -293,6 +338,7 @@ int main(void)
     test_ip4();
     test_fragments();
     test_ip6();
+    test_translated();
     test_damage();
     return finish("packet");
 }

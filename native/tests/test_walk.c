@@ -159,7 +159,7 @@ static void test_resolution(unsigned tsresol, uint64_t ticks, uint64_t expected_
         CHECK_EQUAL(frames[0].caplen, 61);
         CHECK_EQUAL(frames[0].len, 90);
         CHECK_EQUAL(frames[1].ts_ns, expected_ns + 10000000000ULL);
-        CHECK_EQUAL(frames[1].interface_id, 1);
+        CHECK_EQUAL(frames[1].point, 2);
         every_prefix(&b, 2);
     }
 }

@@ -18,11 +18,14 @@ from numpy.typing import NDArray
 
 from floodwatch._engine import HEAVY_DTYPE, HOST_DTYPE, VICTIM_DTYPE
 from floodwatch._sketches import HyperLogLog, hll_estimate
+from floodwatch.history.sources import ADDRESS
 from floodwatch.model.address import Address
 from floodwatch.model.epoch import CLASS_HTTP, CLASS_SYN, CLASS_UDP, CLASSES, DATA, EPOCH_NS, SYN, UDP
 from floodwatch.model.summary import Summary
 from floodwatch.model.vector import TCP_NUMBER, UDP_NUMBER
 from floodwatch.pipeline.analysis import LEAST
+
+TRANSLATORS = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48")))
 
 
 @cache
@@ -102,7 +105,7 @@ class Host:
     def syns(self, packets: int, *, sources: int, port: int = 443, ports: int = 1, size: int = 60,
              **fields: int) -> Host:  # fmt: skip
         """SYNs; those that the handshake table knows nothing else of begin a connection each."""
-        flows = packets - fields.get("syn_again", 0) - fields.get("syn_copies", 0)
+        flows = packets - sum(fields.get(name, 0) for name in ("syn_again", "syn_copies", "syn_replayed"))
         self.kind(SYN, packets, size=size, sources={CLASS_SYN: sources}).sketch("syn_ports", ports)
         self.bucket("opened", 0, key=TCP_NUMBER << 16 | port, vote=packets // ports, packets=packets)
         return self.set(**{"syn_flows": flows, **fields})
@@ -138,7 +141,9 @@ class Host:
         row = np.zeros(1, HEAVY_DTYPE)
         row["source"] = int(ip) if ip.version == 4 else int(ip) >> 64
         row["v6"], row["victim"], row["paths"] = ip.version == 6, self.reference, (1 << bits) - 1
-        row["pair_hash"] = (int(row["source"][0]) << 16 | self.reference) & (1 << 64) - 1
+        if any(ip in network for network in TRANSLATORS if ip.version == 6):
+            row["v6"], row["low"] = ADDRESS, int(ip) & (1 << 64) - 1
+        row["pair_hash"] = (int(row["source"][0] + row["low"][0]) << 16 | self.reference) & (1 << 64) - 1
         for key, value in fields.items():
             row[key] = value
         self.heavy.append(row)

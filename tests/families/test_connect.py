@@ -100,7 +100,7 @@ def test_real_sources_that_say_next_to_nothing_are_named(make: object) -> None:
         out.source("203.0.113.2", proven=NAMED - 1, packets=40, bytes=40 * SMALL)
         out.source("203.0.113.3", proven=NAMED, packets=40, bytes=40 * SMALL + 1)
         out.source("203.0.113.4", proven=NAMED, packets=40, bytes=2000, requests=1)
-        return out.source("2001:db8:9::1", proven=90, packets=40, bytes=2000)
+        return out.source("2001:db8:9::1", proven=7, packets=40, bytes=2000)
 
     watch = Watch()
     watch.last(made, 0, 3)
@@ -109,8 +109,21 @@ def test_real_sources_that_say_next_to_nothing_are_named(make: object) -> None:
     assert decision.proof is not None
     assert decision.proof.witnessed
     assert [(str(s.network), s.lo, s.hi) for s in decision.sources] == [
-        ("2001:db8:9::/64", 90, 90), ("203.0.113.1/32", NAMED, 20)]  # fmt: skip
+        ("2001:db8:9::/64", 7, 20), ("203.0.113.1/32", NAMED, 20)]  # fmt: skip
     assert (decision.protocol, decision.port) == (TCP_NUMBER, 443)
+
+
+def test_a_browser_that_opens_a_few_beside_a_flood_is_not_named() -> None:
+    def made(_: int) -> Host:
+        out = both(1000).set(finished=1000).source("203.0.113.9", proven=NAMED + 2, packets=18, bytes=1800)
+        for number in range(20):
+            out.source(f"192.0.2.{number}", proven=112, packets=336, bytes=20_000)
+        return out
+
+    watch = Watch()
+    watch.last(made, 0, 3)
+    named = {str(source.network.network_address) for source in watch.decision().sources}
+    assert named == {f"192.0.2.{number}" for number in range(20)}
 
 
 def test_where_no_source_stands_out_unknown_clients_are_capped() -> None:

@@ -27,8 +27,8 @@ from floodwatch.history.sources import (
     STEADY,
     VARIETY,
     VERY_FAST,
-    Windows,
 )
+from floodwatch.history.windows import Windows
 from floodwatch.model.epoch import EPOCHS_PER_SECOND
 from floodwatch.model.vector import TCP_NUMBER, Vector
 
@@ -112,11 +112,11 @@ def test_a_path_that_is_always_asked_for_so_often_is_no_flood(more: float, named
 
 def test_where_one_path_is_flooded_slow_bots_are_known_by_asking_for_nothing_else() -> None:
     def made(asked: int, bits: int = 1, assets: int = 0) -> list[str]:
-        watch = Watch()
-        for _ in range(PERSIST):
-            each = hammered(100).bucket("paths", 0, hash=0)
+        watch, epochs = Watch(), 12
+        for epoch in range(1, epochs + 1):
+            each, now = hammered(100).bucket("paths", 0, hash=0), asked * epoch // epochs
             for number in range(3):
-                each.source(f"203.0.113.{number + 1}", requests=asked, proven=1, bits=bits, assets=assets)
+                each.source(f"203.0.113.{number + 1}", requests=now, proven=1, bits=bits, assets=assets)
             watch.see(each)
         return [str(source.network.network_address) for source in watch.decision().sources]
 
@@ -132,7 +132,7 @@ def behaves(asked: int, *, bits: int, assets: int, repeats: int = 0, pace: int =
         now = before + (asked - before) * epoch // EPOCHS_PER_SECOND
         each = host().requests(200, sources=64, held=20, assets=80)
         for number in range(40):
-            each.source(f"203.0.113.{number + 1}", requests=now, bits=bits, assets=assets, repeats=repeats)
+            each.source(f"203.{number}.113.1", requests=now, bits=bits, assets=assets, repeats=repeats)
         found = watch.see(each)
     flood = [finding for finding in found if finding.verdict == "attack"]
     return bool(flood and flood[0].facts.asked)

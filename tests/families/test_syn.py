@@ -114,10 +114,15 @@ def test_mirrored_frames_count_once() -> None:
     assert vectors(flood(2 * LEAST, syn_copies=LEAST)) == [Vector.SYN_FLOOD]
 
 
-@pytest.mark.parametrize(("again", "sources", "named"), [(301, 1, True), (300, 1, False), (301, 9, False)])
-def test_one_syn_over_and_over_is_no_retransmission(again: int, sources: int, named: bool) -> None:
-    flows = 100  # no stack sends more than three times as many again, fifty times a source
-    assert bool(vectors(flood(flows + again, sources, syn_again=again))) is named
+@pytest.mark.parametrize("sources", [1, 200])
+def test_syns_sent_over_and_over_count_each_time(sources: int) -> None:
+    assert vectors(flood(LEAST, sources, syn_replayed=LEAST)) == [Vector.SYN_FLOOD]
+    assert vectors(flood(2 * LEAST - 1, sources, syn_again=LEAST, syn_replayed=LEAST - 1), 8) == []
+
+
+def test_copies_among_syns_sent_over_and_over_are_no_mirrors() -> None:
+    assert vectors(flood(LEAST, syn_copies=10, syn_replayed=LEAST - 10)) == [Vector.SYN_FLOOD]
+    assert vectors(flood(LEAST, syn_copies=LEAST // 2 + 1, syn_replayed=LEAST // 2), 8) == []
 
 
 SCAN = {"sources": SCAN_SOURCES - 1, "ports": 200}

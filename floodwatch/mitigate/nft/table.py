@@ -74,7 +74,7 @@ class Table:
         """
         wanted, messages = frozenset(never), list[Message]()
         stands = self.exists()
-        whole = stands and sorted(self._rules()) == _comments(self._sets)
+        whole = stands and sorted(self._rules()) == rules_of(self._sets)
         if stands and not whole:
             messages.append(Message(codec.DEL_TABLE, text(1, TABLE)))
         if not whole:
@@ -216,7 +216,7 @@ class Table:
         self._kernel.close()
 
 
-def _comments(sets: set[str]) -> list[str]:
+def rules_of(sets: set[str]) -> list[str]:
     """The comments of the rules that belong to these sets."""
     blocks = (part for name in sets if holds_blocks(name) for part in layout.block_set(name))
     guards = (rule for name in sets for rule in guardtable.rules(name))

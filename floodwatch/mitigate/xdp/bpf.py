@@ -9,6 +9,7 @@ import platform
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -98,7 +99,7 @@ class Map:
     def slots(self, key: int = 0) -> Bytes:
         """An entry of a per-CPU array: (CPUs, value_bytes)."""
         held = ctypes.create_string_buffer(struct.pack("=I", key), 4)
-        values = np.zeros((_possible_cpus(), self.value_bytes), np.uint8)
+        values = np.zeros((possible_cpus(), self.value_bytes), np.uint8)
         call(MAP_LOOKUP, struct.pack("=IIQQQ", self.file, 0, _at(held), _at(values), 0))
         return values
 
@@ -114,7 +115,8 @@ def _lookup_batch(form: bytes) -> tuple[int, bool]:
     return int(count), code == 0
 
 
-def _possible_cpus() -> int:
+@cache
+def possible_cpus() -> int:
     """CPUs that may ever be: per-CPU values are as many (sysfs: a list of ranges)."""
     with open("/sys/devices/system/cpu/possible", encoding="ascii") as file:
         return int(file.read().strip().split(",")[-1].split("-")[-1]) + 1

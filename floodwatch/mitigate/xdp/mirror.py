@@ -63,6 +63,7 @@ class Xdp:
             raise
 
     def _load(self) -> None:
+        bpf.possible_cpus()  # remembered: a watch soon has no right to look
         try:
             for name, (kind, key_bytes, value_bytes, most) in FORMS.items():
                 self._maps[name] = bpf.make_map(kind, name, key_bytes, value_bytes, most)

@@ -1,0 +1,111 @@
+"""The heavy-hitter table over time, and how two tables of it are compared pair by pair."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..model.epoch import EPOCHS_PER_SECOND
+from ..model.summary import Summary
+
+
+class Windows:
+    """The heavy-hitter table over time, rows with requests only: now, an epoch and a second ago, and at the
+    end of the window before.
+
+    Attributes:
+        number: of the window, from 0 on.
+        age: epochs of it that have closed.
+        lasted: epochs of the window before.
+        earlier: the table at the end of the window before, or None.
+    """
+
+    def __init__(self) -> None:
+        self.number = self.age = self.lasted = 0
+        self.earlier: NDArray[np.void] | None = None
+        self._second: deque[NDArray[np.void]] = deque(maxlen=EPOCHS_PER_SECOND)
+        self._now: NDArray[np.void] | None = None
+
+    def now(self, summary: Summary) -> NDArray[np.void]:
+        """The table at the end of this epoch."""
+        if self._now is None:
+            self._now = asking(summary.heavy())
+        return self._now
+
+    @property
+    def newest(self) -> NDArray[np.void] | None:
+        """The table one epoch ago, or None at the start of a window."""
+        return self._second[-1] if self._second else None
+
+    @property
+    def before(self) -> NDArray[np.void] | None:
+        """The table about a second ago, ``epochs`` before the end of this one; None as above."""
+        return self._second[0] if self._second else None
+
+    @property
+    def epochs(self) -> int:
+        """Length of the stretch over which a rate is taken, in epochs."""
+        return max(len(self._second), 1)
+
+    @property
+    def seconds(self) -> float:
+        """How far back this window and the one before reach, this epoch included."""
+        return (self.lasted + self.age + 1) / EPOCHS_PER_SECOND
+
+    def close_epoch(self, summary: Summary) -> None:
+        """Keep this epoch's table for the rates of the next ones."""
+        if self._now is None and (summary.victims["requests"] == 0).all() and self._second:
+            self._second.append(self._second[-1])  # nobody asked, so the table stands as it was
+        else:
+            self._second.append(self.now(summary))
+        self.age += 1
+        if summary.window_ends:
+            self.earlier = self._now
+            self._second.clear()
+            self.lasted, self.age = self.age, 0
+            self.number += 1
+        self._now = None
+
+
+def asking(heavy: NDArray[np.void]) -> NDArray[np.void]:
+    """The rows with requests, by pair: the form in which ``machines`` takes its tables."""
+    rows = heavy[heavy["requests"] > 0]
+    return rows[np.argsort(rows["pair_hash"])]
+
+
+def positions(ordered: NDArray[Any], wanted: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Where each wanted value stands among sorted ones (not none), and whether it does."""
+    at = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
+    return at, ordered[at] == wanted
+
+
+def requests_in(
+    table: NDArray[np.void] | None, rows: NDArray[np.void], name: str = "requests"
+) -> NDArray[np.int64]:
+    """What another table says of the requests of the same pairs; 0 for those it does not hold."""
+    if table is None or not len(table):
+        return np.zeros(len(rows), np.int64)
+    at, found = positions(table["pair_hash"], rows["pair_hash"])
+    return np.where(found, table[name][at].astype(np.int64), 0)
+
+
+def with_earlier(rows: NDArray[np.void], earlier: NDArray[np.void] | None) -> NDArray[np.void]:
+    """Add the previous window's habits to this one's, so that a window that just began is not blind."""
+    if earlier is None or not len(earlier):
+        return rows
+    at, found = positions(earlier["pair_hash"], rows["pair_hash"])
+    mine = np.flatnonzero(found)
+    if not len(mine):
+        return rows
+    out, theirs = rows.copy(), earlier[at[mine]]
+    for name in ("requests", "packets", "missed"):
+        out[name][mine] += theirs[name]
+    for name in ("assets", "repeats", "posts", "errors"):  # these saturate in the engine as well
+        both = out[name][mine].astype(np.uint32) + theirs[name]
+        out[name][mine] = np.minimum(both, 0xFFFF)
+    out["paths"][mine] |= theirs["paths"]
+    out["proven"][mine] = np.maximum(out["proven"][mine], theirs["proven"])
+    return out
