@@ -202,7 +202,7 @@ def test_lines_of_iptables_are_taken_by_iptables(need: Any) -> None:
 def test_flowspec_says_what_it_can_and_names_what_it_cannot() -> None:
     text = render(event(Vector.ISAKMP_AMPLIFICATION), "flowspec")
     for port in (500, 4500):
-        match = f"destination 198.51.100.7/32; protocol =17; source-port ={port};"
+        match = f"destination 198.51.100.7/32; protocol =17; source-port ={port}; destination-port =443;"
         assert f"match {{ {match} }} then {{ discard; }}" in text
     assert "what the victim itself asked for on that port goes too" in text
     text = render(event(Vector.HTTP_FLOOD), "flowspec")

@@ -123,7 +123,7 @@ def test_a_forged_flood_of_udp_is_limited_and_no_source_is_blocked(wire: Lab, tm
     watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--mode", "enforce")
     wire.send(capture, deliver=True)
     held = rules(wire)
-    (element,) = held["limited4"].values()
+    (element,) = held["limited4_port"].values()
     assert element["limit"] == {"rate": 500, "burst": 500, "per": "second", "inv": True}
     (row,) = json.loads(ctl(wire, "blocks", "--json"))
     assert row["packets"] > 4000 * 5 * 0.6  # of 4,000 a second, 500 pass
@@ -155,7 +155,7 @@ print(good)
 @pytest.mark.parametrize(
     ("scenario", "name", "key", "taken"),
     [
-        ("ack_flood", "strange4", SERVER, "drop_signature"),
+        ("ack_flood", "strange4_port", str({"concat": [SERVER, 80]}), "drop_signature"),
         ("fragment_flood", "fragments4", SERVER, "drop_signature"),
         ("carpet_udp", "limited4_p24", str({"concat": ["198.51.100.0", "udp"]}), "limit_victim"),
     ],
@@ -208,7 +208,7 @@ def test_p13_guards_end_by_themselves_when_nobody_is_left(wire: Lab, tmp_path: P
     wire.send(flood(tmp_path, "ntp_amplification", duration=3), deliver=True)
     watch.kill()
     watch.wait()
-    (element,) = rules(wire)["reflected4"].values()
+    (element,) = rules(wire)["reflected4_port"].values()
     assert element["timeout"] == 60
     assert 0 < element["expires"] <= 60
     run(wire, sys.executable, "-P", "-m", "floodwatch", "ctl", "panic", "--yes")
@@ -275,7 +275,7 @@ def test_p24_a_kernel_that_takes_no_rules_is_told_and_tried_again(wire: Lab, tmp
     foreign.kill()  # with its socket the table goes
     foreign.wait()
     assert sender.wait(30) == 0
-    assert len(rules(wire)["reflected4"]) == 1
+    assert len(rules(wire)["reflected4_port"]) == 1
     found, said = report(watch)
     assert said.count("no rule could be set") == 1
     assert "trying again" in said

@@ -23,7 +23,7 @@ from floodwatch.mitigate import Blocker, never
 from floodwatch.mitigate.effects import Effects
 from floodwatch.mitigate.guards import Guard, Order, Shield, Standing, Trials, orders
 from floodwatch.mitigate.nft.guardforms import FORMS
-from floodwatch.mitigate.nft.guardtable import guard_of, key_bytes, key_of, set_of
+from floodwatch.mitigate.nft.guardtable import guard_of, key_bytes, key_of, sets_of
 from floodwatch.mitigate.nft.layout import set_name
 from floodwatch.mitigate.peers import peers, read_tables
 from floodwatch.mitigate.plan import NOBODY, Block, Ordered, Policy, Proven, gather, plan, prove, refusal
@@ -350,12 +350,12 @@ def floods(tmp_path: Path, scenario: str) -> list[Decision]:
 
 @pytest.mark.parametrize(("scenario", "wanted"), [
     ("dns_amplification", Guard("reflected", VICTIM, 53)),
-    ("ntp_amplification", Guard("reflected", VICTIM, 123)),
-    ("tcp_reflection", Guard("unasked", VICTIM)), ("udp_one_port", Guard("limited", VICTIM, 17)),
+    ("ntp_amplification", Guard("reflected", VICTIM, 123, 80)),
+    ("tcp_reflection", Guard("unasked", VICTIM)), ("udp_one_port", Guard("limited", VICTIM, 17, 27015)),
     ("icmp_flood", Guard("limited", VICTIM, 1)), ("blind_requests", Guard("capped", VICTIM, 80)),
-    ("ack_flood", Guard("strange", VICTIM)), ("fragment_flood", Guard("fragments", VICTIM)),
+    ("ack_flood", Guard("strange", VICTIM, port=80)), ("fragment_flood", Guard("fragments", VICTIM)),
     ("carpet_udp", Guard("limited", AROUND, 17)), ("gre_flood", Guard("limited", VICTIM, 47)),
-    ("quic_flood", Guard("limited", VICTIM, 17)), ("http_flood", None), ("syn_flood", None),
+    ("quic_flood", Guard("limited", VICTIM, 17, 443)), ("http_flood", None), ("syn_flood", None),
 ])  # fmt: skip
 def test_each_flood_without_proof_has_its_guard(tmp_path: Path, scenario: str, wanted: Guard | None) -> None:
     found = [order.guard for order in orders(floods(tmp_path, scenario), lambda victim: "cookies")]
@@ -414,10 +414,23 @@ def test_the_key_of_a_guard_in_the_kernel_leads_back_to_it(four: int, six: int, 
     for victim in victims:
         for kind, form in FORMS.items():
             own = 0 if form.behind is None else number if kind in ("reflected", "capped") else number % 256
-            guard = Guard(kind, victim, own)
-            key = key_of(guard)
-            assert len(key) == key_bytes(set_of(guard))
-            assert guard_of(set_of(guard), int.from_bytes(key, "big")) == guard
-    for other in ("never4", "block4", "block4_p24", "known6", "lifted4"):
+            for port in (None, number):
+                guard = Guard(kind, victim, own, port)
+                key = key_of(guard)
+                for name in sets_of(guard):
+                    assert len(key) == key_bytes(name)
+                    assert guard_of(name, int.from_bytes(key, "big")) == guard
+    others = (
+        "never4",
+        "block4",
+        "block4_p24",
+        "known6",
+        "lifted4",
+        "live4",
+        "again6",
+        "headed4",
+        "vital_kinds",
+    )
+    for other in others:
         assert guard_of(other, four) is None
         assert key_bytes(other) == 0

@@ -164,7 +164,7 @@ def test_p47_code_in_a_parser_can_do_nothing_to_the_host(need: Any, tmp_path: Pa
 
 
 @pytest.mark.root
-def test_p60_a_file_is_followed_after_the_rights_are_gone(need: Any, tmp_path: Path) -> None:
+def test_p69_a_file_is_followed_after_the_rights_are_gone(need: Any, tmp_path: Path) -> None:
     need(os.geteuid() == 0, "only root has rights to give up")
     child = dropped(tmp_path, "enforce")
     assert status(told(child)[0]["status"])["CapEff"] == f"{1 << 12:016x}"  # CAP_NET_ADMIN alone
@@ -178,7 +178,7 @@ def test_p60_a_file_is_followed_after_the_rights_are_gone(need: Any, tmp_path: P
     child.communicate()
 
 
-def test_p60_a_list_that_was_replaced_by_a_closed_one_stays_in_force_and_says_so(
+def test_p69_a_list_that_was_replaced_by_a_closed_one_stays_in_force_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "never"
@@ -294,7 +294,7 @@ def verdict(code: bytes, architecture: int, number: int, arguments: tuple[int, .
             at += yes if meets[operation] else no
 
 
-def test_p61_a_lock_is_believed_of_nobody_but_the_floodwatch_that_holds_it(tmp_path: Path) -> None:
+def test_p70_a_lock_is_believed_of_nobody_but_the_floodwatch_that_holds_it(tmp_path: Path) -> None:
     sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     path = tmp_path / "ours" / "floodwatch-1.lock"
     lock = Lock(path)
@@ -329,7 +329,7 @@ def test_p61_a_lock_is_believed_of_nobody_but_the_floodwatch_that_holds_it(tmp_p
 
 
 @pytest.mark.root
-def test_p18_p61_panic_ends_a_hung_watch_and_takes_what_explain_printed(wire: Lab, tmp_path: Path) -> None:
+def test_p18_p70_panic_ends_a_hung_watch_and_takes_what_explain_printed(wire: Lab, tmp_path: Path) -> None:
     watch = wire.floodwatch("watch", "-i", "vb", "--mode", "enforce")
     watch.send_signal(signal.SIGSTOP)
     ours = table_text("fw_1_udp_flood", [], [], 600)
@@ -351,7 +351,7 @@ def test_p18_p61_panic_ends_a_hung_watch_and_takes_what_explain_printed(wire: La
     assert not Path(path).exists()
 
 
-def test_p62_nothing_is_overwritten_and_no_link_followed(tmp_path: Path) -> None:
+def test_p71_nothing_is_overwritten_and_no_link_followed(tmp_path: Path) -> None:
     name = str(tmp_path / "a.b" / "flight.pcapng")
     (tmp_path / "a.b").mkdir()
     names = []
@@ -398,7 +398,7 @@ def test_hanging_up_ends_it_but_not_under_nohup() -> None:
 
 
 @pytest.mark.root
-def test_p63_the_command_ignores_what_the_caller_wants_python_to_load(need: Any, tmp_path: Path) -> None:
+def test_p72_the_command_ignores_what_the_caller_wants_python_to_load(need: Any, tmp_path: Path) -> None:
     command = Path(sys.executable).with_name("floodwatch")
     need(os.geteuid() == 0 and command.exists(), "takes root, and the installed command")
     for name in ("sitecustomize", "re", "click", "floodwatch", "msgspec"):
@@ -495,7 +495,7 @@ for what, expected in (
 """
 
 
-def test_p64_a_scan_writes_its_answers_and_nothing_else(need: Any, tmp_path: Path) -> None:
+def test_p73_a_scan_writes_its_answers_and_nothing_else(need: Any, tmp_path: Path) -> None:
     need(landlock.version() and seccomp.available(), "the kernel has no Landlock, or no seccomp filters")
     for name in ("answers", "other"):
         (tmp_path / name).mkdir()

@@ -117,8 +117,8 @@ def blocks(ctx: click.Context, why: bool, as_json: bool) -> None:
             for n, (b, packets) in ordered
         ]
         rows += [
-            {"guard": g.kind, "victim": name_of(g.victim), "number": g.number, "seconds": round(s.seconds, 1),
-             "packets": s.packets, "why": s.why}
+            {"guard": g.kind, "victim": name_of(g.victim), "number": g.number, "port": g.port,
+             "seconds": round(s.seconds, 1), "packets": s.packets, "why": s.why}
             for g, s in guards.items()
         ]  # fmt: skip
         write_stdout(json.dumps(rows).encode() + b"\n")

@@ -13,6 +13,7 @@ from .guards import Guard, Order, Standing
 from .nft import loaded
 from .nft.table import Table
 from .plan import Block, Network, Step, Tally
+from .sockets import Connections
 from .xdp.ahead import TableBehindXdp
 from .xdp.mirror import Xdp, dropped_ahead, with_ahead
 
@@ -34,6 +35,12 @@ class Backend(Protocol):
 
     def guard(self, up: Sequence[Order], down: Sequence[Guard], known: Networks) -> None:
         """Put guards up and take others down; add to the networks whose clients pass limits."""
+
+    def track(self) -> None:
+        """Let connection tracking begin, so that it knows who is served when a guard comes."""
+
+    def spare(self, ask: Callable[[], Connections]) -> None:
+        """Let the connections that this host has now pass every guard, and no others any more."""
 
     def lift(self, networks: Sequence[Network], *, undo: bool = False) -> None:
         """Remember for a while, for other processes too, that the operator lifted these blocks."""

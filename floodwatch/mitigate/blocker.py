@@ -11,16 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace as changed
 from types import TracebackType
 
-import numpy as np
 from msgspec.structs import replace
 
 from ..errors import BlockRefused, EnforceError
+from ..history.answers import Answers
 from ..history.memory import Networks
-from ..model.decision import Decision, check
+from ..model.decision import Decision
 from ..model.event import Action
 from .backend import DRY, XDP, Backend, make
 from .effects import QUIET_S, Effects
-from .guards import TAKEN, Guard, Shield, Standing, Trials, orders
+from .guards import TAKEN, Guard, Shield, Standing
+from .keeper import Keeper, witnessed
 from .never import OWN, NeverBlock
 from .nft.codec import COMMENT
 from .plan import MINE, NOBODY, Block, Network, Ordered, Policy, Proven, Step, Tally, gather, plan, prove
@@ -76,12 +77,11 @@ class Blocker:
         self._last: dict[Network, tuple[Block, float]] = {}
         self._added: deque[float] = deque()
         self._effects = Effects(min(QUIET_S, self.policy.ttl_s))
-        self._trials = Trials()
-        self._passing = np.zeros(0, np.uint64)
         self._short = 0
         self._news: list[str] = []
         named = DRY if dry_run else XDP if xdp else backend
         self._backend: Backend = make(named, xdp) if isinstance(named, str) else named
+        self._keeper = Keeper(self._backend, self._shield, self._own)
         try:
             self._backend.ensure(self.never.reasons)
         except BaseException:
@@ -98,25 +98,31 @@ class Blocker:
         told, self._news = [*self._backend.news(), *self._news], []
         return told
 
-    def guard(self, decisions: Sequence[Decision], known: Networks) -> list[str]:
+    def track(self) -> None:
+        """Let the kernel's connection tracking learn who is served, before there is any guard."""
+        self._keeper.track()
+
+    def guard(
+        self,
+        decisions: Sequence[Decision],
+        known: Networks,
+        answers: Answers | None = None,
+        *,
+        one_way: bool = False,
+    ) -> list[str]:
         """Bring the guards in line with floods whose sources prove nothing; returns what was done, in words.
 
         Args:
             decisions: about the floods that are going on.
             known: networks whose clients pass limits, see ``history.memory``.
+            answers: what victims answer: a guard after which they fall is taken back.
+            one_way: only what comes in is seen, so that nothing tells what is served.
 
         Raises:
             BlockRefused: a decision comes from a report.
             EnforceError: the kernel refused; nothing was changed.
         """
-        _witnessed(decisions)
-        wanted, standing = orders(decisions, self._shield), self.guards()
-        up, down, said = self._trials.plan(wanted, standing, time.monotonic())
-        if up or down:
-            fresh = known if not standing else np.setdiff1d(known, self._passing)
-            self._backend.guard(up, down, fresh)
-            self._passing = known
-        return said
+        return self._keeper.bring(decisions, known, answers, one_way=one_way)
 
     def guards(self) -> dict[Guard, Standing]:
         """What guards stand: read back from the kernel, or what a dry run would have put up."""
@@ -136,7 +142,10 @@ class Blocker:
         return "syn_cookies" if cookies else "none"
 
     def _shield(self, victim: Network) -> Shield:
-        return shield(victim, own=self.never.reasons.get(victim) == OWN)
+        return shield(victim, own=self._own(victim))
+
+    def _own(self, victim: Network) -> bool:
+        return self.never.reasons.get(victim) == OWN
 
     def active(self) -> dict[Network, Block]:
         """What is blocked: read back from the kernel, or what a dry run would have done."""
@@ -200,7 +209,7 @@ class Blocker:
             BlockRefused: a decision comes from a report, which is no witness of handshakes.
             EnforceError: the kernel refused; nothing was changed.
         """
-        _witnessed(decisions)
+        witnessed(decisions)
         self._look_after_the_table()
         now, counted = time.monotonic(), self._counted()
         self._news += self._effects.measured(counted, now)
@@ -245,6 +254,8 @@ class Blocker:
         complaint = self.never.complaint()
         self._news += [complaint] if complaint else []
         made = self._backend.ensure(self.never.reasons)
+        if made:
+            self._keeper.again()
         self._lifted = self._backend.lifted()
         now = time.monotonic()
         lost = [replace(block, seconds=until - now) for block, until in self._last.values() if until > now]
@@ -307,14 +318,3 @@ class Blocker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _witnessed(decisions: Iterable[Decision]) -> None:
-    """What only a report claims is for somebody to read and load, never for this process to do."""
-    for decision in decisions:
-        check(decision)
-        if decision.proof is not None and not getattr(decision.proof, "witnessed", False):
-            raise BlockRefused(
-                f"{decision.id}: its handshakes stand in a report and were not counted here: "
-                "read and load what floodwatch explain prints"
-            )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from msgspec.structs import replace
 
 from ..history.memory import Networks
 from .guards import LIFETIME_S, Guard, Order, Standing
 from .plan import MINE, Block, Network, Step, Tally
+from .sockets import Connections
 
 
 class DryRun:
@@ -51,6 +52,13 @@ class DryRun:
         self._guards |= {order.guard: (f"{MINE}{order.event}", until) for order in up}
         for guard in down:
             self._guards.pop(guard, None)
+
+    def track(self) -> None:
+        """Nothing has to be known."""
+
+    def spare(self, ask: Callable[[], Connections]) -> None:
+        """Nothing is met that could be spared."""
+        del ask
 
     def lift(self, networks: Sequence[Network], *, undo: bool = False) -> None:
         """Nothing stands in a kernel that could remember it."""

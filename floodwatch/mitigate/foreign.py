@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from .guards import UDP, Order, describe
+from .guards import Order, describe
 from .nft.guardforms import FORMS, Line
-from .nft.guardtable import end_of
-from .nft.terms import source, target
-from .plan import Block, Network
+from .nft.terms import TARGET_PORT, source, target
+from .plan import MINE, Block, Network
+from .vital import UDP
 
 HASHLIMIT_MOST = 1_000_000
 """Packets a second, and at once, that hashlimit counts to."""
+OF_ONE_PORT = ("proxied", "capped")
+"""Kinds of guards whose number is the victim's port."""
 SLOW_BYTES = 9600
 """What FlowSpec leaves a source that is slowed down, in bytes a second: the least that speakers take."""
 
@@ -23,6 +25,8 @@ def iptables(blocks: Sequence[Block], orders: Sequence[Order]) -> Iterator[str]:
     """Each rule as a command."""
     if any(line.place.known for order in orders for line in _lines(order)):
         yield "# limits meet everybody: iptables has no list of clients who were served before"
+    if any(order.guard.port is None for order in orders if order.guard.kind not in OF_ONE_PORT):
+        yield "# routers' protocols, DHCP, BGP and neighbour discovery meet these too: accept them before"
     for block in blocks:
         network = block.network
         limit = _above(block.rate, "src", network.prefixlen, "fw_source") if block.rate else ""
@@ -34,7 +38,8 @@ def iptables(blocks: Sequence[Block], orders: Sequence[Order]) -> Iterator[str]:
 
 
 def _lines(order: Order) -> list[Line]:
-    return FORMS[order.guard.kind].lines(order.guard.victim.version)
+    """The rules of a guard of one port; others ask which services a host has, and nothing here knows that."""
+    return [line for line in FORMS[order.guard.kind].lines(order.guard.victim.version) if line.narrow]
 
 
 def _iptables_rule(order: Order, line: Line) -> str:
@@ -45,10 +50,12 @@ def _iptables_rule(order: Order, line: Line) -> str:
         return f"# left out, for iptables cannot say it: {describe(guard, order.rate)}"
     match = _own(target(victim.version, victim.prefixlen).iptables, victim)
     match += "".join(f" {word}" for word in words)
-    match += "" if behind is None else _own(behind(victim.version).iptables, guard.number)
+    match += "" if behind is None else _own(behind.iptables, guard.number)
+    match += "" if guard.port is None else _own(TARGET_PORT.iptables, guard.port)
     if order.rate:
-        match += _above(order.rate, "dst", victim.prefixlen, f"fw_{guard.kind}_{guard.number}")
-    return f"{_program(victim)} {chain}{match}{_because(end_of(order).why)} {line.end.iptables}"
+        name = f"fw_{line.store or guard.kind}_{guard.number}_{guard.port or 0}"
+        match += _above(order.rate, "dst", victim.prefixlen, name)
+    return f"{_program(victim)} {chain}{match}{_because(f'{MINE}{order.event}')} {line.end.iptables}"
 
 
 def _own(words: str, value: object) -> str:
@@ -81,6 +88,7 @@ def flowspec(victim: Network, blocks: Sequence[Block], orders: Sequence[Order]) 
         if guard.kind == "reflected":
             yield "# FlowSpec knows no connections: what the victim itself asked for on that port goes too"
             match = f"destination {victim}; protocol ={UDP}; source-port ={guard.number};"
+            match += "" if guard.port is None else f" destination-port ={guard.port};"
             yield f"match {{ {match} }} then {{ discard; }}"
         else:
             yield f"# left out, for FlowSpec knows no connections and no flows: {describe(guard, order.rate)}"

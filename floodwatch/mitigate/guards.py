@@ -1,19 +1,20 @@
 """Rules that name no source, against floods that are forged or reflected. Decided without a kernel.
 
-A guard stands before one victim, a host or a network, is refreshed while its flood lasts, and outlives it by
-a minute, for floods come in pulses. What the victim itself asked for passes by the kernel's connection
-tracking: its own DNS and NTP answers, its own connections. A limit comes last and is told as such, for it
-meets new clients as well; clients who were served before pass it.
+A guard stands before one victim, a host or a network, and before one port of it where one holds most of the
+flood. It is refreshed while its flood lasts, and outlives it by a minute, for floods come in pulses. What is
+served passes: flows that the victim answered or began (``nft.passes`` has the list), and what a network lives
+by. A limit comes last and is told as such, for it meets new clients as well; clients who were served before
+pass it.
 
 * ``reflected``: new UDP packets from a reflector's port (``drop_reflector_port``).
 * ``unasked``: SYN-ACKs to SYNs that the victim never sent (``drop_signature``).
 * ``strange``: TCP packets but SYNs that belong to no connection, beyond a few (``drop_signature``); tracking
   learns connections from before it began by their next packet in either direction, hence the few.
-* ``fragments``: later fragments beyond twice what is usual (``drop_signature``).
-* ``limited``: new flows of UDP, ICMP or another protocol beyond twice what is usual (``limit_victim``).
+* ``fragments``: later fragments without a first one beyond twice what is usual (``drop_signature``).
+* ``limited``: new flows of UDP, ICMP or another protocol beyond twice what is usual, and the packets of flows
+  that the victim never answered beyond the same (``limit_victim``).
 * ``proxied``: SYNs to a port behind this host are answered here, with SYN cookies, and handshakes are
-  finished with the victim only when their ACK came (``syn_cookies``). Connections from before are cut, but
-  those of clients who were served before.
+  finished with the victim only when their ACK came (``syn_cookies``).
 * ``capped``: new TCP connections to a port beyond twice what is usual (``cap_unknown``; also against SYN
   floods where neither this host's own cookies protect nor a proxy can).
 """
@@ -27,6 +28,7 @@ from typing import Literal, TypeAlias
 from ..model.decision import Decision
 from ..model.event import Action
 from .plan import Network
+from .vital import TCP, UDP, is_vital
 
 Kind: TypeAlias = Literal["reflected", "unasked", "strange", "fragments", "limited", "proxied", "capped"]
 Shield: TypeAlias = Literal["cookies", "proxy", "none"]
@@ -36,7 +38,6 @@ LIFETIME_S = 60.0
 LEAST_FLOWS, LEAST_CONNECTIONS, LEAST_STRANGE = 500, 50, 100
 """New flows, new connections, and fragments or packets of none, a second that a limit always lets through."""
 SPARE = 2.0
-UDP = 17
 TRIED_S = 3.0
 """A guard that met nothing for so long does nothing, and goes."""
 FORGIVEN_S = 600.0
@@ -50,11 +51,19 @@ TAKEN: Mapping[Kind, Action] = {
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """One rule: ``number`` is a source port, an IP protocol or a destination port, as the kind has it."""
+    """One rule.
+
+    Attributes:
+        kind: what it does.
+        victim: whom it protects.
+        number: a source port, an IP protocol or a destination port, as the kind has it.
+        port: the destination port that it meets, where it meets only one and the number does not say which.
+    """
 
     kind: Kind
     victim: Network
     number: int = 0
+    port: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +91,26 @@ def orders(decisions: Iterable[Decision], shield: Callable[[Network], Shield]) -
 
 
 def _guards(decision: Decision, shield: Callable[[Network], Shield]) -> Iterator[tuple[Guard, int]]:
-    """Each guard with the least that its limit lets through; 0 where it drops all."""
+    """Each guard with the least that its limit lets through; 0 where it drops all.
+
+    None stands before what a network lives by: the floods at it are only told.
+    """
     victim, port = decision.victim, decision.port
+    if is_vital(decision.protocol, port):
+        return
     match decision.protection:
         case "reflected":
             for number in decision.reflector_ports:
-                yield Guard("reflected", victim, number), 0
+                yield Guard("reflected", victim, number, port), 0
         case "unasked":
-            yield Guard("unasked", victim), 0
-        case "strange" | "fragments" as kind:
-            yield Guard(kind, victim), LEAST_STRANGE
+            yield Guard("unasked", victim, port=port), 0
+        case "strange":
+            yield Guard("strange", victim, port=port), LEAST_STRANGE
+        case "fragments":  # all but the first have no port
+            yield Guard("fragments", victim), LEAST_STRANGE
         case "limited":
-            yield Guard("limited", victim, decision.protocol), LEAST_FLOWS
+            with_ports = decision.protocol in (TCP, UDP)
+            yield Guard("limited", victim, decision.protocol, port if with_ports else None), LEAST_FLOWS
         case "cookies" if port is not None and (how := shield(victim)) != "cookies":
             proxied = how == "proxy"
             yield Guard("proxied" if proxied else "capped", victim, port), 0 if proxied else LEAST_CONNECTIONS
@@ -163,12 +180,13 @@ def describe(guard: Guard, rate: int = 0) -> str:
     number, victim = guard.number, name_of(guard.victim)
     to = f" to {rate} a second" if rate else ""
     flows = "UDP" if number == UDP else "ICMP" if number in (1, 58) else f"protocol {number}"
+    at = "" if guard.port is None else f" at port {guard.port}"
     what = {
-        "reflected": f"{victim} against new UDP packets from port {number}",
-        "unasked": f"{victim} against unsolicited SYN-ACKs",
-        "strange": f"{victim} against out-of-state TCP packets, limited{to}",
+        "reflected": f"{victim} against new UDP packets from port {number}{at}",
+        "unasked": f"{victim} against unsolicited SYN-ACKs{at}",
+        "strange": f"{victim} against out-of-state TCP packets{at}, limited{to}",
         "fragments": f"{victim} by limiting fragments{to}",
-        "limited": f"{victim} by limiting new {flows} flows{to}",
+        "limited": f"{victim} by limiting new {flows} flows{at}{to}",
         "proxied": f"{victim}:{number} by answering its SYNs with cookies",
         "capped": f"{victim}:{number} by limiting new connections of unknown clients{to}",
     }

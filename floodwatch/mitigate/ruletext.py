@@ -21,13 +21,15 @@ from .foreign import flowspec, iptables
 from .guards import Order, orders
 from .nft.text import table_text
 from .plan import Block, Policy, Step, gather, plan, prove
+from .vital import is_vital
 
 LIFETIME_S = 600
 """A watch renews its rules as long as the flood lasts; nobody renews what was loaded by hand."""
 TABLE_ENDS = (
     f"what it holds ends after {LIFETIME_S // 60} minutes, and all of it goes by nft delete table inet {{}}; "
     "put those who must not be blocked into never4 and never6; where a rule asks for known4 or known6, put "
-    "clients that you know there by the first address of their /24 or /48, as 192.0.2.0"
+    "clients that you know there by the first address of their /24 or /48, as 192.0.2.0; connections that "
+    "stand now pass once tracking knows them, or where live4 and live6 hold both their ends"
 )
 ENDLESS = "nothing ends this by itself: take it away in time; leave out those who must not be blocked"
 COOKIES = (
@@ -103,7 +105,9 @@ def table_name(decision: Decision) -> str:
 
 def _unguarded(decision: Decision, *, router: bool) -> Iterator[str]:
     """Why a flood that could be guarded against is not."""
-    if decision.protection in ("cookies", "capped") and decision.port is None:
+    if decision.protection is not None and is_vital(decision.protocol, decision.port):
+        yield "a network lives by what is flooded, so no guard meets it: limit it where it enters the network"
+    elif decision.protection in ("cookies", "capped") and decision.port is None:
         yield "no port holds most of it: there is none to guard"
     elif decision.protection == "cookies" and not router:
         yield COOKIES

@@ -74,6 +74,8 @@ class Analysis:
         self.seen: Callable[[], Seen] = Seen
         """Asked whenever an event is told: how its packets were captured."""
         self.newest: Summary | None = None
+        self.heard: Callable[[Summary], object] = lambda summary: None
+        """Called with every epoch before it is closed."""
 
     @property
     def one_way(self) -> bool:
@@ -200,6 +202,7 @@ class Analysis:
     def _judge(self, summary: Summary, now_ns: int) -> None:
         findings = list(self.detection.update(summary))
         self._decider.update(findings, summary.epoch, now_ns, window_ends=summary.window_ends)
+        self.heard(summary)
         self._closed = summary.epoch
 
     def _fall_silent(self, gap: int) -> None:

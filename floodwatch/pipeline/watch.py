@@ -19,6 +19,7 @@ from ..capture.rings import Taps
 from ..config.options import Counters, WatchOptions
 from ..decide.seeing import Seen
 from ..errors import EnforceError
+from ..history.answers import Answers
 from ..history.memory import load
 from ..model.address import address_text
 from ..model.epoch import EPOCH_NS
@@ -92,6 +93,11 @@ class Watch:
         memory = load(options.baseline) if options.baseline else None
         self.analysis = Analysis(self.name, options.top, memory, options.limits)
         self.analysis.seen = self._seen
+        self._answers: Answers | None = None
+        if blocker is not None and not blocker.dry_run:
+            self._answers = Answers()
+            self.analysis.heard = self._answers.close_epoch
+            blocker.track()
         self._recorder = Recorder(options.write, options.write_max) if options.write else None
         self.notes: list[str] = []
         """What the user should hear first, in words."""
@@ -180,7 +186,8 @@ class Watch:
         try:
             known = self.analysis.detection.known_networks()
             steps = blocker.enforce(decisions, known)
-            told = [*blocker.guard(decisions, known), *blocker.news()]
+            told = blocker.guard(decisions, known, self._answers, one_way=self.analysis.one_way)
+            told = [*told, *blocker.news()]
         except EnforceError as error:
             said = f"no rule could be set ({error}); trying again"
             new = said != self._trouble

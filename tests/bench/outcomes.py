@@ -1,6 +1,7 @@
 """What a watch that enforces does for a server under attack: a line for each attack, in namespaces.
 
     sudo python tests/bench/outcomes.py [--backend nft|xdp] [ATTACK ...]
+    sudo python tests/bench/outcomes.py --served [KIND ...]      who is served, under twelve kinds of floods
 
 A client's namespace holds people who are known (they come from the start), people who are new (they come with
 the attack), and the attackers: real ones with addresses of their own, forged ones as frames. The other
@@ -9,6 +10,11 @@ packet until something stands in the kernel against it (-: nothing does; cookies
 share of the attack that reaches the server afterwards, the requests of people that were answered (before,
 during and after the attack, of how many) and the median time during it, the rules used, and people who were
 blocked. Everything ends by itself.
+
+With ``--served`` connections from before the watch, awake and asleep, at the flooded port and at others, and
+polls of another service meet floods of twelve kinds, on a host and behind a router, over IPv4 and IPv6:
+printed are seconds until a rule stood, the share of the flood that reached the victim, connections that lived
+and polls that were lost. ``--floodwatch PYTHON`` measures another one for comparison.
 """
 
 from __future__ import annotations
@@ -23,13 +29,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from evaluate import records, write
+from forge import KINDS
 from lab import SERVER, Lab, lab
 from pyroute2 import NetNS
 
@@ -230,6 +238,32 @@ def shown(told: list[tuple[float, bool, float]], first: float) -> str:
     return " ".join(parts) + (f", {statistics.median(times):.1f} ms" if times else "")
 
 
+def served(kinds: Sequence[str], python: str) -> None:
+    """The table of who is served under each kind of flood; two cells at a time."""
+    script = Path(__file__).resolve().parents[1] / "guarded.py"
+
+    def one(cell: tuple[str, int, str]) -> dict[str, Any]:
+        where, version, kind = cell
+        command = (sys.executable, str(script), where, str(version), kind, "--floodwatch", python)
+        told: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+        return told
+
+    cells = [(where, version, kind) for kind in kinds for where in ("host", "router") for version in (4, 6)]
+    print(
+        "{:11}{:8}{:4}{:>9}{:>10}{:>8}{:>15}".format(
+            "flood", "at", "IPv", "acts", "reaches", "lived", "polls lost"
+        )
+    )
+    with ThreadPoolExecutor(2) as pool:
+        for seen in pool.map(one, cells):
+            acted = "-" if seen["acted"] is None else f"{seen['acted']:.2f} s"
+            lived = f"{sum(seen['lived'].values())}/{len(seen['lived'])}"
+            lost = f"{100 * seen['lost']:.1f} % of {seen['polls']}"
+            reached = f"{100 * seen['reached']:.1f} %"
+            print(f"{seen['kind']:11}{seen['place']:8}{seen['version']:<4}{acted:>9}{reached:>10}{lived:>8}"
+                  f"{lost:>15}  {seen['said'][:90]}", flush=True)  # fmt: skip
+
+
 def main() -> None:
     """Run the attacks that are named, or all, and print the table."""
     parser = argparse.ArgumentParser(
@@ -237,7 +271,12 @@ def main() -> None:
     )
     parser.add_argument("--backend", choices=["nft", "xdp"], default="nft")
     parser.add_argument("attacks", nargs="*", metavar="SCENARIO", help=", ".join(ATTACKS))
+    parser.add_argument("--served", action="store_true", help=f"kinds of floods: {', '.join(KINDS)}")
+    parser.add_argument("--floodwatch", default=sys.executable, metavar="PYTHON")
     options = parser.parse_args()
+    if options.served:
+        served(options.attacks or KINDS, options.floodwatch)
+        return
     head = ("attack", "acts after", "reaches then", "known people", "new people", "rules")
     print("{:24}{:>11}{:>14}  {:31}{:24}{:>6}  wrong".format(*head))
     for name in options.attacks or ATTACKS:

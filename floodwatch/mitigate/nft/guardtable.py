@@ -2,6 +2,7 @@
 
     table inet floodwatch
         set known4, known6             networks of clients who were served before: /24 and /48
+        chain guard_passes             see ``passes``; all of the following begin with it
         chain guard_fragments          before fragments are put together
             known pass; fragments4 ...     victim, each element with its limit
         chain guard_untracked          before connection tracking, whose SYNs it must not see
@@ -12,17 +13,20 @@
             unasked4 ...                   victim
         chain guard_limits             behind that
             known pass; strange4 ...       victim, each element with its limit
-            limited4 ...                   victim . protocol, each element with its limit
+            limited4, unanswered4 ...      victim . protocol, each element with its limit
             capped4 ...                    victim . port, each element with its limit
 
-A set of victims that are networks has the length of their prefix behind its name (limited4_p24). Rules that
-ask for the state of a connection turn connection tracking on, and rules that nobody needs cost time.
+A set of guards that meet one port of their victims has it as the last part of its keys and _port behind its
+name (limited4_port); one of victims that are networks has the length of their prefix there (limited4_p24).
+A guard that counts new flows and packets of unanswered flows apart stands in a set for each. Rules that
+nobody needs cost time, so they come with the first guard.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -30,16 +34,17 @@ import numpy as np
 from ...history.memory import Networks
 from ..guards import LIFETIME_S, Guard, Kind, Order
 from ..plan import MINE
-from . import codec
-from .codec import Message, nested, text
-from .guardforms import FORMS, Line, Place
-from .objects import TABLE, End, Part, Rule, Set, element
+from . import codec, passes
+from .codec import Message
+from .guardforms import FORMS, SPREAD, Line, Place, behind_of
+from .objects import End, Part, Rule, Set, element, keys
 from .terms import (
     ACCEPT,
     ADDRESS,
     COUNTER,
-    LIST_ELEMENT,
+    PROTOCOL,
     SERVICE,
+    Term,
     Type,
     found_in,
     limit_over,
@@ -56,37 +61,64 @@ of one gets no further with them."""
 KNOWN_LENGTH = {4: 24, 6: 48}
 SHIFT = {4: 8, 6: 80}
 """Bits of an address behind its network's."""
+SHIFTS = {SERVICE.number: 16, PROTOCOL.number: 24}
+"""Bits behind a number in its word of a key, by its type."""
+PORT = "_port"
+NAME = re.compile(r"([a-z]+)([46])(_port)?(?:_p(\d+))?")
+STORES: Mapping[tuple[Kind, bool], tuple[str, ...]] = {
+    (kind, narrow): tuple(
+        dict.fromkeys(line.store or kind for line in form.lines(4) if (line.narrow if narrow else line.wide))
+    )
+    for kind, form in FORMS.items()
+    for narrow in (False, True)
+}
+"""How the names of the sets begin that hold guards of a kind, of all ports or of one."""
 
 
-def set_of(guard: Guard) -> str:
-    """The set that holds this guard."""
+def sets_of(guard: Guard) -> list[str]:
+    """The sets that hold this guard."""
     victim = guard.victim
-    whole = victim.prefixlen == victim.max_prefixlen
-    return f"{guard.kind}{victim.version}" + ("" if whole else f"_p{victim.prefixlen}")
+    end = f"{victim.version}{'' if guard.port is None else PORT}"
+    end += "" if victim.prefixlen == victim.max_prefixlen else f"_p{victim.prefixlen}"
+    return [f"{store}{end}" for store in STORES[guard.kind, guard.port is not None]]
 
 
 class SetForm(NamedTuple):
-    """What a set of guards holds: of which kind, IP version and prefix length."""
+    """What a set of guards holds: of which kind, IP version and prefix length, and whether of one port."""
 
     kind: Kind
+    store: str
     version: int
     length: int
+    one_port: bool
+
+    def guard(self) -> Guard:
+        """A guard that such a set may hold."""
+        make = ipaddress.IPv4Network if self.version == 4 else ipaddress.IPv6Network
+        return Guard(self.kind, make((0, self.length)), 0, 0 if self.one_port else None)
 
 
 def form_of(name: str) -> SetForm | None:
     """What a set of guards holds, by its name, or None: it is another set."""
-    host, _, length = name.partition("_p")
-    kind, version = host[:-1], int(host[-1]) if host[-1:].isdigit() else 0
-    for known in FORMS:
-        if kind == known and version in ADDRESS:
-            return SetForm(known, version, int(length) if length else 8 * ADDRESS[version].size)
-    return None
+    found = NAME.fullmatch(name)
+    if found is None:
+        return None
+    store, version, port, length = found.groups()
+    kind = next(
+        (kind for (kind, narrow), s in STORES.items() if store in s and narrow == (port is not None)), None
+    )
+    if kind is None:
+        return None
+    bits = int(length) if length else 8 * ADDRESS[int(version)].size
+    return SetForm(kind, store, int(version), bits, port is not None)
 
 
 def missing(guards: Iterable[Guard], sets: set[str]) -> Iterator[Part]:
     """The sets, rules and chains that these guards need beside the sets that stand."""
     chains = {line.place.chain for name in sets if (form := form_of(name)) for line in _lines(form)}
-    wanted = dict.fromkeys(map(set_of, guards))
+    wanted = dict.fromkeys(name for guard in guards for name in sets_of(guard))
+    if wanted and passes.FIRST not in sets:
+        yield from passes.parts()
     if wanted and not chains:
         for version in (4, 6):
             yield Set(f"known{version}", (ADDRESS[version],), (limit_up_to(KNOWN_RATE),), KNOWN_SIZE, 0)
@@ -94,82 +126,99 @@ def missing(guards: Iterable[Guard], sets: set[str]) -> Iterator[Part]:
         form = form_of(name)
         if form is None or name in sets:
             continue
-        each = (limit_over(1), COUNTER) if FORMS[form.kind].limited else (COUNTER,)
-        yield Set(name, _types(form.kind, form.version), each)
+        yield Set(name, _types(form.guard()), _each(form.kind, form.store, 1))
         for line in _lines(form):
             if line.place.chain not in chains:
                 chains.add(line.place.chain)
                 yield line.place.chain
-                yield from _known_pass(line.place)
+                yield from _first_of(line.place)
             yield _rule(name, line, form)
 
 
 def rules(name: str) -> Iterator[Rule]:
-    """The rules that belong to a set of guards, those that let known clients pass included."""
-    if form := form_of(name):
+    """The rules that belong to a set, those that let others pass included."""
+    if name == passes.FIRST:
+        yield from passes.rules()
+    elif form := form_of(name):
         for line in _lines(form):
-            yield from _known_pass(line.place)
+            yield from _first_of(line.place)
             yield _rule(name, line, form)
 
 
 def _lines(form: SetForm) -> list[Line]:
-    return FORMS[form.kind].lines(form.version)
+    lines = (
+        line for line in FORMS[form.kind].lines(form.version) if (line.narrow if form.one_port else line.wide)
+    )
+    return [line for line in lines if (line.store or form.kind) == form.store]
 
 
-def _known_pass(place: Place) -> Iterator[Rule]:
+def _first_of(place: Place) -> Iterator[Rule]:
+    """What stands in a chain before any guard: who passes."""
     chain, passing = place.chain.name, place.known
-    if passing is None:
-        return
-    for version in (4, 6):
+    yield passes.first_rule(chain)
+    for version in (4, 6) if passing is not None else ():
         found = found_in(f"known{version}", source(version, KNOWN_LENGTH[version]))
-        match = of_version(version), *passing(version), found
+        match = of_version(version), *(passing(version) if passing else ()), found
         yield Rule(chain, match, ACCEPT, f"fw: known{version} pass {chain}")
+    yield from place.also(chain)
 
 
-def _types(kind: Kind, version: int) -> tuple[Type, ...]:
-    behind = FORMS[kind].behind
-    return (ADDRESS[version],) if behind is None else (ADDRESS[version], behind(version).type)
+def _types(guard: Guard) -> tuple[Type, ...]:
+    return (ADDRESS[guard.victim.version], *(key.type for key in behind_of(guard)))
 
 
 def _rule(name: str, line: Line, form: SetForm) -> Rule:
-    behind = FORMS[form.kind].behind
-    keys = target(form.version, form.length), *(() if behind is None else (behind(form.version),))
-    match = of_version(form.version), *line.match, found_in(name, *keys)
+    victim = target(form.version, form.length)
+    found = found_in(name, victim, *behind_of(form.guard()))
+    match = of_version(form.version), *line.match, found, *line.then
     return Rule(line.place.chain.name, match, line.end, f"fw: {name}, {line.words}")
 
 
-def end_of(order: Order, seconds: float = LIFETIME_S) -> End:
-    """What stands behind the key of a guard's element."""
-    limited = FORMS[order.guard.kind].limited
-    return End(seconds, f"{MINE}{order.event}", (limit_over(order.rate), COUNTER) if limited else ())
+def _each(kind: Kind, store: str, rate: int) -> tuple[Term, ...]:
+    """What every element of a set does: nothing where a rule goes on to ask something else."""
+    if store == SPREAD:
+        return ()
+    return (limit_over(rate), COUNTER) if FORMS[kind].limited else (COUNTER,)
+
+
+def end_of(order: Order, name: str, seconds: float = LIFETIME_S) -> End:
+    """What stands behind the key of a guard's element in one of its sets."""
+    kind, form = order.guard.kind, form_of(name)
+    own = _each(kind, form.store if form else kind, order.rate) if FORMS[kind].limited else ()
+    return End(seconds, f"{MINE}{order.event}", own)
 
 
 def elements(orders: Sequence[Order]) -> Iterator[Message]:
     """Put up, or put up anew, what is ordered."""
     for order in orders:
-        name, key = set_of(order.guard), key_of(order.guard)
-        yield element(codec.DESTROY_ELEMENT, name, key)
-        yield element(codec.NEW_ELEMENT, name, key, end_of(order).wire())
+        for name in sets_of(order.guard):
+            key = key_of(order.guard)
+            yield element(codec.DESTROY_ELEMENT, name, key)
+            yield element(codec.NEW_ELEMENT, name, key, end_of(order, name).wire())
 
 
 def removals(guards: Sequence[Guard]) -> Iterator[Message]:
     """Take guards down; one that is gone already is no error."""
     for guard in guards:
-        yield element(codec.DESTROY_ELEMENT, set_of(guard), key_of(guard))
+        for name in sets_of(guard):
+            yield element(codec.DESTROY_ELEMENT, name, key_of(guard))
 
 
 def key_of(guard: Guard) -> bytes:
     """The key of a guard's element: each part of it in whole words of four bytes."""
-    _, *behind = _types(guard.kind, guard.victim.version)
-    shift = 16 if behind == [SERVICE] else 24
-    number = (guard.number << shift).to_bytes(4, "big") if behind else b""
-    return guard.victim.network_address.packed + number
+    numbers = [n for n in (_number(guard), guard.port) if n is not None]
+    parts = (n << SHIFTS[key.type.number] for n, key in zip(numbers, behind_of(guard), strict=True))
+    return guard.victim.network_address.packed + b"".join(part.to_bytes(4, "big") for part in parts)
+
+
+def _number(guard: Guard) -> int | None:
+    return None if FORMS[guard.kind].behind is None else guard.number
 
 
 def key_words(guard: Guard) -> str:
     """The same for ``nft``."""
-    behind = "" if FORMS[guard.kind].behind is None else f" . {guard.number}"
-    return f"{guard.victim.network_address}{behind}"
+    parts = (guard.victim.network_address, _number(guard), guard.port)
+    return " . ".join(str(part) for part in parts if part is not None)
 
 
 def guard_of(name: str, key: int) -> Guard | None:
@@ -177,17 +226,19 @@ def guard_of(name: str, key: int) -> Guard | None:
     form = form_of(name)
     if form is None:
         return None
-    number, (_, *behind) = 0, _types(form.kind, form.version)
-    if behind:
-        key, number = key >> 32, (key & 0xFFFFFFFF) >> (16 if behind == [SERVICE] else 24)
-    make = ipaddress.IPv4Network if form.version == 4 else ipaddress.IPv6Network
-    return Guard(form.kind, make((key, form.length)), number)
+    guard, numbers = form.guard(), list[int]()
+    for part in reversed(behind_of(guard)):
+        numbers.insert(0, (key & 0xFFFFFFFF) >> SHIFTS[part.type.number])
+        key >>= 32
+    port = numbers.pop() if form.one_port else None
+    victim = type(guard.victim)((key, form.length))
+    return Guard(form.kind, victim, numbers[0] if numbers else 0, port)
 
 
 def key_bytes(name: str) -> int:
     """Length of the keys of a set of guards; 0: it is another set."""
     form = form_of(name)
-    return 0 if form is None else sum(kind.size for kind in _types(form.kind, form.version))
+    return 0 if form is None else sum(kind.size for kind in _types(form.guard()))
 
 
 def known(networks: Networks) -> Iterator[Message]:
@@ -195,7 +246,5 @@ def known(networks: Networks) -> Iterator[Message]:
     for version in (4, 6):
         mine = networks[networks >> np.uint64(56) == version] & np.uint64((1 << 56) - 1)
         packed = [(int(n) << SHIFT[version]).to_bytes(ADDRESS[version].size, "big") for n in mine]
-        parts = [nested(LIST_ELEMENT, nested(1, codec.attribute(1, key))) for key in packed]
-        for at in range(0, len(parts), codec.CHUNK):
-            body = text(1, TABLE) + text(2, f"known{version}") + nested(3, *parts[at : at + codec.CHUNK])
-            yield Message(codec.NEW_ELEMENT, body, codec.CREATE)
+        for at in range(0, len(packed), codec.CHUNK):
+            yield keys(f"known{version}", packed[at : at + codec.CHUNK])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from typing import NamedTuple, TypeAlias
 
 from . import codec
@@ -10,12 +11,12 @@ from .codec import Message, attribute, nested, text, u32, u64
 from .terms import COUNTER, LIST_ELEMENT, Term, Type
 
 TABLE = "floodwatch"
-INTERVAL, TIMEOUT = 4, 16
-FLAGS = {INTERVAL: "flags interval; ", TIMEOUT: "flags timeout; ", 0: ""}
+CONSTANT, INTERVAL, TIMEOUT, DYNAMIC = 0, 4, 16, 32
+FLAGS = {CONSTANT: "", INTERVAL: "flags interval; ", TIMEOUT: "flags timeout; ", DYNAMIC: "flags dynamic; "}
 FLAG_EXPRESSIONS = 0x100
 """Of a set: each element has more than one expression."""
-PREROUTING, FORWARD = 0, 2
-HOOKS = {PREROUTING: "prerouting", FORWARD: "forward"}
+PREROUTING, FORWARD, POSTROUTING = 0, 2, 4
+HOOKS = {PREROUTING: "prerouting", FORWARD: "forward", POSTROUTING: "postrouting"}
 
 
 class Set(NamedTuple):
@@ -52,23 +53,39 @@ class Set(NamedTuple):
         return f"  set {self.name} {{ type {types}; {size}{FLAGS[self.flag]}{each}{end}}}"
 
 
-class Chain(NamedTuple):
-    """A filter chain at a hook, which accepts what no rule drops."""
+class Members(NamedTuple):
+    """What a set holds from the start and for good: keys, and the same in the words of ``nft``."""
 
-    name: str
-    hook: int
-    priority: int
+    of: str
+    keys: tuple[bytes, ...]
+    words: tuple[str, ...]
 
     def message(self) -> Message:
         """For the kernel."""
-        where = nested(4, u32(1, self.hook), attribute(2, struct.pack("!i", self.priority)))
-        body = text(1, TABLE) + text(3, self.name) + where + u32(5, 1) + text(7, "filter")
+        return keys(self.of, self.keys)
+
+
+class Chain(NamedTuple):
+    """A filter chain at a hook, which accepts what no rule drops; without a hook others jump to it."""
+
+    name: str
+    hook: int | None = None
+    priority: int = 0
+
+    def message(self) -> Message:
+        """For the kernel."""
+        body = text(1, TABLE) + text(3, self.name)
+        if self.hook is not None:
+            where = nested(4, u32(1, self.hook), attribute(2, struct.pack("!i", self.priority)))
+            body += where + u32(5, 1) + text(7, "filter")
         return Message(codec.NEW_CHAIN, body, codec.CREATE)
 
     def text(self, rules: list[str]) -> str:
         """For ``nft``, with rules."""
-        hook = f"type filter hook {HOOKS[self.hook]} priority {self.priority}; policy accept;"
-        return "\n".join([f"  chain {self.name} {{", f"    {hook}", *(f"    {r}" for r in rules), "  }"])
+        lines = [] if self.hook is None else [
+            f"type filter hook {HOOKS[self.hook]} priority {self.priority}; policy accept;"
+        ]  # fmt: skip
+        return "\n".join([f"  chain {self.name} {{", *(f"    {r}" for r in (*lines, *rules)), "  }"])
 
 
 class Rule(NamedTuple):
@@ -95,7 +112,7 @@ class Rule(NamedTuple):
         return f'{" ".join(term.words for term in self.terms)} comment "{self.comment}"'
 
 
-Part: TypeAlias = Set | Chain | Rule
+Part: TypeAlias = Set | Members | Chain | Rule
 
 
 class End(NamedTuple):
@@ -124,3 +141,9 @@ def element(kind: int, name: str, key: bytes, end: bytes = b"") -> Message:
     body = nested(LIST_ELEMENT, nested(1, attribute(1, key)), end)
     flags = codec.CREATE if kind == codec.NEW_ELEMENT else 0
     return Message(kind, text(1, TABLE) + text(2, name) + nested(3, body), flags)
+
+
+def keys(name: str, listed: Iterable[bytes], end: bytes = b"") -> Message:
+    """Add elements that differ in nothing but their keys to a set; at most ``codec.CHUNK``."""
+    parts = (nested(LIST_ELEMENT, nested(1, attribute(1, key)), end) for key in listed)
+    return Message(codec.NEW_ELEMENT, text(1, TABLE) + text(2, name) + nested(3, *parts), codec.CREATE)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import gc
 import ipaddress
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +17,8 @@ from ...errors import EnforceError
 from ...history.memory import Networks
 from ..guards import Guard, Order, Standing
 from ..plan import Block, Network, Step, Tally
-from . import codec, guardtable, layout
+from ..sockets import Connections
+from . import codec, guardtable, layout, passes
 from .codec import Message, Netfilter, nested, running_linux, text, u32
 from .elements import lifted_messages, lifted_network, listed, networks, pack, pack_interval
 from .layout import holds_blocks, lifted_set
@@ -153,8 +154,31 @@ class Table:
             if size := guardtable.key_bytes(name):
                 for key, left, why, packets in listed(self._dump(name), size):
                     if (guard := guardtable.guard_of(name, key)) is not None:
-                        found[guard] = Standing(packets, left / 1000, why)
+                        before = found.get(guard)
+                        found[guard] = Standing(packets + (before.packets if before else 0), left / 1000, why)
         return found
+
+    def track(self) -> None:
+        """Turn connection tracking on, with what guards will let pass; it lasts as long as the table.
+
+        Raises:
+            EnforceError: the kernel refused; nothing was changed.
+        """
+        if self.exists() and passes.FIRST not in self._sets:
+            self._kernel.commit([part.message() for part in passes.parts()])
+            self._sets = set(self._set_names())
+
+    def spare(self, ask: Callable[[], Connections]) -> None:
+        """Let connections of this host pass guards, whatever tracking knows; no others any more.
+
+        Args:
+            ask: the connections of this host, see ``mitigate.sockets``.
+
+        Raises:
+            EnforceError: the kernel refused; nothing was changed.
+        """
+        self.track()
+        self._kernel.commit(passes.live(ask()))
 
     def guard(self, up: Sequence[Order], down: Sequence[Guard], known: Networks) -> None:
         """Put guards up and take others down, in one transaction.

@@ -1,15 +1,15 @@
 """The parts that rules are made of, each in the languages that can say it, so that they cannot drift apart.
 
 A term carries its expressions for the kernel, the words of ``nft`` for the very same, and those of iptables.
-Names and numbers are those of linux/netfilter/nf_tables.h. An address goes into register 1, what is looked up
-together with it into the register behind.
+Names and numbers are those of linux/netfilter/nf_tables.h. What a set is asked for goes into register 1, each
+part of it into whole words behind the one before.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from .codec import attribute, nested, text, u8, u32, u64
@@ -18,20 +18,24 @@ IPV4, IPV6 = 2, 10
 FAMILY = {4: "ip", 6: "ip6"}
 SOURCE_AT = {4: 12, 6: 8}
 TARGET_AT = {4: 16, 6: 24}
-REGISTER = 1
-BEHIND = {4: 9, 6: 2}
-"""The register behind an address in register 1."""
+REGISTER, FIRST_WORD = 1, 8
+"""Register 1, and the number by which the first word of it is called; the words behind it follow."""
 NETWORK, TRANSPORT = 1, 2
 META_PROTOCOL_FAMILY, META_PROTOCOL = 15, 16
 EQUAL, UNEQUAL = 0, 1
 INVERTED = 1
-INVALID, NEW, UNTRACKED = 1, 8, 64
+ADD = 0
+INVALID, ESTABLISHED, RELATED, NEW, UNTRACKED = 1, 2, 4, 8, 64
 """Bits of the state of a connection; new: it was not seen in both directions yet."""
-STATES: Mapping[int, str] = {INVALID: "invalid", NEW: "new", UNTRACKED: "untracked"}
+STATES: Mapping[int, str] = {
+    INVALID: "invalid", ESTABLISHED: "established", RELATED: "related", NEW: "new", UNTRACKED: "untracked",
+}  # fmt: skip
+CT_STATE, CT_DIRECTION, CT_STATUS, CONFIRMED = 0, 1, 2, 8
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 FLAGS: Mapping[int, str] = {FIN: "fin", SYN: "syn", RST: "rst", ACK: "ack"}
-TCP, UDP = 6, 17
-PROTOCOLS: Mapping[int, str] = {TCP: "tcp", UDP: "udp"}
+ICMP, TCP, UDP, ICMP6 = 1, 6, 17, 58
+PROTOCOLS: Mapping[int, str] = {TCP: "tcp", UDP: "udp", ICMP: "icmp", ICMP6: "ipv6-icmp"}
+JUMP = 0xFFFF_FFFD
 PROXY_MSS, PROXY_WINDOW_SCALE, PROXY_OPTIONS = 1460, 7, 0x0F
 """What synproxy offers: the usual of Ethernet and of Linux; all of MSS, scale, SACK and time stamps."""
 FRAGMENT_HEADER = 44
@@ -61,21 +65,25 @@ class Type(NamedTuple):
 
 
 ADDRESS = {4: Type(7, "ipv4_addr", 4), 6: Type(8, "ipv6_addr", 16)}
-SERVICE, PROTOCOL = Type(13, "inet_service", 4), Type(12, "inet_proto", 4)
-"""A port and an IP protocol, each in four bytes."""
+SERVICE, PROTOCOL, ICMP6_TYPE = (
+    Type(13, "inet_service", 4),
+    Type(12, "inet_proto", 4),
+    Type(29, "icmpv6_type", 4),
+)
+"""A port, an IP protocol, a type of ICMPv6, each in four bytes."""
 
 
 class Key(NamedTuple):
     """A part of what a set is asked for.
 
     Attributes:
-        wire: loads it from the packet into its register.
+        load: loads it from the packet into a register.
         words: the same for ``nft``.
         type: what it is in the set.
         iptables: how iptables compares it with one value.
     """
 
-    wire: bytes
+    load: Callable[[int], bytes]
     words: str
     type: Type
     iptables: str = ""
@@ -85,8 +93,8 @@ def _expression(name: str, *parts: bytes) -> bytes:
     return nested(LIST_ELEMENT, text(1, name), nested(2, *parts))
 
 
-def _verdict(number: int) -> bytes:
-    return _expression("immediate", u32(1, 0), nested(2, nested(2, u32(1, number))))
+def _verdict(number: int, chain: bytes = b"") -> bytes:
+    return _expression("immediate", u32(1, 0), nested(2, nested(2, u32(1, number), chain)))
 
 
 def _compare(value: bytes, how: int = EQUAL) -> bytes:
@@ -94,10 +102,10 @@ def _compare(value: bytes, how: int = EQUAL) -> bytes:
     return _expression("cmp", u32(1, REGISTER), u32(2, how), nested(3, attribute(1, value)))
 
 
-def _masked(mask: bytes) -> bytes:
-    """Keep the bits of register 1 that stand in a mask."""
+def _masked(mask: bytes, register: int = REGISTER) -> bytes:
+    """Keep the bits of a register that stand in a mask."""
     values = nested(4, attribute(1, mask)), nested(5, attribute(1, bytes(len(mask))))
-    return _expression("bitwise", u32(1, REGISTER), u32(2, REGISTER), u32(3, len(mask)), *values)
+    return _expression("bitwise", u32(1, register), u32(2, register), u32(3, len(mask)), *values)
 
 
 def _load(base: int, offset: int, size: int, register: int = REGISTER) -> bytes:
@@ -134,15 +142,42 @@ def of_version(version: int) -> Term:
     return Term(wire, f"meta nfproto ipv{version}", "")
 
 
-def of_protocol(number: int) -> Term:
-    """Match packets of one transport protocol."""
+def jump(chain: str) -> Term:
+    """The end of a rule whose packets go through another chain first."""
+    return Term(_verdict(JUMP, text(2, chain)), f"jump {chain}")
+
+
+def of_protocol(number: int, *, equal: bool = True) -> Term:
+    """Match packets of one transport protocol, or of any other."""
     name = PROTOCOLS.get(number, str(number))
-    return Term(_meta(META_PROTOCOL) + _compare(bytes((number,))), f"meta l4proto {name}", f"-p {name}")
+    wire = _meta(META_PROTOCOL) + _compare(bytes((number,)), EQUAL if equal else UNEQUAL)
+    return Term(wire, f"meta l4proto {'' if equal else '!= '}{name}", f"{'' if equal else '! '}-p {name}")
+
+
+def of_icmp(kind: int, code: int) -> Term:
+    """Match ICMP of one type and code."""
+    wire = _load(TRANSPORT, 0, 2) + _compare(bytes((kind, code)))
+    return Term(wire, f"@th,0,16 {kind << 8 | code}", f"--icmp-type {kind}/{code}")
+
+
+def of_flows(*, first: bool) -> Term:
+    """Match the first packet of a flow, or the later ones: tracking remembers a flow when a packet got in."""
+    wire = _expression("ct", u32(1, REGISTER), u32(2, CT_STATUS)) + _masked(struct.pack("=I", CONFIRMED))
+    wire += _compare(bytes(4), EQUAL if first else UNEQUAL)
+    how, no = ("== 0", "! ") if first else ("!= 0", "")
+    return Term(wire, f"ct status & confirmed {how}", f"-m conntrack {no}--ctstatus CONFIRMED")
+
+
+def of_replies() -> Term:
+    """Match packets that go back to who began their flow."""
+    return Term(
+        _expression("ct", u32(1, REGISTER), u32(2, CT_DIRECTION)) + _compare(b"\1"), "ct direction reply"
+    )
 
 
 def of_states(states: int) -> Term:
     """Match packets that connection tracking puts into one of these states."""
-    wire = _expression("ct", u32(1, REGISTER), u32(2, 0)) + _masked(struct.pack("=I", states))
+    wire = _expression("ct", u32(1, REGISTER), u32(2, CT_STATE)) + _masked(struct.pack("=I", states))
     names = ",".join(_named(states, STATES))
     words = f"ct state {names}", f"-m conntrack --ctstate {names.upper()}"
     return Term(wire + _compare(bytes(4), UNEQUAL), *words)
@@ -162,9 +197,23 @@ def later_fragments(version: int) -> Term:
     if version == 4:
         wire, words = _load(NETWORK, 6, 2) + _masked(b"\x1f\xff"), "ip frag-off & 0x1fff != 0"
     else:
-        header = u32(1, REGISTER) + u8(2, FRAGMENT_HEADER) + u32(3, 2) + u32(4, 2)
-        wire, words = _expression("exthdr", header) + _masked(b"\xff\xf8"), "frag frag-off != 0"
+        wire, words = _fragment_header(2, 2) + _masked(b"\xff\xf8"), "frag frag-off != 0"
     return Term(wire + _compare(bytes(2), UNEQUAL), words)
+
+
+def first_fragments(version: int) -> Term:
+    """Match the first fragment of each packet that comes in several."""
+    if version == 4:
+        wire = _load(NETWORK, 6, 2) + _masked(b"\x3f\xff") + _compare(b"\x20\0")
+        return Term(wire, "ip frag-off & 0x3fff == 0x2000")
+    wire = _fragment_header(2, 2) + _masked(b"\xff\xf8") + _compare(bytes(2))
+    wire += _fragment_header(3, 1) + _masked(b"\1") + _compare(b"\1")
+    return Term(wire, "frag frag-off 0 frag more-fragments 1")
+
+
+def _fragment_header(at: int, size: int) -> bytes:
+    """Load bytes of the fragment header of IPv6."""
+    return _expression("exthdr", u32(1, REGISTER) + u8(2, FRAGMENT_HEADER) + u32(3, at) + u32(4, size))
 
 
 def source(version: int, length: int) -> Key:
@@ -179,27 +228,34 @@ def target(version: int, length: int) -> Key:
 
 def _address(version: int, length: int, at: int, name: str, iptables: str) -> Key:
     kind = ADDRESS[version]
-    wire, words = _load(NETWORK, at, kind.size), f"{FAMILY[version]} {name}"
+    words, mask = f"{FAMILY[version]} {name}", b""
     if length < 8 * kind.size:
         make = ipaddress.IPv4Network if version == 4 else ipaddress.IPv6Network
-        mask = make((0, length)).netmask
-        wire, words = wire + _masked(mask.packed), f"{words} & {mask}"
-    return Key(wire, words, kind, iptables)
+        netmask = make((0, length)).netmask
+        words, mask = f"{words} & {netmask}", netmask.packed
+
+    def load(register: int) -> bytes:
+        return _load(NETWORK, at, kind.size, register) + (_masked(mask, register) if mask else b"")
+
+    return Key(load, words, kind, iptables)
 
 
-def source_port(version: int) -> Key:
-    """The source port of UDP, behind an address."""
-    return Key(_load(TRANSPORT, 0, 2, BEHIND[version]), "udp sport", SERVICE, "--sport {}")
+def _port(at: int, words: str, iptables: str) -> Key:
+    return Key(lambda register: _load(TRANSPORT, at, 2, register), words, SERVICE, iptables)
 
 
-def target_port(version: int) -> Key:
-    """The destination port of TCP, behind an address."""
-    return Key(_load(TRANSPORT, 2, 2, BEHIND[version]), "tcp dport", SERVICE, "--dport {}")
+SOURCE_PORT, TARGET_PORT = _port(0, "th sport", "--sport {}"), _port(2, "th dport", "--dport {}")
+"""Ports of TCP and UDP."""
+TRANSPORT_PROTOCOL = Key(lambda register: _meta(META_PROTOCOL, register), "meta l4proto", PROTOCOL, "-p {}")
+LONE_PROTOCOL = TRANSPORT_PROTOCOL._replace(type=PROTOCOL._replace(size=1))
+"""The same as the only part of a key."""
+KIND_OF_ICMP6 = Key(lambda register: _load(TRANSPORT, 0, 1, register), "icmpv6 type", ICMP6_TYPE)
 
 
-def transport(version: int) -> Key:
-    """The transport protocol, behind an address."""
-    return Key(_meta(META_PROTOCOL, BEHIND[version]), "meta l4proto", PROTOCOL, "-p {}")
+def flow(version: int) -> tuple[Key, ...]:
+    """Both ends of a flow of TCP or UDP as a packet names them: source, its port, target, its port."""
+    whole = 8 * ADDRESS[version].size
+    return source(version, whole), SOURCE_PORT, target(version, whole), TARGET_PORT
 
 
 def found_in(name: str, *keys: Key) -> Term:
@@ -212,9 +268,28 @@ def not_in(name: str, *keys: Key) -> Term:
     return _looked_up(name, keys, "!= ", u32(5, INVERTED))
 
 
-def _looked_up(name: str, keys: tuple[Key, ...], sign: str, how: bytes) -> Term:
-    wire = b"".join(key.wire for key in keys) + _expression("lookup", text(1, name), u32(2, REGISTER), how)
-    return Term(wire, f"{' . '.join(key.words for key in keys)} {sign}@{name}")
+def _looked_up(name: str, keys: Sequence[Key], sign: str, how: bytes) -> Term:
+    wire = _loaded(keys) + _expression("lookup", text(1, name), u32(2, REGISTER), how)
+    return Term(wire, f"{_listed(keys)} {sign}@{name}")
+
+
+def note_in(name: str, *keys: Key) -> Term:
+    """Remember what the keys load in a set, while it has room; the end of a rule whose packets go on."""
+    wire = _loaded(keys) + _expression("dynset", text(1, name), u32(3, ADD), u32(4, REGISTER))
+    return Term(wire, f"add @{name} {{ {_listed(keys)} }}")
+
+
+def _loaded(keys: Iterable[Key]) -> bytes:
+    """Every key in whole words behind the one before; the first in register 1."""
+    wire, word = b"", FIRST_WORD
+    for key in keys:
+        wire += key.load(word if wire else REGISTER)
+        word += (key.type.size + 3) // 4
+    return wire
+
+
+def _listed(keys: Iterable[Key]) -> str:
+    return " . ".join(key.words for key in keys)
 
 
 def limit_over(rate: int) -> Term:

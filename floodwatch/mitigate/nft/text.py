@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..guards import Order
 from ..plan import Block
 from . import guardtable, layout
-from .objects import Chain, End, Part, Rule, Set
+from .objects import Chain, End, Members, Part, Rule, Set
 
 
 def table_text(name: str, blocks: Sequence[Block], orders: Sequence[Order], seconds: float) -> str:
@@ -19,13 +19,17 @@ def table_text(name: str, blocks: Sequence[Block], orders: Sequence[Order], seco
     parts += layout.missing(blocks, {part.name for part in parts if isinstance(part, Set)})
     parts += guardtable.missing([order.guard for order in orders], set())
     held: dict[str, list[str]] = {}
+    for part in parts:
+        if isinstance(part, Members):
+            held.setdefault(part.of, []).extend(part.words)
     for block in blocks:
         name_of_set = layout.set_name(block.network.version, block.network.prefixlen, block.rate)
         end = End(block.seconds, block.why).text()
         held.setdefault(name_of_set, []).append(f"{block.network.network_address}{end}")
     for order in orders:
-        words = guardtable.key_words(order.guard) + guardtable.end_of(order, seconds).text()
-        held.setdefault(guardtable.set_of(order.guard), []).append(words)
+        for name_of_set in guardtable.sets_of(order.guard):
+            end = guardtable.end_of(order, name_of_set, seconds).text()
+            held.setdefault(name_of_set, []).append(f"{guardtable.key_words(order.guard)}{end}")
     rules: dict[str, list[str]] = {}
     for part in parts:
         if isinstance(part, Rule):

@@ -1,0 +1,72 @@
+"""The connections that this host itself has, asked of the kernel's own socket tables (sock_diag(7)).
+
+They stand there whether connection tracking ever saw a packet of them or not: a session that sleeps since
+before a watch began is known by both its ends. Packed as the sets of ``nft.passes`` hold them: source, its
+port, target, its port, protocol, as in a packet towards this host.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from .peers import BY_FAMILY, DONE, DUMP, ERROR, ESTABLISHED, SOCK_DIAG, TCP
+
+UDP = 17
+STATES = {TCP: 1 << ESTABLISHED | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11, UDP: 1 << ESTABLISHED}
+"""Established, SYN sent, and those that close. Not SYN received, of which a flood makes what it likes."""
+MAPPED = bytes(10) + b"\xff\xff"
+RECEIVE_BYTES = 1 << 17
+TIMEOUT_S = 2.0
+Connections = dict[int, Sequence[bytes]]
+
+
+def connections() -> Connections:
+    """Connections of TCP, and connected sockets of UDP, by IP version; those within the host are left out.
+
+    What the kernel does not tell is missing: tracking then has to know it.
+    """
+    found: dict[int, list[bytes]] = {4: [], 6: []}
+    for family in (socket.AF_INET, socket.AF_INET6):
+        for protocol in (TCP, UDP):
+            with suppress(OSError):
+                for version, key in _asked(family, protocol):
+                    found[version].append(key)
+    return {version: tuple(dict.fromkeys(keys)) for version, keys in found.items()}
+
+
+def _asked(family: int, protocol: int) -> Iterator[tuple[int, bytes]]:
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, SOCK_DIAG) as kernel:
+        kernel.settimeout(TIMEOUT_S)
+        asks = struct.pack("=BBBBI", family, protocol, 0, 0, STATES[protocol]) + bytes(48)
+        kernel.send(struct.pack("=IHHII", 16 + len(asks), BY_FAMILY, DUMP, 0, 0) + asks)
+        end = struct.pack("!B3x", protocol)
+        while True:
+            answer, at = kernel.recv(RECEIVE_BYTES), 0
+            while at + 16 <= len(answer):
+                size, kind = struct.unpack_from("=IH", answer, at)
+                if kind == DONE:
+                    return
+                if kind == ERROR:
+                    raise OSError(-struct.unpack_from("=i", answer, at + 16)[0], "sock_diag")
+                if (told := _packed(answer[at + 16 : at + 68], family, end)) is not None:
+                    yield told
+                at += max((size + 3) & ~3, 16)
+
+
+def _packed(message: bytes, family: int, protocol: bytes) -> tuple[int, bytes] | None:
+    """The key of one socket. Of struct inet_diag_msg: four bytes, two ports, two addresses of 16 bytes."""
+    if len(message) < 40:
+        return None
+    own_port, peer_port, own, peer = message[4:6], message[6:8], message[8:24], message[24:40]
+    if family == socket.AF_INET or own.startswith(MAPPED):
+        at = 0 if family == socket.AF_INET else 12
+        own, peer = own[at : at + 4], peer[at : at + 4]
+        if own[0] == 127:
+            return None
+    elif own == peer:
+        return None
+    key = b"".join((peer, peer_port, b"\0\0", own, own_port, b"\0\0", protocol))
+    return (4 if len(own) == 4 else 6), key
