@@ -68,12 +68,14 @@ OTHER: Final[int]
 """Any other protocol."""
 CARRIER: Final[int]
 """Holds another packet, which follows it in the batch and is counted for itself."""
+MALFORMED: Final[int]
+"""The IP header is whole, what follows contradicts itself: nothing but addresses and protocol is known."""
 CLASS_SYN: Final[int]
 """SYN packets."""
 CLASS_UDP: Final[int]
 """UDP packets."""
 CLASS_OTHER: Final[int]
-"""ICMP, fragments, other protocols and carriers."""
+"""ICMP, fragments, other protocols, carriers, malformed."""
 CLASS_HTTP: Final[int]
 """HTTP requests."""
 CLASS_TCP: Final[int]
@@ -87,6 +89,7 @@ VICTIM_DTYPE: Final[np.dtype[np.void]]
 - ``syn_flows`` (<u4) weight of the flows whose first SYN came (distinct sampling, Gibbons 2001)
 - ``syn_again`` (<u4) weight of the SYNs that came again later: retransmitted (RFC 6298)
 - ``syn_copies`` (<u4) weight of the SYNs that came again at once: the frame was captured twice
+- ``syn_replayed`` (<u4) weight of the SYNs that came again as neither stacks nor mirrors repeat them
 - ``synack_flows`` (<u4) weight of the flows whose SYN was seen that the address answered with SYN-ACK
 - ``finished`` (<u4) weight of the handshakes finished: the ACK fits a SYN-ACK that was seen (RFC 9293, 3.5)
 - ``followed`` (<u4) weight of the flows whose client went on though no SYN-ACK was seen: forgeable
@@ -126,14 +129,14 @@ VICTIM_DTYPE: Final[np.dtype[np.void]]
 - ``zone_vote`` (<i4) its vote
 - ``zone_length`` (<u2) bytes of its text; 0 where it is longer than its room
 - ``zone_text`` ((66,)u1) the zone as labels
-- ``kinds`` ((12,)kind) what is counted by kind of packet
+- ``kinds`` ((13,)kind) what is counted by kind of packet
   - ``packets`` (<u4) packets towards the address
   - ``out`` (<u4) packets from it
   - ``bytes`` (<u8) bytes towards it, as on the wire
   - ``first_ns`` (<u8) time of the first packet
   - ``last_ns`` (<u8) time of the last packet
-  - ``port`` (<u4) majority of the destination ports; UDP: source ports; FRAGMENT, OTHER, CARRIER: protocols;
-    none for SYN and ICMP
+  - ``port`` (<u4) majority of the destination ports; UDP: source ports; FRAGMENT, OTHER, CARRIER, MALFORMED:
+    protocols; none for SYN and ICMP
   - ``port_vote`` (<i4) its vote
   - ``strange`` (<u4) weight of the packets of flows without a handshake whose other side was never heard
   - ``strange_flows`` (<u4) weight of such flows that began
@@ -174,9 +177,9 @@ HOST_DTYPE: Final[np.dtype[np.void]]
 - ``lo`` (<u8) lower half of the address; IPv4 as in ::ffff:a.b.c.d
 - ``reference`` (<u4) as in the victim's record
 - ``finished`` (<u4) as in the victim's record
-- ``packets`` ((12,)<u4) packets towards the address, by kind
-- ``out`` ((12,)<u4) packets from it, by kind
-- ``bytes`` ((12,)<u8) bytes towards it, by kind
+- ``packets`` ((13,)<u4) packets towards the address, by kind
+- ``out`` ((13,)<u4) packets from it, by kind
+- ``bytes`` ((13,)<u8) bytes towards it, by kind
 - ``udp_from`` (<u4) majority source port of its UDP packets
 - ``udp_vote`` (<i4) its vote
 """
@@ -196,12 +199,13 @@ HEAVY_DTYPE: Final[np.dtype[np.void]]
 - ``assets`` (<u2) requests for parts of pages; saturates, as do the next three
 - ``repeats`` (<u2) requests for the same path as the one before
 - ``posts`` (<u2) requests with a body
-- ``errors`` (<u2) requests answered by a status of 400 or more; IPv4 only
+- ``errors`` (<u2) requests answered by a status of 400 or more; not of IPv6 networks
 - ``last_path`` (u1) the low byte of the last path's hash
 - ``strains`` (u1) packets that cost the server and ask for nothing whole: requests without their end or body,
   windows of zero, HTTP/2 resets and continuations; at most 255
-- ``v6`` (u1) 1: the source is an IPv6 network
+- ``v6`` (u1) 0: the source is an IPv4 address; 1: an IPv6 /64; 2: one address of a translator (NAT64)
 - ``proven`` (u1) handshakes that it is known to have finished, at most 255; above 0 its address is real
+- ``low`` (<u8) lower half of the address of a translator; else 0
 """
 PACKET_DTYPE: Final[np.dtype[np.void]]
 """One decoded packet.
@@ -214,7 +218,8 @@ PACKET_DTYPE: Final[np.dtype[np.void]]
 - ``proto`` (u1) IP protocol
 - ``tcp_flags`` (u1) TCP flags, FIN = 1 to CWR = 128
 - ``kind`` (u1) kind of packet
-- ``bits`` (u1) 1: IPv6; 2: more fragments follow; 4: reserved source address; 8: window of zero
+- ``bits`` (u1) 1: IPv6; 2: more fragments follow; 4: reserved source address; 8: window of zero; 16: source
+  inside a translator's network (NAT64)
 - ``seq`` (<u4) TCP sequence number
 - ``ack`` (<u4) TCP acknowledgement number
 - ``bytes`` (<u4) bytes of the frame, as on the wire

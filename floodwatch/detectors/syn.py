@@ -183,7 +183,7 @@ def _judge(
         heard=0.0 if view.one_way else 1.0,
         answered=float(row["synack_flows"]),
         refused=float(row["refused"]),
-        again=float(_retried(row, raw)),
+        again=float(row["syn_again"]),
         **addresses(view, row, CLASS_SYN),
     )
     return SYN_FLOOD.seen(
