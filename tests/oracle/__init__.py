@@ -17,7 +17,7 @@ from typing import Any
 
 from oracle.claims import Verdict, judge, nanoseconds
 from oracle.counts import Log, Victim
-from oracle.packets import Packet, content, packets
+from oracle.packets import Packet, UnreadableError, content, packets
 
 
 @lru_cache(maxsize=1)
@@ -50,6 +50,10 @@ def inspect(event: dict[str, Any], path: str, doubled: bool = False) -> Iterator
         (nanoseconds(stretch["first"]), nanoseconds(stretch["until"]))
         for stretch in event["counted"]["stretches"]
     ]
+    if event["vector"] == "malformed_flood":
+        raise UnreadableError("frames that contradict themselves")
+    if not any(_log(path, doubled, event["victim"]["ip"]).times.values()):
+        raise UnreadableError("what tunnels or unknown tags carry")
     exact = Victim(_log(path, doubled, event["victim"]["ip"]), stretches)
     for evidence in event["evidence"]:
         yield evidence["name"], judge(event, evidence, exact), evidence["says"]

@@ -147,6 +147,8 @@ def nowhere(name: str) -> Callable[[Claim], Verdict]:
 
 def of_silence(claim: Claim) -> Verdict:
     begun = claim.sum("attempts")
+    if claim.sum(("to", SYN)) > 2 * begun:
+        return Verdict(None, "one SYN over and over: each is told as an attempt")
     silent = begun - claim.sum("finished", "followed", "refused", "again")
     return pair(claim, max(0, silent), begun)
 

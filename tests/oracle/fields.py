@@ -81,6 +81,8 @@ def _peak(event: dict[str, Any], times: list[int]) -> Verdict:
 
 def _distinct(event: dict[str, Any], exact: Victim) -> Verdict:
     distinct, vector = event["sources"]["distinct"], event["vector"]
+    if any(source["cidr"].endswith("/128") for source in event["sources"]["top"]):
+        return Verdict(None, "the oracle counts IPv6 sources by their /64")
     if vector in ("api_probing", "login_bruteforce", "slow_http"):
         return Verdict(distinct["lo"] <= len(exact.sources("http")) or None, f"{len(exact.sources('http'))}")
     name = CLASSES.get(vector, "udp" if event["victim"]["protocol"] == "udp" else "tcp")
@@ -125,6 +127,9 @@ def _top(event: dict[str, Any], exact: Victim) -> Iterator[tuple[str, Verdict, s
         "tls_flood": "finished", "http2_rapid_reset": "strains", "http2_continuation_flood": "strains",
         "slow_http": "strains",
     }.get(vector, "udp" if event["victim"]["protocol"] == "udp" else "all")  # fmt: skip
+    if any(source["cidr"].endswith("/128") for source in top):
+        yield "top", Verdict(None, "the oracle counts IPv6 sources by their /64"), f"{len(top)} sources"
+        return
     inside, pauses = exact.sources(name), exact.sources(name, pauses=True)
     low, high = [], []
     for source in top:
