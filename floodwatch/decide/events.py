@@ -40,7 +40,9 @@ from .seeing import UNKNOWN, Seen
 
 TIMELINE = 60
 UNLISTED = 56
-"""Packets in a window below which a source may not be listed (fw_epoch.c: the gate, when the window is full)."""
+"""Packets in a window below which a source may not be listed (fw_epoch.c: the gate, when the window is
+full).
+"""
 RAMP_EPOCHS = 20
 PROTECTIONS: dict[Action, Protection] = {
     "drop_reflector_port": "reflected",
@@ -101,8 +103,8 @@ class Meaning:
     def sources(self) -> list[SourceCount]:
         """The sources that may be named, heaviest first; a network stands for the hosts in it.
 
-        Of a source that was not listed in every window the upper bound is that of those windows, and what it can
-        have sent unlisted.
+        Of a source that was not listed in every window the upper bound is that of those windows, and what it
+        can have sent unlisted.
         """
         settled = self.case.settled.values()
         wide = {(s.v6, s.behind, s.source >> s.behind) for s in settled if s.behind}

@@ -41,8 +41,8 @@ LOUD = 1.5
 class Requests(Named):
     """Requests, those of machines among them, and those for parts of pages; see ``crowd.Visits``.
 
-    ``machine`` are those of sources that stand out one by one, ``together`` those of hosts that are machines only
-    together, with the others of their network, ``whole`` those of epochs in which all that asked are.
+    ``machine`` are those of sources that stand out one by one, ``together`` those of hosts that are machines
+    only together, with the others of their network, ``whole`` those of epochs in which all that asked are.
     """
 
     requests: Sum = 0.0

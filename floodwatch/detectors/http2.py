@@ -36,8 +36,8 @@ NAMED = 8
 class Frames(Named):
     """Streams that were opened, and the frames that broke them.
 
-    ``listed`` are sources that sent many packets with such frames in one window, ``real`` those of them that are
-    proven.
+    ``listed`` are sources that sent many packets with such frames in one window, ``real`` those of them that
+    are proven.
     """
 
     streams: Sum = 0.0

@@ -34,7 +34,9 @@ LASTS_S = (PERSIST + EPOCHS_PER_SECOND - 1) / EPOCHS_PER_SECOND
 
 
 class Echoes(Facts):
-    """Packets from the peers' service port, and to the victim's; what went back, and how many peers there are."""
+    """Packets from the peers' service port, and to the victim's; what went back, and how many peers there
+    are.
+    """
 
     packets: Sum = 0.0
     back: Sum = 0.0

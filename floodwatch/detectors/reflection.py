@@ -64,7 +64,8 @@ _NAMES = dict(AMPLIFIERS)
 
 
 class Answers(Facts):
-    """Answers, how many of them come from which service port, their bytes, and what the victim sent to such ports.
+    """Answers, how many of them come from which service port, their bytes, and what the victim sent to such
+    ports.
 
     ``unheard`` is the share of the epochs in which the victim was not seen to send.
     """

@@ -78,8 +78,9 @@ API_PROBING = Family(
 
 
 class Habit(NamedTuple):
-    """Rows of a victim's sources with one habit: all that is known of them, and what no finding counted yet; their
-    requests of the last epochs (``quarters``), the epochs that are told, and bounds of what each sent."""
+    """Rows of a victim's sources with one habit: all that is known of them, and what no finding counted yet;
+    their requests of the last epochs (``quarters``), the epochs that are told, and bounds of what each
+    sent."""
 
     whole: NDArray[np.void]
     fresh: NDArray[np.void]
@@ -90,7 +91,9 @@ class Habit(NamedTuple):
 
 
 class ScriptDetector:
-    """Judges the heavy-hitter table once a second; remembers a second and the window before, and whom it named."""
+    """Judges the heavy-hitter table once a second; remembers a second and the window before, and whom it
+    named.
+    """
 
     def __init__(self) -> None:
         self._age = 0
@@ -119,7 +122,9 @@ class ScriptDetector:
             self._earlier, self._age, self._older = rows, 0, self._named
 
     def _forget(self, epoch: int, rows: NDArray[np.void]) -> None:
-        """Sources that neither window holds any more, and victims without a finding for so long, begin anew."""
+        """Sources that neither window holds any more, and victims without a finding for so long, begin
+        anew.
+        """
         held = np.isin(self._named, rows["pair_hash"])
         if self._earlier is not None:
             held |= np.isin(self._named, self._earlier["pair_hash"])
@@ -135,7 +140,9 @@ class ScriptDetector:
         return fresh
 
     def _stretch(self, vector: Vector, victim: int, epoch: int, since: int) -> tuple[int, int]:
-        """The epochs that a finding counts: the last ones, and after the last finding as far back as ``since``."""
+        """The epochs that a finding counts: the last ones, and after the last finding as far back as
+        ``since``.
+        """
         told, self._told[vector, victim] = self._told.get((vector, victim), -1), epoch
         return max(told + 1, since), epoch + 1
 

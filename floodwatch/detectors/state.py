@@ -51,7 +51,8 @@ KINDS = (
 class OutOfState(Bare):
     """Packets of a kind, and those of them that belong to no connection.
 
-    ``begun`` are flows that began with one of the ``heard`` packets, while nothing that the victim sent was seen;
+    ``begun`` are flows that began with one of the ``heard`` packets, while nothing that the victim sent was
+    seen;
     ``odd`` are packets whose flags belong to none.
     """
 

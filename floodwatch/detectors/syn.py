@@ -59,8 +59,8 @@ WENT_ON = "as many connections went on as were begun; whether they were answered
 class Attempts(Bare):
     """Connections asked for, in how many epochs, and what became of them in these.
 
-    ``again`` were retransmitted, ``followed`` went on though no answer was seen; ``heard`` is above 0 where the
-    victim was seen to send.
+    ``again`` were retransmitted, ``followed`` went on though no answer was seen; ``heard`` is above 0 where
+    the victim was seen to send.
     """
 
     attempts: Sum = 0.0

@@ -51,7 +51,9 @@ ports (``View.sweeps``)."""
 
 
 class Unanswered(Bare):
-    """Packets of a kind, and what the victim sent of the same kind; ``heard`` as in ``reflection.Answers``."""
+    """Packets of a kind, and what the victim sent of the same kind; ``heard`` as in
+    ``reflection.Answers``.
+    """
 
     packets: Sum = 0.0
     answers: Sum = 0.0

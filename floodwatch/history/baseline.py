@@ -46,7 +46,9 @@ class Baseline:
         self._earlier: dict[int, NDArray[np.float64]] = {}
 
     def usual(self, reference: int, metric: str, epoch: int) -> float | None:
-        """The usual rate per second before an epoch, the open one or the one before it; None while it is unknown."""
+        """The usual rate per second before an epoch, the open one or the one before it; None while it is
+        unknown.
+        """
         slot = reference & SLOT_MASK
         if self._reference[slot] != reference or epoch - self._first[slot] < KNOWN_AFTER:
             return None

@@ -123,7 +123,9 @@ class Visitors:
         return self.networks.clients(self.windows.number)
 
     def asked(self, rows: NDArray[np.void]) -> tuple[float, float]:
-        """Requests of these sources in the last epoch, and those from known networks; both 0 while none is known."""
+        """Requests of these sources in the last epoch, and those from known networks; both 0 while none is
+        known.
+        """
         last = rows["requests"].astype(np.int64) - requests_in(self.windows.newest, rows)
         return self.networks.asked(rows, last, self.windows.number)
 

@@ -20,8 +20,8 @@ MAX_SERVERS = 1024
 
 
 class Fresh(NamedTuple):
-    """Counters that no finding counted yet, and the epochs in which there were any (see ``Finding``): all of them,
-    and of these the last second's, ``quarters`` long, and those before."""
+    """Counters that no finding counted yet, and the epochs in which there were any (see ``Finding``): all of
+    them, and of these the last second's, ``quarters`` long, and those before."""
 
     stretches: list[tuple[int, int]]
     whole: dict[str, int]

@@ -52,8 +52,9 @@ MAX_PACES = 65_536
 class Machines:
     """Heavy-table rows of the sources that are machines, and their requests in the last epoch.
 
-    ``rows`` hold the window before as well, for habits; what a source sent in this window is in ``window``, what
-    it asked in the last epoch in ``last``. ``networks`` are those whose hosts are machines together, who sent
+    ``rows`` hold the window before as well, for habits; what a source sent in this window is in ``window``,
+    what it asked in the last epoch in ``last``. ``networks`` are those whose hosts are machines together,
+    who sent
     ``together`` of the requests.
     """
 

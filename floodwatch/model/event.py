@@ -167,9 +167,9 @@ class Stretch(Record, frozen=True, kw_only=True):
 class Counted(Record, frozen=True, kw_only=True):
     """When an event was counted: a flood in pulses is not counted in between.
 
-    ``packets``, ``bytes``, ``sources.distinct`` and the numbers of the evidence are of these stretches, and of
-    nothing else. ``seconds`` is their whole length; it is less where there were so many that neighbours had to
-    be told as one.
+    ``packets``, ``bytes``, ``sources.distinct`` and the numbers of the evidence are of these stretches, and
+    of nothing else. ``seconds`` is their whole length; it is less where there were so many that neighbours
+    had to be told as one.
     """
 
     seconds: float

@@ -1,8 +1,8 @@
 """What each sentence of the evidence says, held against what was counted from the packets.
 
 A sentence claims what its words say of the stretches of its event (``counted``): exact numbers must be equal,
-``at least`` and ``at most`` are bounds, ``about`` are estimates (of a sample of the flows: four standard errors
-of the smallest sample; else 15 %, two standard errors of the smallest sketch).
+``at least`` and ``at most`` are bounds, ``about`` are estimates (of a sample of the flows: four standard
+errors of the smallest sample; else 15 %, two standard errors of the smallest sketch).
 """
 
 from __future__ import annotations
@@ -132,7 +132,9 @@ GROUPS = {"syn_flood": "syn", "udp_flood": "udp", "dns_query_flood": "udp", "qui
 
 
 def nowhere(name: str) -> Callable[[Claim], Verdict]:
-    """Packets from addresses of one sort; dark ones are told only of epochs in which several blocks were hit."""
+    """Packets from addresses of one sort; dark ones are told only of epochs in which several blocks were
+    hit.
+    """
 
     def check(claim: Claim) -> Verdict:
         group = GROUPS.get(claim.event["vector"], "tcp")
@@ -195,7 +197,9 @@ def of_machines(claim: Claim) -> Verdict:
 
 
 def of_hammering(claim: Claim) -> Verdict:
-    """In so many requests' quarters of a second the path, the parts and the pace were what the sentence says."""
+    """In so many requests' quarters of a second the path, the parts and the pace were what the sentence
+    says.
+    """
     (a, b), (least,) = claim.numbers(r"\(# of #\)$"), claim.numbers("sent about # a second")
     total = 0
     by: dict[int, list[Any]] = {}
@@ -227,6 +231,35 @@ def of_proof(claim: Claim) -> Verdict:
         return Verdict(a <= real and b <= len(strainers), f"{real:,} of {len(strainers):,} sources")
     proven = sum(n for source, n in claim.exact.sources("http").items() if source in claim.exact.proven)
     return Verdict(a <= proven and b <= claim.sum("requests"), f"{proven:,} of {claim.sum('requests'):,}")
+
+
+def of_networks(claim: Claim) -> Verdict:
+    """Hosts that are machines only together: their requests are some of those that came."""
+    (a, b) = claim.numbers(r"\(# of #\)$")
+    return Verdict(a <= b == claim.sum("requests"), f"{claim.sum('requests'):,} requests")
+
+
+def of_errors(claim: Claim) -> Verdict:
+    return pair(claim, claim.sum("refusals") - claim.sum("denials"), claim.sum("responses"))
+
+
+def of_sources(claim: Claim) -> Verdict:
+    """The mean is no more than all of them."""
+    told = 1.0 if claim.says.startswith("one ") else claim.numbers("about # sources")[0]
+    found = len(claim.exact.sources("http"))
+    return Verdict(told <= found, f"{found} sources in all")
+
+
+def of_streams(claim: Claim) -> Verdict:
+    """As many packets as senders with flows of so many a second can have sent, at least in its fullest
+    second.
+    """
+    senders, each = claim.numbers("about # senders, each of whose flows has about # packets")
+    found = len(claim.exact.sources("udp"))
+    most = 4 * max(claim.exact.quarters(("to", UDP)).values(), default=0)
+    return Verdict(
+        senders <= found * (1 + SKETCH) + 1 and each <= most, f"{found} senders, {most:,} a second"
+    )
 
 
 def of_parts(claim: Claim) -> Verdict:
@@ -444,6 +477,7 @@ CLAIMS: dict[str, Callable[[Claim], Verdict]] = {
     "echoes": of_echoes, "peers": of_peers, "initial_share": of_initials, "distinct_names": of_names,
     "one_zone": of_zone, "failed_answers": of_failures, "distinct_paths": of_walks, "posts": of_posts,
     "unfinished": of_unfinished, "bodies_owed": of_owed, "stalls": of_stalls, "surge": of_surge,
+    "network_share": of_networks, "failures": of_errors, "sources": of_sources, "packets_a_flow": of_streams,
     "one_way": of_one_way, "rule": of_rule,
 }  # fmt: skip
 

@@ -1,4 +1,6 @@
-"""What the packets of one victim amount to, counted one by one: nothing is estimated and nothing is forgotten."""
+"""What the packets of one victim amount to, counted one by one: nothing is estimated and nothing is
+forgotten.
+"""
 
 from __future__ import annotations
 

@@ -20,7 +20,9 @@ UNITS: dict[str, tuple[Hashable, ...]] = {
     "fragment_flood": (("to", FRAGMENT),), "ip_protocol_flood": (("to", OTHER),), "udp_loop": (("to", UDP),),
     "tcp_reflection": (("to", SYNACK), ("to", RST)),
 }  # fmt: skip
-"""What an event counts, by its vector; its own packets (``claims.KINDS``) or those of UDP where it is not here."""
+"""What an event counts, by its vector; its own packets (``claims.KINDS``) or those of UDP where it is not
+here.
+"""
 CLASSES = {"syn_flood": "syn", "connection_flood": "tcp", "tls_flood": "tcp", "http_flood": "http",
            "icmp_flood": "other", "fragment_flood": "other", "ip_protocol_flood": "other"}  # fmt: skip
 SAMPLED = 1.02

@@ -36,8 +36,8 @@ class Frame(NamedTuple):
 
 
 class Packet(NamedTuple):
-    """A packet: addresses are 4 or 16 bytes, ``sport`` of ICMP is its type, ``said`` is what was captured of a
-    payload of ``length`` bytes."""
+    """A packet: addresses are 4 or 16 bytes, ``sport`` of ICMP is its type, ``said`` is what was captured of
+    a payload of ``length`` bytes."""
 
     time: int
     wire: int
