@@ -46,7 +46,10 @@ class Hellos(Facts):
 
 def _evidence(facts: Connections) -> list[Evidence]:
     value = facts.data / max(facts.made, 1)
-    says = f"{facts.data:,.0f} data packets came to about {facts.made:,.0f} new connections, {value:.2f} for each"
+    says = (
+        f"{facts.data:,.0f} data packets came to about {facts.made:,.0f} new connections, "
+        f"{value:.2f} for each"
+    )
     done = FINISHED if facts.finished else WENT_ON
     return [
         share("handshake_completion", facts.made, facts.attempts, 0.97, done, "about"),

@@ -64,7 +64,9 @@ def known_networks(listed: float, known: float) -> list[Evidence]:
 def _evidence(facts: Visits) -> list[Evidence]:
     out = [parts_of_pages(facts.assets, facts.requests)] if facts.requests > 0 else []
     if facts.pace > 0:
-        says = f"a client that asks in a second does so about {facts.pace:.1f} times, on average over all seconds"
+        says = (
+            f"a client that asks in a second does so about {facts.pace:.1f} times, on average of all seconds"
+        )
         out.append(Evidence(name="pace", value=round(facts.pace, 2), usual=None, says=says))
     return [*out, *known_networks(facts.listed, facts.known)]
 

@@ -70,8 +70,8 @@ def _machines(facts: Requests) -> Iterator[Evidence]:
         yield share("machine_share", facts.machine, facts.requests, 0.0, says)
     if facts.together > 0:
         says = (
-            "of the requests come from hosts of one network, or of a few, that fetch hardly any page assets and "
-            f"together ask {TOGETHER:.0f} times a second or more"
+            "of the requests come from hosts of one network, or of a few, that fetch hardly any page assets "
+            f"and together ask {TOGETHER:.0f} times a second or more"
         )
         yield share("network_share", facts.together, facts.requests, 0.0, says)
     if facts.whole > 0:

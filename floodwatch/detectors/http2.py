@@ -48,7 +48,10 @@ class Frames(Named):
 
 def _frames(facts: Frames, what: str) -> list[Evidence]:
     value = facts.broken / max(facts.streams, 1)
-    says = f"{facts.broken:,.0f} {what} came for {facts.streams:,.0f} streams that were opened, {value:.2f} for each"
+    says = (
+        f"{facts.broken:,.0f} {what} came for {facts.streams:,.0f} streams that were opened, "
+        f"{value:.2f} for each"
+    )
     out = [Evidence(name="frames_per_stream", value=round(value, 3), usual=0.05, says=says)]
     if facts.listed > 0:
         says = f"of the sources that sent {NAMED} or more packets with such frames finished a handshake"

@@ -48,7 +48,8 @@ class Echoes(Facts):
 def _evidence(facts: Echoes) -> list[Evidence]:
     says = (
         f"at least {facts.packets:,.0f} packets came from UDP port {facts.peer_port}, and as many to port "
-        f"{facts.port}; about {facts.back:,.0f} went to port {facts.peer_port}: two services answer each other"
+        f"{facts.port}; about {facts.back:,.0f} went to port {facts.peer_port}: two services answer each "
+        "other"
     )
     peers = "one host sends" if facts.peers < 1.5 else f"about {facts.peers:.0f} hosts send"
     return [

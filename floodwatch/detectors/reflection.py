@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from msgspec import field
 from msgspec.structs import replace
 
 from ..history.sources import source_counts
@@ -71,8 +72,8 @@ class Answers(Facts):
     """
 
     answers: Sum = 0.0
-    ports: Tally = {}
-    asked: Tally = {}
+    ports: Tally = field(default_factory=dict)
+    asked: Tally = field(default_factory=dict)
     answer_bytes: Sum = 0.0
     unheard: Mean = 0.0
     service_port: Majority = 0

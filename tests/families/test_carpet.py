@@ -158,7 +158,8 @@ def test_two_networks_are_two_carpets() -> None:
 @pytest.mark.parametrize(("kind", "evidence", "action", "protection"), [
     (UDP, "the victim received 2,000 such packets and sent 60 itself", "limit_victim", "limited"),
     (ICMP, "the victim received 2,000 such packets and sent 60 itself", "limit_victim", "limited"),
-    (SYN, "about 3.0 % as many handshakes were finished as begun (60 of 2,000)", "syn_cookies", "cookies")])  # fmt: skip
+    (SYN, "about 3.0 % as many handshakes were finished as begun (60 of 2,000)", "syn_cookies", "cookies"),
+])  # fmt: skip
 def test_the_evidence_and_the_decision(kind: int, evidence: str, action: str, protection: str) -> None:
     watch = Watch()
     for _ in range(2):

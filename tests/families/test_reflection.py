@@ -190,7 +190,8 @@ def test_the_evidence_is_what_was_counted() -> None:
     says = watch.says()
     size = (1000 * 400 + 3000 * 480) / 4000
     assert says["unasked_answers"] == (
-        "at least 4,000 of 4,000 UDP packets come from port 123; the victim sent at most 30 packets to that port"
+        "at least 4,000 of 4,000 UDP packets come from port 123; the victim sent at most 30 packets to "
+        "that port"
     )
     assert says["answer_bytes"] == f"about {size:.0f} bytes per answer on average"
     values = {item.name: item.value for item in watch.event().evidence}

@@ -469,7 +469,8 @@ def nanoseconds(text: str) -> int:
 
 CLAIMS: dict[str, Callable[[Claim], Verdict]] = {
     "handshake_completion": of_handshakes, "answered": of_answers, "refused": of_refusals,
-    "bogon_share": nowhere("reserved"), "dark_share": nowhere("dark"), "silent": of_silence, "out_of_state": of_strangers, "resets": of_resets,
+    "bogon_share": nowhere("reserved"), "dark_share": nowhere("dark"), "silent": of_silence,
+    "out_of_state": of_strangers, "resets": of_resets,
     "data_per_connection": of_data, "records_per_hello": of_records, "machine_share": of_machines,
     "hammered": of_hammering, "proven_share": of_proof, "asset_share": of_parts, "pace": of_pace,
     "known_networks": of_known, "frames_per_stream": of_frames, "unasked_answers": of_unasked,

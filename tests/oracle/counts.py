@@ -30,13 +30,19 @@ from oracle.packets import (
 )
 
 TCP = (SYN, SYNACK, RST, FIN, DATA, ACK, ODD)
-METHODS = {b"GET ": 0, b"POST ": 1, b"HEAD ": 0, b"PUT ": 1, b"DELETE ": 0, b"OPTIONS ": 0, b"PATCH ": 1,
-           b"CONNECT ": 0, b"TRACE ": 0}  # fmt: skip
-ASSETS = {b"css", b"js", b"png", b"jpg", b"jpeg", b"gif", b"svg", b"ico", b"woff", b"woff2", b"ttf", b"webp", b"map",
-          b"mp4"}  # fmt: skip
-RESERVED = [ipaddress.ip_network(text) for text in (
-    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
-    "192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3")]  # fmt: skip
+METHODS = {
+    b"GET ": 0, b"POST ": 1, b"HEAD ": 0, b"PUT ": 1, b"DELETE ": 0, b"OPTIONS ": 0, b"PATCH ": 1,
+    b"CONNECT ": 0, b"TRACE ": 0,
+}  # fmt: skip
+ASSETS = frozenset(b"css js png jpg jpeg gif svg ico woff woff2 ttf webp map mp4".split())
+RESERVED = [
+    ipaddress.ip_network(text)
+    for text in (
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
+        "192.0.0.0/24", "192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24",
+        "203.0.113.0/24", "224.0.0.0/3",
+    )
+]  # fmt: skip
 DARK = {6, 7, 11, 21, 22, 26, 28, 29, 30, 33, 55}
 COPY_NS = 100 << 20
 LATE_NS = SECOND
@@ -398,8 +404,10 @@ def _initial(said: bytes) -> bool:
     return said[0] & 0xC0 == 0xC0 and known and said[5] <= 20
 
 
-FRAMES = {0: (0x09, 1, 0), 1: (0x2D, 1, 0), 2: (0, 1, 5), 3: (0, 1, 4), 4: (1, 0, 0), 5: (0x0C, 1, 0), 6: (1, 0, 8),
-          7: (0, 0, 0), 8: (0, None, 4), 9: (0x04, 1, 0)}  # fmt: skip
+FRAMES = {
+    0: (0x09, 1, 0), 1: (0x2D, 1, 0), 2: (0, 1, 5), 3: (0, 1, 4), 4: (1, 0, 0), 5: (0x0C, 1, 0),
+    6: (1, 0, 8), 7: (0, 0, 0), 8: (0, None, 4), 9: (0x04, 1, 0),
+}  # fmt: skip
 """HTTP/2 frames: their flags, whether they belong to a stream, their size (RFC 9113)."""
 
 

@@ -15,8 +15,10 @@ from oracle.packets import FRAGMENT, OTHER, RST, SECOND, SYNACK, UDP
 UNITS: dict[str, tuple[Hashable, ...]] = {
     "syn_flood": ("attempts", "again", "copies"), "connection_flood": ("finished", "followed"),
     "tls_flood": ("hellos",), "http_flood": ("requests",), "http2_rapid_reset": ("resets",),
-    "http2_continuation_flood": ("continuations",), "dns_query_flood": ("queries",), "quic_flood": ("initials",),
-    "slow_http": ("unfinished", "owing", "stalled"), "api_probing": ("requests",), "login_bruteforce": ("requests",),
+    "http2_continuation_flood": ("continuations",), "dns_query_flood": ("queries",),
+    "quic_flood": ("initials",),
+    "slow_http": ("unfinished", "owing", "stalled"), "api_probing": ("requests",),
+    "login_bruteforce": ("requests",),
     "fragment_flood": (("to", FRAGMENT),), "ip_protocol_flood": (("to", OTHER),), "udp_loop": (("to", UDP),),
     "tcp_reflection": (("to", SYNACK), ("to", RST)),
 }  # fmt: skip
@@ -125,7 +127,8 @@ def _top(event: dict[str, Any], exact: Victim) -> Iterator[tuple[str, Verdict, s
     shares = sum(source["share"] for source in top)
     yield "top shares", Verdict(shares <= 1.001, f"{shares:.4f}"), f"{len(top)} shares"
     name = {
-        "http_flood": "http", "api_probing": "http", "login_bruteforce": "http", "connection_flood": "finished",
+        "http_flood": "http", "api_probing": "http", "login_bruteforce": "http",
+        "connection_flood": "finished",
         "tls_flood": "finished", "http2_rapid_reset": "strains", "http2_continuation_flood": "strains",
         "slow_http": "strains",
     }.get(vector, "udp" if event["victim"]["protocol"] == "udp" else "all")  # fmt: skip
