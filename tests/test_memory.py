@@ -101,15 +101,20 @@ def rows(*sources: int, proven: int = 1) -> Any:
     return table
 
 
+def asked(known: KnownNetworks, table: np.ndarray, window: int) -> tuple[float, float]:
+    """All requests in a table, and those from networks that are known in a window."""
+    return known.asked(table, table["requests"].astype(np.int64), window)
+
+
 def test_a_visit_right_before_does_not_make_a_network_known() -> None:
     known = KnownNetworks(np.zeros(0, np.uint64))
     known.learn(rows(0x01020304, 0x01020399), 0)
     known.learn(rows(0x05060708, proven=0), 0)  # no handshake: it may be forged
     known.learn(rows(0x090A0B0C), 1)
-    assert known.asked(rows(0x01020304), 1) == (0.0, 0.0)
+    assert asked(known, rows(0x01020304), 1) == (0.0, 0.0)
     asking = rows(0x010203FF, 0x05060708, 0x090A0B0C)  # another host of the first network
-    assert known.asked(asking, 2) == (9.0, 3.0)
-    assert known.asked(asking, 3) == (9.0, 6.0)
+    assert asked(known, asking, 2) == (9.0, 3.0)
+    assert asked(known, asking, 3) == (9.0, 6.0)
     assert known.learnt().tolist() == networks(rows(0x01020300, 0x090A0B00)).tolist()
     six = rows(0)
     six["source"], six["v6"] = 0x20010DB8_00010002, 1

@@ -121,6 +121,7 @@ class Decider:
             self._pending[key] = case
             return
         case.floor = finding.floor
+        case.held = finding.count if finding.held is None else finding.held
         case.open(now_ns)
         self._open[key] = case
         self._at.setdefault(case.victim, []).append(case)

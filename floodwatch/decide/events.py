@@ -7,17 +7,19 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from .._sketches import hll_estimate
 from ..detectors.family import Family
 from ..model.address import source_cidr
 from ..model.decision import SOURCE_RATES, Decision, Protection, Suspect, prove
-from ..model.epoch import EPOCH_NS, rfc3339
+from ..model.epoch import EPOCH_NS, EPOCHS_PER_SECOND, rfc3339
 from ..model.event import (
     FLOODS,
     Action,
     Advice,
     CountBounds,
+    Counted,
     Estimate,
     Event,
     Origin,
@@ -25,6 +27,7 @@ from ..model.event import (
     Rate,
     Sources,
     State,
+    Stretch,
     TopSource,
     Verdict,
     Victim,
@@ -36,6 +39,10 @@ from .case import Case, winner
 from .seeing import UNKNOWN, Seen
 
 TIMELINE = 60
+UNLISTED = 56
+"""Packets in a window below which a source may not be listed (fw_epoch.c: the gate, when the window is
+full).
+"""
 RAMP_EPOCHS = 20
 PROTECTIONS: dict[Action, Protection] = {
     "drop_reflector_port": "reflected",
@@ -94,7 +101,11 @@ class Meaning:
         return self.case.family.reflectors(self.case.vector, self.facts)
 
     def sources(self) -> list[SourceCount]:
-        """The sources that may be named, heaviest first; a network stands for the hosts in it."""
+        """The sources that may be named, heaviest first; a network stands for the hosts in it.
+
+        Of a source that was not listed in every window the upper bound is that of those windows, and what it
+        can have sent unlisted.
+        """
         settled = self.case.settled.values()
         wide = {(s.v6, s.behind, s.source >> s.behind) for s in settled if s.behind}
         depths = {(v6, behind) for v6, behind, _ in wide}
@@ -105,7 +116,16 @@ class Meaning:
                 for v6, behind in depths
             )
 
-        return sorted((s for s in settled if not within(s)), key=lambda s: (-s.lo, s.v6, s.source, s.low))
+        named = sorted((s for s in settled if not within(s)), key=lambda s: (-s.lo, s.v6, s.source, s.low))
+        return [self._bounded(source, sum(s.lo for s in named)) for source in named]
+
+    def _bounded(self, source: SourceCount, listed: int) -> SourceCount:
+        windows, sent = self.case.windows, self.case.family.sent
+        if source.windows >= windows:
+            return source
+        if sent is None:
+            return replace(source, hi=source.hi + UNLISTED * (windows - source.windows))
+        return replace(source, hi=max(source.hi, source.lo + max(int(sent(self.facts)) - listed, 0)))
 
 
 def decide(case: Case) -> Decision:
@@ -196,11 +216,23 @@ def tell(
             usual=case.baseline,
             one_way=case.one_way,
             floor=case.floor,
+            held=case.held,
             limit=case.limit,
             seen=seen,
         ),
         action=Advice(recommended=meaning.action, why=meaning.why, taken="none"),
+        counted=_counted(case),
         timeline=case.timeline(TIMELINE),
+    )
+
+
+def _counted(case: Case) -> Counted:
+    return Counted(
+        seconds=case.quarters / EPOCHS_PER_SECOND,
+        stretches=tuple(
+            Stretch(first=rfc3339(first * EPOCH_NS), until=rfc3339(end * EPOCH_NS))
+            for first, end in case.stretches
+        ),
     )
 
 

@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from msgspec import field
 from msgspec.structs import replace
 
 from ..history.sources import source_counts
 from ..history.victims import View, distinct_sources, port_shares
 from ..model.epoch import CLASS_UDP, EPOCHS_PER_SECOND, FRAGMENT, UDP
 from ..model.event import Action, Evidence, Origin
-from ..model.finding import Facts, Finding, Floor, Majority, Mean, SourceCount, Sum
+from ..model.finding import Facts, Finding, Floor, Majority, Mean, SourceCount, Sum, Tally
 from ..model.vector import AMPLIFIERS, UDP_NUMBER, Vector
 from .family import Detector, Family, reflected
 from .streams import BULK_BYTES, LASTING, SENDERS, TOLD_APART, lasts, lately, packets_a_flow
@@ -64,10 +65,15 @@ _NAMES = dict(AMPLIFIERS)
 
 
 class Answers(Facts):
-    """Answers from one service port, their bytes, and what the victim sent to that port."""
+    """Answers, how many of them come from which service port, their bytes, and what the victim sent to such
+    ports.
+
+    ``unheard`` is the share of the epochs in which the victim was not seen to send.
+    """
 
     answers: Sum = 0.0
-    asked: Sum = 0.0
+    ports: Tally = field(default_factory=dict)
+    asked: Tally = field(default_factory=dict)
     answer_bytes: Sum = 0.0
     unheard: Mean = 0.0
     service_port: Majority = 0
@@ -77,11 +83,20 @@ def _clear(facts: Answers) -> float:
     return 1 - (1 - DOUBT) * facts.unheard
 
 
-def unasked(facts: Answers, what: str) -> Evidence:
-    """How many of the answers were not asked for, and where they come from."""
-    asked = f"the victim sent {facts.asked:.0f} packets to that port"
-    says = f"{facts.answers:.0f} {what} port {facts.service_port}; {asked}"
-    value = round(1 - min(1.0, facts.asked / max(facts.answers, 1)), 4)
+def unasked(facts: Answers, what: str, how: str) -> Evidence:
+    """How many of the answers were not asked for, and where they come from.
+
+    Args:
+        facts: the numbers; ports are counted in buckets, so that these are bounds.
+        what: kind of packets that answer.
+        how: kind of packets that ask.
+    """
+    port = max(facts.ports, key=lambda number: facts.ports[number], default=facts.service_port)
+    served, asked = facts.ports.get(port, 0), facts.asked.get(port, 0)
+    says = f"at least {served:,} of {facts.answers:,.0f} {what} come from port {port}"
+    if facts.unheard < 1:
+        says += f"; the victim sent {f'at most {asked:,}' if asked else 'no'} {how} to that port"
+    value = round(1 - min(1.0, asked / max(served, 1)), 4)
     return Evidence(name="unasked_answers", value=value, usual=0.0, says=says)
 
 
@@ -97,10 +112,10 @@ def _ports(vector: Vector, facts: Answers) -> tuple[int, ...]:
 
 
 def _evidence(facts: Answers) -> list[Evidence]:
-    size = facts.answer_bytes / max(facts.answers, 1)
-    says = f"{size:.0f} bytes per answer on average"
+    size = facts.answer_bytes / max(sum(facts.ports.values()), 1)
+    says = f"about {size:,.0f} bytes per answer on average"
     return [
-        unasked(facts, "answers from UDP"),
+        unasked(facts, "UDP packets", "packets"),
         Evidence(name="answer_bytes", value=round(size, 1), usual=None, says=says),
     ]
 
@@ -223,9 +238,10 @@ def _finding(view: View, row: np.void, held: np.void) -> Finding[Answers]:
     tails = int(fragments["packets"]) if size >= FULL_BYTES * packets else 0
     tail_bytes = int(fragments["bytes"]) if tails else 0
     facts = Answers(
-        answers=float(packets),
-        asked=float(held["out"]),
-        answer_bytes=float(size),
+        answers=float(row["kinds"]["packets"][UDP]),
+        ports={port: int(held["vote"])},
+        asked={port: int(held["out"])},
+        answer_bytes=size * int(held["vote"]) / packets,
         unheard=float(view.one_way),
         service_port=port,
     )
@@ -243,14 +259,17 @@ def _finding(view: View, row: np.void, held: np.void) -> Finding[Answers]:
         size=int(size * int(held["vote"]) / packets) + tail_bytes,
         ports=port_shares(row["opened"], UDP_NUMBER),
         sources=CLASS_UDP,
-        top=_reflectors(view.heavy(), int(row["reference"]), port),
+        top=_reflectors(view.heavy(), int(row["reference"]), port, split=tails > 0),
     )
 
 
-def _reflectors(rows: np.ndarray, victim: int, port: int) -> list[SourceCount]:
-    """Bounds of what each heavy UDP source of that port sent: advice, for queries to them were forged."""
-    mine = rows["victim"] == victim
-    chosen = rows[mine & (rows["udp"] > 0) & (rows["udp"] >= rows["packets"] // 2) & from_port(rows, port)]
+def _reflectors(rows: np.ndarray, victim: int, port: int, *, split: bool) -> list[SourceCount]:
+    """Bounds of what each heavy UDP source of that port sent: advice, for queries to them were forged.
+
+    Most of what it sends is UDP, but where answers are split: of these only the first pieces are.
+    """
+    mine = (rows["victim"] == victim) & (rows["udp"] > 0) & from_port(rows, port)
+    chosen = rows[mine & (split | (rows["udp"] >= rows["packets"] // 2))]
     return source_counts(chosen, "udp", "udp")
 
 

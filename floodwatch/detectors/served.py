@@ -49,10 +49,10 @@ class Served(Facts):
 def _evidence(facts: Served) -> list[Evidence]:
     ask = "one source asks" if facts.sources < 1.5 else f"about {facts.sources:.0f} sources ask"
     says = f"{ask} for everything that is asked"
-    answered = "of the requests were answered"
+    answered = "as many answers were begun as requests came"
     failed = "of the answers are errors (400 and above) other than 401 and 403"
     return [
-        share("answered", min(facts.responses, facts.requests), facts.requests, 1.0, answered),
+        share("answered", facts.responses, facts.requests, 1.0, answered),
         share("failures", facts.failures, facts.responses, 0.0, failed),
         Evidence(name="sources", value=round(facts.sources, 1), usual=None, says=says),
     ]

@@ -63,13 +63,13 @@ class KnownNetworks:
         """Networks that were first served long enough before this window."""
         return self._ids[self._first <= window - AGED]
 
-    def asked(self, rows: NDArray[np.void], window: int) -> tuple[float, float]:
-        """Requests of these sources, and those from known networks; both 0 while none is known."""
+    def asked(self, rows: NDArray[np.void], requests: NDArray[np.int64], window: int) -> tuple[float, float]:
+        """Of the requests of these sources all, and those from known networks; both 0 while none is known."""
         known = self.aged(window)
         if not len(known) or not len(rows):
             return 0.0, 0.0
         found = _among(networks(rows), known)
-        return float(rows["requests"].sum()), float(rows["requests"][found].sum())
+        return float(requests.sum()), float(requests[found].sum())
 
 
 class Second(NamedTuple):
@@ -108,8 +108,11 @@ class Visitors:
         return self.networks.aged(self.windows.number)
 
     def asked(self, rows: NDArray[np.void]) -> tuple[float, float]:
-        """Requests of these sources, and those from known networks; both 0 while none is known."""
-        return self.networks.asked(rows, self.windows.number)
+        """Requests of these sources in the last epoch, and those from known networks; both 0 while none is
+        known.
+        """
+        last = rows["requests"].astype(np.int64) - requests_in(self.windows.newest, rows)
+        return self.networks.asked(rows, last, self.windows.number)
 
     def close_epoch(self, summary: Summary) -> None:
         """Once a second, remember how fast everybody asks; believe it when no flood was found since."""

@@ -134,10 +134,10 @@ class View:
         """The victim was never seen to send: only the inbound half can be judged."""
         return self.track.sent == 0
 
-    def usual(self, metric: str) -> float | None:
-        """The victim's usual rate per second of one of ``baseline.METRICS``."""
+    def usual(self, metric: str, late: int = 0) -> float | None:
+        """The victim's usual rate per second of one of ``baseline.METRICS``, ``late`` (0, 1) epochs ago."""
         row = self.row if self.row is not None else self.before
-        return None if row is None else self.baseline.usual(int(row["reference"]), metric, self.epoch)
+        return None if row is None else self.baseline.usual(int(row["reference"]), metric, self.epoch - late)
 
     def sweeps(self, packets: int) -> bool:
         """So many packets more that few sources sent to ever other ports are still a look for services."""

@@ -158,6 +158,25 @@ class CaptureInfo(Record, frozen=True, kw_only=True):
     stamps: Stamps = "exact"
 
 
+class Stretch(Record, frozen=True, kw_only=True):
+    """A stretch of packet time, from ``first`` on until before ``until``: whole quarters of a second."""
+
+    first: Time
+    until: Time
+
+
+class Counted(Record, frozen=True, kw_only=True):
+    """When an event was counted: a flood in pulses is not counted in between.
+
+    ``packets``, ``bytes``, ``sources.distinct`` and the numbers of the evidence are of these stretches, and
+    of nothing else. ``seconds`` is their whole length; it is less where there were so many that neighbours
+    had to be told as one.
+    """
+
+    seconds: float
+    stretches: tuple[Stretch, ...]
+
+
 class Event(Record, frozen=True, kw_only=True):
     """One flood, crowd or surge: one record per victim and vector while it lasts."""
 
@@ -183,5 +202,6 @@ class Event(Record, frozen=True, kw_only=True):
     sources: Sources
     evidence: tuple[Evidence, ...]
     action: Advice
+    counted: Counted = Counted(seconds=0.0, stretches=())
     timeline: tuple[float, ...]
     """The event's rate from ``first`` to ``last`` in at most 60 equal steps, in ``rate.unit``."""

@@ -125,7 +125,7 @@ def test_the_evidence_is_what_was_counted() -> None:
     watch = Watch()
     for packets, strange in ((1000, 500), (3000, 1500)):
         watch.see(both(ACK, packets, strange))
-    assert watch.says()["out_of_state"].startswith(f"{100 * 2000 / 4000:.1f} % of these packets")
+    assert watch.says()["out_of_state"].startswith(f"about {100 * 2000 / 4000:.1f} % of these packets")
     assert (watch.event().packets, watch.event().bytes) == (2000, 60 * 2000)
 
 
@@ -194,9 +194,9 @@ def test_a_reflections_evidence_and_decision() -> None:
     says, decision, event = watch.says(), watch.decision(), watch.event()
     assert (
         says["unasked_answers"]
-        == "3000 SYN-ACKs, most of them from TCP port 443; the victim sent 5 packets to that port"
+        == "at least 3,000 of 3,000 SYN-ACKs come from port 443; the victim sent at most 5 SYNs to that port"
     )
-    assert says["resets"] == "300 out-of-state resets came too, as from hosts that refuse forged SYNs"
+    assert says["resets"] == "about 300 out-of-state resets came too, as from hosts that refuse forged SYNs"
     assert event.packets == 3300
     assert (decision.origin, decision.action, decision.protection) == (
         "reflected",

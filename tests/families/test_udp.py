@@ -237,7 +237,7 @@ def test_the_evidence_is_what_was_counted() -> None:
     for packets, out in ((1000, 3), (3000, 4)):
         watch.see(host().udp(packets, sources=MANY, out=out, size=120))
     event, says = watch.event(), watch.says()
-    assert says["answers"] == "the victim sent 7 packets back for the 4000 that it received"
+    assert says["answers"] == "the victim received 4,000 such packets and sent 7 itself"
     assert (event.packets, event.bytes, event.rate.peak) == (4000, 4000 * 120, 4000)
     assert event.rate.unit == "packet/s"
     assert (event.victim.ip, event.victim.port, event.victim.protocol) == ("198.51.100.7", 7777, "udp")
