@@ -371,7 +371,7 @@ def test_both_ports_of_a_protocol_are_guarded_and_ports_where_no_cookies_protect
     assert (order.guard, order.rate) == (Guard("proxied", VICTIM, 80), 0)
     (order,) = orders(floods(tmp_path, "syn_flood"), nothing)
     assert order.guard == Guard("capped", VICTIM, 80)
-    assert order.rate > 50  # twice what is usual
+    assert order.rate >= 50  # twice what is usual, and no less than this
 
 
 def test_limits_leave_room_for_what_is_usual(tmp_path: Path) -> None:
