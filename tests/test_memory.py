@@ -130,7 +130,7 @@ def test_clients_of_a_translator_are_remembered_one_by_one() -> None:
     known = KnownNetworks(np.zeros(0, np.uint64))
     known.learn(behind(0xCB00710A, 0xCB00710B), 0)
     known.learn(behind(0xCB00710C), 1)
-    assert known.asked(behind(0xCB00710A, 0xCB00710C, 0xCB00710D), 2) == (9.0, 3.0)
+    assert asked(known, behind(0xCB00710A, 0xCB00710C, 0xCB00710D), 2) == (9.0, 3.0)
     one, network = ipaddress.ip_network("64:ff9b::cb00:710a/128"), ipaddress.ip_network("64:ff9b::/64")
     assert code_of(one) in known.learnt().tolist()
     assert code_of(network) not in known.learnt().tolist()

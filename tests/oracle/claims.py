@@ -262,6 +262,14 @@ def of_streams(claim: Claim) -> Verdict:
     )
 
 
+def of_stamps(claim: Claim) -> Verdict:
+    """All packets of the event bear one time."""
+    times = {time for what, times in claim.exact.times.items() if what == ("to", UDP) for time in times}
+    if claim.event["vector"] != "udp_flood":
+        return Verdict(None, "stamps of other packets are not looked at")
+    return Verdict(len(times) == 1, f"{len(times)} different times")
+
+
 def of_parts(claim: Claim) -> Verdict:
     return pair(claim, claim.sum("assets"), claim.sum("requests"))
 
@@ -479,7 +487,7 @@ CLAIMS: dict[str, Callable[[Claim], Verdict]] = {
     "one_zone": of_zone, "failed_answers": of_failures, "distinct_paths": of_walks, "posts": of_posts,
     "unfinished": of_unfinished, "bodies_owed": of_owed, "stalls": of_stalls, "surge": of_surge,
     "network_share": of_networks, "failures": of_errors, "sources": of_sources, "packets_a_flow": of_streams,
-    "one_way": of_one_way, "rule": of_rule,
+    "stamps": of_stamps, "one_way": of_one_way, "rule": of_rule,
 }  # fmt: skip
 
 
