@@ -48,6 +48,10 @@ SHARED_PORT = 443
 """QUIC answers come from here too: reflectors then are many and say little each."""
 SHARED_REFLECTORS = 200
 SHARED_EACH = 20
+TALKING = frozenset({
+    "stun", "openvpn", "rdp", "dtls", "isakmp", "quake", "steam", "teamspeak", "fivem", "bittorrent", "kad",
+})  # fmt: skip
+"""Protocols of calls, tunnels, desktops, games and exchanges, whose peers talk for long."""
 PEER_PORTS = frozenset({123, 500, 1194, 4500, 5353})
 """Protocols whose peers use the same port at both ends when all is well."""
 FULL_BYTES = 1_200
@@ -223,11 +227,19 @@ def _resolves(view: View, held: np.void) -> bool:
 def _is_doubtful(view: View, held: np.void) -> bool:
     """A resolver, or media of few peers: their other half was not captured."""
     small = int(held["bytes"]) < BULK_BYTES * int(held["packets"])
-    return _resolves(view, held) or (view.one_way and small and lasts(view, UDP, CLASS_UDP))
+    media = view.one_way and small and _may_talk(int(held["key"]) & 0xFFFF)
+    return _resolves(view, held) or (media and lasts(view, UDP, CLASS_UDP))
 
 
-def _patience(view: View, row: np.void) -> int:
+def _may_talk(port: int) -> bool:
+    """Its servers send one peer many packets for long; others answer a question with one, or a few."""
+    return _NAMES.get(port, "") in TALKING or port not in _NAMES
+
+
+def _patience(view: View, row: np.void, port: int) -> int:
     """Epochs over the floor: few senders whose flows last get the time in which they are spoken to."""
+    if not _may_talk(port):
+        return 1
     few = distinct_sources(row, CLASS_UDP) <= SENDERS and packets_a_flow(view) >= LASTING
     return TOLD_APART if few and not view.final else 1
 
@@ -254,7 +266,7 @@ def _finding(view: View, row: np.void, held: np.void) -> Finding[Answers]:
         vector=amplification(port),
         count=max(int(held["vote"]) - int(held["known"]), 0) + tails,
         floor=FLOOR,
-        persist=DOUBTFUL.persist if doubtful else _patience(view, row),
+        persist=DOUBTFUL.persist if doubtful else _patience(view, row, port),
         over=packets >= FLOOR.count or (size >= FLOOR_BYTES and packets >= FEW),
         size=int(size * int(held["vote"]) / packets) + tail_bytes,
         ports=port_shares(row["opened"], UDP_NUMBER),

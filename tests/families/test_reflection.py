@@ -97,9 +97,12 @@ def test_from_peers_that_the_victim_speaks_to_come_media(known: float, reflects:
 
 def test_few_senders_get_the_time_in_which_it_shows_whether_they_are_spoken_to() -> None:
     watch = Watch()
-    watch.last(lambda n: answers(n, flows=200), 1000, TOLD_APART - 1)
+    watch.last(lambda n: answers(n, port=3478, flows=200), 1000, TOLD_APART - 1)
     assert watch.vectors == []
-    watch.last(lambda n: answers(n, flows=200), 1000, 1)
+    watch.last(lambda n: answers(n, port=3478, flows=200), 1000, 1)
+    assert watch.vectors == [Vector.STUN_AMPLIFICATION]
+    watch = Watch()
+    watch.last(lambda n: answers(n, flows=200), 1000, 1)  # by NTP nobody talks for long
     assert watch.vectors == [Vector.NTP_AMPLIFICATION]
 
 
