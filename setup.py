@@ -37,9 +37,9 @@ for extension in extensions:
     extension.cython_c_in_temp = True
     extension.cython_include_dirs = ["native"]
     extension.cython_directives = {"language_level": 3, "auto_pickle": False, "autotestdict": False}
-# A script of our own and not an entry point: its first line decides how Python starts, see bin/floodwatch.
+# A script of our own and not an entry point: its first line decides how Python starts (floodwatch/cli).
 setup(
     ext_modules=extensions,
-    scripts=["bin/floodwatch"],
+    scripts=["floodwatch/cli/floodwatch"],
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if limited else {},
 )

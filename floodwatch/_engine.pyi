@@ -92,7 +92,7 @@ VICTIM_DTYPE: Final[np.dtype[np.void]]
 - ``syn_again`` (<u4) weight of the SYNs that came again later: retransmitted (RFC 6298)
 - ``syn_copies`` (<u4) weight of the SYNs that came again at once: the frame was captured twice
 - ``syn_replayed`` (<u4) weight of the SYNs that came again as neither stacks nor mirrors repeat them
-- ``synack_flows`` (<u4) weight of the flows that the address answered with SYN-ACK
+- ``synack_flows`` (<u4) weight of the flows whose SYN was seen that the address answered with SYN-ACK
 - ``finished`` (<u4) weight of the handshakes finished: the ACK fits a SYN-ACK that was seen (RFC 9293, 3.5)
 - ``followed`` (<u4) weight of the flows whose client went on though no SYN-ACK was seen: forgeable
 - ``refused`` (<u4) weight of the flows that the address answered with RST

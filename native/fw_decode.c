@@ -1,8 +1,5 @@
 #include "fw_decode.h"
 
-#define LINK_SLL 113u
-#define LINK_SLL2 276u
-
 void fw_decoder_init(struct fw_decoder *d, const struct fw_key *key)
 {
     memset(d, 0, sizeof *d);
@@ -75,16 +72,6 @@ static int decode_inner(struct fw_decoder *d, struct fw_batch *b, struct fw_pack
     return 1;
 }
 
-/* Cooked captures of all interfaces name the direction, and version 2 the device, in front of each packet. */
-static uint32_t point_of(const struct fw_frame *f)
-{
-    if (f->linktype == LINK_SLL2 && f->caplen > 10)
-        return fw_be32(f->data + 4) << 3 | (f->data[10] & 7u);
-    if (f->linktype == LINK_SLL && f->caplen > 1)
-        return 1 + (f->data[1] & 7u);
-    return f->point;
-}
-
 /* Count a frame that cannot be decoded; of what is no IP note what most of it is. */
 static void reject(struct fw_decoder *d, const struct fw_frame *f, int reason)
 {
@@ -110,7 +97,7 @@ static int decode(struct fw_decoder *d, const struct fw_frame *f, struct fw_batc
         if (p->kind != FW_MALFORMED)
             return 1;
     }
-    uint32_t point = d->points ? point_of(f) : 0;
+    uint32_t point = d->points ? fw_point_of(f) : 0;
     if (point && fw_points_elsewhere(d->points, p, payload, f->ts_ns, point)) {
         d->elsewhere++;
         return 0;

@@ -166,7 +166,7 @@ static enum fw_flow_news count_flow(struct fw_engine *e, const struct fw_packet 
         to->v.kinds[p->kind].strange_flows += begins ? w : 0;
     }
     if (from) {
-        from->v.synack_flows += news == FW_FLOW_SYNACK || news == FW_FLOW_UNASKED ? w : 0;
+        from->v.synack_flows += news == FW_FLOW_SYNACK ? w : 0;
         from->v.refused += news == FW_FLOW_REFUSED ? w : 0;
     }
     return news;

@@ -83,7 +83,7 @@
     F(uint32_t, syn_again, , "weight of the SYNs that came again later: retransmitted (RFC 6298)")                     \
     F(uint32_t, syn_copies, , "weight of the SYNs that came again at once: the frame was captured twice")              \
     F(uint32_t, syn_replayed, , "weight of the SYNs that came again as neither stacks nor mirrors repeat them")        \
-    F(uint32_t, synack_flows, , "weight of the flows that the address answered with SYN-ACK")                          \
+    F(uint32_t, synack_flows, , "weight of the flows whose SYN was seen that the address answered with SYN-ACK")       \
     F(uint32_t, finished, , "weight of the handshakes finished: the ACK fits a SYN-ACK that was seen (RFC 9293, 3.5)") \
     F(uint32_t, followed, , "weight of the flows whose client went on though no SYN-ACK was seen: forgeable")          \
     F(uint32_t, refused, , "weight of the flows that the address answered with RST")                                   \

@@ -38,6 +38,7 @@ struct fw_flow {
     uint32_t client_seq;  /* the client's ISN; once DONE the end of the newest data it sent; ALONE: who was heard */
     uint32_t server_next; /* ISN + 1 of the SYN-ACK; the client's newest ACK number once DONE; ALONE: the first packet */
     uint32_t epoch;                   /* of the last change */
+    uint32_t client;                  /* who asked for it: a piece of the hash of its address */
     uint8_t state, weight_log2;
     uint8_t followed : 1, refused : 1, unasked : 1; /* unasked: by a SYN-ACK without a SYN */
     uint8_t fed : 1;                  /* DONE: the client sent data */

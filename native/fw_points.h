@@ -21,6 +21,16 @@ struct fw_points {
     struct fw_sighting seen[FW_POINTS_SLOTS];
 };
 
+/* Cooked captures of all interfaces name the direction, and version 2 the device, in front of each packet. */
+static inline uint32_t fw_point_of(const struct fw_frame *f)
+{
+    if (f->linktype == 276 && f->caplen > 10)
+        return fw_be32(f->data + 4) << 3 | (f->data[10] & 7u);
+    if (f->linktype == 113 && f->caplen > 1)
+        return 1 + (f->data[1] & 7u);
+    return f->point;
+}
+
 /* Was this packet, with its payload as captured, counted at another point? `point` is not 0. What a router changes
  * does not matter: link layer, TTL, checksums. An address that is translated makes another packet. */
 int fw_points_elsewhere(struct fw_points *t, const struct fw_packet *p, const uint8_t *payload, uint64_t ts_ns,

@@ -18,7 +18,7 @@ uint64_t fw_frame_hash(const struct fw_key *key, const struct fw_frame *f)
     head[six ? 7 : 8] = 0;
     if (!six)
         head[10] = head[11] = 0;
-    return fw_hash_bytes(key, head, n) + c.wire;
+    return fw_hash_bytes(key, head, n) + c.wire + ((uint64_t)fw_point_of(f) << 32);
 }
 
 int fw_twins_seen(struct fw_twins *t, const struct fw_key *key, const struct fw_frame *f)

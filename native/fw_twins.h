@@ -5,6 +5,7 @@
 
 #include "fw_keys.h"
 #include "fw_link.h"
+#include "fw_points.h"
 
 #define FW_TWINS_SLOTS 16384u
 #define FW_TWINS_NS 50000000u /* further apart than this are a frame and its repetition */
@@ -17,7 +18,8 @@ struct fw_twins {
 };
 
 /* Hash of what copies of a frame share: the beginning of the IP packet but what routers change (TTL, traffic class,
- * checksum), not the link layer. Of what is no IP the frame without its Ethernet addresses. */
+ * checksum), not the link layer, and the point where it was seen: what a host forwards is no copy. Of what is no IP the
+ * frame without its Ethernet addresses. */
 uint64_t fw_frame_hash(const struct fw_key *key, const struct fw_frame *f);
 
 /* Is this a copy of a frame? What comes after `copies` of them is a first one again. */

@@ -19,6 +19,7 @@ import click
 from floodwatch.cli import main
 from floodwatch.cli.explain import explain
 from floodwatch.cli.output import EXIT_CODES
+from floodwatch.config.roles import ROLES
 from floodwatch.decide.events import PROTECTIONS
 from floodwatch.detectors import (
     FAMILIES,
@@ -230,10 +231,20 @@ def options() -> str:
     return "".join(out).rstrip() + "\n"
 
 
+def roles() -> str:
+    """A row for each role of a service."""
+    may = {"drop": "dropped", "limit": f"limited to {SOURCE_RATE} packets/s each", "none": "left alone"}
+    guarded = {"yes": "as elsewhere", "limit": "only with `limit=N`", "no": "never"}
+    return table(
+        ("Role", "For", "Proven sources are", "Rules that limit all of its clients"),
+        ((f"`{name}`", of.says, may[of.sources], guarded[of.guarded]) for name, of in ROLES.items()),
+    )
+
+
 MAKERS: dict[str, Callable[[], str]] = {
     maker.__name__: maker
     for maker in (
-        vectors, amplifiers, carpets, actions, outputs, styles, rejects, exit_codes, options,
+        vectors, amplifiers, carpets, actions, outputs, styles, rejects, exit_codes, options, roles,
     )
 }  # fmt: skip
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from floodwatch import synth
 from floodwatch._engine import Batch, Decoder
 from floodwatch.config.options import ScanOptions
 from floodwatch.model.epoch import EPOCH_NS
@@ -67,3 +68,22 @@ def test_every_event_opens_once_before_anything_else_is_said(
     for said in order.values():
         assert said[0] == "opened"
         assert said.count("opened") == 1
+
+
+@pytest.mark.parametrize(("before", "surges"), [(0, 0), (8, 1)])
+def test_a_watch_that_began_earlier_sees_the_onset(before: int, surges: int, tmp_path: Path) -> None:
+    """Devices that report from the first packet on were there before, unless we looked and they were not."""
+    path = tmp_path / "x.pcap"
+    synth.make("collector", path, synth.Params(pps=3000.0, duration=2.0))
+    decoder, analysis, batch = Decoder(KEY), Analysis(str(path), 0), Batch(512)
+    block, position, code = path.read_bytes(), 0, 0
+    code, position = decoder.fill(block, position, batch)
+    assert decoder.last_ns is not None
+    analysis.begin(decoder.last_ns - before * EPOCH_NS)
+    analysis.observe(batch)
+    while code == 0:
+        code, position = decoder.fill(block, position, batch)
+        analysis.observe(batch)
+    analysis.finish()
+    told = [event.verdict for event in analysis.events()]
+    assert told == ["unclear"] * surges

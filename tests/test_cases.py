@@ -313,7 +313,8 @@ def test_persistence_takes_epochs_in_a_row() -> None:
     (LULL, (300, 300), 1),
     (LULL + 1, (300, 300), 0),
     (LULL + 1, (1000, 300), 1),  # four floors at once are enough
-    (1, (300, 200, 300), 0),  # what lies between is traffic, and no silence
+    (1, (300, 199, 300), 0),  # what lies between is traffic, and no silence
+    (1, (300, 200, 300), 1),  # but it is close to the edge
 ])  # fmt: skip
 def test_pulses_shorter_than_an_epoch_add_up(lull: int, counts: tuple[int, ...], floods: int) -> None:
     decider = Decider()

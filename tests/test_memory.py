@@ -16,7 +16,8 @@ import floodwatch as fw
 from floodwatch import ConfigError, synth
 from floodwatch._engine import HEAVY_DTYPE
 from floodwatch.history.clients import KnownNetworks, networks
-from floodwatch.history.memory import Memory, code_of, encode, join, load, nothing
+from floodwatch.history.memory import Memory, code_of, codes, encode, join, load, nothing, singles
+from floodwatch.mitigate.nft.guardtable import known
 
 PROGRAM = (sys.executable, "-P", "-m", "floodwatch")
 
@@ -61,17 +62,16 @@ def test_yesterdays_clients_are_known_in_the_attack_hour(days: dict[str, Path]) 
 def test_a_memory_survives_its_file(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     memory = Memory(np.unique(rng.integers(0, 1 << 60, 100).astype(np.uint64)),
-                    rng.integers(0, 1 << 60, (5, 2)).astype(np.uint64), rng.random((5, 5)),
-                    rng.integers(0, 1 << 60, (3, 2)).astype(np.uint64))  # fmt: skip
+                    rng.integers(0, 1 << 60, (5, 2)).astype(np.uint64), rng.random((5, 5)))  # fmt: skip
     file = tmp_path / "x.npz"
     file.write_bytes(encode(memory))
     again = load(str(file))
-    for name in ("networks", "hosts", "usual", "clients"):
+    for name in ("networks", "hosts", "usual"):
         assert (getattr(again, name) == getattr(memory, name)).all()
     newer = Memory(memory.networks[:50] + np.uint64(1), memory.hosts[:1], np.full((1, 5), 7.0))
     both = join([memory, newer])
     assert set(both.networks) == {*memory.networks, *newer.networks}
-    assert (len(both.hosts), len(both.clients)) == (5, 3)
+    assert len(both.hosts) == 5
     (row,) = both.usual[(both.hosts == memory.hosts[0]).all(axis=1)]
     assert (row == 7.0).all()
     assert len(join([]).networks) == len(nothing().hosts) == 0
@@ -101,15 +101,20 @@ def rows(*sources: int, proven: int = 1) -> Any:
     return table
 
 
+def asked(known: KnownNetworks, table: np.ndarray, window: int) -> tuple[float, float]:
+    """All requests in a table, and those from networks that are known in a window."""
+    return known.asked(table, table["requests"].astype(np.int64), window)
+
+
 def test_a_visit_right_before_does_not_make_a_network_known() -> None:
     known = KnownNetworks(np.zeros(0, np.uint64))
     known.learn(rows(0x01020304, 0x01020399), 0)
     known.learn(rows(0x05060708, proven=0), 0)  # no handshake: it may be forged
     known.learn(rows(0x090A0B0C), 1)
-    assert known.asked(rows(0x01020304), 1) == (0.0, 0.0)
+    assert asked(known, rows(0x01020304), 1) == (0.0, 0.0)
     asking = rows(0x010203FF, 0x05060708, 0x090A0B0C)  # another host of the first network
-    assert known.asked(asking, 2) == (9.0, 3.0)
-    assert known.asked(asking, 3) == (9.0, 6.0)
+    assert asked(known, asking, 2) == (9.0, 3.0)
+    assert asked(known, asking, 3) == (9.0, 6.0)
     assert known.learnt().tolist() == networks(rows(0x01020300, 0x090A0B00)).tolist()
     six = rows(0)
     six["source"], six["v6"] = 0x20010DB8_00010002, 1
@@ -125,15 +130,22 @@ def test_clients_of_a_translator_are_remembered_one_by_one() -> None:
     known = KnownNetworks(np.zeros(0, np.uint64))
     known.learn(behind(0xCB00710A, 0xCB00710B), 0)
     known.learn(behind(0xCB00710C), 1)
-    assert known.asked(behind(0xCB00710A, 0xCB00710C, 0xCB00710D), 2) == (9.0, 3.0)
-    everybody = known.clients().tolist()
-    assert sorted(everybody) == [[0x0064FF9B << 32, 0xCB00710A + n] for n in range(3)]
-    assert known.clients(2).tolist() == everybody[:2]
+    assert asked(known, behind(0xCB00710A, 0xCB00710C, 0xCB00710D), 2) == (9.0, 3.0)
     one, network = ipaddress.ip_network("64:ff9b::cb00:710a/128"), ipaddress.ip_network("64:ff9b::/64")
     assert code_of(one) in known.learnt().tolist()
     assert code_of(network) not in known.learnt().tolist()
-    again = KnownNetworks(known.learnt(), known.clients())
-    assert again.clients(0).tolist() == known.clients().tolist()
+    assert singles(known.learnt()).tolist() == [[0x0064FF9B << 32, 0xCB00710A + n] for n in range(3)]
+
+
+def test_single_addresses_are_read_back_where_they_fit() -> None:
+    local, own = 0x0064FF9B_0001_0000, 0x20010DB8_00000064
+    there = [[local, 0xCB00710A], [local | 0xFFFE, 0xFFF << 32 | 0xCB00710A], [0x0064FF9B << 32, 1]]
+    other = [[own, 0xCB00710A], [local, 1 << 44], [0x0064FF9B << 32, 1 << 32]]
+    found = codes(np.array(there + other, np.uint64))
+    assert len(set(found.tolist())) == 6
+    assert not {code >> 56 for code in found.tolist()} & {4, 6}  # no network is taken for one
+    assert singles(found).tolist() == there
+    assert singles(networks(rows(1, 2))).tolist() == []
 
 
 def test_what_is_learnt_stays_within_its_memory() -> None:
@@ -141,3 +153,12 @@ def test_what_is_learnt_stays_within_its_memory() -> None:
     known.learn(rows(*range(0x01000000, 0x01100000, 256)), 5)
     assert len(known.learnt()) == 262_144
     assert (known.learnt()[:262_100] == np.arange(262_100)).all()
+
+
+def test_the_kernel_gets_single_clients_whole() -> None:
+    found = codes(np.array([[0x0064FF9B << 32, 0xCB00710A]], np.uint64))
+    six = rows(0)
+    six["source"], six["v6"] = 0x20010DB8_00010002, 1
+    sent = b"".join(message.body for message in known(np.concatenate([found, networks(six)])))
+    assert ipaddress.ip_address("64:ff9b::203.0.113.10").packed in sent
+    assert ipaddress.ip_address("2001:db8:1::").packed in sent

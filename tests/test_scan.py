@@ -17,6 +17,7 @@ import jsonschema
 import pytest
 
 from floodwatch.config.options import ScanOptions
+from floodwatch.detectors.reflection import TALKING
 from floodwatch.model.vector import AMPLIFIERS
 from floodwatch.pipeline.scan import scan as scan_captures
 
@@ -372,6 +373,10 @@ def test_answers_from_each_reflector_port_have_their_name(tmp_path: Path, port: 
             )
             ip.len = len(ip)
             writer.writepkt(bytes(ip), 1_700_000_000 + i / 2000)
-    (flood,) = scan_captures([str(path)], ScanOptions()).floods
+    report = scan_captures([str(path)], ScanOptions())
+    if name in TALKING:  # whose peers send as much for long, and here it was not captured who asked
+        assert (report.floods, [surge.vector for surge in report.surges]) == ((), [f"{name}_amplification"])
+        return
+    (flood,) = report.floods
     assert flood.vector == f"{name}_amplification"
     assert (flood.sources.origin, flood.action.recommended) == ("reflected", "drop_reflector_port")

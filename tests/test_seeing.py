@@ -66,13 +66,13 @@ def test_time_stamps_that_tell_no_rates(
 
 
 def test_whole_seconds_make_no_flood_of_what_is_none(tmp_path: Path) -> None:
-    """600 datagrams in each second are not 600 in a quarter of it."""
-    ip = bytes.fromhex("4500002000000000401100000102030ac6336407")
+    """600 datagrams of a second, which begin suddenly, are not 600 of a quarter of it."""
+    ip = bytes.fromhex("450000200000000040110000") + bytes([1, 2])
     frames = [
-        (t * SECOND, 46, bytes(12) + b"\x08\0" + ip[:15] + bytes([i % 40]) + ip[16:]
-         + struct.pack(">HHHHI", 4000 + i % 40, 9999, 12, 0, i))
-        for t in range(1_700_000_000, 1_700_000_006)
-        for i in range(600)
+        (t * SECOND, 46, bytes(12) + b"\x08\0" + ip + struct.pack(">H4B", 7 * i, 198, 51, 100, 7)
+         + struct.pack(">HHHHI", 4000 + i, 9999, 12, 0, i))
+        for t in range(1_700_000_000, 1_700_000_010)
+        for i in range(600 if t >= 1_700_000_005 else 20)
     ]  # fmt: skip
     assert not fw.scan(str(write(tmp_path / "x.pcap", frames))).floods
     four = [(t, length, frame) for t, length, frame in frames for _ in range(4)]

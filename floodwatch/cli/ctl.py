@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
-import re
 import sys
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
 
+from .options import duration
 from .output import say, write_stdout
 
 if TYPE_CHECKING:
-    from floodwatch.mitigate import Block, Standing
+    from floodwatch.mitigate import Block, Guard, Network, Standing
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+DAY_S = 86_400
 NOTHING = 1
 EXAMPLES = """\b
 Examples:
   sudo floodwatch ctl block 203.0.113.9 --for 10m --reason "ticket 4711"
   sudo floodwatch ctl blocks --why
   sudo floodwatch ctl unblock 203.0.113.9
+  sudo floodwatch ctl allow 198.51.100.0/24 --for 7d --reason "partner"
+  sudo floodwatch ctl unguard 192.0.2.7
   sudo floodwatch ctl panic            everything that floodwatch set up is gone
 
 \b
@@ -30,14 +35,6 @@ Exit codes:
   1    nothing matched
   2    refused: usage, or a network that must never be blocked
   4    environment: no permission, no nf_tables"""
-
-
-def duration(ctx: click.Context, option: click.Parameter, value: str) -> int:
-    """Seconds of ``90``, ``90s``, ``10m``, ``4h`` or ``1d``."""
-    match = re.fullmatch(r"(\d+)([smhd]?)", value.strip())
-    if match is None or int(match[1]) == 0:
-        raise click.BadParameter("give a time like 90s, 10m, 4h or 1d")
-    return int(match[1]) * UNITS[match[2] or "s"]
 
 
 @click.group(epilog=EXAMPLES)
@@ -57,11 +54,16 @@ def ctl() -> None:
 )
 @click.option("--reason", default="manual", help="Shown with the block.")
 @click.option("--never", multiple=True, metavar="CIDR", help="Never block this; repeatable.")
+@click.option("--force", is_flag=True, help="Block for longer than a day.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done.")
-def block(network: str, seconds: int, reason: str, never: tuple[str, ...], dry_run: bool) -> None:
+def block(
+    network: str, seconds: int, reason: str, never: tuple[str, ...], force: bool, dry_run: bool
+) -> None:
     """Block one address or network for a time; a second block of the same one renews it."""
     from floodwatch.mitigate import Blocker
 
+    if seconds > DAY_S and not force:
+        raise click.UsageError("a block by hand lasts a day at most (--for 1d); --force makes it longer")
     try:
         with Blocker(dry_run=dry_run, never_block=never) as blocker:
             step = blocker.block(network, ttl=seconds, reason=reason)
@@ -101,12 +103,12 @@ def blocks(ctx: click.Context, why: bool, as_json: bool) -> None:
 
     Each line has the seconds left and the packets dropped, XDP included.
     """
-    from floodwatch.mitigate import describe, name_of, standing
+    from floodwatch.mitigate import describe, standing
 
-    held, guards = standing()
+    held, held_guards = standing()
     ordered = sorted(held.items(), key=lambda item: (item[0].version, -item[1][1], item[0]))
     if as_json:
-        rows = [
+        rows: list[dict[str, object]] = [
             {
                 "network": str(n),
                 "seconds": round(b.seconds, 1),
@@ -116,17 +118,137 @@ def blocks(ctx: click.Context, why: bool, as_json: bool) -> None:
             }
             for n, (b, packets) in ordered
         ]
-        rows += [
-            {"guard": g.kind, "victim": name_of(g.victim), "number": g.number, "port": g.port,
-             "seconds": round(s.seconds, 1), "packets": s.packets, "why": s.why}
-            for g, s in guards.items()
-        ]  # fmt: skip
+        rows += _guard_rows(held_guards)
         write_stdout(json.dumps(rows).encode() + b"\n")
     else:
         lines = [_row(f"{n}{f' to {b.rate}/s' if b.rate else ''}", b, p, why) for n, (b, p) in ordered]
-        lines += [_row(f"protects {describe(g)}", s, s.packets, why) for g, s in guards.items()]
+        lines += [_row(f"protects {describe(g)}", s, s.packets, why) for g, s in held_guards.items()]
         write_stdout("".join(lines).encode())
-    ctx.exit(0 if held or guards else NOTHING)
+    ctx.exit(0 if held or held_guards else NOTHING)
+
+
+@ctl.command()
+@click.argument("network", metavar="ADDRESS|CIDR")
+@click.option("--for", "seconds", default="7d", callback=duration, metavar="TIME",
+              help="How long, at most a year [default: 7d].")  # fmt: skip
+@click.option("--reason", default="manual", help="Kept with it.")
+def allow(network: str, seconds: int, reason: str) -> None:
+    """Never block an address or network for a time; blocks that meet it go at once.
+
+    A watch that enforces follows it. It is kept in a file that is root's alone, over restarts.
+    """
+    from floodwatch.mitigate import ByHand, spare
+
+    wanted = _network(network)
+    with closing(ByHand()) as by_hand:
+        word = by_hand.allow(wanted, seconds=seconds, why=reason)
+    gone = spare(wanted)
+    lifted = f"; lifted {', '.join(map(str, gone))}" if gone else ""
+    write_stdout(f"allowed {wanted} for {word.until - word.at:.0f} s{lifted}\n".encode())
+
+
+@ctl.command()
+@click.argument("network", metavar="ADDRESS|CIDR")
+@click.pass_context
+def disallow(ctx: click.Context, network: str) -> None:
+    """Take back what "allow" said about a network."""
+    from floodwatch.mitigate import ByHand
+
+    wanted = _network(network)
+    with closing(ByHand()) as by_hand:
+        held = wanted in by_hand.allowed()
+        if held:
+            by_hand.write("disallow", [wanted], why="ordered by you")
+    say(f"{wanted} is {'no longer' if held else 'not'} allowed by hand")
+    ctx.exit(0 if held else NOTHING)
+
+
+@ctl.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON array for programs.")
+@click.pass_context
+def allowed(ctx: click.Context, as_json: bool) -> None:
+    """List what "allow" said: networks, seconds left, who said so and why."""
+    from floodwatch.mitigate import ByHand
+    from floodwatch.report.escape import printable
+
+    with closing(ByHand(make=False)) as by_hand:
+        held, now = by_hand.allowed(), time.time()
+    rows = [(str(network), word.until - now, word.by, word.why) for network, word in sorted(
+        held.items(), key=lambda item: str(item[0]))]  # fmt: skip
+    if as_json:
+        keys = ("network", "seconds", "by", "why")
+        write_stdout(json.dumps([dict(zip(keys, row, strict=True)) for row in rows]).encode() + b"\n")
+    else:
+        lines = [f"{net:43} {left:9.0f} s  by {by}: {printable(why)}\n" for net, left, by, why in rows]
+        write_stdout("".join(lines).encode())
+    ctx.exit(0 if rows else NOTHING)
+
+
+@ctl.command()
+@click.option("--why", is_flag=True, help="Show the event that each is about.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array for programs.")
+@click.pass_context
+def guards(ctx: click.Context, why: bool, as_json: bool) -> None:
+    """List the rules that protect victims without naming a source, read back from the kernel."""
+    from floodwatch.mitigate import describe, standing
+
+    held = standing()[1]
+    if as_json:
+        write_stdout(json.dumps(list(_guard_rows(held))).encode() + b"\n")
+    else:
+        lines = [_row(f"protects {describe(g)}", s, s.packets, why) for g, s in held.items()]
+        write_stdout("".join(lines).encode())
+    ctx.exit(0 if held else NOTHING)
+
+
+@ctl.command()
+@click.argument("victim", metavar="[VICTIM]", required=False)
+@click.option("--all", "everything", is_flag=True, help="Lift every guard.")
+@click.pass_context
+def unguard(ctx: click.Context, victim: str | None, everything: bool) -> None:
+    """Lift the guards of one victim, or all of them.
+
+    A watch that enforces leaves the victim unguarded for ten minutes.
+    """
+    from floodwatch.mitigate import Blocker
+
+    if (victim is None) != everything:
+        raise click.UsageError("name one victim, or give --all")
+    with Blocker(dry_run=False) as blocker:
+        lifted = blocker.unguard(None if victim is None else _network(victim))
+    say(f"{len(lifted)} guards lifted")
+    ctx.exit(0 if lifted else NOTHING)
+
+
+@ctl.command()
+@click.pass_context
+def confirm(ctx: click.Context) -> None:
+    """Let a watch that runs with --confirm go on enforcing."""
+    from floodwatch.mitigate import ByHand, Lock
+
+    if Lock().holder() is None:
+        say("no floodwatch is enforcing here")
+        ctx.exit(NOTHING)
+    with closing(ByHand()) as by_hand:
+        by_hand.write("confirm", why="ordered by you")
+    say("confirmed: it goes on enforcing")
+
+
+def _network(text: str) -> Network:
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _guard_rows(held: Mapping[Guard, Standing]) -> Iterator[dict[str, object]]:
+    from floodwatch.mitigate import name_of
+
+    for guard, found in held.items():
+        yield {
+            "guard": guard.kind, "victim": name_of(guard.victim), "number": guard.number, "port": guard.port,
+            "seconds": round(found.seconds, 1), "packets": found.packets, "why": found.why,
+        }  # fmt: skip
 
 
 def _row(what: str, held: Block | Standing, packets: int, why: bool) -> str:

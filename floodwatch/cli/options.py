@@ -23,6 +23,17 @@ def read_seed(ctx: click.Context, option: click.Parameter, value: str | None) ->
     return None if value is None else bytes.fromhex(value)
 
 
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def duration(ctx: click.Context, option: click.Parameter, value: str | None) -> int | None:
+    """Seconds of ``90``, ``90s``, ``10m``, ``4h`` or ``1d``."""
+    match = None if value is None else re.fullmatch(r"(\d{1,9})([smhd]?)", value.strip())
+    if value is not None and (match is None or int(match[1]) == 0):
+        raise click.BadParameter("give a time like 90s, 10m, 4h or 1d")
+    return None if match is None else int(match[1]) * UNITS[match[2] or "s"]
+
+
 def read_limits(texts: tuple[str, ...], false_alarms: str | None) -> Limits:
     """What ``--set`` and ``--false-alarms`` say.
 

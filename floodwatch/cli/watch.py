@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from floodwatch.cli.progress import is_terminal, stopping
-from floodwatch.errors import EnforceError
 from floodwatch.report.formats import FORMATS, LIVE, Shown
 
+from .acting import USUAL_BACKEND, Acting, blocking, placed, standing_on
+from .audit import Audit, auditing
 from .filters import FILTER_WORDS, FilterCommand, one_filter
 from .heartbeat import Heartbeat
 from .options import (
@@ -25,6 +26,7 @@ from .options import (
     SAVE_BASELINE,
     SET,
     WHEN,
+    duration,
     read_limits,
     read_seed,
 )
@@ -33,7 +35,6 @@ from .output import EXIT_CODES, EXIT_FLOOD, kept_file, say, write_kept, write_st
 if TYPE_CHECKING:
     from floodwatch.cli.picture import Picture
     from floodwatch.config.options import Counters
-    from floodwatch.mitigate import Blocker, Step
     from floodwatch.model.report import Report
     from floodwatch.pipeline.watch import Moment, Watch
 
@@ -42,8 +43,6 @@ MODES = {
     "suggest": "blocking nothing, saying what could be blocked",
     "enforce": "blocking sources that are proven real, protecting victims of the others",
 }
-STEPS_TOLD = 10
-USUAL_BACKEND = "nft"
 EXAMPLES = (
     """\b
 Examples:
@@ -93,6 +92,12 @@ Examples:
               help="File of networks never to block, one per line; re-read when it changes.")  # fmt: skip
 @click.option("--backend", default=USUAL_BACKEND, metavar="nft|xdp",
               help="Drop blocked sources in nftables, or in XDP ahead of it.")  # fmt: skip
+@click.option("--audit", "audit_file", metavar="FILE",
+              help="Append a line for every action, as --format says; - is standard output.")  # fmt: skip
+@click.option("--confirm", callback=duration, metavar="TIME",
+              help="Only observe after this time, unless \"ctl confirm\" is given, as 10m.")  # fmt: skip
+@click.option("--service", "said", multiple=True, metavar="'PROTO/PORT role=R ...'",
+              help="What a service is for: role, mode, limit, network, interface; repeatable.")  # fmt: skip
 @click.option(
     "--keep", is_flag=True, help="Leave rules in place when the watch ends; they expire within an hour."
 )
@@ -108,8 +113,8 @@ Examples:
 def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, ...], bpf: str | None,
           filter_file: str | None, save_baseline: str | None, floors: tuple[str, ...],
           false_alarms: str | None, mode: str, never_block: tuple[str, ...], never_file: str | None,
-          backend: str, keep: bool, style: str, exit_zero: bool, color: str, picture: str,
-          **settings: Any) -> None:  # fmt: skip
+          backend: str, audit_file: str | None, said: tuple[str, ...], keep: bool, style: str,
+          exit_zero: bool, color: str, picture: str, **settings: Any) -> None:  # fmt: skip
     """Look for floods on live interfaces; nothing is blocked unless --mode enforce says so.
 
     Prints a line for every flood that begins or ends, and a report at the end (Ctrl-C, SIGTERM or SIGHUP).
@@ -126,18 +131,26 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
     blocks" lists both. All are removed when the watch ends, unless --keep says otherwise.
     """
     from floodwatch.config.options import WatchOptions
+    from floodwatch.config.roles import services
     from floodwatch.history.memory import encode as encode_memory
     from floodwatch.history.memory import nothing
     from floodwatch.pipeline.privileges import drop, load_all
     from floodwatch.pipeline.watch import Watch
 
     expression = one_filter(bpf, filter_file, words or ctx.meta[FILTER_WORDS])
-    options = WatchOptions(filter=expression, limits=read_limits(floors, false_alarms), **settings)
+    options = WatchOptions(
+        filter=expression, limits=read_limits(floors, false_alarms), services=services(said), **settings
+    )
+    if options.confirm and mode != "enforce":
+        raise click.UsageError("--confirm is for --mode enforce")
     baseline = kept_file(save_baseline) if save_baseline else None
     never_block = (*never_block, *map(str, options.proxies))
-    acting = _Acting(mode, never_block, never_file, backend, _standing_on(backend, mode, interfaces), keep)
-    with stopping() as stop, _blocking(acting) as blocker:
-        watch = Watch(interfaces, options, stop.event, blocker)
+    acting = Acting(mode, never_block, never_file, backend, standing_on(backend, mode, interfaces), keep)
+    with (
+        stopping() as stop, auditing(audit_file, style) as audit, blocking(acting, audit) as blocker,
+        placed(blocker) as places,
+    ):  # fmt: skip
+        watch = Watch(interfaces, options, stop.event, blocker, places)
         try:
             screen = _screen(picture)
             encode_memory(nothing())  # loads what that takes, as does the next line
@@ -154,11 +167,11 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
             heart = Heartbeat()
             with _counters_on_signal(watch, screen), screen or nullcontext():
                 for moment in watch.moments():
-                    told = bool(moment.changes or moment.notes or moment.steps)
+                    told = bool(moment.changes or moment.notes or moment.acts)
                     alive = heart.beat(moment.counters, told=told)
                     if told or alive:
                         with _above(screen):
-                            _tell(moment, style)
+                            _tell(moment, style, audit)
                             say(alive) if alive else None
                     if screen is not None:
                         screen.draw(moment)
@@ -172,90 +185,17 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
     ctx.exit(stop.exit_code or (EXIT_FLOOD if report.floods and not exit_zero else 0))
 
 
-class _Acting(NamedTuple):
-    """What a watch may do about floods."""
-
-    mode: str
-    never_block: tuple[str, ...]
-    never_file: str | None
-    backend: str
-    interfaces: tuple[str, ...]
-    keep: bool
-
-
-def _standing_on(backend: str, mode: str, interfaces: tuple[str, ...]) -> tuple[str, ...]:
-    """The interfaces that the backend loads programs for."""
-    if backend == USUAL_BACKEND:
-        return ()
-    from floodwatch.mitigate import BACKENDS
-
-    row = BACKENDS.get(backend)
-    if row is None or not row.check:
-        names = (f"{name} {row.what}" for name, row in BACKENDS.items() if row.check)
-        raise click.UsageError(f"--backend {backend}: there is none of that name; {'; '.join(names)}")
-    if mode != "enforce":
-        raise click.UsageError(f"--backend {backend} blocks sources: it needs --mode enforce")
-    if row.per_interface and "any" in interfaces:
-        raise click.UsageError(f"--backend {backend} needs the names of interfaces, not any")
-    return tuple(dict.fromkeys(interfaces)) if row.per_interface else ()
-
-
-@contextmanager
-def _blocking(acting: _Acting) -> Iterator[Blocker | None]:
-    """What acts in this mode; enforcing takes the lock, so that there is one writer."""
-    if acting.mode == "observe":
-        yield None
-        return
-    from floodwatch.mitigate import Blocker, Lock
-
-    lock, enforces = Lock(), acting.mode == "enforce"
-    if enforces:
-        lock.take()
-    try:
-        with Blocker(
-            dry_run=not enforces, backend=acting.backend, xdp=acting.interfaces,
-            never_block=acting.never_block, never_file=acting.never_file,
-        ) as blocker:  # fmt: skip
-            try:
-                yield blocker
-            finally:
-                if enforces and not acting.keep:
-                    _withdraw(blocker)
-    except ValueError as error:
-        raise click.UsageError(f"--never: {error}") from None
-    finally:
-        lock.release()
-
-
-def _withdraw(blocker: Blocker) -> None:
-    """Leave nothing behind; what cannot be removed expires."""
-    try:
-        say(f"the watch ends: {blocker.withdraw()}")
-    except EnforceError as error:
-        say(f"rules could not be removed ({error}); they expire within an hour")
-
-
 def _final(report: Report, style: str, top: int, color: str) -> bytes:
     return FORMATS[style].last(report, Shown(top=top, color=color, to_file=False))
 
 
-def _tell(moment: Moment, style: str) -> None:
+def _tell(moment: Moment, style: str, audit: Audit) -> None:
     change = FORMATS[style].change
-    for note in (*moment.notes, *summed(moment.steps)):
+    for note in moment.notes:
         say(note)
+    audit.write(moment.acts)
     if change is not None and moment.changes:
         write_stdout(b"".join(change(told.what, told.event) for told in moment.changes))
-
-
-def summed(steps: Sequence[Step]) -> Iterator[str]:
-    """The first steps of each kind, and how many more there are: a plan may have thousands."""
-    kinds: dict[tuple[str, str], list[Step]] = {}
-    for step in steps:
-        kinds.setdefault((step.what, step.why), []).append(step)
-    for (what, why), alike in kinds.items():
-        yield from map(str, alike[:STEPS_TOLD])
-        if len(alike) > STEPS_TOLD:
-            yield f"{what:7}{len(alike) - STEPS_TOLD:,} more: {why}"
 
 
 def _say_lost(counters: Counters) -> None:

@@ -9,6 +9,7 @@ from msgspec import Struct
 from ..model.address import Network
 from .limits import Limits
 from .nat64 import Translator
+from .roles import Service
 
 
 def hash_key(seed: bytes | None) -> bytes:
@@ -99,6 +100,8 @@ class WatchOptions(Struct, frozen=True, kw_only=True):
         workers: rings of each interface, read and decoded at the same time.
         baseline: a file of what was learnt before (see ``memory``), or None.
         limits: floors and the budget of false alarms.
+        services: what the operator says of services, see ``roles``.
+        confirm: seconds within which an operator has to confirm that it goes on enforcing, or None.
         nat64: networks of translators beside the well-known ones.
         write: a file for the flight recorder, or None.
         write_max: frames that it holds at most.
@@ -116,6 +119,8 @@ class WatchOptions(Struct, frozen=True, kw_only=True):
     workers: int = 1
     baseline: str | None = None
     limits: Limits = Limits()
+    services: tuple[Service, ...] = ()
+    confirm: float | None = None
     nat64: tuple[Translator, ...] = ()
     write: str | None = None
     write_max: int = 100_000

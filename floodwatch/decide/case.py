@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
@@ -33,6 +34,9 @@ HELD = 0.8
 """Share of the count that one port or path holds, from which it is named."""
 LAST_SECOND = 253_402_300_799
 """The end of the year 9999."""
+
+STRETCHES_MOST = 60
+"""Stretches of time that are told apart; of more, the two with the shortest pause between them become one."""
 
 K = TypeVar("K")
 
@@ -66,6 +70,12 @@ class Case:
     told_epoch: int = -1
     told_ended: bool = False
     limit: float = 0.0
+    held: float = 0.0
+    """What was held against the floor when it became a verdict."""
+    quarters: int = 0
+    """Epochs that its numbers are of ..."""
+    stretches: list[list[int]] = field(default_factory=list)
+    """... as pairs of the first one and the one after the last."""
     counts: dict[int, int] = field(default_factory=dict)
     recent: dict[int, int] = field(default_factory=dict)
     stride: int = 1
@@ -77,6 +87,16 @@ class Case:
     top: dict[SourceKey, SourceCount] = field(default_factory=dict)
     settled: dict[SourceKey, SourceCount] = field(default_factory=dict)
     seen: dict[SourceKey, SourceCount] = field(default_factory=dict)
+    before: dict[SourceKey, int] = field(default_factory=dict)
+    """What sources sent before it began, in the window in which it did."""
+    newest: set[SourceKey] = field(default_factory=set)
+    """Who was listed last ..."""
+    least: int = 0
+    """... and the least upper bound among these."""
+    windows: int = 0
+    """Windows of the heavy-hitter table that it lasted, as far as they are settled ..."""
+    settled_epochs: int = 0
+    """... which they are up to so many of its ``epochs``."""
 
     @property
     def opened(self) -> bool:
@@ -112,13 +132,16 @@ class Case:
     def add(self, finding: Finding[Any]) -> None:
         """Take in one epoch over or near the floor."""
         self.epochs += 1
-        self.count += finding.count
+        self.count += finding.count + finding.earlier
         self.bytes += finding.bytes
         self.limit = max(self.limit, finding.limit)
         self.last_ns = max(self.last_ns, finding.last_ns)
         self.epoch = finding.epoch
         self.one_way = self.one_way and finding.one_way
-        self._time(finding.epoch, finding.count)
+        alone = [(finding.epoch, finding.epoch + 1)]
+        for first, end in alone if finding.stretches is None else finding.stretches:
+            self._stretch(first, end)
+        self._time(finding)
         self.gathered.add(finding.facts)
         _vote(self.ports, finding.ports)
         _vote(self.paths, finding.paths)
@@ -134,19 +157,47 @@ class Case:
             self.sources = registers.copy() if self.sources is None else np.maximum(self.sources, registers)
         if finding.beats is not None:
             self.course.add(finding.epoch, finding.beats)
+        if finding.top:
+            self.newest = {source.key for source in finding.top}
+            self.least = min(source.hi for source in finding.top)
         for source in finding.top:
-            self.top[source.key] = source
+            # in the window in which it began, what came before does not count
+            early = 0 if self.windows else self.before.setdefault(source.key, source.before)
+            self.top[source.key] = replaced(source, lo=source.lo - early)
         for source in finding.seen:
             _sum(self.seen, source)
         if len(self.seen) > 2 * SEEN_MOST:
             kept = sorted(self.seen.values(), key=lambda s: -s.lo)[:SEEN_MOST]
             self.seen = {source.key: source for source in kept}
 
-    def _time(self, epoch: int, count: int) -> None:
-        self.recent[epoch] = self.recent.get(epoch, 0) + count
+    def _stretch(self, first: int, end: int) -> None:
+        """Note the epochs that a finding counted; those of two detectors may overlap."""
+        if self.stretches and self.stretches[-1][0] <= first < self.stretches[-1][1]:
+            first = min(self.stretches[-1][1], end)
+        self.quarters += end - first
+        if self.stretches and self.stretches[-1][1] == first:
+            self.stretches[-1][1] = end
+            return
+        self.stretches.append([first, end])
+        if len(self.stretches) > STRETCHES_MOST:
+            pauses = [after[0] - before[1] for before, after in pairwise(self.stretches)]
+            at = pauses.index(min(pauses))
+            self.stretches[at : at + 2] = [[self.stretches[at][0], self.stretches[at + 1][1]]]
+
+    def _time(self, finding: Finding[Any]) -> None:
+        epoch, begin = finding.epoch, finding.epoch - finding.quarters + 1
+        for at, part in _spread(finding.count, range(begin, epoch + 1)):
+            self.recent[at] = self.recent.get(at, 0) + part
+            self._step(at, part)
+        if finding.earlier:
+            before = [at for first, end in finding.stretches or () for at in range(first, min(end, begin))]
+            for at, part in _spread(finding.earlier, before or [begin]):
+                self._step(at, part)
         for old in [e for e in self.recent if not epoch - EPOCHS_PER_SECOND < e <= epoch]:
             del self.recent[old]
         self.peak = max(self.peak, sum(self.recent.values()))
+
+    def _step(self, epoch: int, count: int) -> None:
         step = epoch // self.stride
         self.counts[step] = self.counts.get(step, 0) + count
         if len(self.counts) > TIMELINE_MOST:
@@ -157,10 +208,17 @@ class Case:
 
     def settle_window(self) -> None:
         """The heavy-hitter window ends: what it proved about sources is added up."""
+        if self.settled_epochs == self.epochs:
+            return
+        self.settled_epochs = self.epochs
+        self.windows += 1
         for key, new in self.top.items():
             if key in self.settled or len(self.settled) < SOURCES_MOST:
-                _sum(self.settled, new)
+                # who fell out of the table sent no more than the least in it (Space-Saving)
+                most = new.hi if key in self.newest else max(new.hi, self.least)
+                _sum(self.settled, replaced(new, hi=most, windows=int(key in self.newest)))
         self.top.clear()
+        self.before = {}
 
     def so_far(self) -> Case:
         """A copy that adds up what the open window proved until now, without ending it."""
@@ -172,7 +230,9 @@ class Case:
         """Rates per second from first to last in at most ``bins`` equal steps."""
         if not self.counts:
             return ()
-        low, high = min(self.counts), max(self.counts)
+        # from the first epoch that was counted to the last
+        counted = [epoch // self.stride for first, end in self.stretches for epoch in (first, end - 1)]
+        low, high = min([*self.counts, *counted]), max([*self.counts, *counted])
         n = min(bins, high - low + 1)
         out = [0.0] * n
         for step, count in self.counts.items():
@@ -191,12 +251,20 @@ def winner(table: Counter[K], count: int) -> K | None:
 
 def _sum(sources: dict[SourceKey, SourceCount], new: SourceCount) -> None:
     """Add one source's bounds to those it has."""
-    old = sources.get(new.key)
+    old, windows = sources.get(new.key), new.windows
     if old is not None:
         proof = new.proof if old.proof == "forwarded" else old.proof
         lo, hi, shared = old.lo + new.lo, old.hi + new.hi, old.shared or new.shared
-        new = replaced(new, lo=lo, hi=hi, proof=proof, shared=shared)
+        new = replaced(new, lo=lo, hi=hi, windows=old.windows + windows, proof=proof, shared=shared)
     sources[new.key] = new
+
+
+def _spread(count: int, epochs: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """A count in equal parts over epochs, the rest on the last one."""
+    part = count // len(epochs)
+    for epoch in epochs[:-1]:
+        yield epoch, part
+    yield epochs[-1], count - part * (len(epochs) - 1)
 
 
 def _vote(table: Counter[K], found: Iterable[tuple[K, int]]) -> None:

@@ -24,6 +24,8 @@ LULL = 8
 """... or, of a flood that needs no more than two epochs, so many (2 s): a pulse may be shorter than an epoch.
 What lies between must be silence: less than half of the floor."""
 LULL_PERSIST = 2
+EDGE = 0.8
+"""From this share of the floor on an epoch does not begin anew what was counted before: chance moves it."""
 LOUD = 4.0
 """An excess of so many floors in one epoch counts for two."""
 CASES_MOST = 4096
@@ -111,13 +113,15 @@ class Decider:
                 return
             case = new_case(finding)
         loud = finding.persist == LULL_PERSIST and finding.count >= LOUD * finding.floor.count
-        case.streak = case.streak + (2 if loud else 1) if finding.over else 0
+        near = EDGE * finding.floor.count <= finding.count < finding.floor.count
+        case.streak = case.streak + (2 if loud else 1) if finding.over else case.streak if near else 0
         case.persist = finding.persist
         case.add(finding)
         if case.streak < finding.persist:
             self._pending[key] = case
             return
         case.floor = finding.floor
+        case.held = finding.count if finding.held is None else finding.held
         case.open(now_ns)
         self._open[key] = case
         self._at.setdefault(case.victim, []).append(case)

@@ -50,6 +50,7 @@ def evidence(
     usual: float | None,
     one_way: bool,
     floor: Floor,
+    held: float,
     limit: float,
     seen: Seen,
 ) -> tuple[Evidence, ...]:
@@ -61,7 +62,8 @@ def evidence(
         rate: its peak a second.
         usual: what is usual a second, or None.
         one_way: the victim was never seen to send.
-        floor: what the finding that opened the event was held against.
+        floor: what the finding that opened the event was held against ...
+        held: ... and what was held against it.
         limit: the rate a second that the user's limits ask for; 0: none.
         seen: how it was captured.
     """
@@ -77,6 +79,6 @@ def evidence(
     out += captured(seen)
     if family.verdict in FLOODS:  # which is told by its growth
         more = f"; your own limit is {limit:.0f} per second" if limit else ""
-        says = f"rule that fired: {family.says(floor)}{more}"
-        out.append(Evidence(name="rule", value=rate, usual=round(limit, 1) or None, says=says))
+        says = f"rule that fired: {family.says(floor)}; it met {held:,.0f}{more}"
+        out.append(Evidence(name="rule", value=held, usual=round(limit, 1) or None, says=says))
     return tuple(out)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..config.limits import Limits
 from ..history.clients import Visitors
 from ..history.loudest import Loudest
-from ..history.memory import Addresses, Memory, Networks
+from ..history.memory import Memory, Networks
 from ..history.proxies import Proxies
+from ..history.served import Flood, Served
 from ..history.victims import Tracker
 from ..model.address import Address, Network
 from ..model.epoch import EPOCHS_PER_SECOND
@@ -113,23 +116,23 @@ class Detection:
         self._limits = limits
         self.tracker = Tracker(memory, limits)
         self.proxies = Proxies(proxies)
-        self._visitors = Visitors(memory.networks, memory.clients, self.proxies)
+        self._served = Served(memory.networks)
+        self._visitors = Visitors(memory.networks, self.proxies)
         self._detectors = [_looking(detector) for detector in DETECTORS]
         self._named: dict[tuple[Vector, Address], int] = {}
         self._loudest = Loudest()
 
     def learnt(self) -> Memory:
         """What is known now: clients' networks, and what is usual for each host."""
-        networks = self._visitors.networks
-        return Memory(networks.learnt(), *self.tracker.baseline.learnt(), networks.clients())
+        return Memory(self._visitors.networks.learnt(), *self.tracker.baseline.learnt())
 
     def known_networks(self) -> Networks:
         """Networks of clients who were served before anything that is going on began."""
         return self._visitors.known_networks()
 
-    def known_clients(self) -> Addresses:
-        """Single addresses among them, of clients who came through a translator (NAT64)."""
-        return self._visitors.known_clients()
+    def served(self) -> Networks:
+        """Networks of clients whom limits let pass: they count from their first handshake on."""
+        return np.union1d(self._served.networks(), self.proxies.networks())
 
     def update(self, summary: Summary) -> Iterator[Finding[Any]]:
         """Yield the findings of one epoch that the limits let through; epochs come in order."""
@@ -137,9 +140,12 @@ class Detection:
         self._named = {named: epoch for named, epoch in self._named.items() if epoch in lately}
         self._visitors.open_epoch(summary)
         scene = Scene(summary, self.tracker.views(summary), self._visitors, self._named)
+        floods = list[Flood]()
         for look in self._detectors:
             for finding in look(scene):
                 self._named[finding.vector, finding.victim] = summary.epoch
+                if finding.verdict in FLOODS:
+                    floods.append(_as_flood(finding))
                 if (not summary.coarse or _whole_second(finding)) and self._let_through(finding):
                     self._see(finding, summary)
                     spare(finding, self.proxies, summary.heavy)
@@ -147,6 +153,7 @@ class Detection:
         if scene.views:
             self._loudest.close_epoch(summary)
         self._visitors.close_epoch(summary)
+        self._served.close_epoch(summary, floods)
         self.tracker.close_epoch(summary)
 
     def _see(self, finding: Finding[Any], summary: Summary) -> None:
@@ -164,6 +171,13 @@ class Detection:
         rate = EPOCHS_PER_SECOND * finding.count
         finding.over = finding.over and rate >= finding.limit
         return rate >= finding.limit / 2
+
+
+def _as_flood(finding: Finding[Any]) -> Flood:
+    """What clients are learnt by: floods that are counted in packets ask for nothing."""
+    asks = FAMILIES[finding.vector].unit != "packet/s"
+    sources = np.fromiter((source.source for source in finding.top), np.uint64, len(finding.top))
+    return Flood(finding.victim, finding.prefix, asks, sources)
 
 
 def _whole_second(finding: Finding[Any]) -> bool:

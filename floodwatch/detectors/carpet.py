@@ -130,12 +130,20 @@ def _finding(
 def _facts(
     hosts: NDArray[np.void], kind: int, total: int, size: int, port: int | None
 ) -> Attempts | Answers | Unanswered:
+    heard = float(hosts["out"].sum() > 0)
     if kind == SYN:
         finished, answered = int(hosts["finished"].sum()), int(hosts["out"][:, SYNACK].sum())
-        return Attempts(attempts=total, finished=finished, answered=answered)
+        return Attempts(attempts=total, finished=finished, answered=answered, heard=heard)
+    out = float(hosts["out"][:, kind].sum())
     if port is not None:
-        return Answers(answers=total, answer_bytes=size, service_port=port)
-    return Unanswered(packets=total, answers=int(hosts["out"][:, kind].sum()))
+        votes = np.maximum(hosts["udp_vote"], 0)[hosts["udp_from"] == port].sum()
+        return Answers(
+            answers=total, ports={port: int(votes)},
+            asked={port: int(out)},
+            unheard=1 - heard, answer_bytes=float(size * votes / total),
+            service_port=port,
+        )  # fmt: skip
+    return Unanswered(packets=total, answers=out, heard=heard)
 
 
 def _reflected_from(hosts: NDArray[np.void], total: int) -> int | None:

@@ -13,6 +13,7 @@ from ..model.event import Action, Evidence, Origin
 from ..model.finding import F, Facts, Finding, Floor, SourceCount, Sum
 from ..model.vector import Vector
 from .family import BLOCK, LIMIT, PROVEN_SHARE, Detector, Family, share
+from .syn import FINISHED, WENT_ON
 
 FLOOR = Floor(125)
 """Connections, or TLS handshakes begun, in an epoch: 500 a second."""
@@ -26,11 +27,8 @@ SMALL = 150
 """... if its packets are this small on average (bytes): it says next to nothing."""
 
 
-FINISHED = "of the new connections finished their handshake"
-
-
 class Connections(Facts):
-    """Connections asked for and made, those proven by a handshake, and packets of data that followed."""
+    """Connections asked for and made, those proven by a handshake, and packets of data in the same epochs."""
 
     attempts: Sum = 0.0
     made: Sum = 0.0
@@ -48,9 +46,13 @@ class Hellos(Facts):
 
 def _evidence(facts: Connections) -> list[Evidence]:
     value = facts.data / max(facts.made, 1)
-    says = f"the clients sent {value:.2f} data packets per connection"
+    says = (
+        f"{facts.data:,.0f} data packets came to about {facts.made:,.0f} new connections, "
+        f"{value:.2f} for each"
+    )
+    done = FINISHED if facts.finished else WENT_ON
     return [
-        share("handshake_completion", facts.made, facts.attempts, 0.97, FINISHED),
+        share("handshake_completion", facts.made, facts.attempts, 0.97, done, "about"),
         Evidence(name="data_per_connection", value=round(value, 3), usual=2.0, says=says),
     ]
 
@@ -61,7 +63,10 @@ def _origin(facts: Connections, count: float, distinct: float) -> Origin:
 
 def _tls_evidence(facts: Hellos) -> list[Evidence]:
     value = facts.records / max(facts.hellos, 1)
-    says = f"the clients sent {value:.2f} further TLS packets per handshake that they began"
+    says = (
+        f"{facts.records:,.0f} further TLS packets came for {facts.hellos:,.0f} handshakes that were begun, "
+        f"{value:.2f} for each"
+    )
     return [Evidence(name="records_per_hello", value=round(value, 3), usual=3.0, says=says)]
 
 
@@ -109,7 +114,7 @@ def detect(view: View) -> Iterator[Finding[Connections] | Finding[Hellos]]:
     made, data = int(row[name]), _lately(view, "kinds", DATA)
     if made >= FLOOR.count // 2 and data < UNUSED * _lately(view, name):
         facts = Connections(
-            attempts=float(max(int(row["syn_flows"]), made)),
+            attempts=float(row["syn_flows"]),
             made=float(made),
             finished=float(row["finished"]),
             data=float(row["kinds"]["packets"][DATA]),

@@ -18,6 +18,7 @@ from ..model.event import Action, Evidence, Origin
 from ..model.finding import Facts, Finding, Floor, Mean, Sum
 from ..model.vector import Vector
 from .family import Family, share
+from .syn import FINISHED
 
 FLOOR = 40.0
 """Requests (or connections) a second from which a surge is worth telling."""
@@ -56,14 +57,16 @@ def known_networks(listed: float, known: float) -> list[Evidence]:
     """How much comes from where clients were served before; nothing where nobody was."""
     if listed <= 0:
         return []
-    says = "of the busiest sources' requests come from networks of known clients"
+    says = "of the busiest sources' requests come from networks that were served before"
     return [share("known_networks", known, listed, None, says)]
 
 
 def _evidence(facts: Visits) -> list[Evidence]:
     out = [parts_of_pages(facts.assets, facts.requests)] if facts.requests > 0 else []
     if facts.pace > 0:
-        says = f"each client asks about {facts.pace:.1f} times a second"
+        says = (
+            f"a client that asks in a second does so about {facts.pace:.1f} times, on average of all seconds"
+        )
         out.append(Evidence(name="pace", value=round(facts.pace, 2), usual=None, says=says))
     return [*out, *known_networks(facts.listed, facts.known)]
 
@@ -71,8 +74,7 @@ def _evidence(facts: Visits) -> list[Evidence]:
 def _connections_evidence(facts: Visits) -> list[Evidence]:
     if facts.attempts <= 0:
         return []
-    says = "of the new connections finished their handshake"
-    return [share("handshake_completion", facts.finished, facts.attempts, 0.97, says)]
+    return [share("handshake_completion", facts.finished, facts.attempts, 0.97, FINISHED, "about")]
 
 
 def _people(facts: Visits) -> bool:

@@ -36,12 +36,16 @@ PORT = 53
 
 
 class Queries(Bare):
-    """Queries, the names and the zone that they ask for, and what was answered."""
+    """Queries, the names and the zone that they ask for, and what was answered.
+
+    ``names`` are the different ones of each epoch, added up; ``heard`` as in ``reflection.Answers``.
+    """
 
     queries: Sum = 0.0
     names: Sum = 0.0
     zone_queries: Sum = 0.0
     answers: Sum = 0.0
+    heard: Sum = 0.0
     failures: Sum = 0.0
 
 
@@ -53,14 +57,18 @@ def _evidence(facts: Queries) -> list[Evidence]:
             facts.names,
             queries,
             None,
-            "of the queries ask for a name that none before asked for",
+            "as many names as queries were asked for, quarter of a second by quarter",
+            "about",
         ),
-        share("one_zone", facts.zone_queries, queries, None, "of the queries, at least, are about one zone"),
+        share("one_zone", facts.zone_queries, queries, None, "of the queries are about one zone", "at least"),
     ]
     if facts.answers > 0:
         says = "of the answers say that there is no such name, or that the server failed"
         out.append(share("failed_answers", facts.failures, facts.answers, 0.1, says))
-    out.append(share("answered", facts.answers, queries, 0.99, "of the queries were answered"))
+    if facts.heard > 0:
+        out.append(
+            share("answered", facts.answers, queries, 0.99, "as many answers were sent as queries came")
+        )
     return out
 
 
@@ -110,6 +118,7 @@ def _finding(view: View, row: np.void, queries: int, names: float, floor: Floor)
         names=names,
         zone_queries=float(max(int(row["zone_vote"]), 0)),
         answers=float(row["dns_answers"]),
+        heard=0.0 if view.one_way else 1.0,
         failures=float(row["dns_failures"]),
         **addresses(view, row, CLASS_UDP),
     )

@@ -15,7 +15,7 @@ from ..history.clients import Visitors
 from ..history.victims import View, source_registers
 from ..model.address import Address
 from ..model.decision import Protection
-from ..model.epoch import EPOCHS_PER_SECOND
+from ..model.epoch import EPOCH_NS, EPOCHS_PER_SECOND
 from ..model.event import FLOODS, Action, Evidence, Origin, Unit, Verdict
 from ..model.finding import F, Facts, Finding, Floor, SourceCount, Sum
 from ..model.summary import Summary
@@ -102,6 +102,7 @@ class Family(Struct, Generic[F], frozen=True):
         clear: factor of the confidence, at most 1.
         protection: what may stand before the victim where the advice is to drop by signature or to limit.
         people: of a crowd: its facts show people; else it is told as a surge of which that is not clear.
+        sent: of what is counted for each source, what all of them sent; None: whoever sends much is listed.
         reflectors: the ports that its reflectors answer from, given the vector and the facts.
         title: the vector as people write it.
         promised_s: seconds from a flood's onset within which its verdict stands; tests hold us to it.
@@ -126,6 +127,7 @@ class Family(Struct, Generic[F], frozen=True):
     clear: Callable[[F], float] = no_doubt
     protection: Protection | None = None
     people: Callable[[F], bool] = lambda facts: True
+    sent: Callable[[F], float] | None = None
     reflectors: Callable[[Vector, F], tuple[int, ...]] = lambda vector, facts: ()
     title: Callable[[Vector], str] = spelled
     promised_s: float = 1.0
@@ -199,7 +201,9 @@ class Family(Struct, Generic[F], frozen=True):
             first_ns=min(int(kind["first_ns"]) for kind in held),
             last_ns=max(int(kind["last_ns"]) for kind in held),
             one_way=view.one_way,
-            baseline=view.usual(self.usual) if self.usual else None,
+            baseline=view.usual(self.usual, 0 if epoch is None else view.epoch - epoch)
+            if self.usual
+            else None,
             ports=ports or [],
             paths=paths or [],
             beats=row["beats"],
@@ -220,11 +224,15 @@ class Family(Struct, Generic[F], frozen=True):
         vector: Vector | None = None,
         size: int = 0,
         one_way: bool = False,
+        stretches: list[tuple[int, int]] | None = None,
+        quarters: int = EPOCHS_PER_SECOND,
+        earlier: int = 0,
+        held: float | None = None,
         ports: list[tuple[int, int]] | None = None,
         paths: list[tuple[str, int]] | None = None,
         top: list[SourceCount] | None = None,
     ) -> Finding[F]:
-        """What the last seconds of one victim show; see ``seen``."""
+        """What the last seconds of one victim show; see ``seen`` and ``Finding``."""
         return Finding(
             vector=vector or self.vectors[0],
             verdict=self.verdict,
@@ -237,13 +245,22 @@ class Family(Struct, Generic[F], frozen=True):
             persist=self.persist,
             count=count,
             bytes=size,
-            first_ns=summary.first_ns,
-            last_ns=summary.last_ns,
+            first_ns=min([summary.first_ns, *(first * EPOCH_NS for first, _ in stretches or ())]),
+            last_ns=summary.last_ns if stretches is None else min([summary.last_ns, _end_ns(stretches)]),
             one_way=one_way,
+            stretches=stretches,
+            quarters=quarters,
+            earlier=earlier,
+            held=held,
             ports=ports or [],
             paths=paths or [],
             top=top or [],
         )
+
+
+def _end_ns(stretches: list[tuple[int, int]]) -> int:
+    """The last nanosecond of these epochs; 0 where there are none, which ends nothing later."""
+    return max((end * EPOCH_NS - 1 for _, end in stretches), default=0)
 
 
 class Scene(NamedTuple):

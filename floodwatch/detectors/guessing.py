@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..history.servers import MEMORY, MEMORY_S, Lookback, Server
-from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.event import Evidence
 from ..model.finding import Finding, Floor, Sum
 from ..model.summary import Summary
@@ -37,22 +36,24 @@ FLOOR = Floor(
 
 
 class Guesses(Named):
-    """Requests of guessers, those that were refused, and those that posted something."""
+    """Tries of guessers, those that were refused, and those that posted something."""
 
-    requests: Sum = 0.0
+    tries: Sum = 0.0
     errors: Sum = 0.0
     posts: Sum = 0.0
 
 
-def refused(errors: float, requests: float) -> Evidence:
-    """How many of the requests the server did not grant."""
-    says = "of the requests were refused (a status of 400 or more)"
-    return share("refused", errors, requests, 0.05, says)
+def refused(errors: float, tries: float) -> Evidence:
+    """How many of the tries the server did not grant."""
+    return share(
+        "refused", errors, tries, 0.05, "as many refusals (a status of 400 or more) as tries", "about"
+    )
 
 
 def _evidence(facts: Guesses) -> list[Evidence]:
-    says = "of the requests send data (POST, PUT, PATCH), most of them to one path"
-    return [refused(facts.errors, facts.requests), share("posts", facts.posts, facts.requests, None, says)]
+    says = f"at least {facts.posts:,.0f} tries sent data (POST, PUT or PATCH), most of them to one path"
+    posts = Evidence(name="posts", value=round(facts.posts / max(facts.tries, 1), 4), usual=None, says=says)
+    return [refused(facts.errors, facts.tries), posts]
 
 
 LOGIN_BRUTEFORCE = Family(
@@ -86,8 +87,10 @@ class GuessingDetector:
             return
         for server in self._lately.servers.values():
             sums = server.sums()
-            told = any((vector, server.address) in scene.named for vector in EARLIER)
-            if told or sums["posts"] < LEAST or sums["denied"] < DENIED * sums["posts"]:
+            if any((vector, server.address) in scene.named for vector in EARLIER):
+                server.told = scene.summary.epoch
+                continue
+            if sums["posts"] < LEAST or sums["denied"] < DENIED * sums["posts"]:
                 continue
             ((path, votes),) = server.posted.most_common(1) or [("", 0)]
             if votes and votes >= ONE_PATH * server.posted.total():
@@ -95,13 +98,17 @@ class GuessingDetector:
 
 
 def _finding(summary: Summary, server: Server, sums: dict[str, int], path: str) -> Finding[Guesses]:
-    count = server.lately(summary.epoch - EPOCHS_PER_SECOND)["posts"]
-    posts = float(sums["posts"])
+    fresh = server.fresh(summary.epoch)
+    posts, denied, count = float(fresh.whole["posts"]), float(fresh.whole["denied"]), fresh.last["posts"]
     return LOGIN_BRUTEFORCE.told(
         summary,
         server.address,
-        Guesses(requests=posts, errors=float(sums["denied"]), posts=posts),
+        Guesses(tries=posts, errors=denied, posts=posts),
         count=count,
+        quarters=fresh.quarters,
+        earlier=fresh.earlier["posts"],
+        stretches=fresh.stretches,
+        held=sums["posts"],
         floor=FLOOR,
         over=count > 0,
         ports=[(server.port, count)],

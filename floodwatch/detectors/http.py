@@ -22,7 +22,7 @@ from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Sum
 from ..model.vector import Vector
 from .crowd import CONNECTION_CROWD, HTTP_CROWD, RATIO, known_networks, pace, parts_of_pages, surge
-from .family import BLOCK, Detector, Family, Named, Scene, by_handshakes, share
+from .family import BLOCK, Detector, Family, Named, Scene, by_handshakes, percent, share
 from .served import PROGRAMS, told_apart
 from .served import surge as programs
 from .slow import MISSING
@@ -41,11 +41,13 @@ LOUD = 1.5
 class Requests(Named):
     """Requests, those of machines among them, and those for parts of pages; see ``crowd.Visits``.
 
-    ``together`` are requests of hosts that are machines only together, with the others of their network.
+    ``machine`` are those of sources that stand out one by one, ``together`` those of hosts that are machines
+    only together, with the others of their network, ``whole`` those of epochs in which all that asked are.
     """
 
     requests: Sum = 0.0
     machine: Sum = 0.0
+    whole: Sum = 0.0
     together: Sum = 0.0
     assets: Sum = 0.0
     listed: Sum = 0.0
@@ -68,17 +70,30 @@ def proof(facts: Named, what: str) -> list[Evidence]:
     return out
 
 
+def _machines(facts: Requests) -> Iterator[Evidence]:
+    if facts.machine > 0:
+        says = (
+            "of the requests come from sources that ask again and again, faster or more alike than people do"
+        )
+        yield share("machine_share", facts.machine, facts.requests, 0.0, says)
+    if facts.together > 0:
+        says = (
+            "of the requests come from hosts of one network, or of a few, that fetch hardly any page assets "
+            f"and together ask {TOGETHER:.0f} times a second or more"
+        )
+        yield share("network_share", facts.together, facts.requests, 0.0, says)
+    if facts.whole > 0:
+        says = (
+            f"of the requests came while at least {percent(ONE_PATH)} of them were for one path, at most "
+            f"{percent(FEW_ASSETS)} for parts of pages, and each source sent about {LOUD:g} a second or more"
+        )
+        yield share("hammered", facts.whole, facts.requests, 0.0, says)
+
+
 def _evidence(facts: Requests) -> list[Evidence]:
-    says = "of the requests come from sources that repeat a few paths faster than people do"
-    near = (
-        "of the requests come from hosts of one network, or of a few, that fetch hardly any page assets and "
-        f"together ask {TOGETHER:.0f} times a second or more"
-    )
-    alone = facts.machine > 0 or facts.together <= 0
     return [
-        *([share("machine_share", facts.machine, facts.requests, 0.0, says)] if alone else []),
-        *([share("network_share", facts.together, facts.requests, 0.0, near)] if facts.together > 0 else []),
-        *proof(facts, "of those"),
+        *_machines(facts),
+        *proof(facts, "of what such sources sent"),
         parts_of_pages(facts.assets, facts.requests),
         *known_networks(facts.listed, facts.known),
     ]
@@ -102,6 +117,7 @@ HTTP_FLOOD = Family(
     unit="req/s",
     persist=2,
     usual="requests",
+    sent=lambda facts: facts.requests,
     origin=by_handshakes,
     promised_s=3.0,
 )
@@ -125,9 +141,11 @@ def _judge(view: View, row: np.void, scene: Scene) -> Iterator[Finding[Any]]:
     only = _winner(row) if hammered else None
     found = machines(reference, scene.summary, visitors, _asked(view, only))
     told = told_apart(view, row, found, visitors)
-    if told != "flood":
-        if told == "unclear":
-            yield programs(view, row)
+    if told == "unclear":
+        yield programs(view, row)
+        return
+    if told == "steady":
+        yield from surge(view, row, requests, int(row["finished"]), 0)
         return
     alone = len(found.rows) == 1
     floor = ALONE if alone else FLOOR
@@ -135,8 +153,8 @@ def _judge(view: View, row: np.void, scene: Scene) -> Iterator[Finding[Any]]:
     flood = requests if whole else min(found.requests, requests)
     if flood >= floor.count / 2:
         visitors.flooded(reference, view.epoch)
-        yield _flood(view, row, found, flood, floor, visitors)
-    if whole or visitors.flood_ended(reference, view.epoch):
+        yield _flood(view, row, found, flood, floor, visitors, whole=whole)
+    if whole:
         return
     for visit in surge(view, row, requests - flood, 0 if flood else int(row["finished"]), flood):
         table = visitors.windows.now(scene.summary)
@@ -145,20 +163,21 @@ def _judge(view: View, row: np.void, scene: Scene) -> Iterator[Finding[Any]]:
 
 
 def _flood(
-    view: View, row: np.void, found: Machines, count: int, floor: Floor, visitors: Visitors
+    view: View, row: np.void, found: Machines, count: int, floor: Floor, visitors: Visitors, *, whole: bool
 ) -> Finding[Requests]:
     requests = int(row["requests"])
     proven, vouched = found.rows["proven"] > 0, found.rows["via"] > 0
-    listed, known = visitors.asked(found.rows)
-    together = min(found.together, count)
+    listed, known = visitors.asked(found.window)
+    together = 0 if whole else min(found.together, count)
     facts = Requests(
         requests=float(requests),
-        machine=float(count - together),
+        machine=0.0 if whole else float(count - together),
         together=float(together),
+        whole=float(count) if whole else 0.0,
         assets=float(row["assets"]),
-        asked=float(found.rows["requests"].sum()),
-        proven=float(found.rows["requests"][proven & ~vouched].sum()),
-        vouched=float(found.rows["requests"][vouched].sum()),
+        asked=float(found.requests),
+        proven=float(found.last[proven & ~vouched].sum()),
+        vouched=float(found.last[vouched].sum()),
         listed=listed,
         known=known,
     )

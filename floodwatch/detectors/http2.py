@@ -16,10 +16,10 @@ from ..history.sources import explaining, source_counts
 from ..history.victims import View
 from ..model.epoch import CLASS_TCP, DATA
 from ..model.event import Evidence
-from ..model.finding import Finding, Floor, Sum
+from ..model.finding import Finding, Floor, Most, Sum
 from ..model.vector import Vector
-from .family import Detector, Family, Named, by_handshakes
-from .http import block_or_cap, proof
+from .family import Detector, Family, Named, by_handshakes, share
+from .http import block_or_cap
 
 RESETS = Floor(125)
 """Resets in an epoch: 500 a second ..."""
@@ -34,19 +34,29 @@ NAMED = 8
 
 
 class Frames(Named):
-    """Streams that were opened, and the frames that broke them."""
+    """Streams that were opened, and the frames that broke them.
+
+    ``listed`` are sources that sent many packets with such frames in one window, ``real`` those of them that
+    are proven.
+    """
 
     streams: Sum = 0.0
     broken: Sum = 0.0
+    listed: Most = 0.0
+    real: Most = 0.0
 
 
 def _frames(facts: Frames, what: str) -> list[Evidence]:
     value = facts.broken / max(facts.streams, 1)
-    says = f"{value:.2f} {what} per stream that was opened"
-    return [
-        Evidence(name="frames_per_stream", value=round(value, 3), usual=0.05, says=says),
-        *proof(facts, "of the frames of listed sources"),
-    ]
+    says = (
+        f"{facts.broken:,.0f} {what} came for {facts.streams:,.0f} streams that were opened, "
+        f"{value:.2f} for each"
+    )
+    out = [Evidence(name="frames_per_stream", value=round(value, 3), usual=0.05, says=says)]
+    if facts.listed > 0:
+        says = f"of the sources that sent {NAMED} or more packets with such frames finished a handshake"
+        out.append(share("proven_share", facts.real, facts.listed, 1.0, says))
+    return out
 
 
 def _resets(facts: Frames) -> list[Evidence]:
@@ -111,6 +121,8 @@ def _finding(view: View, row: np.void, family: Family[Frames], count: int, floor
     facts = Frames(
         streams=float(row["h2_streams"]),
         broken=float(count),
+        listed=float(len(rows)),
+        real=float(len(proven)),
         asked=float(rows["strains"].sum()),
         proven=float(proven["strains"].sum()),
     )

@@ -61,6 +61,7 @@ def detect(view: View) -> Iterator[Finding[Unanswered]]:
         Unanswered(
             packets=float(packets),
             answers=float(kind["out"]),
+            heard=0.0 if view.one_way else 1.0,
             **addresses(view, row, CLASS_OTHER),
         ),
         (ICMP,),

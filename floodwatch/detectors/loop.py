@@ -34,7 +34,9 @@ LASTS_S = (PERSIST + EPOCHS_PER_SECOND - 1) / EPOCHS_PER_SECOND
 
 
 class Echoes(Facts):
-    """Packets from the peers' service port to the victim's, what went back, and how many peers there are."""
+    """Packets from the peers' service port, and to the victim's; what went back, and how many peers there
+    are.
+    """
 
     packets: Sum = 0.0
     back: Sum = 0.0
@@ -45,8 +47,9 @@ class Echoes(Facts):
 
 def _evidence(facts: Echoes) -> list[Evidence]:
     says = (
-        f"{facts.packets:.0f} packets came from UDP port {facts.peer_port} to port {facts.port}, and "
-        f"{facts.back:.0f} went back: two services answer each other"
+        f"at least {facts.packets:,.0f} packets came from UDP port {facts.peer_port}, and as many to port "
+        f"{facts.port}; about {facts.back:,.0f} went to port {facts.peer_port}: two services answer each "
+        "other"
     )
     peers = "one host sends" if facts.peers < 1.5 else f"about {facts.peers:.0f} hosts send"
     return [

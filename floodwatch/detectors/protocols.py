@@ -47,7 +47,7 @@ class Fragments(Bare):
 
 def _evidence(facts: Fragments) -> list[Evidence]:
     says = (
-        f"{facts.packets:.0f} later fragments came with only {facts.heads:.0f} first fragments, without "
+        f"{facts.packets:,.0f} later fragments came with only {facts.heads:,.0f} first fragments, without "
         "which no datagram can be reassembled"
     )
     return [Evidence(name="first_fragments", value=facts.heads, usual=None, says=says)]
@@ -126,7 +126,8 @@ def _protocols(view: View, row: np.void) -> Iterator[Finding[Unanswered]]:
             view,
             Unanswered(
                 packets=float(packets),
-                answers=float(answers),
+                answers=float(row["kinds"]["out"][kind]),
+                heard=0.0 if view.one_way else 1.0,
                 **addresses(view, row, CLASS_OTHER),
             ),
             (kind,),

@@ -12,16 +12,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from msgspec import field
 from msgspec.structs import replace
 
 from ..history.sources import source_counts
 from ..history.victims import View, distinct_sources, port_shares
 from ..model.epoch import CLASS_UDP, EPOCHS_PER_SECOND, FRAGMENT, UDP
 from ..model.event import Action, Evidence, Origin
-from ..model.finding import Facts, Finding, Floor, Majority, Mean, SourceCount, Sum
+from ..model.finding import Facts, Finding, Floor, Majority, Mean, SourceCount, Sum, Tally
 from ..model.vector import AMPLIFIERS, UDP_NUMBER, Vector
 from .family import Detector, Family, reflected
-from .streams import DRAWN, SENDERS, TOLD_APART, lasts, lately, packets_a_flow
+from .streams import BULK_BYTES, LASTING, SENDERS, TOLD_APART, lasts, lately, packets_a_flow
 
 FLOOR_BYTES = 1_562_500
 """So many bytes in an epoch (50 Mbit/s), in at least ``FEW`` packets ..."""
@@ -47,6 +48,10 @@ SHARED_PORT = 443
 """QUIC answers come from here too: reflectors then are many and say little each."""
 SHARED_REFLECTORS = 200
 SHARED_EACH = 20
+TALKING = frozenset({
+    "stun", "openvpn", "rdp", "dtls", "isakmp", "quake", "steam", "teamspeak", "fivem", "bittorrent", "kad",
+})  # fmt: skip
+"""Protocols of calls, tunnels, desktops, games and exchanges, whose peers talk for long."""
 PEER_PORTS = frozenset({123, 500, 1194, 4500, 5353})
 """Protocols whose peers use the same port at both ends when all is well."""
 FULL_BYTES = 1_200
@@ -64,10 +69,15 @@ _NAMES = dict(AMPLIFIERS)
 
 
 class Answers(Facts):
-    """Answers from one service port, their bytes, and what the victim sent to that port."""
+    """Answers, how many of them come from which service port, their bytes, and what the victim sent to such
+    ports.
+
+    ``unheard`` is the share of the epochs in which the victim was not seen to send.
+    """
 
     answers: Sum = 0.0
-    asked: Sum = 0.0
+    ports: Tally = field(default_factory=dict)
+    asked: Tally = field(default_factory=dict)
     answer_bytes: Sum = 0.0
     unheard: Mean = 0.0
     service_port: Majority = 0
@@ -77,11 +87,20 @@ def _clear(facts: Answers) -> float:
     return 1 - (1 - DOUBT) * facts.unheard
 
 
-def unasked(facts: Answers, what: str) -> Evidence:
-    """How many of the answers were not asked for, and where they come from."""
-    asked = f"the victim sent {facts.asked:.0f} packets to that port"
-    says = f"{facts.answers:.0f} {what} port {facts.service_port}; {asked}"
-    value = round(1 - min(1.0, facts.asked / max(facts.answers, 1)), 4)
+def unasked(facts: Answers, what: str, how: str) -> Evidence:
+    """How many of the answers were not asked for, and where they come from.
+
+    Args:
+        facts: the numbers; ports are counted in buckets, so that these are bounds.
+        what: kind of packets that answer.
+        how: kind of packets that ask.
+    """
+    port = max(facts.ports, key=lambda number: facts.ports[number], default=facts.service_port)
+    served, asked = facts.ports.get(port, 0), facts.asked.get(port, 0)
+    says = f"at least {served:,} of {facts.answers:,.0f} {what} come from port {port}"
+    if facts.unheard < 1:
+        says += f"; the victim sent {f'at most {asked:,}' if asked else 'no'} {how} to that port"
+    value = round(1 - min(1.0, asked / max(served, 1)), 4)
     return Evidence(name="unasked_answers", value=value, usual=0.0, says=says)
 
 
@@ -97,10 +116,10 @@ def _ports(vector: Vector, facts: Answers) -> tuple[int, ...]:
 
 
 def _evidence(facts: Answers) -> list[Evidence]:
-    size = facts.answer_bytes / max(facts.answers, 1)
-    says = f"{size:.0f} bytes per answer on average"
+    size = facts.answer_bytes / max(sum(facts.ports.values()), 1)
+    says = f"about {size:,.0f} bytes per answer on average"
     return [
-        unasked(facts, "answers from UDP"),
+        unasked(facts, "UDP packets", "packets"),
         Evidence(name="answer_bytes", value=round(size, 1), usual=None, says=says),
     ]
 
@@ -114,8 +133,8 @@ def _advice(facts: Answers, origin: Origin, known_path: bool) -> tuple[Action, s
 
 def _doubtful_advice(facts: Answers, origin: Origin, known_path: bool) -> tuple[Action, str]:
     return "observe", (
-        "the answers that a resolver gets, or a small reflection: only packets to the victim were captured. "
-        "What would tell: what it sends, whether it asked these name servers"
+        "answers that were asked for, media of peers, or a small reflection: only packets to the victim were "
+        "captured. What would tell: what it sends, and whether it speaks to these senders"
     )
 
 
@@ -142,13 +161,12 @@ AMPLIFICATION = Family(
 
 DOUBTFUL = replace(
     AMPLIFICATION,
-    vectors=(Vector.DNS_AMPLIFICATION,),
     advice=_doubtful_advice,
     verdict="unclear",
     persist=EPOCHS_PER_SECOND,
     title=lambda vector: "surge of packets",
 )
-"""Answers of name servers, where it cannot have been seen who asked."""
+"""What few senders answer or stream, where it cannot have been seen who asked."""
 
 
 def amplification(port: int) -> Vector:
@@ -206,9 +224,23 @@ def _resolves(view: View, held: np.void) -> bool:
     return names and view.one_way and ordinary and lately(view, CLASS_UDP) <= SENDERS
 
 
-def _patience(view: View, row: np.void) -> int:
-    """Epochs over the floor: few senders whose flows may last get the time in which they are spoken to."""
-    few = distinct_sources(row, CLASS_UDP) <= SENDERS and packets_a_flow(view) >= DRAWN
+def _is_doubtful(view: View, held: np.void) -> bool:
+    """A resolver, or media of few peers: their other half was not captured."""
+    small = int(held["bytes"]) < BULK_BYTES * int(held["packets"])
+    media = view.one_way and small and _may_talk(int(held["key"]) & 0xFFFF)
+    return _resolves(view, held) or (media and lasts(view, UDP, CLASS_UDP))
+
+
+def _may_talk(port: int) -> bool:
+    """Its servers send one peer many packets for long; others answer a question with one, or a few."""
+    return _NAMES.get(port, "") in TALKING or port not in _NAMES
+
+
+def _patience(view: View, row: np.void, port: int) -> int:
+    """Epochs over the floor: few senders whose flows last get the time in which they are spoken to."""
+    if not _may_talk(port):
+        return 1
+    few = distinct_sources(row, CLASS_UDP) <= SENDERS and packets_a_flow(view) >= LASTING
     return TOLD_APART if few and not view.final else 1
 
 
@@ -218,13 +250,14 @@ def _finding(view: View, row: np.void, held: np.void) -> Finding[Answers]:
     tails = int(fragments["packets"]) if size >= FULL_BYTES * packets else 0
     tail_bytes = int(fragments["bytes"]) if tails else 0
     facts = Answers(
-        answers=float(packets),
-        asked=float(held["out"]),
-        answer_bytes=float(size),
+        answers=float(row["kinds"]["packets"][UDP]),
+        ports={port: int(held["vote"])},
+        asked={port: int(held["out"])},
+        answer_bytes=size * int(held["vote"]) / packets,
         unheard=float(view.one_way),
         service_port=port,
     )
-    doubtful = _resolves(view, held)
+    doubtful = _is_doubtful(view, held)
     family = DOUBTFUL if doubtful else AMPLIFICATION
     return family.seen(
         view,
@@ -233,19 +266,22 @@ def _finding(view: View, row: np.void, held: np.void) -> Finding[Answers]:
         vector=amplification(port),
         count=max(int(held["vote"]) - int(held["known"]), 0) + tails,
         floor=FLOOR,
-        persist=DOUBTFUL.persist if doubtful else _patience(view, row),
+        persist=DOUBTFUL.persist if doubtful else _patience(view, row, port),
         over=packets >= FLOOR.count or (size >= FLOOR_BYTES and packets >= FEW),
         size=int(size * int(held["vote"]) / packets) + tail_bytes,
         ports=port_shares(row["opened"], UDP_NUMBER),
         sources=CLASS_UDP,
-        top=_reflectors(view.heavy(), int(row["reference"]), port),
+        top=_reflectors(view.heavy(), int(row["reference"]), port, split=tails > 0),
     )
 
 
-def _reflectors(rows: np.ndarray, victim: int, port: int) -> list[SourceCount]:
-    """Bounds of what each heavy UDP source of that port sent: advice, for queries to them were forged."""
-    mine = rows["victim"] == victim
-    chosen = rows[mine & (rows["udp"] > 0) & (rows["udp"] >= rows["packets"] // 2) & from_port(rows, port)]
+def _reflectors(rows: np.ndarray, victim: int, port: int, *, split: bool) -> list[SourceCount]:
+    """Bounds of what each heavy UDP source of that port sent: advice, for queries to them were forged.
+
+    Most of what it sends is UDP, but where answers are split: of these only the first pieces are.
+    """
+    mine = (rows["victim"] == victim) & (rows["udp"] > 0) & from_port(rows, port)
+    chosen = rows[mine & (split | (rows["udp"] >= rows["packets"] // 2))]
     return source_counts(chosen, "udp", "udp")
 
 

@@ -3,13 +3,14 @@
 Both ask a server for what it refuses. A prober walks paths that nobody links to and parameters that do not
 exist; a guesser posts to one path again and again. People meet a refusal now and then; for these it is the
 rule, so a source is judged by the share of its requests that was refused, over the window of the heavy-hitter
-table. Left out: answers that nobody saw (one direction, IPv6 clients). Guessing by many sources that try
-once or twice each is judged in ``guessing``.
+table. Left out: answers that nobody saw (one direction, IPv6 clients but those of NAT64). Guessing by many
+sources that try once or twice each is judged in ``guessing``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from ..history.windows import asking, requests_in, with_earlier
 from ..model.address import Address
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.event import Evidence
-from ..model.finding import Finding, Floor, Mean, SourceCount, Sum
+from ..model.finding import F, Finding, Floor, Most, SourceCount, Sum
 from ..model.summary import Summary
 from ..model.vector import Vector
 from .family import Detector, Family, Named, Scene, by_handshakes, percent
@@ -39,6 +40,8 @@ SAME = 0.8
 PARTS = 0.1
 """Share of parts of pages from which a browser is at work."""
 MAX_ADDRESSES = 4096
+WINDOW_EPOCHS = 32
+"""Length of a window of the heavy-hitter table, at most (8 s)."""
 
 
 class Walks(Named):
@@ -46,11 +49,11 @@ class Walks(Named):
 
     requests: Sum = 0.0
     errors: Sum = 0.0
-    paths: Mean = 0.0
+    paths: Most = 0.0
 
 
 def _evidence(facts: Walks) -> list[Evidence]:
-    says = f"about {facts.paths:.0f} different paths were tried, and hardly any page assets"
+    says = f"about {facts.paths:,.0f} different paths were tried within 16 s, and hardly any page assets"
     return [
         refused(facts.errors, facts.requests),
         Evidence(name="distinct_paths", value=round(facts.paths, 1), usual=None, says=says),
@@ -74,12 +77,29 @@ API_PROBING = Family(
 )
 
 
+class Habit(NamedTuple):
+    """Rows of a victim's sources with one habit: all that is known of them, and what no finding counted yet;
+    their requests of the last epochs (``quarters``), the epochs that are told, and bounds of what each
+    sent."""
+
+    whole: NDArray[np.void]
+    fresh: NDArray[np.void]
+    lately: int
+    quarters: int
+    stretch: tuple[int, int]
+    top: list[SourceCount]
+
+
 class ScriptDetector:
-    """Judges the heavy-hitter table once a second; remembers a second and the window before."""
+    """Judges the heavy-hitter table once a second; remembers a second and the window before, and whom it
+    named.
+    """
 
     def __init__(self) -> None:
         self._age = 0
         self._before: NDArray[np.void] | None = None
+        self._named = self._older = np.zeros(0, np.uint64)
+        self._told: dict[tuple[Vector, int], int] = {}
         self._earlier: NDArray[np.void] | None = None
         self._addresses: dict[int, tuple[Address, int]] = {}
 
@@ -96,9 +116,35 @@ class ScriptDetector:
             lately = rows["requests"].astype(np.int64) - requests_in(self._before, rows)
             whole = with_earlier(rows, self._earlier)
             yield from self._judge(summary, rows, whole, lately)
+        self._forget(summary.epoch, rows)
         self._before = None if summary.window_ends else rows
         if summary.window_ends:
-            self._earlier, self._age = rows, 0
+            self._earlier, self._age, self._older = rows, 0, self._named
+
+    def _forget(self, epoch: int, rows: NDArray[np.void]) -> None:
+        """Sources that neither window holds any more, and victims without a finding for so long, begin
+        anew.
+        """
+        held = np.isin(self._named, rows["pair_hash"])
+        if self._earlier is not None:
+            held |= np.isin(self._named, self._earlier["pair_hash"])
+        self._named = self._named[held]
+        self._told = {key: told for key, told in self._told.items() if 0 <= epoch - told <= MEMORY}
+
+    def _fresh(self, rows: NDArray[np.void], whole: NDArray[np.void]) -> NDArray[np.void]:
+        """What no finding counted yet: of sources that were named before the last second, of others all."""
+        fresh, known = whole.copy(), np.isin(whole["pair_hash"], self._named)
+        for name in ("requests", "errors", "posts"):
+            new = rows[name].astype(np.int64) - requests_in(self._before, rows, name)
+            fresh[name][known] = np.maximum(new[known], 0)
+        return fresh
+
+    def _stretch(self, vector: Vector, victim: int, epoch: int, since: int) -> tuple[int, int]:
+        """The epochs that a finding counts: the last ones, and after the last finding as far back as
+        ``since``.
+        """
+        told, self._told[vector, victim] = self._told.get((vector, victim), -1), epoch
+        return max(told + 1, since), epoch + 1
 
     def _name(self, summary: Summary) -> None:
         for row in summary.victims[summary.victims["requests"] > 0]:
@@ -118,60 +164,72 @@ class ScriptDetector:
         walked = distinct_paths(whole["paths"])
         guessing = (whole["posts"] >= POSTED * requests) & (whole["repeats"] >= SAME * (requests - 1))
         probing = (walked >= WALK) & (walked >= FRESH * requests) & ~guessing
-        for picked, found in ((active & probing, _walks), (active & guessing, _guesses)):
-            for victim in np.unique(whole["victim"][picked]):
+        fresh = self._fresh(rows, whole)
+        # a source is counted from the window before on, in the window in which it is named first
+        counted = np.where(np.isin(whole["pair_hash"], self._older), rows, whole)
+        before = self._named
+        self._named = np.union1d(before, whole["pair_hash"][active & (probing | guessing)])
+        for picked, vector, found in (
+            (active & probing, Vector.API_PROBING, _walks),
+            (active & guessing, Vector.LOGIN_BRUTEFORCE, _guesses),
+        ):
+            for victim in np.unique(whole["victim"][picked]).tolist():
                 mine = picked & (whole["victim"] == victim)
-                known = self._addresses.get(int(victim))
+                known = self._addresses.get(victim)
                 if known is not None:
-                    top = source_counts(rows[mine & (whole["proven"] > 0)], "requests", "requests")
-                    yield found(summary, known, whole[mine], int(lately[mine].sum()), top)
+                    top = source_counts(counted[mine & (whole["proven"] > 0)], "requests", "requests")
+                    quarters = (self._age - 1) % EPOCHS_PER_SECOND + 1
+                    new = ~np.isin(whole["pair_hash"][mine], before)
+                    reach = self._age + (WINDOW_EPOCHS if self._earlier is not None else 0)
+                    since = summary.epoch + 1 - (reach if new.any() else quarters)
+                    stretch = self._stretch(vector, victim, summary.epoch, since)
+                    what = Habit(whole[mine], fresh[mine], int(lately[mine].sum()), quarters, stretch, top)
+                    yield found(summary, known, what)
 
 
-def _walks(
-    summary: Summary, victim: tuple[Address, int], rows: NDArray[np.void], lately: int, top: list[SourceCount]
-) -> Finding[Walks]:
-    total, proven = float(rows["requests"].sum()), rows[(rows["proven"] > 0) & (rows["via"] == 0)]
+def _walks(summary: Summary, victim: tuple[Address, int], what: Habit) -> Finding[Walks]:
+    fresh = what.fresh
     facts = Walks(
-        requests=total,
-        errors=float(rows["errors"].sum()),
-        paths=float(distinct_paths(rows["paths"]).sum()),
-        asked=total,
-        proven=float(proven["requests"].sum()),
-        vouched=float(rows["requests"][rows["via"] > 0].sum()),
+        requests=float(fresh["requests"].sum()),
+        errors=float(fresh["errors"].sum()),
+        paths=float(distinct_paths(what.whole["paths"]).sum()),
+        asked=float(fresh["requests"].sum()),
+        proven=float(fresh["requests"][(fresh["proven"] > 0) & (fresh["via"] == 0)].sum()),
+        vouched=float(fresh["requests"][fresh["via"] > 0].sum()),
     )
-    return API_PROBING.told(
-        summary,
-        victim[0],
-        facts,
-        count=lately,
-        floor=FLOOR,
-        size=int(rows["bytes"].sum() * lately / max(total, 1)),
-        ports=[(victim[1], lately)],
-        top=top,
-    )
+    return _told(API_PROBING, FLOOR, summary, victim, what, facts)
 
 
-def _guesses(
-    summary: Summary, victim: tuple[Address, int], rows: NDArray[np.void], lately: int, top: list[SourceCount]
-) -> Finding[Guesses]:
-    total, proven = float(rows["requests"].sum()), rows[(rows["proven"] > 0) & (rows["via"] == 0)]
+def _guesses(summary: Summary, victim: tuple[Address, int], what: Habit) -> Finding[Guesses]:
+    fresh = what.fresh
     facts = Guesses(
-        requests=total,
-        errors=float(rows["errors"].sum()),
-        posts=float(rows["posts"].sum()),
-        asked=total,
-        proven=float(proven["requests"].sum()),
-        vouched=float(rows["requests"][rows["via"] > 0].sum()),
+        tries=float(fresh["requests"].sum()),
+        errors=float(fresh["errors"].sum()),
+        posts=float(fresh["posts"].sum()),
+        asked=float(fresh["requests"].sum()),
+        proven=float(fresh["requests"][(fresh["proven"] > 0) & (fresh["via"] == 0)].sum()),
+        vouched=float(fresh["requests"][fresh["via"] > 0].sum()),
     )
-    return LOGIN_BRUTEFORCE.told(
+    return _told(LOGIN_BRUTEFORCE, EACH, summary, victim, what, facts)
+
+
+def _told(
+    family: Family[F], floor: Floor, summary: Summary, victim: tuple[Address, int], what: Habit, facts: F
+) -> Finding[F]:
+    total = int(what.whole["requests"].sum())
+    return family.told(
         summary,
         victim[0],
         facts,
-        count=lately,
-        floor=EACH,
-        size=int(rows["bytes"].sum() * lately / max(total, 1)),
-        ports=[(victim[1], lately)],
-        top=top,
+        count=what.lately,
+        quarters=what.quarters,
+        earlier=max(int(what.fresh["requests"].sum()) - what.lately, 0),
+        stretches=[what.stretch],
+        held=int(what.whole["requests"].max()),
+        floor=floor,
+        size=int(what.whole["bytes"].sum() * what.lately / max(total, 1)),
+        ports=[(victim[1], what.lately)],
+        top=what.top,
     )
 
 

@@ -1,10 +1,10 @@
 """Programs that are served: an API's frontend, a crawler of one's own, a registry's client, a test of load.
 
-They ask as bots do, but the server answers what they ask, as it comes, and nobody else is there to lose. What
-they always did is no flood: it was there when the capture began, it did not grow, and they ask for ever other
-things. What began while we looked is a surge (``unclear``) where one source alone asks a server of which
-nothing usual is known, or where all who ask were served before. Anything else is judged as a flood: many
-sources, failures, silence, or clients beside them.
+They ask as bots do, but the server answers what they ask, as it comes. What a handful of them always did is
+no flood: it was there when the capture began, it did not grow, and they ask for ever other things. What began
+while we looked is a surge (``unclear``) where nobody else is there to lose: one source alone asks a server of
+which nothing usual is known, or all who ask were served before. Anything else is judged as a flood: many
+sources, failures, silence, or people beside them.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ class Served(Facts):
 def _evidence(facts: Served) -> list[Evidence]:
     ask = "one source asks" if facts.sources < 1.5 else f"about {facts.sources:.0f} sources ask"
     says = f"{ask} for everything that is asked"
-    answered = "of the requests were answered"
+    answered = "as many answers were begun as requests came"
     failed = "of the answers are errors (400 and above) other than 401 and 403"
     return [
-        share("answered", min(facts.responses, facts.requests), facts.requests, 1.0, answered),
+        share("answered", facts.responses, facts.requests, 1.0, answered),
         share("failures", facts.failures, facts.responses, 0.0, failed),
         Evidence(name="sources", value=round(facts.sources, 1), usual=None, says=says),
     ]
@@ -89,7 +89,12 @@ PROGRAMS = Family(
 def told_apart(view: View, row: np.void, found: Machines, visitors: Visitors) -> Told:
     """What the requests of machines are, where a server answers them: see above."""
     sources, requests, usual = _sources(view), int(row["requests"]), view.usual("requests")
-    if sources > FEW or not _only_programs(view):
+    various = hll_estimate(np.ascontiguousarray(row["http_paths"])) > VARIETY * requests
+    if len(found.rows) > FEW or not _keeps_up(view):
+        return "flood"
+    if various and view.unchanged("requests"):
+        return "steady"
+    if sources > FEW or _read(view):
         return "flood"
     if requests < FLOOR.count:
         return "steady"  # too little for a surge, and learnt: what they ask later is held against it
@@ -97,11 +102,8 @@ def told_apart(view: View, row: np.void, found: Machines, visitors: Visitors) ->
     if usual is None or requests * EPOCHS_PER_SECOND >= RATIO * usual:
         surges = "unclear"
     alone = sources <= 1
-    various = hll_estimate(np.ascontiguousarray(row["http_paths"])) > VARIETY * requests
-    if view.unchanged("requests") and (alone or various):
-        return "steady" if various else surges
-    if not len(found.rows):  # all of them keep to the pace that they had
-        return surges
+    if not len(found.rows) or (alone and view.unchanged("requests")):
+        return surges  # all of them keep to the pace that they had
     known = bool(visitors.paces.knows(found.rows).all())
     return "unclear" if known or (alone and usual is None) else "flood"
 
@@ -133,12 +135,18 @@ def _sources(view: View) -> float:
     return float(round(hll_estimate(np.maximum.reduce([source_registers(row, CLASS_HTTP) for row in rows]))))
 
 
-def _only_programs(view: View) -> bool:
-    """The server kept up with what was asked in the last second, and nobody read its pages."""
+def _keeps_up(view: View) -> bool:
+    """The server answered what was asked in the last second."""
+    asked, answered, errors, denied = _lately(view, "requests", "responses", "errors", "denied")
+    return answered >= ANSWERED * asked and errors - denied <= FAILED * answered
+
+
+def _read(view: View) -> bool:
+    """People are there as well: they fetch parts of pages."""
+    asked, parts = _lately(view, "requests", "assets")
+    return parts > PARTS * asked
+
+
+def _lately(view: View, *names: str) -> tuple[int, ...]:
     rows = view.recent()
-    asked, parts, answered, errors, denied = (
-        sum(int(row[name]) for row in rows)
-        for name in ("requests", "assets", "responses", "errors", "denied")
-    )
-    served = answered >= ANSWERED * asked and errors - denied <= FAILED * answered
-    return served and parts <= PARTS * asked
+    return tuple(sum(int(row[name]) for row in rows) for name in names)

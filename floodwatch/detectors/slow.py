@@ -20,7 +20,7 @@ from ..history.servers import MEMORY, MEMORY_S, Lookback, Server
 from ..history.sources import explaining, source_counts
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.event import Action, Evidence, Origin
-from ..model.finding import Finding, Floor, Mean, Sum
+from ..model.finding import Finding, Floor, Sum
 from ..model.summary import Summary
 from ..model.vector import Vector
 from .family import Detector, Family, Named, Scene, by_handshakes, share
@@ -44,13 +44,17 @@ FLOOR = Floor(LEAST)
 
 
 class Strains(Named):
-    """Requests and answers of the last 20 s, and the ways in which clients held places."""
+    """Requests and answers, and the ways in which clients held places: from 20 s before the first finding on.
+
+    ``heard`` is what the victim was seen to send.
+    """
 
     requests: Sum = 0.0
     responses: Sum = 0.0
     unfinished: Sum = 0.0
     owing: Sum = 0.0
-    stalled: Mean = 0.0
+    stalled: Sum = 0.0
+    heard: Sum = 0.0
 
 
 def _evidence(facts: Strains) -> list[Evidence]:
@@ -62,9 +66,12 @@ def _evidence(facts: Strains) -> list[Evidence]:
         says = "of the requests declared a body (Content-Length) that did not come with them"
         out.append(share("bodies_owed", facts.owing, requests, 0.02, says))
     if facts.stalled > 0:
-        says = f"{facts.stalled:.0f} packets in 20 s announced a zero window: the client accepts no data"
-        out.append(Evidence(name="stalls", value=round(facts.stalled, 1), usual=0.0, says=says))
-    return [*out, share("answered", facts.responses, requests, 0.99, "of the requests were answered")]
+        says = f"{facts.stalled:,.0f} packets announced a zero window: the client accepts no data"
+        out.append(Evidence(name="stalls", value=facts.stalled, usual=0.0, says=says))
+    if facts.heard > 0:
+        says = "as many answers were begun as requests came"
+        out.append(share("answered", facts.responses, requests, 0.99, says))
+    return out
 
 
 def limit_each(facts: Named, origin: Origin, known_path: bool) -> tuple[Action, str]:
@@ -143,18 +150,23 @@ def _strainers(summary: Summary, reference: int, least: int) -> NDArray[np.void]
     return chosen
 
 
+def _strains(counted: dict[str, int]) -> int:
+    return counted["unfinished"] + counted["owing"] + counted["stalled"]
+
+
 def _finding(
     summary: Summary, server: Server, sums: dict[str, int], strainers: NDArray[np.void]
 ) -> Finding[Strains]:
-    lately = server.lately(summary.epoch - EPOCHS_PER_SECOND)
-    fresh = lately["unfinished"] + lately["owing"] + lately["stalled"]
+    fresh = server.fresh(summary.epoch)
+    strains, earlier = _strains(fresh.last), _strains(fresh.earlier)
     proven = strainers[strainers["proven"] > 0]
     facts = Strains(
-        requests=float(sums["requests"]),
-        responses=float(sums["responses"]),
-        unfinished=float(sums["unfinished"]),
-        owing=float(sums["owing"]),
-        stalled=float(sums["stalled"]),
+        requests=float(fresh.whole["requests"]),
+        responses=float(fresh.whole["responses"]),
+        unfinished=float(fresh.whole["unfinished"]),
+        owing=float(fresh.whole["owing"]),
+        stalled=float(fresh.whole["stalled"]),
+        heard=float(fresh.whole["out"]),
         asked=float(strainers["strains"].sum()),
         proven=float(proven["strains"].sum()),
     )
@@ -162,10 +174,14 @@ def _finding(
         summary,
         server.address,
         facts,
-        count=fresh,
+        count=strains,
+        quarters=fresh.quarters,
+        earlier=earlier,
+        stretches=fresh.stretches,
+        held=max(sums["unfinished"], sums["owing"], sums["stalled"]),
         floor=FLOOR,
         one_way=sums["out"] == 0,
-        ports=[(server.port, fresh)],
+        ports=[(server.port, strains)],
         top=source_counts(proven, "strains", "packets"),
     )
 

@@ -49,10 +49,18 @@ KINDS = (
 
 
 class OutOfState(Bare):
-    """Packets of a kind, and those of them that belong to no connection."""
+    """Packets of a kind, and those of them that belong to no connection.
+
+    ``begun`` are flows that began with one of the ``heard`` packets, while nothing that the victim sent was
+    seen;
+    ``odd`` are packets whose flags belong to none.
+    """
 
     packets: Sum = 0.0
     strange: Sum = 0.0
+    heard: Sum = 0.0
+    begun: Sum = 0.0
+    odd: Sum = 0.0
 
 
 class Refusals(Answers):
@@ -62,8 +70,17 @@ class Refusals(Answers):
 
 
 def _evidence(facts: OutOfState) -> list[Evidence]:
-    says = "of these packets are out of state: no handshake and no answer was seen for them"
-    return [share("out_of_state", facts.strange, facts.packets, 0.0, says)]
+    if facts.odd > 0:
+        says = f"{facts.odd:,.0f} packets carried sets of flags that no stack sends"
+        return [Evidence(name="out_of_state", value=1.0, usual=0.0, says=says)]
+    out = list[Evidence]()
+    if facts.strange > 0:
+        says = "of these packets are out of state: no handshake and no answer was seen for them"
+        out.append(share("out_of_state", facts.strange, facts.packets, 0.0, says, "about"))
+    if facts.begun > 0:
+        says = "as many flows began with such a packet: no handshake was seen for them"
+        out.append(share("out_of_state", facts.begun, facts.heard, 0.0, says, "about"))
+    return out
 
 
 def _advice(facts: OutOfState, origin: Origin, known_path: bool) -> tuple[Action, str]:
@@ -74,9 +91,9 @@ def _advice(facts: OutOfState, origin: Origin, known_path: bool) -> tuple[Action
 
 
 def _reflected_evidence(facts: Refusals) -> list[Evidence]:
-    says = f"{facts.resets:.0f} out-of-state resets came too, as from hosts that refuse forged SYNs"
+    says = f"about {facts.resets:,.0f} out-of-state resets came too, as from hosts that refuse forged SYNs"
     return [
-        unasked(facts, "SYN-ACKs, most of them from TCP"),
+        unasked(facts, "SYN-ACKs", "SYNs"),
         Evidence(name="resets", value=facts.resets, usual=0.0, says=says),
     ]
 
@@ -128,14 +145,17 @@ def detect(view: View) -> Iterator[Finding[OutOfState] | Finding[Refusals]]:
     row = view.row
     if row is None or int(row["kinds"]["packets"][SYNACK : TCP_ODD + 1].sum()) < FLOOR.count // 2:
         return
-    one_way = _hears_only(view)
+    one_way, tried = _hears_only(view), max(int(r["kinds"]["out"][SYN]) for r in view.recent())
     answers = _strange(row, (SYNACK,), one_way)
+    answers = answers if answers > tried else 0
     if answers >= FLOOR.count // 2:
         yield _answered(view, row, answers, one_way)
     for vector, kinds in KINDS:
         if vector is Vector.RST_FLOOD and answers >= FLOOR.count // 2:
             continue
         count = _strange(row, kinds, one_way)
+        if kinds == (RST,) and count <= tried:
+            continue  # who tries as many connections is refused, though not every SYN was captured first
         if count >= FLOOR.count // 2 and not _is_scan(view, row, kinds):
             yield _finding(view, row, OUT_OF_STATE, kinds, count, one_way, vector)
 
@@ -176,8 +196,10 @@ def _answered(
         return _finding(view, row, UNASKED_SYN_ACKS, (SYNACK,), answers, one_way)
     resets = _strange(row, (RST,), one_way)
     facts = Refusals(
-        answers=float(answers),
-        asked=float(biggest["out"]),
+        answers=float(row["kinds"]["packets"][SYNACK]),
+        ports={int(biggest["key"]) & 0xFFFF: int(biggest["vote"])},
+        asked={int(biggest["key"]) & 0xFFFF: int(biggest["out"])},
+        unheard=float(one_way),
         resets=float(resets),
         service_port=int(biggest["key"]) & 0xFFFF,
     )
@@ -213,15 +235,18 @@ def _finding(
     one_way: bool,
     vector: Vector | None = None,
 ) -> Finding[OutOfState]:
-    packets = sum(int(row["kinds"]["packets"][kind]) for kind in kinds)
+    packets = float(sum(int(row["kinds"]["packets"][kind]) for kind in kinds))
     floor = FLOOR_ONE_WAY if one_way else FLOOR
+    facts = OutOfState(**addresses(view, row, CLASS_TCP))
+    if kinds == (TCP_ODD,):
+        facts.odd = packets
+    elif one_way:
+        facts.heard, facts.begun = packets, float(count)
+    else:
+        facts.packets, facts.strange = packets, float(count)
     return family.seen(
         view,
-        OutOfState(
-            packets=float(packets),
-            strange=float(count),
-            **addresses(view, row, CLASS_TCP),
-        ),
+        facts,
         kinds,
         vector=vector,
         count=count,

@@ -43,13 +43,13 @@ TOLD_APART = 3
 def packets_a_flow(view: View) -> float:
     """UDP packets a flow over the last second: 1 where each packet is drawn anew."""
     rows = view.recent()
-    flows = _union([row["udp_flows"] for row in rows])
-    return sum(int(row["kinds"]["packets"][UDP]) for row in rows) / max(flows, 1.0)
+    return sum(int(row["kinds"]["packets"][UDP]) for row in rows) / max(_flows(view), 1.0)
 
 
 def lately(view: View, sources: int) -> float:
-    """Senders of the last second."""
-    return _union([source_registers(row, sources) for row in view.recent()])
+    """Senders of the last second; of IPv6, where a source is a whole /64, each flow may be one's own."""
+    senders = _union([source_registers(row, sources) for row in view.recent()])
+    return max(senders, _flows(view)) if sources == CLASS_UDP and view.track.address[0] else senders
 
 
 def lasts(view: View, kind: int, sources: int) -> bool:
@@ -68,7 +68,7 @@ def stream_floor(view: View, row: np.void, kind: int, sources: int, floor: Floor
     counted = row["kinds"][kind]
     packets, size = int(counted["packets"]), int(counted["bytes"])
     single = BULK if size >= BULK_BYTES * packets else STREAM
-    if distinct_sources(row, sources) <= FEW_SENDERS:
+    if round(lately(view, sources)) <= FEW_SENDERS:
         return single
     return single if _loudest(view, row) * packets >= single.count else STREAMS
 
@@ -87,10 +87,14 @@ def patience(view: View, row: np.void, kind: int, sources: int) -> int:
 
 
 def _loudest(view: View, row: np.void) -> float:
-    """Share of the loudest sender among those that stand out, in this window."""
+    """Share of the loudest sender among those that stand out, in this window; a /64 is no single one."""
     heavy = view.heavy()
-    sent = heavy["packets"][heavy["victim"] == int(row["reference"])]
+    sent = heavy["packets"][(heavy["victim"] == int(row["reference"])) & (heavy["v6"] == 0)]
     return float(sent.max(initial=0) / max(int(sent.sum()), 1))
+
+
+def _flows(view: View) -> float:
+    return _union([row["udp_flows"] for row in view.recent()])
 
 
 def _union(registers: Sequence[np.ndarray]) -> float:

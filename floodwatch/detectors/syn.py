@@ -52,28 +52,38 @@ CLOSED = 0.5
 """... and from which the port is closed for all."""
 
 
+FINISHED = "as many handshakes were finished as begun"
+WENT_ON = "as many connections went on as were begun; whether they were answered was not seen"
+
+
 class Attempts(Bare):
-    """Connections asked for, in how many epochs, and what became of them; ``again`` were retransmitted."""
+    """Connections asked for, in how many epochs, and what became of them in these.
+
+    ``again`` were retransmitted, ``followed`` went on though no answer was seen; ``heard`` is above 0 where
+    the victim was seen to send.
+    """
 
     attempts: Sum = 0.0
     epochs: Sum = 0.0
     finished: Sum = 0.0
+    followed: Sum = 0.0
     answered: Sum = 0.0
     refused: Sum = 0.0
+    heard: Sum = 0.0
     again: Sum = 0.0
 
 
 def _clear(facts: Attempts) -> float:
-    return 1 - 0.3 * min(1.0, facts.finished / max(facts.attempts, 1))
+    return 1 - 0.3 * min(1.0, (facts.finished + facts.followed) / max(facts.attempts, 1))
 
 
 def _closed(facts: Attempts) -> bool:
-    return facts.refused >= CLOSED * facts.attempts
+    return 0 < facts.attempts <= facts.refused / CLOSED
 
 
 def _silent(facts: Attempts) -> float:
     """Attempts that were neither finished nor refused nor tried again."""
-    return max(0.0, facts.attempts - facts.finished - facts.refused - facts.again)
+    return max(0.0, facts.attempts - facts.finished - facts.followed - facts.refused - facts.again)
 
 
 def _silence_tells(facts: Attempts, count: float, distinct: float) -> bool:
@@ -96,18 +106,22 @@ def _forged_share(facts: Attempts, count: float, distinct: float) -> float:
 
 def _evidence(facts: Attempts) -> list[Evidence]:
     attempts = facts.attempts
-    says = "of the SYNs were followed by an ACK"
-    out = [
-        share("handshake_completion", facts.finished, attempts, 0.97, says),
-        share("answered", facts.answered, attempts, 0.99, "of the SYNs were answered by the victim"),
-    ]
+    if facts.heard > 0:
+        out = [
+            share("handshake_completion", facts.finished, attempts, 0.97, FINISHED, "about"),
+            share(
+                "answered", facts.answered, attempts, 0.99, "as many were answered with a SYN-ACK", "about"
+            ),
+        ]
+    else:
+        out = [share("handshake_completion", facts.followed, attempts, 0.97, WENT_ON, "about")]
     closed = ": the port is closed" if _closed(facts) else ""
     if facts.refused > REFUSED * attempts:
-        says = f"of the SYNs were refused with a RST{closed}"
-        out.insert(0 if closed else 2, share("refused", facts.refused, attempts, 0.0, says))
+        says = f"as many were refused with a RST as begun{closed}"
+        out.insert(0 if closed else len(out), share("refused", facts.refused, attempts, 0.0, says, "about"))
     if facts.epochs > ANNOUNCED and _silent(facts) >= SILENT * attempts:
-        says = "of the SYNs were not finished, refused, or sent again as a real client does after a second"
-        out.append(share("silent", _silent(facts), attempts, 0.02, says))
+        says = "of those begun were not finished, refused, or sent again as a real client does after a second"
+        out.append(share("silent", _silent(facts), attempts, 0.02, says, "about"))
     return out
 
 
@@ -164,10 +178,12 @@ def _judge(
     facts = Attempts(
         attempts=attempts,
         epochs=1.0,
-        finished=float(finished),
+        finished=float(row["finished"]),
+        followed=float(row["followed"]),
+        heard=0.0 if view.one_way else 1.0,
         answered=float(row["synack_flows"]),
         refused=float(row["refused"]),
-        again=float(retried),
+        again=float(row["syn_again"]),
         **addresses(view, row, CLASS_SYN),
     )
     return SYN_FLOOD.seen(

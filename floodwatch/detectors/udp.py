@@ -51,15 +51,21 @@ ports (``View.sweeps``)."""
 
 
 class Unanswered(Bare):
-    """Packets of a kind, and what the victim sent back."""
+    """Packets of a kind, and what the victim sent of the same kind; ``heard`` as in
+    ``reflection.Answers``.
+    """
 
     packets: Sum = 0.0
     answers: Sum = 0.0
+    heard: Sum = 0.0
 
 
 def answers_evidence(facts: Unanswered) -> list[Evidence]:
-    """What came back for what was received."""
-    says = f"the victim sent {facts.answers:.0f} packets back for the {facts.packets:.0f} that it received"
+    """What the victim sent for what it received."""
+    if facts.heard <= 0:
+        says = f"the victim received {facts.packets:,.0f} such packets"
+        return [Evidence(name="packets", value=facts.packets, usual=None, says=says)]
+    says = f"the victim received {facts.packets:,.0f} such packets and sent {facts.answers:,.0f} itself"
     return [Evidence(name="answers", value=facts.answers, usual=None, says=says)]
 
 
@@ -138,6 +144,7 @@ def detect(view: View) -> Iterator[Finding[Unanswered] | Finding[Streams]]:
     facts = Unanswered(
         packets=float(kind["packets"]),
         answers=float(kind["out"]),
+        heard=0.0 if view.one_way else 1.0,
         **addresses(view, row, CLASS_UDP),
     )
     yield UDP_FLOOD.seen(

@@ -43,13 +43,19 @@ class Baseline:
         self._first = np.zeros(_SLOTS, np.int64)
         self._last = np.zeros(_SLOTS, np.int64)
         self._epoch = 0
+        self._earlier: dict[int, NDArray[np.float64]] = {}
 
     def usual(self, reference: int, metric: str, epoch: int) -> float | None:
-        """The usual rate per second, or None while it is not known."""
+        """The usual rate per second before an epoch, the open one or the one before it; None while it is
+        unknown.
+        """
         slot = reference & SLOT_MASK
         if self._reference[slot] != reference or epoch - self._first[slot] < KNOWN_AFTER:
             return None
-        return float(self._value[slot, METRICS.index(metric)]) * EPOCHS_PER_SECOND
+        value = self._value[slot]
+        if epoch <= self._epoch:
+            value = self._earlier.get(slot, value)
+        return float(value[METRICS.index(metric)]) * EPOCHS_PER_SECOND
 
     def spread(self, reference: int, metric: str, epoch: int) -> float | None:
         """Variance over mean of an epoch's counts, or None: 1 for a Poisson process, more for bursts."""
@@ -96,6 +102,7 @@ class Baseline:
         value = self._value[slot] * (1 - alpha) ** silent
         clipped = np.where(warm, np.minimum(counts, _CLIP * value + _CLIP_FLOOR), counts)
         away = clipped - value
+        self._earlier = dict(zip(slot.tolist(), self._value[slot], strict=True))
         self._value[slot] = value + alpha * away
         self._variance[slot] = (1 - alpha) * (self._variance[slot] + alpha * away * away)
         self._last[slot] = epoch

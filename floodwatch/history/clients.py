@@ -40,47 +40,37 @@ class KnownNetworks:
 
     Args:
         before: networks that are known from the start, sorted.
-        clients: single addresses among them.
     """
 
-    def __init__(self, before: Networks, clients: Addresses | None = None) -> None:
+    def __init__(self, before: Networks) -> None:
         self._ids = before
         self._first = np.full(len(before), -AGED, np.int64)
-        self._clients = np.zeros((0, 2), np.uint64) if clients is None else clients
 
     def learn(self, rows: NDArray[np.void], window: int) -> None:
         """Note the networks of sources in no flood, seen in one window (``window`` is its number)."""
-        rows = rows[rows["proven"] > 0]
-        seen, at = np.unique(networks(rows), return_index=True)
-        fresh = np.flatnonzero(~_among(seen, self._ids))[: MOST - len(self._ids)]
-        if len(fresh):
-            ids = np.concatenate([self._ids, seen[fresh]])
+        seen = np.unique(networks(rows[rows["proven"] > 0]))
+        new = seen[~_among(seen, self._ids)][: MOST - len(self._ids)]
+        if len(new):
+            ids = np.concatenate([self._ids, new])
             order = np.argsort(ids)
             self._ids = ids[order]
-            self._first = np.concatenate([self._first, np.full(len(fresh), window)])[order]
-            self._clients = np.concatenate([self._clients, _addresses(rows[at[fresh]])])
+            self._first = np.concatenate([self._first, np.full(len(new), window)])[order]
 
     def learnt(self) -> Networks:
         """All networks that were served, sorted: on another day they are known."""
         return self._ids
 
-    def clients(self, window: int | None = None) -> Addresses:
-        """Single addresses that were served; of those, that were first served long enough before a window."""
-        if window is None or not len(self._clients):
-            return self._clients
-        return self._clients[_among(codes(self._clients), self.aged(window))]
-
     def aged(self, window: int) -> Networks:
         """Networks that were first served long enough before this window."""
         return self._ids[self._first <= window - AGED]
 
-    def asked(self, rows: NDArray[np.void], window: int) -> tuple[float, float]:
-        """Requests of these sources, and those from known networks; both 0 while none is known."""
+    def asked(self, rows: NDArray[np.void], requests: NDArray[np.int64], window: int) -> tuple[float, float]:
+        """Of the requests of these sources all, and those from known networks; both 0 while none is known."""
         known = self.aged(window)
         if not len(known) or not len(rows):
             return 0.0, 0.0
         found = _among(networks(rows), known)
-        return float(rows["requests"].sum()), float(rows["requests"][found].sum())
+        return float(requests.sum()), float(requests[found].sum())
 
 
 class Second(NamedTuple):
@@ -98,16 +88,13 @@ class Visitors:
 
     Args:
         before: networks of clients that are known from the start.
-        clients: single addresses among them.
         proxies: whoever asks for others.
     """
 
-    def __init__(
-        self, before: Networks, clients: Addresses | None = None, proxies: Proxies | None = None
-    ) -> None:
+    def __init__(self, before: Networks, proxies: Proxies | None = None) -> None:
         self.windows = Windows()
         self.proxies = proxies or Proxies()
-        self.networks = KnownNetworks(before, clients)
+        self.networks = KnownNetworks(before)
         self.paces = Paces()
         self.onsets = Onsets()
         self._learnt: NDArray[np.void] | None = None
@@ -125,20 +112,18 @@ class Visitors:
 
     def known_networks(self) -> Networks:
         """Networks that are known by now, and those of proxies, whose clients are."""
-        held = [source >> (16 if v6 else 8) | (6 if v6 else 4) << 56 for source, v6 in self.proxies.sources()]
-        return np.union1d(self.networks.aged(self.windows.number), np.array(held, np.uint64))
+        return np.union1d(self.networks.aged(self.windows.number), self.proxies.networks())
 
     def open_epoch(self, summary: Summary) -> None:
         """See who is a proxy, before the epoch is judged."""
         self.proxies.update(summary, self._flooded)
 
-    def known_clients(self) -> Addresses:
-        """Single addresses among them, of clients who came through a translator."""
-        return self.networks.clients(self.windows.number)
-
     def asked(self, rows: NDArray[np.void]) -> tuple[float, float]:
-        """Requests of these sources, and those from known networks; both 0 while none is known."""
-        return self.networks.asked(rows, self.windows.number)
+        """Requests of these sources in the last epoch, and those from known networks; both 0 while none is
+        known.
+        """
+        last = rows["requests"].astype(np.int64) - requests_in(self.windows.newest, rows)
+        return self.networks.asked(rows, last, self.windows.number)
 
     def close_epoch(self, summary: Summary) -> None:
         """Once a second, remember how fast everybody asks; believe it when no flood was found since."""

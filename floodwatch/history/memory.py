@@ -2,8 +2,7 @@
 
 The file is an npz of NumPy, without pickles: ``version`` (1), ``networks`` (n,) uint64, ``hosts`` (m, 2)
 uint64 (the halves of the address; IPv4 as ::ffff:a.b.c.d) and ``usual`` (m, 5) float64: SYNs, UDP and ICMP
-packets, requests and finished handshakes a second. ``clients`` (k, 2) uint64 may be missing: single addresses
-of known clients, who came through a translator.
+packets, requests and finished handshakes a second.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from msgspec import Struct
@@ -26,17 +25,37 @@ METRICS = ("syn", "udp", "icmp", "requests", "finished")
 Networks: TypeAlias = NDArray[np.uint64]
 Addresses: TypeAlias = NDArray[np.uint64]
 """Shape (n, 2): upper and lower halves."""
-SINGLE: Final = np.uint64(1 << 63)
-"""Set in what stands for a single address among ``Networks``."""
+SINGLE, HASHED = np.uint64(1 << 63), np.uint64(1 << 62)
+"""Set in the code of a single address; the second where that is a hash, which cannot be read back."""
+WELL_KNOWN = np.uint64(0x0064FF9B << 32)
+LOCAL = np.uint64(0x0064FF9B_0001_0000)
+"""Upper halves of 64:ff9b::/96 (RFC 6052), and of 64:ff9b:1::/48 (RFC 8215) before its last 16 bits."""
+LOCAL_CODE = np.uint64(1 << 61)
 
 
 def codes(addresses: Addresses) -> Networks:
-    """What stands for single IPv6 addresses among the networks of clients: 63 bits of a hash.
+    """What stands for single IPv6 addresses among the networks of clients.
 
-    Stafford's variant 13 of MurmurHash3's finaliser over both halves. Whoever is taken for another by chance
-    or by intent counts as known, which decides nothing alone.
+    Those of the prefixes of NAT64 are written out, as far as they fit: the IPv4 address, and of the local
+    prefix 16 bits and 12 bits before it, by which translators are numbered. Of others it is 62 bits of a
+    hash, Stafford's variant 13 of MurmurHash3's finaliser over both halves. Whoever is taken for another by
+    chance or by intent counts as known, which decides nothing alone.
     """
-    return _mix(_mix(addresses[:, 0]) + addresses[:, 1]) | SINGLE
+    high, low = addresses[:, 0], addresses[:, 1]
+    numbered = high & np.uint64(0xFFFF)
+    hashed = (_mix(_mix(high) + low) & HASHED - np.uint64(1)) | HASHED
+    found = np.where((high - numbered == LOCAL) & (low >> np.uint64(44) == 0),
+                     LOCAL_CODE | numbered << np.uint64(44) | low, hashed)  # fmt: skip
+    well = (high == WELL_KNOWN) & (low >> np.uint64(32) == 0)
+    return np.where(well, low, found) | SINGLE
+
+
+def singles(networks: Networks) -> Addresses:
+    """The single addresses among networks of clients, of those that are written out."""
+    mine = networks[networks & (SINGLE | HASHED) == SINGLE] & ~SINGLE
+    local = mine & LOCAL_CODE > 0
+    high = np.where(local, LOCAL | mine >> np.uint64(44) & np.uint64(0xFFFF), WELL_KNOWN)
+    return np.column_stack([high, np.where(local, mine & np.uint64((1 << 44) - 1), mine)])
 
 
 def code_of(network: Network) -> int:
@@ -60,14 +79,11 @@ class Memory(Struct, frozen=True):
         networks: networks of known clients, sorted; see ``history.clients.networks``.
         hosts: addresses, shape (m, 2): upper and lower half.
         usual: what is usual for each a second, shape (m, 5): ``METRICS``.
-        clients: single addresses of known clients, who came through a translator; their ``codes`` are among
-            the networks.
     """
 
     networks: Networks
     hosts: NDArray[np.uint64]
     usual: NDArray[np.float64]
-    clients: Addresses = np.zeros((0, 2), np.uint64)
 
 
 def nothing() -> Memory:
@@ -83,8 +99,7 @@ def join(memories: list[Memory]) -> Memory:
     usual = np.concatenate([memory.usual for memory in memories])[::-1]
     _, first = np.unique(hosts, axis=0, return_index=True)
     known = np.unique(np.concatenate([memory.networks for memory in memories]))
-    clients = np.unique(np.concatenate([memory.clients for memory in memories]), axis=0)
-    return Memory(known, hosts[first], usual[first], clients)
+    return Memory(known, hosts[first], usual[first])
 
 
 def encode(memory: Memory) -> bytes:
@@ -103,7 +118,6 @@ def load(path: str) -> Memory:
     try:
         with np.load(path, allow_pickle=False) as data:
             found = {name: data[name] for name in ("version", "networks", "hosts", "usual")}
-            clients = data["clients"] if "clients" in data else np.zeros((0, 2), np.uint64)
     except OSError as error:
         raise ConfigError(f"cannot read the baseline {path}: {error.strerror or error}") from error
     except (ValueError, KeyError, zipfile.BadZipFile, EOFError, zlib.error) as error:
@@ -111,15 +125,14 @@ def load(path: str) -> Memory:
     hosts, usual = found["hosts"], found["usual"]
     sound = (
         found["version"] == VERSION
-        and found["networks"].dtype == hosts.dtype == clients.dtype == np.uint64
+        and found["networks"].dtype == hosts.dtype == np.uint64
         and found["networks"].ndim == 1
         and usual.dtype == np.float64
         and hosts.shape == (len(hosts), 2)
-        and clients.shape == (len(clients), 2)
         and usual.shape == (len(hosts), len(METRICS))
         and bool(np.isfinite(usual).all())
         and not (usual < 0).any()
     )
     if not sound:
         raise ConfigError(f"{path} is not a baseline that this version of floodwatch can read")
-    return Memory(np.unique(found["networks"]), hosts, usual, clients)
+    return Memory(np.unique(found["networks"]), hosts, usual)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,17 @@ MEMORY_S = MEMORY / EPOCHS_PER_SECOND
 MAX_SERVERS = 1024
 
 
+class Fresh(NamedTuple):
+    """Counters that no finding counted yet, and the epochs in which there were any (see ``Finding``): all of
+    them, and of these the last second's, ``quarters`` long, and those before."""
+
+    stretches: list[tuple[int, int]]
+    whole: dict[str, int]
+    last: dict[str, int]
+    earlier: dict[str, int]
+    quarters: int
+
+
 @dataclass(slots=True)
 class Server:
     """One server's last epochs, with a row of counters for each; ``posted`` are votes for paths posted to."""
@@ -29,6 +41,8 @@ class Server:
     """Sums over all the epochs that are kept."""
     rows: deque[tuple[int, NDArray[np.int64]]] = field(default_factory=deque)
     posted: Counter[str] = field(default_factory=Counter)
+    told: int = -1
+    """The last epoch that a finding counted."""
     stalling: set[int] = field(default_factory=set)
     """Pairs that opened many connections and stalled them."""
 
@@ -44,6 +58,20 @@ class Server:
                 break
             total = total + row
         return dict(zip(self.columns, total.tolist(), strict=True))
+
+    def fresh(self, epoch: int) -> Fresh:
+        """What no finding counted yet; it is told with this epoch."""
+        second = max(epoch - EPOCHS_PER_SECOND, self.told)
+        new, stretches = [at for at, _ in self.rows if at > self.told], list[tuple[int, int]]()
+        for at in new:
+            if stretches and stretches[-1][1] == at:
+                stretches[-1] = stretches[-1][0], at + 1
+            else:
+                stretches.append((at, at + 1))
+        whole, last = self.lately(self.told), self.lately(second)
+        self.told = epoch
+        earlier = {name: count - last[name] for name, count in whole.items()}
+        return Fresh(stretches, whole, last, earlier, max(epoch - second, 1))
 
     def add(self, epoch: int, row: NDArray[np.int64]) -> None:
         """Take in one epoch's counters."""

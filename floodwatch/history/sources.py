@@ -53,15 +53,22 @@ MAX_PACES = 65_536
 class Machines:
     """Heavy-table rows of the sources that are machines, and their requests in the last epoch.
 
-    ``rows`` hold the window before as well, for habits; what a source sent in this window is in ``window``.
-    ``networks`` are those whose hosts are machines together, who sent ``together`` of the requests.
+    ``rows`` hold the window before as well, for habits; what a source sent in this window is in ``window``,
+    what it asked in the last epoch in ``last``. ``networks`` are those whose hosts are machines together,
+    who sent
+    ``together`` of the requests.
     """
 
     rows: NDArray[np.void]
     window: NDArray[np.void]
-    requests: int
+    last: NDArray[np.int64]
     together: int
     networks: list[Spread]
+
+    @property
+    def requests(self) -> int:
+        """Requests of them all in the last epoch."""
+        return int(self.last.sum())
 
     def named(self) -> list[SourceCount]:
         """Those whose addresses are proven, with the bounds of their requests in this window."""
@@ -69,21 +76,24 @@ class Machines:
         alone = np.ones(len(self.rows), bool)
         out = list[SourceCount]()
         for network in self.networks:
-            mine = self.window[network.members[proven[network.members]]]
+            members = network.members[proven[network.members]]
+            mine = self.window[members]
             if network.length and len(mine):
                 alone[network.members] = False
-                most = int(mine["requests"].sum(dtype=np.int64) + mine["missed"].sum(dtype=np.int64))
+                least = int(mine["requests"].sum(dtype=np.int64))
                 out.append(
                     SourceCount(
                         network.source,
                         bool(mine["v6"][0]),
-                        int(mine["requests"].sum(dtype=np.int64)),
-                        most,
+                        least,
+                        least + int(mine["missed"].sum(dtype=np.int64)),
                         length=network.length,
                         proof="forwarded" if mine["via"].any() else "handshake",
+                        before=least - int(self.last[members].sum()),
                     )
                 )
-        return source_counts(self.window[proven & alone], "requests", "requests") + out
+        chosen = proven & alone
+        return source_counts(self.window[chosen], "requests", "requests", self.last[chosen]) + out
 
 
 class Asked(NamedTuple):
@@ -115,7 +125,7 @@ def machines(victim: int, summary: Summary, visitors: Visited, asked: Asked) -> 
     now = windows.now(summary)
     rows = now[now["victim"] == victim]
     if not len(rows):
-        return Machines(rows, rows, 0, 0, [])
+        return Machines(rows, rows, np.zeros(0, np.int64), 0, [])
     total = rows["requests"].astype(np.int64)
     last = total - requests_in(windows.newest, rows)
     lately = total - requests_in(windows.before, rows)
@@ -144,7 +154,7 @@ def machines(victim: int, summary: Summary, visitors: Visited, asked: Asked) -> 
     chosen |= member
     place = np.cumsum(chosen) - 1
     near = [Spread(place[network.members], network.source, network.length) for network in near]
-    return Machines(habit[chosen], rows[chosen], int(last[chosen].sum()), int(last[member].sum()), near)
+    return Machines(habit[chosen], rows[chosen], last[chosen], int(last[member].sum()), near)
 
 
 class Visited(Protocol):
@@ -214,15 +224,22 @@ class Paces:
         return kept
 
 
-def source_counts(rows: NDArray[np.void], least: str, most: str) -> list[SourceCount]:
+def source_counts(
+    rows: NDArray[np.void], least: str, most: str, last: NDArray[np.int64] | None = None
+) -> list[SourceCount]:
     """Bounds of what each source of these rows sent.
 
     Args:
         rows: of the heavy-hitter table.
         least: the field that certainly counts.
         most: the field that counts at most, with the packets that came before admission.
+        last: what of ``least`` came in the last epoch, where that is known.
     """
-    return [source_of(r, int(r[least]), int(r[most]) + int(r["missed"])) for r in rows]
+    before = np.zeros(len(rows), np.int64) if last is None else rows[least].astype(np.int64) - last
+    return [
+        source_of(r, int(r[least]), int(r[most]) + int(r["missed"]), early)
+        for r, early in zip(rows, before.tolist(), strict=True)
+    ]
 
 
 def explaining(rows: NDArray[np.void], field: str, pace: float) -> NDArray[np.void]:
@@ -237,12 +254,12 @@ def explaining(rows: NDArray[np.void], field: str, pace: float) -> NDArray[np.vo
     return kept
 
 
-def source_of(row: np.void, lo: int, hi: int) -> SourceCount:
+def source_of(row: np.void, lo: int, hi: int, before: int = 0) -> SourceCount:
     """The source of a row of the heavy-hitter table, with the bounds of what it sent."""
     form = int(row["v6"])
     length = ONE_IPV6 if form == ADDRESS else 0
     proof: Proof = "forwarded" if row["via"] else "handshake"
-    return SourceCount(int(row["source"]), form > 0, lo, hi, int(row["low"]), length, proof)
+    return SourceCount(int(row["source"]), form > 0, lo, hi, int(row["low"]), length, before, proof=proof)
 
 
 def _behaves_like_machine(rows: NDArray[np.void], rate: NDArray[np.float64]) -> NDArray[np.bool_]:

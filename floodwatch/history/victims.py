@@ -134,10 +134,10 @@ class View:
         """The victim was never seen to send: only the inbound half can be judged."""
         return self.track.sent == 0
 
-    def usual(self, metric: str) -> float | None:
-        """The victim's usual rate per second of one of ``baseline.METRICS``."""
+    def usual(self, metric: str, late: int = 0) -> float | None:
+        """The victim's usual rate per second of one of ``baseline.METRICS``, ``late`` (0, 1) epochs ago."""
         row = self.row if self.row is not None else self.before
-        return None if row is None else self.baseline.usual(int(row["reference"]), metric, self.epoch)
+        return None if row is None else self.baseline.usual(int(row["reference"]), metric, self.epoch - late)
 
     def sweeps(self, packets: int) -> bool:
         """So many packets more that few sources sent to ever other ports are still a look for services."""
@@ -199,6 +199,10 @@ class Tracker:
         self.sent = 0
         self._begun: int | None = None
 
+    def begin(self, epoch: int) -> None:
+        """The first epoch that is looked at; the first that has packets, where nobody says."""
+        self._begun = epoch if self._begun is None else self._begun
+
     @property
     def looking(self) -> bool:
         """Some victim was worth a look in the last second."""
@@ -207,7 +211,7 @@ class Tracker:
     def views(self, summary: Summary) -> list[View]:
         """Views of all victims that are or were loaded; call ``close_epoch`` afterwards."""
         victims, epoch = summary.victims, summary.epoch
-        self._begun = epoch if self._begun is None else self._begun
+        self.begin(epoch)
         if summary.gap:
             self._forget_gap(epoch)
             self.baseline.bridge(epoch)

@@ -82,12 +82,14 @@ def positions(ordered: NDArray[Any], wanted: NDArray[Any]) -> tuple[NDArray[np.i
     return at, ordered[at] == wanted
 
 
-def requests_in(table: NDArray[np.void] | None, rows: NDArray[np.void]) -> NDArray[np.int64]:
+def requests_in(
+    table: NDArray[np.void] | None, rows: NDArray[np.void], name: str = "requests"
+) -> NDArray[np.int64]:
     """What another table says of the requests of the same pairs; 0 for those it does not hold."""
     if table is None or not len(table):
         return np.zeros(len(rows), np.int64)
     at, found = positions(table["pair_hash"], rows["pair_hash"])
-    return np.where(found, table["requests"][at].astype(np.int64), 0)
+    return np.where(found, table[name][at].astype(np.int64), 0)
 
 
 def with_earlier(rows: NDArray[np.void], earlier: NDArray[np.void] | None) -> NDArray[np.void]:

@@ -3,34 +3,30 @@ otherwise."""
 
 from __future__ import annotations
 
-import errno
 import ipaddress
 import time
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace as changed
 from types import TracebackType
 
-from msgspec.structs import replace
-
-from ..errors import BlockRefused, EnforceError
+from ..errors import EnforceError
 from ..history.answers import Answers
 from ..history.memory import Networks
 from ..model.decision import Decision
 from ..model.event import Action
+from . import ordered
+from .audit import Ledger
 from .backend import DRY, XDP, Backend, make
+from .byhand import UNGUARDED_S, ByHand, What
 from .effects import QUIET_S, Effects
-from .guards import TAKEN, Guard, Shield, Standing
+from .guards import Guard, Shield, Standing, describe
 from .keeper import Keeper, witnessed
-from .never import OWN, NeverBlock
-from .nft.codec import COMMENT
+from .never import NeverBlock
 from .plan import MINE, NOBODY, Block, Network, Ordered, Policy, Proven, Step, Tally, gather, plan, prove
 from .shields import shield
+from .upkeep import Upkeep
 
-MINUTE_S = 60.0
-TTL_MOST = 31_536_000
-OFFENDERS_MOST = 65_536
-"""Networks whose offences are remembered."""
 LIFTED = "you lifted its block"
 
 
@@ -68,19 +64,17 @@ class Blocker:
         policy: Policy | None = None,
         xdp: Sequence[str] = (),
     ) -> None:
-        self.never = NeverBlock(never_block, never_file)
+        self.by_hand = ByHand(make=not dry_run)
+        self.never = NeverBlock(never_block, never_file, self.by_hand.allowed)
+        self.ledger = Ledger(enforced=not dry_run)
         self.policy = changed(policy or Policy(), never=self._never)
         self.dry_run = dry_run
         self._lifted: set[Network] = set()
-        self._offences: dict[Network, int] = {}
         self._proven: dict[Network, Proven] = {}
-        self._last: dict[Network, tuple[Block, float]] = {}
-        self._added: deque[float] = deque()
         self._effects = Effects(min(QUIET_S, self.policy.ttl_s))
-        self._short = 0
-        self._news: list[str] = []
         named = DRY if dry_run else XDP if xdp else backend
         self._backend: Backend = make(named, xdp) if isinstance(named, str) else named
+        self._upkeep = Upkeep(self._backend, self._effects)
         self._keeper = Keeper(self._backend, self._shield, self._own)
         try:
             self._backend.ensure(self.never.reasons)
@@ -95,8 +89,7 @@ class Blocker:
 
     def news(self) -> list[str]:
         """What became of rules since this was last asked, in words: effects, repairs, what is missing."""
-        told, self._news = [*self._backend.news(), *self._news], []
-        return told
+        return [*self._backend.news(), *self._upkeep.told()]
 
     def track(self) -> None:
         """Let the kernel's connection tracking learn who is served, before there is any guard."""
@@ -122,20 +115,27 @@ class Blocker:
             BlockRefused: a decision comes from a report.
             EnforceError: the kernel refused; nothing was changed.
         """
-        return self._keeper.bring(decisions, known, answers, one_way=one_way)
+        unguarded, standing = self.by_hand.unguarded(), self.guards()
+        self.ledger.saw_guards(standing)
+        wanted = [one for one in decisions if not unguarded or one.victim not in unguarded]
+        said = self._keeper.bring(wanted, known, answers, one_way=one_way)
+        if standing or said:
+            self.ledger.guarded(self.guards(), said)
+        return said
 
     def guards(self) -> dict[Guard, Standing]:
         """What guards stand: read back from the kernel, or what a dry run would have put up."""
         return self._backend.guards()
 
     def taken(self, decisions: Sequence[Decision]) -> list[Action]:
-        """What stands in the kernel against each flood, read back once for all of them."""
+        """What was done in the kernel about each flood while it lasted, as it was read back."""
         if not decisions:
             return []
-        against: dict[str, Action] = {held.why: TAKEN[guard.kind] for guard, held in self.guards().items()}
-        for block in sorted(self.active().values(), key=lambda block: -block.rate):
-            against[block.why] = "limit_per_source" if block.rate else "drop_sources"
-        return [against.get(f"{MINE}{one.id}"[:COMMENT]) or self._passive(one) for one in decisions]
+        self.ledger.saw_guards(self.guards())
+        self.ledger.about(decisions, self._backend.counted())
+        return [
+            self._passive(one) if (done := self.ledger.taken(one.id)) == "none" else done for one in decisions
+        ]
 
     def _passive(self, decision: Decision) -> Action:
         cookies = decision.protection == "cookies" and self._shield(decision.victim) == "cookies"
@@ -145,7 +145,7 @@ class Blocker:
         return shield(victim, own=self._own(victim))
 
     def _own(self, victim: Network) -> bool:
-        return self.never.reasons.get(victim) == OWN
+        return victim in self.never.places.own
 
     def active(self) -> dict[Network, Block]:
         """What is blocked: read back from the kernel, or what a dry run would have done."""
@@ -163,20 +163,12 @@ class Blocker:
             EnforceError: the kernel refused.
             ValueError: it is no network, or the time is none.
         """
-        if "%" in str(network) or not 1 <= ttl <= TTL_MOST:
-            raise ValueError(f"{network} for {ttl} s: give a network without a zone, and 1 s to a year")
-        ordered = Ordered(ipaddress.ip_network(network, strict=False), reason)
-        policy = changed(self.policy, ttl_s=int(ttl), ttl_max_s=int(ttl))
-        active = self.active()
-        others = {n: b for n, b in active.items() if n != ordered.network}
-        step = next(s for s in plan([ordered], policy, others) if s.block.network == ordered.network)
-        if step.what == "refuse":
-            raise BlockRefused(f"{ordered.network} is not blocked: {step.why}")
-        self._backend.apply([replace(step, what="extend") if ordered.network in active else step])
-        self._backend.lift([ordered.network], undo=True)
-        if ordered.network not in self.active():
-            raise EnforceError(f"the kernel accepted {ordered.network} but does not hold it: try again")
-        return step
+
+        def on_plan(step: Step) -> None:
+            self._put_down("block", [step.block.network], why=reason, seconds=ttl)
+
+        policy = self.policy
+        return ordered.block(self._backend, policy, network, ttl=ttl, reason=reason, on_plan=on_plan)
 
     def unblock(self, network: str) -> bool:
         """Lift the block of one network; returns whether there was one.
@@ -184,16 +176,30 @@ class Blocker:
         A watch that enforces leaves it alone for the next ten minutes.
         """
         named = ipaddress.ip_network(network, strict=False)
-        return self._unblock([block for network, block in self.active().items() if network == named]) > 0
+        held = [block for network, block in self.active().items() if network == named]
+        if held:
+            self._put_down("unblock", [named], why="ordered by you")
+        return ordered.unblock(self._backend, held) > 0
 
     def unblock_all(self) -> int:
         """Lift every block; returns how many there were."""
-        return self._unblock(list(self.active().values()))
+        self._put_down("unblock", why="all of them")
+        return ordered.unblock(self._backend, list(self.active().values()))
 
-    def _unblock(self, blocks: Sequence[Block]) -> int:
-        self._backend.apply([Step("remove", block, "ordered by you") for block in blocks])
-        self._backend.lift([block.network for block in blocks])
-        return len(blocks)
+    def unguard(self, victim: Network | None) -> list[Guard]:
+        """Take down the guards of a victim, or all; a watch that enforces leaves it so for ten minutes."""
+        victims = {guard.victim for guard in self.guards() if victim in (None, guard.victim)}
+        if victims:
+            self._put_down("unguard", victims, why="ordered by you", seconds=UNGUARDED_S)
+        return ordered.unguard(self._backend, victim)
+
+    def _put_down(
+        self, what: What, networks: Iterable[Network] = (), *, why: str, seconds: float = 0
+    ) -> None:
+        """Put an order on record for a watch to see; it is carried out even where that cannot be written."""
+        if not self.dry_run:
+            with suppress(EnforceError):
+                self.by_hand.write(what, networks, why=why, seconds=seconds)
 
     def enforce(self, decisions: Sequence[Decision], known: Networks = NOBODY) -> list[Step]:
         """Bring the blocks in line with what decisions prove; returns the steps, refusals included.
@@ -210,9 +216,11 @@ class Blocker:
             EnforceError: the kernel refused; nothing was changed.
         """
         witnessed(decisions)
-        self._look_after_the_table()
-        now, counted = time.monotonic(), self._counted()
-        self._news += self._effects.measured(counted, now)
+        self._look_again()
+        now, counted = time.monotonic(), self._upkeep.counted()
+        self._upkeep.tell(*self._effects.measured(counted, now))
+        self.ledger.about(decisions, counted)
+        self.ledger.saw_blocks(counted)
         proven: dict[Network, Proven] = {}
         for item in sorted((item for one in decisions for item in prove(one)), key=lambda item: item.rate):
             proven.setdefault(item.network, item)  # to drop is more than to limit
@@ -224,11 +232,23 @@ class Blocker:
         proven |= {item.network: item for item in wanted if isinstance(item, Proven)}
         self._proven = {n: item for n, item in (self._proven | proven).items() if n in counted or n in proven}
         steps = plan(
-            wanted, self.policy, standing, self._offences, quiet=self._over(standing, quiet, proven),
-            lately=self._lately(now), known=known,
+            wanted, self.policy, standing, self._upkeep.offences, quiet=self._over(standing, quiet, proven),
+            lately=self._upkeep.lately(now), known=known,
         )  # fmt: skip
-        self._apply([step for step in steps if step.what != "refuse"], now)
+        todo = [step for step in steps if step.what != "refuse"]
+        self.ledger.did(steps, self._upkeep.apply(todo, now) if todo else counted)
         return steps
+
+    def _look_again(self) -> None:
+        """Who must not be blocked by now; a table that somebody took away comes back."""
+        self.by_hand.refresh()
+        self.ledger.ordered(self.by_hand.fresh())
+        self.never.refresh()
+        complaint = self.never.complaint()
+        self._upkeep.tell(*([complaint] if complaint else []))
+        restored = self._upkeep.restore(self.never.reasons, self._keeper.again)
+        self.ledger.did(restored, {step.block.network: (step.block, 0) for step in restored})
+        self._lifted = self._backend.lifted()
 
     def _over(
         self, standing: Iterable[Network], quiet: Iterable[Network], proven: Mapping[Network, Proven]
@@ -237,79 +257,38 @@ class Blocker:
         over = {n: "no packets from there any more" for n in quiet if n not in proven}
         return over | {n: why for n in standing if (why := self.policy.never(n))}
 
-    def _lately(self, now: float) -> int:
-        while self._added and now - self._added[0] > MINUTE_S:
-            self._added.popleft()
-        return len(self._added)
+    def stand_down(self, why: str) -> str:
+        """Take away what events called for: from now on it is only observed."""
+        said = self.withdraw(why)
+        self.active()  # what runs ahead of the table takes over that nothing is blocked
+        self.ledger.stood_down(why)
+        return said
 
-    def _counted(self) -> dict[Network, tuple[Block, int]]:
-        """What stands, with what it dropped; remembered, in case somebody takes it away."""
-        found, now = self._backend.counted(), time.monotonic()
-        self._last = {network: (block, now + block.seconds) for network, (block, _) in found.items()}
-        return found
-
-    def _look_after_the_table(self) -> None:
-        """Look again for those who must not be blocked; a table that somebody took away comes back."""
-        self.never.refresh()
-        complaint = self.never.complaint()
-        self._news += [complaint] if complaint else []
-        made = self._backend.ensure(self.never.reasons)
-        if made:
-            self._keeper.again()
-        self._lifted = self._backend.lifted()
-        now = time.monotonic()
-        lost = [replace(block, seconds=until - now) for block, until in self._last.values() if until > now]
-        if made and lost:
-            self._backend.apply([Step("add", block, "it was removed") for block in lost])
-            self._news.append(f"the table was removed by somebody: {len(lost)} blocks restored")
-
-    def _apply(self, steps: Sequence[Step], now: float) -> None:
-        """Carry the steps out, and read back whether the kernel holds what it took."""
-        if not steps:
-            return
-        self._apply_what_fits(steps)
-        held = self._counted()
-        added = [step for step in steps if step.what == "add" and step.block.network in held]
-        for step in added:
-            network = step.block.network
-            self._offences[network] = self._offences.pop(network, 0) + 1  # the newest stand last
-            self._added.append(now)
-        for oldest in list(self._offences)[: max(len(self._offences) - OFFENDERS_MOST, 0)]:
-            del self._offences[oldest]
-        self._effects.begin(added, now)
-        wanted = [step.block.network for step in steps if step.what != "remove"]
-        short = sum(network not in held for network in wanted)
-        if short and short != self._short:
-            self._news.append(f"wanted {len(wanted)} more blocks, enforced {len(wanted) - short}, retrying")
-        self._short = short
-
-    def _apply_what_fits(self, steps: Sequence[Step]) -> None:
-        """All in one transaction; when a set is full, as many of the first as it still takes."""
-        try:
-            self._backend.apply(steps)
-        except EnforceError as error:
-            if error.errno != errno.ENFILE:
-                raise
-            if len(steps) > 1:
-                half = len(steps) // 2
-                self._apply_what_fits(steps[:half])
-                self._apply_what_fits(steps[half:])
-
-    def withdraw(self) -> str:
+    def withdraw(self, why: str = "the watch ends") -> str:
         """Take away what events called for, and the table if nothing ordered by hand is left; says what."""
         active = self.active()
+        self.ledger.saw_blocks(self._backend.counted())
         mine = [block for block in active.values() if block.why.startswith(MINE)]
-        ordered = len(active) - len(mine)
-        if not ordered:
-            return "its table is removed" if self._backend.remove() else "it had no table"
-        self._backend.apply([Step("remove", block, "the watch ends") for block in mine])
-        self._backend.guard([], list(self.guards()), NOBODY)
-        return f"its rules are removed; {ordered} manual blocks stay"
+        kept = len(active) - len(mine)
+        steps = [Step("remove", block, why) for block in mine]
+        guards = self.guards()
+        self.ledger.saw_guards(guards)
+        if not kept:
+            gone = self._backend.remove()
+            said = "its table is removed" if gone else "it had no table"
+        else:
+            self._backend.apply(steps)
+            self._backend.guard([], list(guards), NOBODY)
+            said = f"its rules are removed; {kept} manual blocks stay"
+        self.ledger.did(steps, {})
+        self.ledger.guarded({}, [f"{describe(guard)}: {why}" for guard in guards])
+        return said
 
     def close(self) -> None:
         """Let go of the kernel; what is blocked stays until its time is up."""
         self._backend.close()
         self.never.close()
+        self.by_hand.close()
 
     def __enter__(self) -> Blocker:
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,7 +92,8 @@ class Keeper:
             self.track()
 
     def _spare(self) -> None:
-        self._backend.spare(connections)
+        with suppress(OSError):  # what was known before stays, and its time ends it
+            self._backend.spare(connections)
         self._spared_at = time.monotonic()
 
     def bring(

@@ -1,8 +1,9 @@
 """Who is never blocked by address: found where they live, and followed as they change.
 
-Loopback, the host's own addresses, gateways and next hops, resolvers, time servers, the peers of live SSH
-sessions, and the operator's list. The kernel holds the same sets and looks them up before any source rule;
-rules about a victim or a signature stay in force, for anyone can forge a gateway's address.
+Loopback, the host's own addresses, gateways and next hops, networks behind this host, resolvers, time
+servers, the peers of live SSH sessions, and the operator's list. The kernel holds the same sets and looks
+them up before any source rule; rules about a victim or a signature stay in force, for anyone can forge a
+gateway's address.
 """
 
 from __future__ import annotations
@@ -11,29 +12,22 @@ import bisect
 import ipaddress
 import os
 import re
-import socket
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatch
 from functools import cache
-
-from pyroute2 import IPRoute
 
 from ..config.files import Followed
 from ..errors import ConfigError
 from ..model.address import Network
 from .peers import peers
+from .places import Places
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 TIME_FILES = ("/etc/ntp.conf", "/etc/chrony/chrony.conf", "/etc/chrony.conf", "/etc/systemd/timesyncd.conf")
 OWN = "address of this host"
+LISTED = "your never-block list"
 SSH_PORT = 22
 SSHD_FILES = ("/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d/*.conf")
-REST = 20.0
-"""Routes are not read again for so many times as long as reading them took: there may be a million."""
-ROUTE = 0
-ADDRESSES_AND_ROUTES = 0x10 | 0x40 | 0x100 | 0x400
-"""Groups of rtnetlink: addresses and routes of IPv4 and of IPv6."""
 
 
 class NeverBlock:
@@ -42,34 +36,44 @@ class NeverBlock:
     Args:
         listed: the operator's own networks.
         file: a file with more of them, one a line, which is read again when it changes; or None.
+        allowed: tells what else is allowed now.
 
     Raises:
         ValueError: an entry is no network.
         ConfigError: the file cannot be read.
     """
 
-    def __init__(self, listed: Iterable[str] = (), file: str | None = None) -> None:
+    def __init__(
+        self,
+        listed: Iterable[str] = (),
+        file: str | None = None,
+        allowed: Callable[[], Iterable[Network]] = tuple,
+    ) -> None:
         self._listed = tuple(ipaddress.ip_network(entry, strict=False) for entry in listed)
         self._file = None if file is None else NeverFile(file)
-        self._news = RouteNews()
-        self._of_host: list[tuple[Network, str]] = []
-        self._heard, self._rest_until = False, 0.0
+        self._allowed = allowed
+        self.places = Places()
+        self._parts: list[tuple[str, Iterable[Network]]] = []
         self.reasons: dict[Network, str] = {}
         self._ranges: dict[int, list[tuple[int, int, str]]] = {}
         self.refresh()
 
     def refresh(self) -> None:
-        """Look again."""
-        found: dict[Network, str] = {}
-        for network, reason in self._look():
-            found.setdefault(network, reason)
-        if found != self.reasons:
-            self.reasons = found
-            self._ranges = {version: _ranges(found, version) for version in (4, 6)}
+        """Look again; ``reasons`` is another object when something changed."""
+        self.places.refresh()
+        parts = list(self._look())
+        if parts == self._parts:
+            return
+        self._parts, found = parts, dict[Network, str]()
+        for reason, networks in parts:
+            for network in networks:
+                found.setdefault(network, reason)
+        self.reasons = found
+        self._ranges = {version: _ranges(found, version) for version in (4, 6)}
 
     def close(self) -> None:
         """Hear no news any more."""
-        self._news.close()
+        self.places.close()
 
     def folders(self) -> set[str]:
         """Where the files lie that are looked at: they must stay readable after rights were given up."""
@@ -84,22 +88,19 @@ class NeverBlock:
         """What is wrong with the file now, once; its last good entries hold."""
         return None if self._file is None else self._file.complaint()
 
-    def _look(self) -> Iterator[tuple[Network, str]]:
-        for network in (*self._listed, *(self._file.networks() if self._file else ())):
-            yield network, "your never-block list"
-        for network in LOOPBACK:
-            yield network, "loopback"
-        self._heard |= self._news.drain()
-        begin = time.monotonic()
-        if self._heard and begin >= self._rest_until:
-            self._of_host, self._heard = list(_of_this_host()), False
-            self._rest_until = begin + REST * (time.monotonic() - begin)
-        yield from self._of_host
+    def _look(self) -> Iterator[tuple[str, Iterable[Network]]]:
+        """Each reason with its networks; what did not change is the very same object as before."""
+        yield LISTED, self._listed
+        yield LISTED, self._file.networks() if self._file else ()
+        yield "allowed by hand:", tuple(self._allowed())
+        yield "loopback", LOOPBACK
+        yield OWN, self.places.own
+        yield "gateway", self.places.gateways
+        for interface, networks in self.places.by_interface.items():
+            yield f"network behind {interface}", networks
         for path, words, reason in (("/etc/resolv.conf", ("nameserver",), "resolver"), *_time_files()):
-            for network in _configured(path, words):
-                yield network, reason
-        for peer in peers(ssh_ports()):
-            yield _host(str(peer)), "peer of a live SSH session"
+            yield reason, tuple(_configured(path, words))
+        yield "peer of a live SSH session", frozenset(_host(str(peer)) for peer in peers(ssh_ports()))
 
     def why(self, network: Network) -> str | None:
         """The reason why a network must not be blocked (it overlaps one of these), or None."""
@@ -111,38 +112,13 @@ class NeverBlock:
 
 def _ranges(reasons: Mapping[Network, str], version: int) -> list[tuple[int, int, str]]:
     """(first address, last address, reason) in order; a network inside another is left out."""
-    mine = [held for held in reasons if held.version == version]
+    bits = 32 if version == 4 else 128
+    mine = [(int(n.network_address), n.prefixlen, n) for n in reasons if n.version == version]
     found: list[tuple[int, int, str]] = []
-    for held in sorted(mine, key=lambda held: (int(held.network_address), held.prefixlen)):
-        first, last = int(held.network_address), int(held.broadcast_address)
+    for first, length, network in sorted(mine, key=lambda held: held[:2]):
         if not found or first > found[-1][1]:
-            found.append((first, last, f"{reasons[held]} {held}"))
+            found.append((first, first | (1 << bits - length) - 1, f"{reasons[network]} {network}"))
     return found
-
-
-class RouteNews:
-    """Hears of addresses and routes that change (rtnetlink(7)): they need not be read all the time."""
-
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, ROUTE)
-        self._socket.bind((0, ADDRESSES_AND_ROUTES))
-        self._socket.setblocking(False)
-        self._first = True
-
-    def drain(self) -> bool:
-        """Was anything heard since the last time? The first answer is yes."""
-        heard, self._first = self._first, False
-        while True:
-            try:
-                heard |= bool(self._socket.recv(1 << 16))
-            except BlockingIOError:
-                return heard
-            except OSError:  # so much that some of it was lost
-                heard = True
-
-    def close(self) -> None:
-        """Stop to hear."""
-        self._socket.close()
 
 
 class NeverFile:
@@ -193,22 +169,6 @@ class NeverFile:
         """What is wrong with it, told once."""
         trouble, self._trouble = self._trouble, None
         return trouble
-
-
-def _of_this_host() -> Iterator[tuple[Network, str]]:
-    """Own addresses, gateways and next hops, by rtnetlink."""
-    with IPRoute() as route:
-        for message in route.get_addr():
-            address = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
-            if address:
-                yield _host(address), OWN
-        for message in route.get_routes():
-            hops = [message.get_attr("RTA_GATEWAY")]
-            for hop in message.get_attr("RTA_MULTIPATH") or ():
-                hops.append(hop.get_attr("RTA_GATEWAY"))
-            for gateway in hops:
-                if gateway:
-                    yield _host(gateway), "gateway"
 
 
 def _host(address: str) -> Network:

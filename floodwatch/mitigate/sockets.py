@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 from .peers import BY_FAMILY, DONE, DUMP, ERROR, ESTABLISHED, SOCK_DIAG, TCP
 
@@ -26,12 +26,15 @@ Connections = dict[int, Sequence[bytes]]
 def connections() -> Connections:
     """Connections of TCP, and connected sockets of UDP, by IP version; those within the host are left out.
 
-    What the kernel does not tell is missing: tracking then has to know it.
+    Sockets of UDP are missing where the kernel does not tell of them: tracking then has to know them.
+
+    Raises:
+        OSError: the kernel does not tell of TCP.
     """
     found: dict[int, list[bytes]] = {4: [], 6: []}
     for family in (socket.AF_INET, socket.AF_INET6):
         for protocol in (TCP, UDP):
-            with suppress(OSError):
+            with suppress(OSError) if protocol == UDP else nullcontext():
                 for version, key in _asked(family, protocol):
                     found[version].append(key)
     return {version: tuple(dict.fromkeys(keys)) for version, keys in found.items()}

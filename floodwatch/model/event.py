@@ -78,7 +78,8 @@ class CountBounds(Record, frozen=True, kw_only=True):
 
 
 class TopSource(Record, frozen=True, kw_only=True):
-    """One source of a flood; ``cidr`` is what a rule would name (an IPv6 source is its /64).
+    """One source of a flood; ``cidr`` is what a rule would name: an IPv4 address, an IPv6 /64,
+    a single address behind NAT64 (/128), or the prefix of hosts that flood together.
 
     ``proof`` tells how its address was proven: by a handshake on one of our own interfaces, or only by what a
     trusted proxy wrote (``forwarded``), which is for the proxy's own deny list; null where it is not proven.
@@ -163,6 +164,25 @@ class CaptureInfo(Record, frozen=True, kw_only=True):
     stamps: Stamps = "exact"
 
 
+class Stretch(Record, frozen=True, kw_only=True):
+    """A stretch of packet time, from ``first`` on until before ``until``: whole quarters of a second."""
+
+    first: Time
+    until: Time
+
+
+class Counted(Record, frozen=True, kw_only=True):
+    """When an event was counted: a flood in pulses is not counted in between.
+
+    ``packets``, ``bytes``, ``sources.distinct`` and the numbers of the evidence are of these stretches, and
+    of nothing else. ``seconds`` is their whole length; it is less where there were so many that neighbours
+    had to be told as one.
+    """
+
+    seconds: float
+    stretches: tuple[Stretch, ...]
+
+
 class Event(Record, frozen=True, kw_only=True):
     """One flood, crowd or surge: one record per victim and vector while it lasts."""
 
@@ -188,5 +208,6 @@ class Event(Record, frozen=True, kw_only=True):
     sources: Sources
     evidence: tuple[Evidence, ...]
     action: Advice
+    counted: Counted = Counted(seconds=0.0, stretches=())
     timeline: tuple[float, ...]
     """The event's rate from ``first`` to ``last`` in at most 60 equal steps, in ``rate.unit``."""

@@ -29,14 +29,23 @@ Sum: TypeAlias = Annotated[float, "sum"]
 """A fact of which all epochs are added up."""
 Mean: TypeAlias = Annotated[float, "mean"]
 """A fact that is the mean of its epochs."""
+Most: TypeAlias = Annotated[float, "most"]
+"""A fact of which the largest of all epochs counts."""
+Tally: TypeAlias = Annotated[dict[int, int], "tally"]
+"""A fact of which each number, such as a port, is added up by itself; the largest are kept."""
 SourceKey: TypeAlias = tuple[int, bool, int, int]
 """``source``, ``v6``, ``low`` and ``length`` of a ``SourceCount``."""
 Majority: TypeAlias = Annotated[int, "majority"]
 """A fact that is what most epochs say, such as a port; of equals the first."""
 
 
+TALLY_MOST = 64
+
+
 class Facts(Struct):
-    """The numbers behind a verdict: a subclass a family, each field declared as Sum, Mean or Majority."""
+    """The numbers behind a verdict: a subclass a family, each field declared as Sum, Mean, Most, Tally or
+    Majority.
+    """
 
 
 F = TypeVar("F", bound=Facts)
@@ -60,31 +69,40 @@ class Gathered(Generic[F]):
         kind: the family's facts.
     """
 
-    __slots__ = ("_epochs", "_kind", "_sums", "_votes")
+    __slots__ = ("_epochs", "_how", "_kind", "_sums", "_tallies", "_votes")
 
     def __init__(self, kind: type[F]) -> None:
         self._kind = kind
         self._epochs = 0
-        self._sums = dict.fromkeys((n for n, how in _how(kind).items() if how != "majority"), 0.0)
+        self._how = _how(kind)
+        self._sums = dict.fromkeys((n for n, how in self._how.items() if how in ("sum", "mean", "most")), 0.0)
+        self._tallies: dict[str, Counter[int]] = {
+            name: Counter() for name, how in self._how.items() if how == "tally"
+        }
         self._votes: dict[str, Counter[int]] = {
-            name: Counter() for name, how in _how(kind).items() if how == "majority"
+            name: Counter() for name, how in self._how.items() if how == "majority"
         }
 
     def add(self, facts: F) -> None:
         """Take in one epoch's facts."""
         self._epochs += 1
-        for name in self._sums:
-            self._sums[name] += getattr(facts, name)
+        for name, before in self._sums.items():
+            fact = getattr(facts, name)
+            self._sums[name] = max(before, fact) if self._how[name] == "most" else before + fact
+        for name, tally in self._tallies.items():
+            tally.update(getattr(facts, name))
+            if len(tally) > 2 * TALLY_MOST:
+                self._tallies[name] = Counter(dict(tally.most_common(TALLY_MOST)))
         for name, votes in self._votes.items():
             votes[getattr(facts, name)] += 1
 
     def merged(self) -> F:
         """The facts of all epochs together."""
-        how = _how(self._kind)
         out: dict[str, Any] = {
-            name: total / max(self._epochs, 1) if how[name] == "mean" else total
+            name: total / max(self._epochs, 1) if self._how[name] == "mean" else total
             for name, total in self._sums.items()
         }
+        out |= {name: dict(tally) for name, tally in self._tallies.items()}
         for name, votes in self._votes.items():
             out[name] = votes.most_common(1)[0][0] if votes else 0
         return self._kind(**out)
@@ -101,7 +119,7 @@ Proof: TypeAlias = Literal["handshake", "forwarded"]
 
 
 class SourceCount(Struct, frozen=True, gc=False):
-    """Lower and upper bound of what one source sent.
+    """Bounds of what one source sent in a window of the heavy-hitter table.
 
     Attributes:
         source: the IPv4 address, or the upper half of an IPv6 one.
@@ -110,6 +128,8 @@ class SourceCount(Struct, frozen=True, gc=False):
         hi: ... and at most.
         low: lower half of an IPv6 address that is a source by itself.
         length: prefix length of what it stands for; 0: a host of IPv4, a /64 of IPv6.
+        before: what of ``lo`` it certainly sent before this epoch.
+        windows: in so many windows it was listed.
         proof: how its address is known to be real; see ``event.TopSource``.
         shared: several machines are behind it.
     """
@@ -120,6 +140,8 @@ class SourceCount(Struct, frozen=True, gc=False):
     hi: int
     low: int = 0
     length: int = 0
+    before: int = 0
+    windows: int = 1
     proof: Proof = "handshake"
     shared: bool = False
 
@@ -155,10 +177,14 @@ class Finding(Struct, Generic[F], kw_only=True):
 
     Attributes:
         facts: the numbers behind the evidence.
-        floor: what ``count`` was held against.
+        stretches: the epochs that the facts are of, from one up to before another; None: ``epoch`` alone.
+        quarters: so many epochs that the count is of, the last of them ``epoch``.
+        earlier: what was counted before these, in the rest of the stretches.
+        floor: what ``held`` was held against.
         over: it is over the floor; otherwise it only keeps an open event alive.
         persist: epochs in a row over the floor before it becomes a verdict.
         count: packets (or requests, connections) of the excess in this epoch.
+        held: what was held against the floor, where it is not the count.
         one_way: the victim was never seen to send.
         ports: candidates for the victim's port, with how much of the count each holds.
         paths: the same for its HTTP path, or the zone of DNS queries.
@@ -197,3 +223,7 @@ class Finding(Struct, Generic[F], kw_only=True):
     spared: list[SourceKey] = field(default_factory=list)
     seen: list[SourceCount] = field(default_factory=list)
     limit: float = 0.0
+    stretches: list[tuple[int, int]] | None = None
+    quarters: int = 1
+    earlier: int = 0
+    held: float | None = None

@@ -27,6 +27,7 @@ from ..model.decision import Decision
 from ..model.epoch import EPOCH_NS
 from ..model.event import FLOODS, Event, Stamps
 from ..model.summary import Summary
+from .posture import Posture
 
 LEAST = 16
 """Packets in an epoch below which an address is not looked at."""
@@ -59,6 +60,7 @@ class Analysis:
         top: length of the ``sources.top`` lists; 0 is all.
         memory: what was learnt before, or None.
         limits: what the user asks of floors and false alarms, or None.
+        posture: what is said of services and of this host's place, or None.
         proxies: networks of proxies that the operator names.
     """
 
@@ -68,12 +70,14 @@ class Analysis:
         top: int,
         memory: Memory | None = None,
         limits: Limits | None = None,
+        posture: Posture | None = None,
         proxies: Sequence[Network] = (),
     ) -> None:
         self.engine = Engine()
         self.detection = Detection(memory or nothing(), limits or Limits(), proxies)
         self.engine.trust(self.detection.proxies.spans)
         self._decider = Decider()
+        self._posture = posture or Posture()
         self._path = path
         self._top = top
         self._closed = -1
@@ -90,6 +94,13 @@ class Analysis:
         """Only one direction was seen, so that no source can be proven real."""
         tracker = self.detection.tracker
         return tracker.received > 0 and tracker.sent == 0
+
+    def begin(self, now_ns: int) -> None:
+        """From now on (on the packets' clock) what comes is seen, and of what comes later the onset too.
+
+        Without it an analysis begins with its first packet.
+        """
+        self.detection.tracker.begin(now_ns // EPOCH_NS)
 
     def observe(self, batch: Batch) -> bool:
         """Count a batch, closing each epoch that it ends; returns whether it ended one."""
@@ -118,7 +129,9 @@ class Analysis:
         """The floods, crowds and surges of the analysis by their onset, after ``finish``."""
         last, seen = self.engine.epoch - 1, self._seen()
         return [
-            tell(case, self._decider.overlapping(case), self._path, last, self._top, seen=seen)
+            self._posture.told(
+                tell(case, self._decider.overlapping(case), self._path, last, self._top, seen=seen)
+            )
             for case in self._decider.cases()
         ]
 
@@ -138,9 +151,9 @@ class Analysis:
             among: ids of the floods, whether they are over or not; None: those that are going on.
         """
         if among is None:
-            return [decide(case.so_far()) for case in self._open_floods()]
+            return [self._posture.decided(decide(case.so_far())) for case in self._open_floods()]
         kept = (case for case in self._decider.kept() if case.id in among)
-        return [decide(case.so_far()) for case in kept if case.verdict in FLOODS]
+        return [self._posture.decided(decide(case.so_far())) for case in kept if case.verdict in FLOODS]
 
     def open_floods(self) -> int:
         """How many floods are going on."""
@@ -160,7 +173,8 @@ class Analysis:
 
     def _so_far(self, case: Case) -> Event:
         overlapping = self._decider.overlapping(case)
-        return tell(case.so_far(), overlapping, self._path, self._closed, self._top, "open", self._seen())
+        event = tell(case.so_far(), overlapping, self._path, self._closed, self._top, "open", self._seen())
+        return self._posture.told(event)
 
     def _seen(self) -> Seen:
         """How the packets were captured, with what their time stamps tell."""
@@ -209,7 +223,7 @@ class Analysis:
         self._fall_silent(engine.gap)
 
     def _judge(self, summary: Summary, now_ns: int) -> None:
-        findings = list(self.detection.update(summary))
+        findings = list(map(self._posture.weighed, self.detection.update(summary)))
         self._decider.update(findings, summary.epoch, now_ns, window_ends=summary.window_ends)
         self.heard(summary)
         self._closed = summary.epoch

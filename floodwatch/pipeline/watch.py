@@ -29,9 +29,11 @@ from ..report.events import line
 from . import answer
 from .analysis import Analysis, Change
 from .answer import of_watch
+from .confirm import Confirmation
+from .posture import Posture
 
 if TYPE_CHECKING:
-    from ..mitigate import Blocker, Network, Step
+    from ..mitigate import Act, Blocker, Places
 
 FOLLOW_S = 0.25
 """How often an interface is looked after when nothing is heard of it."""
@@ -42,8 +44,6 @@ ACT_REST = 8.0
 TICK_MS = 50
 """Longest wait for packets: an idle interface still closes its epochs."""
 BUSIEST = 3
-TOLD_MOST = 65_536
-"""Refused networks that are remembered, so that each is told once."""
 
 
 class Moment(Struct, frozen=True):
@@ -53,13 +53,13 @@ class Moment(Struct, frozen=True):
         changes: events that opened, lasted or ended.
         counters: where the watch stands.
         notes: what became of the interfaces, in words.
-        steps: what was done in the kernel, or would be in a dry run.
+        acts: what was done in the kernel, or would be in a dry run.
     """
 
     changes: list[Change]
     counters: Counters
     notes: list[str]
-    steps: list[Step]
+    acts: list[Act]
 
 
 class Watch:
@@ -70,6 +70,7 @@ class Watch:
         options: see WatchOptions.
         stop: set it to end.
         blocker: what acts on the floods that are found, or None to only watch.
+        places: where this host stands, followed as it changes; or None, where it means nothing.
 
     Raises:
         ConfigError: the filter is wrong.
@@ -82,16 +83,19 @@ class Watch:
         options: WatchOptions,
         stop: threading.Event,
         blocker: Blocker | None = None,
+        places: Places | None = None,
     ) -> None:
         self.options = options
         self._blocker = blocker
-        self._told: set[Network] = set()
+        self._confirmation = blocker and Confirmation(blocker, options.confirm)
         self._next_act = 0.0
         self._trouble = ""
         self._stop = stop
         self.name = ",".join(interfaces)
         memory = load(options.baseline) if options.baseline else None
-        self.analysis = Analysis(self.name, options.top, memory, options.limits, options.proxies)
+        self._places = places
+        posture = Posture(options.services, places)
+        self.analysis = Analysis(self.name, options.top, memory, options.limits, posture, options.proxies)
         self.analysis.seen = self._seen
         self._answers: Answers | None = None
         if blocker is not None and not blocker.dry_run:
@@ -120,6 +124,7 @@ class Watch:
         poll = select.poll()
         for watched in (*self.taps.sockets, self._news.socket):
             poll.register(watched, select.POLLIN)
+        self.analysis.begin(self._now_ns())
         while not self._over():
             poll.poll(TICK_MS)
             closed = self._read()
@@ -153,12 +158,15 @@ class Watch:
         if not (self._news.drain() or time.monotonic() >= self._next_follow):
             return []
         self._next_follow = time.monotonic() + FOLLOW_S
+        if self._places is not None:
+            self._places.refresh()
         return self.taps.follow()
 
     def _moment(self, notes: list[str]) -> Moment:
         counters = self.counters()
         news = self.analysis.changes()
-        steps, told = self._act(at_once=any(change.what == "opened" for change in news))
+        told = self._act(at_once=any(change.what == "opened" for change in news))
+        acts = [] if self._blocker is None else self._blocker.ledger.acts()
         notes = [*notes, *told]
         seen = self._taken([change.event for change in news])
         changes = [Change(change.what, event) for change, event in zip(news, seen, strict=True)]
@@ -166,41 +174,39 @@ class Watch:
             opened = [line(c.what, c.event) for c in changes if c.what == "opened"]
             said = self._recorder.follow(opened, counters.open_floods, time.monotonic())
             notes = notes if said is None else [*notes, said]
-        return Moment(changes, counters, notes, steps)
+        return Moment(changes, counters, notes, acts)
 
-    def _act(self, *, at_once: bool) -> tuple[list[Step], list[str]]:
+    def _act(self, *, at_once: bool) -> list[str]:
         """Bring the kernel in line with the floods that are going on, when it is time for it."""
         now = time.monotonic()
         if self._blocker is None or not (at_once or now >= self._next_act):
-            return [], []
-        done = self._bring_in_line(self._blocker)
+            return []
+        told = self._bring_in_line(self._blocker)
         self._next_act = now + max(ACT_S, ACT_REST * (time.monotonic() - now))
-        return done
+        return told
 
-    def _bring_in_line(self, blocker: Blocker) -> tuple[list[Step], list[str]]:
-        """What was done, and told; a refusal is told once.
+    def _bring_in_line(self, blocker: Blocker) -> list[str]:
+        """What is to be told beside the acts.
 
         When the kernel takes no rules, the watch goes on, says so and tries again.
         """
         decisions = self.analysis.decisions()
         try:
-            known = self.analysis.detection.known_networks()
-            steps = blocker.enforce(decisions, known)
-            told = blocker.guard(decisions, known, self._answers, one_way=self.analysis.one_way)
-            told = [*told, *blocker.news()]
+            told = self._confirmation.look() if self._confirmation else []
+            if not (self._confirmation and self._confirmation.over):
+                detection, one_way = self.analysis.detection, self.analysis.one_way
+                blocker.enforce(decisions, detection.known_networks())
+                said = blocker.guard(decisions, detection.served(), self._answers, one_way=one_way)
+                told += [*blocker.ledger.untold(said), *blocker.news()]
         except EnforceError as error:
-            said = f"no rule could be set ({error}); trying again"
-            new = said != self._trouble
-            self._trouble = said
-            return [], [said] if new else []
+            said_now = f"no rule could be set ({error}); trying again"
+            new = said_now != self._trouble
+            self._trouble = said_now
+            return [said_now] if new else []
         if self._trouble:
             told = ["rules can be set again", *told]
             self._trouble = ""
-        fresh = [step for step in steps if step.what != "refuse" or step.block.network not in self._told]
-        if len(self._told) > TOLD_MOST:
-            self._told.clear()
-        self._told.update(step.block.network for step in fresh if step.what == "refuse")
-        return fresh, told
+        return told
 
     def _seen(self) -> Seen:
         """How the packets were captured until now."""

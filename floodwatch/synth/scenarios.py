@@ -41,6 +41,7 @@ SCENARIOS: dict[str, Scenario] = {
         serving.polls,
         serving.half_a_resolver,
         serving.api_frontend,
+        serving.own_crawler,
         serving.ping_as_fast_as_it_is,
         serving.scan_of_all_ports,
         attacks.syn_flood,

@@ -97,8 +97,20 @@ def api_frontend(trace: Trace, params: Params) -> None:
     """A frontend asks an API 400 times a second from the first packet on, each path once. Not a flood."""
     seconds, count = params.duration or 5.0, params.sources or 1
     trace.stop = trace.at(seconds + 1.0)
+    _ask(trace, params, seconds, count)
+
+
+def own_crawler(trace: Trace, params: Params) -> None:
+    """A crawler of one's own asks 400 times a second from the first packet on, beside people. Not a flood."""
+    seconds, count = params.duration or 5.0, params.sources or 1
+    background(trace, params.victim, seconds)
+    _ask(trace, params, seconds, count, port=80)
+
+
+def _ask(trace: Trace, params: Params, seconds: float, count: int, port: int = 8080) -> None:
+    """Kept connections of ``count`` sources that ask for one thing after the other."""
     clients, pace = public4(trace.rng, count), (params.pps or 400.0) / count
-    conns = dial(trace, np.full(count, trace.start), clients, parse(params.victim)[1], 8080, rtt_ms=0.5)
+    conns = dial(trace, np.full(count, trace.start), clients, parse(params.victim)[1], port, rtt_ms=0.5)
     conns["rtt"] = 300_000
     each = int(seconds * pace)
     asks = [

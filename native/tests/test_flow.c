@@ -110,6 +110,19 @@ static void test_refused_and_followed(void)
     CHECK_EQUAL(up(FW_DATA, 30, 11, 1), FW_FLOW_PROVEN); /* the first bytes were not captured */
 }
 
+static void test_sides_that_began_with_numbers_close_together(void)
+{
+    fw_flow_clear(&flows);
+    up(FW_SYN, 100, 0, 0);
+    down(FW_SYNACK, 300, 101);
+    CHECK_EQUAL(up(FW_ACK, 101, 301, 1), FW_FLOW_FINISHED);
+    struct fw_packet answer = packet(FW_DATA, SERVER, 80, CLIENT, 4000), request = packet(FW_DATA, CLIENT, 4000, SERVER, 80);
+    answer.seq = 301, answer.ack = 101, answer.payload = 700;
+    CHECK_EQUAL(fw_flow_observe(&flows, &answer, &weight), FW_FLOW_NOTHING); /* fits as the client's would */
+    request.seq = 101, request.ack = 1001, request.payload = 50;
+    CHECK_EQUAL(fw_flow_observe(&flows, &request, &weight), FW_FLOW_FIRST); /* and not REPEATED */
+}
+
 static void test_strangers(void)
 {
     fw_flow_clear(&flows);
@@ -173,6 +186,7 @@ int main(void)
     test_copies();
     test_rhythms();
     test_refused_and_followed();
+    test_sides_that_began_with_numbers_close_together();
     test_strangers();
     test_strangers_over_and_over();
     test_sample();

@@ -218,7 +218,7 @@ def test_the_evidence_is_what_was_counted() -> None:
     says, event = watch.says(), watch.event()
     assert says["machine_share"].startswith(f"{100 * 1200 / 2400:.1f} %")
     assert says["asset_share"].startswith(f"{100 * 1200 / 2400:.1f} %")
-    assert says["proven_share"].startswith(f"{100 * 3 / 4:.1f} % of those come from sources")
+    assert says["proven_share"].startswith(f"{100 * 3 / 4:.1f} % of what such sources sent")
     assert "known_networks" not in says
     assert (event.packets, event.rate.unit) == (1200, "req/s")
 

@@ -66,7 +66,7 @@ def test_the_evidence_is_what_was_counted() -> None:
     watch = Watch()
     for packets, out in ((1000, 30), (2000, 0)):
         watch.see(flood(packets, out=out))
-    assert watch.says()["answers"] == "the victim sent 30 packets back for the 3000 that it received"
+    assert watch.says()["answers"] == "the victim received 3,000 such packets and sent 30 itself"
 
 
 @pytest.mark.parametrize(("dark", "origin"), [(50, "forged"), (0, "unknown")])

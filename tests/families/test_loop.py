@@ -102,7 +102,7 @@ def test_what_is_said_and_advised() -> None:
     watch.last(echo, 30, PERSIST + LATE)
     says = watch.says()
     assert says["echoes"].startswith(
-        f"{30 * PERSIST} packets came from UDP port 53 to port 69, and {30 * PERSIST} went"
+        f"at least {30 * PERSIST:,} packets came from UDP port 53, and as many to port 69; about "
     )
     assert says["peers"] == "one host sends most of them"
     event, decision = watch.event(), watch.decision()

@@ -99,7 +99,7 @@ def test_tunnels_answer_what_they_get() -> None:
 
     watch = keeps_floor(make, Vector.IP_PROTOCOL_FLOOD, BOTH_WAYS, IP_PROTOCOL_FLOOD.persist)
     packets = watch.case.count + 3 * ANSWER_REACH
-    assert watch.says()["answers"] == f"the victim sent 3 packets back for the {packets} that it received"
+    assert watch.says()["answers"] == f"the victim received {packets} such packets and sent 3 itself"
 
 
 def test_answers_count_for_a_second() -> None:

@@ -97,9 +97,12 @@ def test_from_peers_that_the_victim_speaks_to_come_media(known: float, reflects:
 
 def test_few_senders_get_the_time_in_which_it_shows_whether_they_are_spoken_to() -> None:
     watch = Watch()
-    watch.last(lambda n: answers(n, flows=200), 1000, TOLD_APART - 1)
+    watch.last(lambda n: answers(n, port=3478, flows=200), 1000, TOLD_APART - 1)
     assert watch.vectors == []
-    watch.last(lambda n: answers(n, flows=200), 1000, 1)
+    watch.last(lambda n: answers(n, port=3478, flows=200), 1000, 1)
+    assert watch.vectors == [Vector.STUN_AMPLIFICATION]
+    watch = Watch()
+    watch.last(lambda n: answers(n, flows=200), 1000, 1)  # by NTP nobody talks for long
     assert watch.vectors == [Vector.NTP_AMPLIFICATION]
 
 
@@ -122,6 +125,15 @@ def test_a_resolver_that_is_seen_one_way_is_doubtful(
         sure.last(lambda n: answers(n, port=53, sources=sources, size=size), 1000, 4)
         sure.last(lambda n: answers(n, port=53, sources=sources, size=size, out=1), 1000, 4)
         assert watch.event().confidence < sure.event().confidence
+
+
+@pytest.mark.parametrize(
+    ("out", "size", "verdict"), [(0, 900, "unclear"), (1, 900, "attack"), (0, 1400, "attack")]
+)
+def test_media_that_are_seen_one_way_are_doubtful(out: int, size: int, verdict: str) -> None:
+    watch = Watch()
+    watch.last(lambda n: answers(n, port=3478, sources=40, flows=40, size=size, out=out), 1000, 8)
+    assert [case.verdict for case in watch.opened] == [verdict]
 
 
 def test_devices_that_report_from_a_low_port_are_no_reflectors() -> None:
@@ -189,10 +201,11 @@ def test_the_evidence_is_what_was_counted() -> None:
     watch.see(answers(3000, asked=0, size=480))
     says = watch.says()
     size = (1000 * 400 + 3000 * 480) / 4000
-    assert (
-        says["unasked_answers"] == "4000 answers from UDP port 123; the victim sent 30 packets to that port"
+    assert says["unasked_answers"] == (
+        "at least 4,000 of 4,000 UDP packets come from port 123; the victim sent at most 30 packets to "
+        "that port"
     )
-    assert says["answer_bytes"] == f"{size:.0f} bytes per answer on average"
+    assert says["answer_bytes"] == f"about {size:.0f} bytes per answer on average"
     values = {item.name: item.value for item in watch.event().evidence}
     assert values["unasked_answers"] == round(1 - 30 / 4000, 4)
 
@@ -201,7 +214,9 @@ def test_isakmp_from_two_ports_is_told_with_a_port_that_was_seen() -> None:
     watch = Watch()
     for port in (500, 4500, 4500, 500, 4500):
         watch.see(answers(1000, port=port))
-    assert watch.says()["unasked_answers"].startswith("5000 answers from UDP port 4500;")
+    assert watch.says()["unasked_answers"].startswith(
+        "at least 3,000 of 5,000 UDP packets come from port 4500;"
+    )
     assert watch.decision().reflector_ports == (500, 4500)
 
 

@@ -182,10 +182,10 @@ def test_the_evidence_is_what_was_counted() -> None:
     watch = Watch()
     watch.see(headers(80, requests=100, responses=10).set(owing=60, stalled=30, owed=0))
     says, event = watch.says(), watch.event()
-    assert says["unfinished"] == "80.0 % of the requests came without the end of their header"
+    assert says["unfinished"] == "80.0 % of the requests came without the end of their header (80 of 100)"
     assert says["bodies_owed"].startswith("60.0 % of the requests declared a body")
-    assert says["stalls"].startswith("30 packets in 20 s")
-    assert says["answered"].startswith("10.0 % of the requests")
+    assert says["stalls"].startswith("30 packets announced")
+    assert says["answered"].startswith("10.0 % as many answers")
     assert (event.packets, event.rate.unit, event.victim.port) == (80 + 60 + 30, "conn/s", 80)
     assert not watch.case.one_way
 

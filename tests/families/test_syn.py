@@ -172,9 +172,11 @@ def test_the_evidence_is_what_was_counted() -> None:
     watch.see(flood(3000, finished=100, synack_flows=500, refused=400))
     watch.quiet(1)
     says, event = watch.says(), watch.event()
-    assert says["handshake_completion"] == f"{100 * 200 / 4000:.1f} % of the SYNs were followed by an ACK"
-    assert says["answered"].startswith(f"{100 * 800 / 4000:.1f} %")
-    assert says["refused"].startswith(f"{100 * 600 / 4000:.1f} %")
+    assert (
+        says["handshake_completion"] == "about 5.0 % as many handshakes were finished as begun (200 of 4,000)"
+    )
+    assert says["answered"].startswith(f"about {100 * 800 / 4000:.1f} %")
+    assert says["refused"].startswith(f"about {100 * 600 / 4000:.1f} %")
     assert "bogon_share" not in says
     assert (event.packets, event.bytes) == (3800, 60 * 3800)
 
@@ -221,7 +223,9 @@ def test_forged_is_who_says_nothing_more_in_time(watch: Watch, origin: str) -> N
 def test_a_closed_port_is_said_to_be_closed() -> None:
     watch = silent(4, refused=1000)
     event = watch.event()
-    assert event.evidence[0].says == "100.0 % of the SYNs were refused with a RST: the port is closed"
+    assert event.evidence[0].says == (
+        "about 100.0 % as many were refused with a RST as begun: the port is closed (4,000 of 4,000)"
+    )
     assert event.action.recommended == "observe"
     assert watch.decision().protection is None
 

@@ -102,6 +102,18 @@ def test_more_senders_whose_flows_last_have_a_floor_of_their_own() -> None:
     keeps_event(devices, STREAMS, UDP_FLOOD.persist)
 
 
+def test_devices_of_one_v6_network_are_told_apart_by_their_flows() -> None:
+    def network(flows: int, packets: int) -> Host:
+        return host("2001:db8::7").udp(packets, sources=1, flows=flows, size=200)
+
+    alone, several, drawn = watching(), watching(), watching()
+    alone.last(lambda n: network(1, n), 2 * int(STREAM.count), 4)
+    several.last(lambda n: network(60, n), 2 * int(STREAM.count), 4)
+    drawn.last(lambda n: network(2 * SENDERS, n), 4 * int(STREAM.count), 4)
+    verdicts = [[case.verdict for case in watch.opened] for watch in (alone, several, drawn)]
+    assert verdicts == [["attack"], ["unclear"], ["attack"]]
+
+
 def test_one_of_them_that_sends_more_than_a_stream_is_told() -> None:
     made = devices(3 * int(STREAM.count))
     made.source("203.0.113.9", packets=2000, udp=2000).source("203.0.113.10", packets=100, udp=100)
@@ -225,7 +237,7 @@ def test_the_evidence_is_what_was_counted() -> None:
     for packets, out in ((1000, 3), (3000, 4)):
         watch.see(host().udp(packets, sources=MANY, out=out, size=120))
     event, says = watch.event(), watch.says()
-    assert says["answers"] == "the victim sent 7 packets back for the 4000 that it received"
+    assert says["answers"] == "the victim received 4,000 such packets and sent 7 itself"
     assert (event.packets, event.bytes, event.rate.peak) == (4000, 4000 * 120, 4000)
     assert event.rate.unit == "packet/s"
     assert (event.victim.ip, event.victim.port, event.victim.protocol) == ("198.51.100.7", 7777, "udp")

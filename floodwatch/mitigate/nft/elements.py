@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import NamedTuple, TypeAlias
 
@@ -52,12 +52,24 @@ def pack(blocks: Sequence[Block], kind: int, *, renew: bool = False) -> Iterator
             yield Message(kind, name + nested(3, body), codec.CREATE if new else 0)
 
 
-def pack_interval(network: Network) -> Iterator[bytes]:
-    """The elements that stand for a network in an interval set: where it begins, and what lies behind."""
-    yield nested(LIST_ELEMENT, nested(1, attribute(1, network.network_address.packed)))
-    behind = int(network.broadcast_address) + 1
-    if behind < 1 << network.max_prefixlen:
-        end = behind.to_bytes(ADDRESS[network.version].size, "big")
+def joined(networks: Iterable[Network]) -> list[tuple[int, int]]:
+    """Networks of one version as intervals that do not touch: the first address, and what lies behind."""
+    found: list[tuple[int, int]] = []
+    ends = ((int(n.network_address), 1 << n.max_prefixlen - n.prefixlen) for n in networks)
+    for first, size in sorted(ends):
+        if found and first <= found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], first + size)
+        else:
+            found.append((first, first + size))
+    return found
+
+
+def pack_interval(version: int, first: int, behind: int) -> Iterator[bytes]:
+    """The elements that stand for an interval in an interval set: where it begins, and what lies behind."""
+    size = ADDRESS[version].size
+    yield nested(LIST_ELEMENT, nested(1, attribute(1, first.to_bytes(size, "big"))))
+    if behind < 1 << 8 * size:
+        end = behind.to_bytes(size, "big")
         yield nested(LIST_ELEMENT, nested(1, attribute(1, end)), u32(3, INTERVAL_END))
 
 

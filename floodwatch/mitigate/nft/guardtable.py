@@ -1,7 +1,8 @@
 """Guards in the kernel: sets of victims with timeouts, and a rule for each set. Made when they are wanted.
 
     table inet floodwatch
-        set known4, known6             networks of clients who were served before: /24 and /48
+        set known4, known6             networks of clients who were served before: /24 and /48; of those who
+                                       came through NAT64 the single addresses
         chain guard_passes             see ``passes``; all of the following begin with it
         chain guard_fragments          before fragments are put together
             known pass; fragments4 ...     victim, each element with its limit
@@ -31,7 +32,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...history.memory import Networks
+from ...history.memory import Networks, singles
+from ...model.address import ONE_IPV6
 from ..guards import LIFETIME_S, Guard, Kind, Order
 from ..plan import MINE
 from . import codec, passes
@@ -58,7 +60,7 @@ KNOWN_SIZE = 262_144
 KNOWN_RATE = 500
 """Packets a second, of those that guards are about, that pass of each known network: who forges the addresses
 of one gets no further with them."""
-KNOWN_LENGTH = {4: 24, 6: 48}
+KNOWN_LENGTHS = (4, 24), (6, 48), (6, ONE_IPV6)
 SHIFT = {4: 8, 6: 80}
 """Bits of an address behind its network's."""
 SHIFTS = {SERVICE.number: 16, PROTOCOL.number: 24}
@@ -156,10 +158,11 @@ def _first_of(place: Place) -> Iterator[Rule]:
     """What stands in a chain before any guard: who passes."""
     chain, passing = place.chain.name, place.known
     yield passes.first_rule(chain)
-    for version in (4, 6) if passing is not None else ():
-        found = found_in(f"known{version}", source(version, KNOWN_LENGTH[version]))
+    for version, length in KNOWN_LENGTHS if passing is not None else ():
+        found = found_in(f"known{version}", source(version, length))
         match = of_version(version), *(passing(version) if passing else ()), found
-        yield Rule(chain, match, ACCEPT, f"fw: known{version} pass {chain}")
+        whose = ", one by one," if length == ONE_IPV6 else ""
+        yield Rule(chain, match, ACCEPT, f"fw: known{version}{whose} pass {chain}")
     yield from place.also(chain)
 
 
@@ -246,5 +249,7 @@ def known(networks: Networks) -> Iterator[Message]:
     for version in (4, 6):
         mine = networks[networks >> np.uint64(56) == version] & np.uint64((1 << 56) - 1)
         packed = [(int(n) << SHIFT[version]).to_bytes(ADDRESS[version].size, "big") for n in mine]
+        if version == 6:
+            packed += [int(n).to_bytes(8, "big") + int(m).to_bytes(8, "big") for n, m in singles(networks)]
         for at in range(0, len(packed), codec.CHUNK):
             yield keys(f"known{version}", packed[at : at + codec.CHUNK])

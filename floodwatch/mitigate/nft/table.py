@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import errno
 import gc
-import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from ...errors import EnforceError
 from ...history.memory import Networks
@@ -20,7 +18,7 @@ from ..plan import Block, Network, Step, Tally
 from ..sockets import Connections
 from . import codec, guardtable, layout, passes
 from .codec import Message, Netfilter, nested, running_linux, text, u32
-from .elements import lifted_messages, lifted_network, listed, networks, pack, pack_interval
+from .elements import joined, lifted_messages, lifted_network, listed, networks, pack, pack_interval
 from .layout import holds_blocks, lifted_set
 from .objects import TABLE, Rule, Set
 from .terms import ADDRESS
@@ -54,6 +52,7 @@ class Table:
         self._kernel = Netfilter(version)
         self._sets: set[str] = set()
         self._never: frozenset[Network] | None = None
+        self._given: tuple[Iterable[Network], frozenset[Network]] = (), frozenset()
 
     def exists(self) -> bool:
         """Is there such a table now?"""
@@ -73,7 +72,7 @@ class Table:
         Raises:
             EnforceError: no right, or no nf_tables.
         """
-        wanted, messages = frozenset(never), list[Message]()
+        wanted, messages = self._wanted(never), list[Message]()
         stands = self.exists()
         whole = stands and sorted(self._rules()) == rules_of(self._sets)
         if stands and not whole:
@@ -87,6 +86,12 @@ class Table:
             self._sets = set(self._set_names())
         self._never = wanted
         return not whole
+
+    def _wanted(self, never: Iterable[Network]) -> frozenset[Network]:
+        """The networks to spare; there may be 100,000, and the same mapping as last time means the same."""
+        if never is not self._given[0]:
+            self._given = never, frozenset(never)
+        return self._given[1]
 
     def _rules(self) -> Iterator[str]:
         """The comments of our table's rules, as the kernel has them."""
@@ -259,8 +264,8 @@ def _never_messages(never: Iterable[Network], *, fresh: bool) -> Iterator[Messag
         name = f"never{version}"
         if not fresh:
             yield Message(codec.DEL_ELEMENT, text(1, TABLE) + text(2, name))
-        mine: list[Any] = [network for network in networks if network.version == version]
-        packed = [b"".join(pack_interval(network)) for network in ipaddress.collapse_addresses(mine)]
+        mine = joined(network for network in networks if network.version == version)
+        packed = [b"".join(pack_interval(version, *interval)) for interval in mine]
         for at in range(0, len(packed), codec.CHUNK):
             body = text(1, TABLE) + text(2, name) + nested(3, *packed[at : at + codec.CHUNK])
             yield Message(codec.NEW_ELEMENT, body, codec.CREATE)

@@ -1,0 +1,249 @@
+"""What operators ordered by hand, on record: whom to allow, which victims to leave unguarded, and by whom.
+
+A file of JSON lines that is root's alone, for ``ctl`` to append to and for a running watch to follow. The
+watch opens it once and reads it through that descriptor from then on, so it needs neither root nor a file
+system. The newest word about a network counts, and every word ends by itself.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import glob
+import ipaddress
+import os
+import pwd
+import socket
+import stat
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from ..errors import BlockRefused, EnforceError
+from ..model.address import Network, mapped
+
+What: TypeAlias = Literal["allow", "disallow", "block", "unblock", "unguard", "confirm"]
+ALLOWED_MOST, BYTES_MOST, BYTES_KEPT = 4096, 1 << 23, 1 << 19
+ALLOW_MOST_S, RECORD_S, UNGUARDED_S = 366 * 86_400.0, 86_400.0, 600.0
+"""How long somebody may be allowed at most, what was done stays on record, and a victim stays unguarded."""
+WIDEST = {4: 8, 6: 19}
+"""Shortest prefixes that may be allowed."""
+NETNS_COOKIE = 71
+NOBODY = (1 << 32) - 1
+WHY_MOST = 200
+FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class Word(Struct, frozen=True, kw_only=True):
+    """One order: what, about which network (empty: all, or none), when and until when in Unix time, why, by
+    whom."""
+
+    what: What
+    network: str
+    at: float
+    until: float
+    why: str
+    by: str
+
+
+_decoder, _encoder = msgspec.json.Decoder(Word), msgspec.json.Encoder()
+
+
+def default_path() -> Path:
+    """Where the record lies: of the host to stay, of another network namespace as long as the host runs."""
+    if os.geteuid():
+        return Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}") / "floodwatch.orders"
+    if _beside_the_host():
+        return Path(f"/run/floodwatch/orders-{_namespace():x}")
+    return Path("/var/lib/floodwatch/orders")
+
+
+def _beside_the_host() -> bool:
+    """Does this process live in another network namespace than the host's first process?"""
+    here = "/proc/self/ns/net"
+    try:
+        return not os.path.samefile(here, "/proc/1/ns/net")
+    except OSError:  # who may not look at that process sees whether its own has a name (ip-netns(8))
+        return any(os.path.samefile(here, name) for name in glob.glob("/run/netns/*"))
+
+
+def _namespace() -> int:
+    """A number of this network namespace that no other gets until the next boot (SO_NETNS_COOKIE)."""
+    with socket.socket(socket.AF_UNIX) as asked:
+        return int.from_bytes(asked.getsockopt(socket.SOL_SOCKET, NETNS_COOKIE, 8), sys.byteorder)
+
+
+def operator() -> str:
+    """Who runs this: the user who logged in, as the kernel remembers it, whatever sudo made of that."""
+    try:
+        uid = int(Path("/proc/self/loginuid").read_text())
+    except (OSError, ValueError):
+        uid = NOBODY
+    uid = os.getuid() if uid == NOBODY else uid
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
+    except KeyError:
+        return f"uid {uid}"
+
+
+class ByHand:
+    """The record, open to be followed.
+
+    Args:
+        path: the file.
+        make: make it and its folder where they are missing, if this process may.
+
+    Raises:
+        EnforceError: it is there, and somebody else could write to it.
+    """
+
+    def __init__(self, path: Path | None = None, *, make: bool = True) -> None:
+        self.path = path or default_path()
+        self._file = self._open(os.O_RDONLY | (os.O_CREAT if make else 0))
+        self._state: tuple[int, int] | None = None
+        self._newest: dict[tuple[str, str], Word] = {}
+        self._fresh: list[Word] = []
+        self.refresh()
+        self._fresh.clear()  # what was ordered before is no news
+
+    def _open(self, flags: int) -> int | None:
+        """The file, looked at: who may write to it decides who is never blocked."""
+        try:
+            if flags & os.O_CREAT:
+                self.path.parent.mkdir(mode=0o700, exist_ok=True)
+            opened = os.open(self.path, flags | FLAGS, 0o600)
+        except OSError as error:
+            if not flags & os.O_APPEND:
+                return None  # then nobody can have ordered anything
+            raise EnforceError(f"cannot write {self.path}: {error.strerror}", error.errno) from error
+        held, folder = os.fstat(opened), self.path.parent.stat()
+        foreign = held.st_uid != os.geteuid() or folder.st_uid != os.geteuid()
+        open_to_all = (held.st_mode | folder.st_mode) & 0o022
+        if not stat.S_ISREG(held.st_mode) or foreign or open_to_all or held.st_nlink != 1:
+            os.close(opened)
+            raise EnforceError(f"{self.path} is not ours alone to write: look who made it, and remove it")
+        return opened
+
+    @property
+    def followed(self) -> bool:
+        """It is open, so that what is ordered from now on will be seen."""
+        return self._file is not None
+
+    def refresh(self) -> None:
+        """Read again, if something was written."""
+        if self._file is None:
+            return
+        state = os.fstat(self._file)
+        if (state.st_mtime_ns, state.st_size) == self._state:
+            return
+        self._state = state.st_mtime_ns, state.st_size
+        for word in sorted(_words(os.pread(self._file, BYTES_MOST, 0)), key=lambda word: word.at):
+            key = _subject(word)
+            if key not in self._newest or word.at > self._newest[key].at:
+                self._newest[key] = word
+                self._fresh.append(word)
+
+    def fresh(self) -> list[Word]:
+        """What was ordered since this was last asked."""
+        told, self._fresh = self._fresh, []
+        return told
+
+    def allowed(self) -> dict[Network, Word]:
+        """The networks that are allowed now."""
+        return self._networks("allow")
+
+    def unguarded(self) -> dict[Network, Word]:
+        """The victims that are to stay unguarded for now."""
+        return self._networks("unguard")
+
+    def confirmed(self, since: float) -> Word | None:
+        """The confirmation that was given after a moment (Unix time), or None."""
+        word = self._newest.get(("confirm", ""))
+        return word if word is not None and word.at >= since else None
+
+    def _networks(self, what: What) -> dict[Network, Word]:
+        now = time.time()
+        self._newest = {key: word for key, word in self._newest.items() if word.until > now}
+        return {ipaddress.ip_network(w.network): w for w in self._newest.values() if w.what == what}
+
+    def write(
+        self, what: What, networks: Iterable[Network] = (), *, why: str, seconds: float = 0.0
+    ) -> list[Word]:
+        """Put an order on record, about each of these networks, or about none.
+
+        Raises:
+            EnforceError: it cannot be written.
+        """
+        opened = self._open(os.O_RDWR | os.O_APPEND | os.O_CREAT)
+        assert opened is not None
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX)
+            held = list(_words(os.pread(opened, BYTES_MOST, 0)))
+            at = max(time.time(), *(word.at + 1e-6 for word in held)) if held else time.time()
+            until = at + (seconds or RECORD_S)
+            words = [
+                Word(what=what, network=name, at=at, until=until, why=why[:WHY_MOST], by=operator())
+                for name in ([str(network) for network in networks] or [""])
+            ]
+            lines = _encoder.encode_lines(words)
+            if os.fstat(opened).st_size + len(lines) > BYTES_KEPT:
+                lines = _encoder.encode_lines(_kept([*held, *words], at))
+                os.ftruncate(opened, 0)
+            os.write(opened, lines)
+            os.fsync(opened)
+        except OSError as error:
+            raise EnforceError(f"cannot write {self.path}: {error.strerror}", error.errno) from error
+        finally:
+            os.close(opened)
+        self.refresh()
+        return words
+
+    def allow(self, network: Network, *, seconds: float, why: str) -> Word:
+        """Never block a network for a time.
+
+        Raises:
+            BlockRefused: it is too wide, or too many are allowed.
+            EnforceError: it cannot be written.
+        """
+        if (address := mapped(network)) is not None:
+            raise BlockRefused(f"{network} is IPv4-mapped: write {address}")
+        if network.prefixlen < WIDEST[network.version]:
+            raise BlockRefused(
+                f"{network} is not allowed: a /{WIDEST[network.version]} is the widest that may be"
+            )
+        if len(self.allowed()) >= ALLOWED_MOST:
+            raise BlockRefused(f"{ALLOWED_MOST} networks are allowed, the most: use watch --never-file")
+        (word,) = self.write("allow", [network], why=why, seconds=min(seconds, ALLOW_MOST_S))
+        return word
+
+    def close(self) -> None:
+        """Follow it no more."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def _words(held: bytes) -> Iterable[Word]:
+    """The whole lines of a record; one that was torn is left out."""
+    for line in held[: held.rfind(b"\n") + 1].splitlines():
+        try:
+            word = _decoder.decode(line)
+            if word.network:
+                ipaddress.ip_network(word.network)
+            yield word
+        except (msgspec.DecodeError, ValueError):
+            continue
+
+
+def _subject(word: Word) -> tuple[str, str]:
+    """What an order is about: a later one about the same replaces it."""
+    return "allow" if word.what == "disallow" else word.what, word.network
+
+
+def _kept(words: Iterable[Word], now: float) -> list[Word]:
+    """The newest order about everything, as long as it is not over."""
+    return list({_subject(word): word for word in words if word.until > now}.values())
