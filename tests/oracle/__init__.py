@@ -32,10 +32,10 @@ def _capture(path: str, doubled: bool) -> tuple[list[Packet], dict[bytes, list[P
 
 
 @lru_cache(maxsize=8)
-def _log(path: str, doubled: bool, where: str) -> Log:
+def _log(path: str, doubled: bool, where: str, proxies: frozenset[bytes] = frozenset()) -> Log:
     victim, (every, by) = ipaddress.ip_network(where), _capture(path, doubled)
     alone = victim.prefixlen == victim.max_prefixlen
-    return Log(victim).take(by.get(victim.network_address.packed, []) if alone else every)
+    return Log(victim, proxies=proxies).take(by.get(victim.network_address.packed, []) if alone else every)
 
 
 def inspect(event: dict[str, Any], path: str, doubled: bool = False) -> Iterator[tuple[str, Verdict, str]]:
@@ -54,7 +54,13 @@ def inspect(event: dict[str, Any], path: str, doubled: bool = False) -> Iterator
         raise UnreadableError("frames that contradict themselves")
     if not any(_log(path, doubled, event["victim"]["ip"]).times.values()):
         raise UnreadableError("what tunnels or unknown tags carry")
-    exact = Victim(_log(path, doubled, event["victim"]["ip"]), stretches)
-    for evidence in event["evidence"]:
-        yield evidence["name"], judge(event, evidence, exact), evidence["says"]
-    yield from numbers(event, exact)
+    via = frozenset(
+        ipaddress.ip_network(via["cidr"]).network_address.packed for via in event["sources"]["via"]
+    )
+    exact = Victim(_log(path, doubled, event["victim"]["ip"], via), stretches)
+    unclear = not via and exact.n("named") > 0 and not event["sources"]["top"]
+    said = [(one["name"], judge(event, one, exact), one["says"]) for one in event["evidence"]]
+    for name, verdict, says in (*said, *numbers(event, exact)):
+        if unclear and name in ("pace", "sources.distinct", "known_networks"):
+            verdict = Verdict(None, "whose word is taken for its clients is not told")
+        yield name, verdict, says

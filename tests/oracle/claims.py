@@ -475,13 +475,19 @@ def nanoseconds(text: str) -> int:
     return int(datetime.fromisoformat(whole + "+00:00").timestamp()) * SECOND + int(part.ljust(9, "0") or 0)
 
 
+def of_forwarded(claim: Claim) -> Verdict:
+    (a, b) = claim.numbers(r"\(# of #\)$")
+    found, whole = claim.exact.n("forwarded"), claim.sum("requests")
+    return Verdict(a <= found and b <= whole, f"{found:,} of {whole:,}")
+
+
 CLAIMS: dict[str, Callable[[Claim], Verdict]] = {
     "handshake_completion": of_handshakes, "answered": of_answers, "refused": of_refusals,
     "bogon_share": nowhere("reserved"), "dark_share": nowhere("dark"), "silent": of_silence,
     "out_of_state": of_strangers, "resets": of_resets,
     "data_per_connection": of_data, "records_per_hello": of_records, "machine_share": of_machines,
-    "hammered": of_hammering, "proven_share": of_proof, "asset_share": of_parts, "pace": of_pace,
-    "known_networks": of_known, "frames_per_stream": of_frames, "unasked_answers": of_unasked,
+    "hammered": of_hammering, "proven_share": of_proof, "forwarded_share": of_forwarded,
+    "asset_share": of_parts, "pace": of_pace, "known_networks": of_known, "frames_per_stream": of_frames, "unasked_answers": of_unasked,
     "answer_bytes": of_size, "answers": of_received, "packets": of_received, "first_fragments": of_fragments,
     "echoes": of_echoes, "peers": of_peers, "initial_share": of_initials, "distinct_names": of_names,
     "one_zone": of_zone, "failed_answers": of_failures, "distinct_paths": of_walks, "posts": of_posts,

@@ -5,6 +5,7 @@ forgotten.
 from __future__ import annotations
 
 import ipaddress
+import re
 import struct
 from bisect import bisect_left
 from collections import Counter, defaultdict
@@ -35,6 +36,7 @@ METHODS = {
     b"CONNECT ": 0, b"TRACE ": 0,
 }  # fmt: skip
 ASSETS = frozenset(b"css js png jpg jpeg gif svg ico woff woff2 ttf webp map mp4".split())
+PROXY_LINE = re.compile(rb"PROXY TCP[46] ([0-9a-f.:]+) [^\r]*\r\n")
 RESERVED = [
     ipaddress.ip_network(text)
     for text in (
@@ -97,6 +99,10 @@ class Log:
     proven: dict[bytes, int] = field(default_factory=dict)
     """When a source first finished a handshake with the victim."""
     flows: dict[tuple[bytes, bytes, int, int], Flow] = field(default_factory=dict)
+    proxies: frozenset[bytes] = frozenset()
+    """Senders whose word is taken for whom they ask."""
+    lines: dict[tuple[bytes, int], bytes] = field(default_factory=dict)
+    """Who stands in the PROXY line of a connection, by its other end."""
     now: int = 0
 
     def count(self, what: Hashable, n: int = 1) -> None:
@@ -191,8 +197,17 @@ class Log:
             return
         if p.kind not in TCP:
             return
-        request = _request(said, p.length)
+        line = PROXY_LINE.match(said)
+        if line is not None:
+            self.lines[p.source, p.sport] = ipaddress.ip_address(line[1].decode()).packed
+            said = said[line.end() :]
+        request = _request(said, p.length - (line.end() if line else 0))
         if request is not None:
+            client = self.lines.get((p.source, p.sport)) or _client(said)
+            self.count("named", int(client is not None))
+            if client is not None and p.source in self.proxies:
+                source = client if len(client) == 4 else client[:8]
+                self.count("forwarded")
             path, posts, unfinished, owing = request
             asset = path.rpartition(b".")[2] in ASSETS and b"." in path[-6:]
             self.count("requests")
@@ -378,6 +393,13 @@ def _request(said: bytes, length: int) -> tuple[bytes, bool, bool, bool] | None:
                 owing = int(value) > len(said) - close - 4
                 break
     return rest[:end], posts, unfinished, owing
+
+
+def _client(said: bytes) -> bytes | None:
+    """The last address of X-Forwarded-For, in a header that ends."""
+    header, end, _ = said.partition(b"\r\n\r\n")
+    named = re.findall(rb"(?im)^x-forwarded-for:(?:.*,)?[ \t]*([0-9a-f.:]+)[ \t]*\r?$", header)
+    return ipaddress.ip_address(named[-1].decode()).packed if named and end else None
 
 
 def _dns(said: bytes) -> tuple[bool, int, bytes, bytes] | None:
