@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 ERRORS: Final[dict[int, str]]
 NEED_MORE: Final[int]
+RANGES_MOST: Final[int]
+VOUCHED_MOST: Final[int]
 MERGED: Final[int]
 REJECTS: Final[tuple[str, ...]]
 TUNNELS: Final[tuple[str, ...]]
@@ -205,6 +207,13 @@ HEAVY_DTYPE: Final[np.dtype[np.void]]
   windows of zero, HTTP/2 resets and continuations; at most 255
 - ``v6`` (u1) 0: the source is an IPv4 address; 1: an IPv6 /64; 2: one address of a translator (NAT64)
 - ``proven`` (u1) handshakes that it is known to have finished, at most 255; above 0 its address is real
+- ``clients`` (<u8) bit hash(client) of every client that it says it asks for (X-Forwarded-For, Forwarded,
+  PROXY line): linear counting
+- ``forwards`` (<u4) messages of its that name such a client
+- ``how`` (u1) how it names them: 1 by a header, 2 by a PROXY line; 3 both
+- ``via`` (u1) 0: the source sent the packets itself; else it is the client that a trusted proxy names, 1 by a
+  header, 2 by a PROXY line; `proven` then speaks of the proxy's connection
+- ``stacks`` (<u2) a bit for the class of TCP stack of every SYN: several machines share the address
 - ``low`` (<u8) lower half of the address of a translator; else 0
 """
 PACKET_DTYPE: Final[np.dtype[np.void]]
@@ -219,7 +228,7 @@ PACKET_DTYPE: Final[np.dtype[np.void]]
 - ``tcp_flags`` (u1) TCP flags, FIN = 1 to CWR = 128
 - ``kind`` (u1) kind of packet
 - ``bits`` (u1) 1: IPv6; 2: more fragments follow; 4: reserved source address; 8: window of zero; 16: source
-  inside a translator's network (NAT64)
+  inside a translator's network (NAT64); 32 to 128: of a SYN a class of its TCP stack
 - ``seq`` (<u4) TCP sequence number
 - ``ack`` (<u4) TCP acknowledgement number
 - ``bytes`` (<u4) bytes of the frame, as on the wire
@@ -285,6 +294,14 @@ class Decoder:
 
     def set_span(self, since_ns: int, until_ns: int) -> None:
         """Count only frames from ``since_ns`` on and before ``until_ns``, in ns since 1970."""
+
+    def trust(self, spans: NDArray[np.uint64]) -> None:
+        """Look past these proxies for the client that a request names.
+
+        Args:
+            spans: (n, 4): upper and lower half of the first and of the last address, in order, at most
+                ``RANGES_MOST``.
+        """
 
     def set_translators(self, networks: Sequence[tuple[int, int, int]]) -> None:
         """Take each address of these IPv6 networks for a host of its own, as those of NAT64 are anyway.
@@ -392,13 +409,14 @@ class Ring:
     def close(self) -> None:
         """Let go of the memory; ``fill`` raises ValueError afterwards."""
 
-    def record(self, room: int, budget: int, interface: int) -> None:
+    def record(self, room: int, budget: int, interface: int, most: int) -> None:
         """From now on keep a sample of the frames that are counted.
 
         Args:
             room: bytes of each of the two halves that hold them.
             budget: frames of a quarter second that are kept, about.
             interface: their number in a pcapng file; the next one is for frames without a link layer.
+            most: bytes of a frame that are kept.
 
         Raises:
             ValueError: it was asked for before.
@@ -420,6 +438,16 @@ class Engine:
     """
 
     def __new__(cls) -> Engine: ...
+    def trust(self, spans: NDArray[np.uint64]) -> None:
+        """From now on believe these proxies; see ``Decoder.trust``."""
+
+    def vouch(self, pairs: NDArray[np.uint64]) -> None:
+        """From now on believe, beside those, the senders of these pairs (``pair_hash`` of the heavy table).
+
+        Args:
+            pairs: in order, at most ``VOUCHED_MOST``.
+        """
+
     def observe(self, batch: Batch, start: int) -> int:
         """Count ``batch[start:]`` up to the end of the epoch; returns how many packets were taken."""
 

@@ -19,6 +19,8 @@ ERRORS = {
     FW_LIMIT: "limit",
 }
 NEED_MORE = FW_NEED_MORE
+RANGES_MOST = FW_RANGES_MOST
+VOUCHED_MOST = FW_VOUCHED_MOST
 MERGED = FW_MERGED
 TUNNELS = ("none", "ipip", "ipv6", "gre", "erspan", "vxlan", "geneve", "gtpu", "teredo")
 REJECTS = ("unknown_linktype", "not_ip", "truncated", "bad_ip", "bad_transport", "nested")
@@ -173,6 +175,7 @@ cdef class Decoder:
     def __dealloc__(self):
         if self.raw != NULL:
             free(self.raw.twins)
+            free(self.raw.named)
             if self.beside is None:
                 free(self.raw.points)
         free(self.raw)
@@ -189,6 +192,13 @@ cdef class Decoder:
     def set_span(self, uint64_t since_ns, uint64_t until_ns):
         self.raw.since_ns = since_ns
         self.raw.last_allowed_ns = until_ns - 1 if 0 < until_ns < <uint64_t>-1 else until_ns
+
+    def trust(self, spans):
+        if self.raw.named == NULL:
+            self.raw.named = <fw_ranges *>calloc(1, sizeof(fw_ranges))
+            if self.raw.named == NULL:
+                raise MemoryError
+        _fill_ranges(self.raw.named, spans)
 
     def set_translators(self, networks):
         cdef fw_hasher *h = &self.raw.hasher
@@ -353,14 +363,14 @@ cdef class Ring:
         batch.owner = self
         return bool(code)
 
-    def record(self, uint32_t room, uint32_t budget, uint32_t interface):
+    def record(self, uint32_t room, uint32_t budget, uint32_t interface, uint32_t most):
         if self.raw.tail != NULL:
             raise ValueError("the ring records already")
         self.tail.halves[0] = <uint8_t *>calloc(room, 1)
         self.tail.halves[1] = <uint8_t *>calloc(room, 1)
         if self.tail.halves[0] == NULL or self.tail.halves[1] == NULL:
             raise MemoryError
-        self.tail.room, self.tail.budget = room, budget
+        self.tail.room, self.tail.budget, self.tail.most = room, budget, most
         self.raw.tail_interface = interface
         self.raw.tail = &self.tail
 
@@ -391,6 +401,16 @@ cdef class Engine:
 
     def __dealloc__(self):
         free(self.raw)
+
+    def trust(self, spans):
+        _fill_ranges(&self.raw.carried.named, spans)
+
+    def vouch(self, pairs):
+        cdef const uint64_t[::1] view = np.ascontiguousarray(pairs, np.uint64)
+        cdef uint32_t i, n = <uint32_t>min(view.shape[0], FW_VOUCHED_MOST)
+        for i in range(n):
+            self.raw.carried.vouched[i] = view[i]
+        self.raw.carried.vouched_count = n
 
     def observe(self, Batch batch, uint32_t start):
         cdef uint32_t taken
@@ -475,6 +495,15 @@ cdef class Engine:
 
     def total_sources(self):
         return bytes(self.raw.total_sources[:1 << FW_TOTAL_HLL_P])
+
+
+cdef void _fill_ranges(fw_ranges *to, spans) except *:
+    """Ranges in order from an array of shape (n, 4): upper and lower half of the first and of the last address."""
+    plain = np.ascontiguousarray(spans, np.uint64)
+    if plain.ndim != 2 or plain.shape[1] != 4 or len(plain) > FW_RANGES_MOST:
+        raise ValueError(f"at most {FW_RANGES_MOST} ranges of four numbers each")
+    memcpy(to.held, <const void *><uintptr_t>plain.ctypes.data, len(plain) * sizeof(fw_range))
+    to.count = <uint32_t>len(plain)
 
 
 def merge(Batch out, list batches, uint32_t[::1] at):

@@ -45,6 +45,16 @@ cdef extern from "fw_decode.h" nogil:
         uint32_t count
     struct fw_twins:
         uint32_t copies
+    enum: FW_RANGES_MOST, FW_VOUCHED_MOST
+    struct fw_range:
+        uint64_t first_hi
+    struct fw_ranges:
+        uint32_t count
+        fw_range *held
+    struct fw_carried:
+        fw_ranges named
+        uint32_t vouched_count
+        uint64_t *vouched
     struct fw_points:
         pass
     struct fw_frame:
@@ -66,6 +76,7 @@ cdef extern from "fw_decode.h" nogil:
         fw_frame frame
         uint64_t offset, frames, bytes, filtered, first_ns, last_ns, need, since_ns, last_allowed_ns, duplicates
         fw_twins *twins
+        fw_ranges *named
         fw_points *points
         uint64_t elsewhere
         uint64_t rejected[6]
@@ -93,6 +104,7 @@ cdef extern from "fw_decode.h" nogil:
         int fractions
         uint8_t *total_sources
         fw_topk heavy
+        fw_carried carried
         fw_victims victims
     void fw_engine_init(fw_engine *)
     uint32_t fw_engine_observe(fw_engine *, const fw_batch *, uint32_t)
@@ -189,7 +201,7 @@ cdef extern from "fw_layout.h" nogil:
 cdef extern from "fw_tail.h" nogil:
     struct fw_tail:
         uint8_t *halves[2]
-        uint32_t room, budget
+        uint32_t room, budget, most
         uint32_t used[2]
         uint8_t current
     void fw_tail_clear(fw_tail *)

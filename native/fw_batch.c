@@ -1,5 +1,7 @@
 #include "fw_batch.h"
 
+#include "fw_forward.h"
+
 uint32_t fw_batch_merge(struct fw_batch *out, struct fw_batch *const *in, uint32_t *at, uint32_t count)
 {
     fw_batch_clear(out);
@@ -48,7 +50,7 @@ void fw_batch_save(const struct fw_batch *b, struct fw_message *messages, uint8_
     }
 }
 
-/* Turn a message's offset into a pointer. The hash of a DNS name stays: of the name only the zone is kept. */
+/* Turn a message's offset into a pointer, and hash it anew. The hash of a DNS name stays: of the name only the zone is kept. */
 static int load_message(struct fw_message *m, const uint8_t *texts, size_t size, const struct fw_key *key)
 {
     size_t at = (size_t)m->path;
@@ -57,6 +59,9 @@ static int load_message(struct fw_message *m, const uint8_t *texts, size_t size,
     m->path = texts + at;
     if (m->what == FW_HTTP_REQUEST)
         m->path_hash = fw_http_hash(key, m->path, m->path_len);
+    if (m->via)
+        m->client_hash = fw_forward_hash(key, m->client_hi, m->client_lo);
+    m->via = m->via <= FW_VIA_LINE ? m->via : FW_VIA_NOBODY;
     return 0;
 }
 

@@ -38,13 +38,12 @@ static void account(struct fw_decoder *d, struct fw_frame *f)
 }
 
 /* What the application said, told by the ports only where the bytes alone would not do. (captured >= 8) */
-static int listen(const struct fw_key *key, const struct fw_packet *p, const uint8_t *payload, struct fw_message *out)
+static int listen(const struct fw_decoder *d, const struct fw_packet *p, const uint8_t *payload, struct fw_message *out)
 {
+    const struct fw_key *key = &d->hasher.key;
     if (FW_LIKELY(p->kind <= FW_TCP_ODD)) {
         if (fw_http_likely(payload)) {
-            int said = fw_http_parse(key, payload, p->captured, out);
-            if (said == FW_HTTP_REQUEST && p->captured == p->payload)
-                fw_http_rest(payload, p->captured, out);
+            int said = fw_http_read(key, d->named, payload, p->captured, p->captured == p->payload, out);
             return said != FW_SAID_NOTHING || payload[0] != 'P' ? said : fw_http2_parse(payload, p->captured, out);
         }
         if (fw_tls_likely(payload))
@@ -107,7 +106,7 @@ static int decode(struct fw_decoder *d, const struct fw_frame *f, struct fw_batc
     p->bytes = f->len;
     if (FW_UNLIKELY(p->kind >= FW_UDP) && FW_UNLIKELY(decode_inner(d, b, p, &payload)))
         p++;
-    if (p->captured >= 8 && listen(&d->hasher.key, p, payload, &b->messages[b->message_count]) != FW_SAID_NOTHING)
+    if (p->captured >= 8 && listen(d, p, payload, &b->messages[b->message_count]) != FW_SAID_NOTHING)
         p->message = ++b->message_count;
     b->count++;
     return 1;

@@ -3,6 +3,7 @@
 #define FW_DECODE_H
 
 #include "fw_epoch.h"
+#include "fw_forward.h"
 #include "fw_points.h"
 #include "fw_tunnel.h"
 #include "fw_twins.h"
@@ -27,6 +28,7 @@ struct fw_decoder {
     uint64_t since_ns, last_allowed_ns; /* frames before or after are not counted */
     struct fw_twins *twins;       /* drops second copies of frames; NULL: none */
     uint64_t duplicates;          /* copies dropped */
+    struct fw_ranges *named;      /* proxies that the operator names; NULL: none */
     struct fw_points *points;     /* drops packets that were counted at another point; NULL: none */
     uint64_t elsewhere;           /* such packets */
     uint64_t offset;              /* bytes consumed of the capture */

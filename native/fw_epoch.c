@@ -30,16 +30,56 @@ static int strains(const struct fw_packet *p, const struct fw_message *h)
     return h && (h->unfinished || h->owed || (h->what == FW_HTTP2 && (h->resets || h->continuations)));
 }
 
-static void count_heavy(struct fw_engine *e, const struct fw_packet *p, const struct fw_message *h, uint64_t pair,
-                        uint32_t estimate, uint32_t gate, uint32_t victim, enum fw_flow_news news)
+/* One packet of the open epoch as the sketches count it. */
+struct seen {
+    const struct fw_packet *p;
+    const struct fw_message *said;   /* what was said in it, or NULL */
+    const struct fw_client *client;  /* for whom a trusted proxy asks, or NULL */
+    enum fw_flow_news news;
+    uint32_t victim;                 /* reference of its slot */
+    uint8_t via;                     /* with a client: how the proxy names it */
+};
+
+static void count_request(struct fw_heavy *s, const struct fw_message *h)
+{
+    int again = s->requests && s->last_path == (uint8_t)h->path_hash;
+    s->paths = s->requests ? s->paths : 0;
+    s->requests += 1u + h->more;
+    fw_count16(&s->assets, h->asset + h->more_assets);
+    fw_count16(&s->posts, h->posts + h->more_posts);
+    fw_count16(&s->repeats, again + h->more_same);
+    s->last_path = (uint8_t)h->path_hash;
+    s->paths |= 1ULL << (h->path_hash >> 58) | h->more_paths;
+}
+
+static int is_proven(enum fw_flow_news news)
+{
+    return news == FW_FLOW_PROVEN || news == FW_FLOW_FIRST || news == FW_FLOW_REPEATED;
+}
+
+/* The entry of a pair that came over the gate; NULL where there is no room for it. */
+static struct fw_heavy *heavy(struct fw_engine *e, const struct seen *x, uint64_t pair, uint32_t estimate, uint32_t gate)
 {
     struct fw_heavy *s = fw_topk_admit(&e->heavy, pair, estimate);
     if (!s)
-        return;
+        return NULL;
     /* Packets that came while the rising gate stood above the pair were not counted here; they were at most
      * `gate`, so the upper bound stays one. */
     if (FW_UNLIKELY(s->packets + s->missed < gate))
         s->missed = gate - s->packets;
+    s->victim = x->victim;
+    s->packets++;
+    s->bytes += x->p->bytes;
+    return s;
+}
+
+static void count_heavy(struct fw_engine *e, const struct seen *x, uint64_t pair, uint32_t estimate, uint32_t gate)
+{
+    const struct fw_packet *p = x->p;
+    const struct fw_message *h = x->said;
+    struct fw_heavy *s = heavy(e, x, pair, estimate, gate);
+    if (!s)
+        return;
     s->source = p->bits & FW_V6 ? p->src.hi : p->src.lo;
     s->v6 = FW_SOURCE_IPV4;
     if (p->bits & FW_V6) {
@@ -49,33 +89,59 @@ static void count_heavy(struct fw_engine *e, const struct fw_packet *p, const st
             *fw_topk_low(&e->heavy, s) = p->src.lo;
         }
     }
-    s->victim = victim;
-    s->packets++;
-    s->bytes += p->bytes;
     if (p->kind == FW_UDP) {
         s->udp++;
         s->paths |= s->requests ? 0 : 1ULL << fw_port_bit(p->sport);
     }
-    if (news == FW_FLOW_FINISHED)
+    if (p->kind == FW_SYN)
+        s->stacks = (uint16_t)(s->stacks | 1u << (p->bits >> FW_STACK_SHIFT));
+    if (x->news == FW_FLOW_FINISHED)
         s->proven = (uint8_t)(s->proven < UINT8_MAX ? s->proven + 1 : UINT8_MAX);
-    else if (news == FW_FLOW_PROVEN || news == FW_FLOW_REPEATED)
+    else if (is_proven(x->news))
         s->proven = s->proven ? s->proven : 1;
-    s->strains = (uint8_t)(s->strains + (s->strains < UINT8_MAX && strains(p, h)));
-    if (!h || h->what != FW_HTTP_REQUEST)
+    if (FW_UNLIKELY(h != NULL) && h->via) {
+        s->forwards++;
+        s->how |= h->via;
+        s->clients |= 1ULL << (h->client_hash >> 58);
+    }
+    if (FW_UNLIKELY(x->client != NULL)) /* what it asks for somebody else is no request of its own */
         return;
-    s->paths = s->requests++ ? s->paths : 0;
-    fw_count16(&s->assets, h->asset);
-    fw_count16(&s->posts, h->posts);
-    fw_count16(&s->repeats, s->requests > 1 && s->last_path == (uint8_t)h->path_hash);
-    s->last_path = (uint8_t)h->path_hash;
-    s->paths |= 1ULL << (h->path_hash >> 58);
+    s->strains = (uint8_t)(s->strains + (s->strains < UINT8_MAX && strains(p, h)));
+    if (h && h->what == FW_HTTP_REQUEST)
+        count_request(s, h);
+}
+
+/* The lowest count above which a pair is no chance of collisions: singletons stay out. */
+static inline uint32_t gate_of(const struct fw_engine *e) { return 8 + 3 * (uint32_t)(e->pairs.packets >> 16); }
+
+/* What a proxy asks for a client, as if that had asked itself. */
+static void count_client(struct fw_engine *e, const struct seen *x)
+{
+    uint64_t pair = fw_client_pair(x->client->hash, x->p->dst_hash);
+    uint32_t estimate = fw_cm_add(&e->pairs, pair, x->p->bytes, 1u + x->said->more), gate = gate_of(e);
+    struct fw_heavy *s = estimate > gate ? heavy(e, x, pair, estimate, gate) : NULL;
+    if (!s)
+        return;
+    const struct fw_addr *a = &x->client->address;
+    s->v6 = a->hi || a->lo >> 32 != 0xffff ? FW_SOURCE_NETWORK : FW_SOURCE_IPV4;
+    s->source = s->v6 ? a->hi : a->lo;
+    if (FW_UNLIKELY(fw_forward_translated(a->hi, a->lo))) {
+        s->v6 = FW_SOURCE_ADDRESS;
+        *fw_topk_low(&e->heavy, s) = a->lo;
+    }
+    s->via = x->via;
+    s->proven = 1; /* the proxy's connection is */
+    s->strains = (uint8_t)(s->strains + (s->strains < UINT8_MAX && strains(x->p, x->said)));
+    count_request(s, x->said);
 }
 
 /* An answer that says no, to a client whose requests are counted. IPv4 and translated addresses have one hash in both
  * directions; the /64 of another IPv6 client is not found by the address that the answer goes to. */
 static void count_error(struct fw_engine *e, const struct fw_packet *p)
 {
-    struct fw_heavy *s = fw_topk_find(&e->heavy, fw_pair_hash(p->dst_hash, p->sender_hash));
+    const struct fw_client *client = fw_carried_find(&e->carried, fw_flow_hash(p));
+    uint64_t pair = client ? fw_client_pair(client->hash, p->sender_hash) : fw_pair_hash(p->dst_hash, p->sender_hash);
+    struct fw_heavy *s = fw_topk_find(&e->heavy, pair);
     if (s)
         fw_count16(&s->errors, 1);
 }
@@ -106,6 +172,34 @@ static enum fw_flow_news count_flow(struct fw_engine *e, const struct fw_packet 
     return news;
 }
 
+/* For whom a request is, where a trusted proxy says so on a connection that is one; notes what it says. A proxy's address
+ * may be forged as well: a packet that fits no connection speaks for nobody. */
+static const struct fw_client *whose(struct fw_engine *e, const struct fw_packet *p, const struct fw_message *h,
+                                     enum fw_flow_news news, uint64_t pair, uint8_t *via)
+{
+    int first = news == FW_FLOW_FIRST || news == FW_FLOW_FINISHED;
+    if ((h->what != FW_HTTP_REQUEST && h->what != FW_PROXY_LINE) ||
+        !(first || news == FW_FLOW_PROVEN || news == FW_FLOW_KNOWN) || !fw_carried_trusts(&e->carried, p, pair))
+        return NULL;
+    const struct fw_client *client = fw_carried_note(&e->carried, fw_flow_hash(p), h, first, via);
+    return h->what == FW_HTTP_REQUEST ? client : NULL;
+}
+
+static void count_towards(struct fw_engine *e, const struct fw_packet *p, const struct fw_message *h,
+                          enum fw_flow_news news, struct fw_slot *to, uint64_t pair)
+{
+    struct seen x = {p, h, NULL, news, fw_slot_reference(&e->victims, to), 0};
+    if (FW_UNLIKELY(h != NULL))
+        x.client = whose(e, p, h, news, pair, &x.via);
+    fw_victim_in(&e->victims, to, p, h, FW_UNLIKELY(x.client != NULL) ? x.client->hash : p->src_hash);
+    uint32_t requests = h != NULL && h->what == FW_HTTP_REQUEST ? 1u + h->more : 0;
+    uint32_t estimate = fw_cm_add(&e->pairs, pair, p->bytes, requests), gate = gate_of(e);
+    if (FW_UNLIKELY(estimate > gate))
+        count_heavy(e, &x, pair, estimate, gate);
+    if (FW_UNLIKELY(x.client != NULL))
+        count_client(e, &x);
+}
+
 static void observe_one(struct fw_engine *e, const struct fw_batch *b, const struct fw_packet *p, uint64_t pair)
 {
     const struct fw_message *h = p->message ? &b->messages[p->message - 1] : NULL;
@@ -127,15 +221,9 @@ static void observe_one(struct fw_engine *e, const struct fw_batch *b, const str
     if (news == FW_FLOW_REPEATED)
         h = NULL; /* the request, or the answer, was counted when it came first */
     if (to) {
-        fw_victim_in(&e->victims, to, p, h);
+        count_towards(e, p, h, news, to, pair);
         if (fw_peers_asked(p) && fw_peers_know(&e->peers, p))
             fw_victim_known(to, p);
-        uint32_t requests = h != NULL && h->what == FW_HTTP_REQUEST;
-        uint32_t estimate = fw_cm_add(&e->pairs, pair, p->bytes, requests);
-        /* Singletons stay out: the gate lies above what collisions alone give a key. */
-        uint32_t gate = 8 + 3 * (uint32_t)(e->pairs.packets >> 16);
-        if (FW_UNLIKELY(estimate > gate))
-            count_heavy(e, p, h, pair, estimate, gate, fw_slot_reference(&e->victims, to), news);
     }
     if (from) {
         fw_victim_out(&e->victims, from, p, h);

@@ -4,12 +4,13 @@
  * at the first packet that belongs to a later epoch, so that the caller can read the summary first. Packet
  * time is the only clock.
  *
- * Memory is fixed: about 2 MiB count-min, 0.6 MiB heavy hitters, 1 MiB handshakes, 0.25 MiB peers, 12 MiB victim
- * slots. */
+ * Memory is fixed: about 2 MiB count-min, 0.7 MiB heavy hitters, 1 MiB handshakes, 0.8 MiB connections of proxies,
+ * 0.25 MiB peers, 12 MiB victim slots. */
 #ifndef FW_EPOCH_H
 #define FW_EPOCH_H
 
 #include "fw_batch.h"
+#include "fw_carried.h"
 #include "fw_countmin.h"
 #include "fw_flow.h"
 #include "fw_peers.h"
@@ -37,6 +38,7 @@ struct fw_engine {
     struct fw_countmin pairs;  /* (source, victim) */
     struct fw_topk heavy;
     struct fw_flows flows;
+    struct fw_carried carried;
     struct fw_peers peers;
     struct fw_victims victims;
 };
@@ -53,10 +55,16 @@ void fw_engine_close_epoch(struct fw_engine *e, const struct fw_packet *next);
 
 void fw_engine_init(struct fw_engine *e);
 
-/* The pair hash under which a source's traffic to a victim is counted. */
+/* The pair hash under which a source's traffic to a victim is counted: what it sends itself ... */
 static inline uint64_t fw_pair_hash(uint64_t src_hash, uint64_t dst_hash)
 {
     return fw_mix64(src_hash + FW_ROTL(dst_hash, 23));
+}
+
+/* ... and what a proxy sends for it. */
+static inline uint64_t fw_client_pair(uint64_t client_hash, uint64_t dst_hash)
+{
+    return fw_mix64(fw_pair_hash(client_hash, dst_hash) ^ 0x666f727761726465ULL);
 }
 
 #endif

@@ -175,7 +175,14 @@
     F(uint8_t, strains, , "packets that cost the server and ask for nothing whole: requests without their end or"      \
                           " body, windows of zero, HTTP/2 resets and continuations; at most 255")                      \
     F(uint8_t, v6, , "0: the source is an IPv4 address; 1: an IPv6 /64; 2: one address of a translator (NAT64)")       \
-    F(uint8_t, proven, , "handshakes that it is known to have finished, at most 255; above 0 its address is real")
+    F(uint8_t, proven, , "handshakes that it is known to have finished, at most 255; above 0 its address is real")      \
+    F(uint64_t, clients, , "bit hash(client) of every client that it says it asks for (X-Forwarded-For, Forwarded, PROXY" \
+                           " line): linear counting")                                                                  \
+    F(uint32_t, forwards, , "messages of its that name such a client")                                                 \
+    F(uint8_t, how, , "how it names them: 1 by a header, 2 by a PROXY line; 3 both")                                    \
+    F(uint8_t, via, , "0: the source sent the packets itself; else it is the client that a trusted proxy names,"       \
+                      " 1 by a header, 2 by a PROXY line; `proven` then speaks of the proxy's connection")             \
+    F(uint16_t, stacks, , "a bit for the class of TCP stack of every SYN: several machines share the address")
 
 /* The same, in what is listed only: the table keeps it beside the entries, for hardly any needs it. */
 #define FW_HEAVY_LISTED_FEATURES(F)                                                                                    \

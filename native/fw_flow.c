@@ -88,6 +88,7 @@ static enum fw_flow_news on_syn(struct fw_flows *t, uint64_t hash, const struct 
     f->client_seq = p->seq;
     begin(f, p);
     f->client = (uint32_t)p->sender_hash;
+    f->fed = 0;
     f->epoch = t->epoch;
     *weight = 1u << f->weight_log2;
     return FW_FLOW_NEW_SYN;
@@ -136,7 +137,10 @@ static enum fw_flow_news on_done(struct fw_flow *f, const struct fw_packet *p)
     if (seq + (int32_t)p->payload <= 0)
         return FW_FLOW_REPEATED;
     f->client_seq = p->seq + p->payload;
-    return FW_FLOW_PROVEN;
+    if (f->fed)
+        return FW_FLOW_PROVEN;
+    f->fed = 1;
+    return seq == 0 ? FW_FLOW_FIRST : FW_FLOW_PROVEN;
 }
 
 /* A packet of a flow whose handshake was not seen: somebody is heard, and who is told apart by a piece of the hash. */
@@ -170,6 +174,8 @@ static enum fw_flow_news on_other(struct fw_flow *f, const struct fw_packet *p, 
         return on_done(f, p);
     if (f->state == FW_FLOW_ALONE)
         return on_alone(f, p);
+    if (f->state == FW_FLOW_BOTH)
+        return FW_FLOW_KNOWN;
     if (p->kind == FW_RST) {
         if (f->state != FW_FLOW_OPENING || f->refused || p->ack != f->client_seq + 1)
             return FW_FLOW_NOTHING;
@@ -179,6 +185,7 @@ static enum fw_flow_news on_other(struct fw_flow *f, const struct fw_packet *p, 
     if (f->state == FW_FLOW_ANSWERED && p->ack == f->server_next && p->seq == f->client_seq + 1) {
         f->state = FW_FLOW_DONE;
         f->client_seq = p->seq + p->payload;
+        f->fed = p->payload > 0;
         return FW_FLOW_FINISHED;
     }
     if (f->state == FW_FLOW_OPENING && !f->followed && p->seq == f->client_seq + 1) {

@@ -41,6 +41,7 @@ struct fw_flow {
     uint32_t client;                  /* who asked for it: a piece of the hash of its address */
     uint8_t state, weight_log2;
     uint8_t followed : 1, refused : 1, unasked : 1; /* unasked: by a SYN-ACK without a SYN */
+    uint8_t fed : 1;                  /* DONE: the client sent data */
     uint8_t replayed : 1;             /* its first packet is sent over and over ... */
     uint8_t copies : 2, again;        /* ... or came again at once, or was retransmitted */
     uint16_t sent, waited;            /* tick of the newest of these, and ticks between it and the one before */
@@ -65,6 +66,8 @@ enum fw_flow_news {
     FW_FLOW_FOLLOWED,    /* the client went on, but no SYN-ACK was seen: a hint, forgeable */
     FW_FLOW_REFUSED,     /* answered by RST */
     FW_FLOW_PROVEN,      /* a packet of a flow that was finished before */
+    FW_FLOW_FIRST,       /* PROVEN, with the first bytes that the client sends; FINISHED may hold them as well */
+    FW_FLOW_KNOWN,       /* a packet of a flow of which both sides were heard, and not its handshake */
     FW_FLOW_STRANGER,    /* the first packet of a flow without a handshake, or its replay */
     FW_FLOW_ALONE_STILL, /* a later one, and the other side is still silent */
     FW_FLOW_UNASKED,     /* a SYN-ACK without a SYN, or its replay */

@@ -1,4 +1,4 @@
-#include "fw_message.h"
+#include "fw_forward.h"
 
 struct method {
     char name[9]; /* with the space that ends it */
@@ -9,6 +9,8 @@ static const struct method METHODS[] = {
     {"GET ", 4, 0},     {"POST ", 5, 1},    {"HEAD ", 5, 0},    {"PUT ", 4, 1},   {"DELETE ", 7, 0},
     {"OPTIONS ", 8, 0}, {"PATCH ", 6, 1},   {"CONNECT ", 8, 0}, {"TRACE ", 6, 0},
 };
+
+#define METHOD_MOST 32u /* bytes of a method that is not in the list */
 
 static const char ASSETS[][8] = {"css", "js",  "png", "jpg",   "jpeg", "gif", "svg",
                                  "ico", "woff", "woff2", "ttf", "webp", "map", "mp4"};
@@ -51,6 +53,16 @@ uint64_t fw_http_hash(const struct fw_key *key, const uint8_t *path, uint32_t n)
     return h ? h : 1;
 }
 
+/* Does the request line end as it should, as far as it was captured? `at` stands behind the target's path. */
+static int ends_well(const uint8_t *p, uint32_t size, uint32_t at)
+{
+    static const char VERSION[] = " HTTP/1"; /* PRI * HTTP/2.0 is another protocol */
+    while (at < size && p[at] != ' ' && p[at] != '\r' && p[at] != '\n')
+        at++;
+    return memcmp(p + at, VERSION, fw_min32(size - at, sizeof VERSION - 1)) == 0;
+}
+
+/* A request line at p[0..size), of which the method is known; else any token is one that a version follows. */
 static int parse_request(const struct fw_key *key, const uint8_t *p, uint32_t size, const struct method *m,
                          struct fw_message *out)
 {
@@ -61,6 +73,8 @@ static int parse_request(const struct fw_key *key, const uint8_t *p, uint32_t si
         end++;
     if (at < size && p[at] != '/' && p[at] != '*' && p[at] != ' ' && p[at] != '?' && m->name[0] != 'C')
         return FW_SAID_NOTHING; /* text that only begins like a method */
+    if (!m->name[0] && (end == at || !ends_well(p, size, end)))
+        return FW_SAID_NOTHING;
     out->what = FW_HTTP_REQUEST;
     out->path = p + at;
     out->path_len = (uint16_t)(end - at);
@@ -95,22 +109,19 @@ static uint32_t content_length(const uint8_t *p, uint32_t size)
     return 0;
 }
 
-void fw_http_rest(const uint8_t *p, uint32_t size, struct fw_message *out)
+/* Does the body come with the header, which ends before `end`? */
+static void body_of(const uint8_t *end, const uint8_t *behind, struct fw_message *out)
 {
-    /* A request without a body ends in an empty line; one with a body has that line somewhere before. */
-    const uint8_t *end = memmem(p, size, "\r\n\r\n", 4);
-    out->unfinished = end == NULL;
     if (!end || !out->posts)
         return;
-    uint32_t body = size - (uint32_t)(end + 4 - p), promised = content_length(p, (uint32_t)(end + 2 - p));
+    uint32_t body = (uint32_t)(behind - end), promised = content_length(out->path, (uint32_t)(end - out->path));
     out->owed = promised > body ? promised - body : 0;
 }
 
 static int is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
 
-int fw_http_parse(const struct fw_key *key, const uint8_t *p, uint32_t size, struct fw_message *out)
+static int parse(const struct fw_key *key, const uint8_t *p, uint32_t size, struct fw_message *out)
 {
-    memset(out, 0, sizeof *out);
     if (size >= 12 && memcmp(p, "HTTP/1.", 7) == 0) {
         if (!is_digit(p[9]) || !is_digit(p[10]) || !is_digit(p[11]) || p[8] != ' ')
             return FW_SAID_NOTHING;
@@ -118,10 +129,70 @@ int fw_http_parse(const struct fw_key *key, const uint8_t *p, uint32_t size, str
         out->what = FW_HTTP_RESPONSE;
         return FW_HTTP_RESPONSE;
     }
+    while (size && (p[0] == '\r' || p[0] == '\n'))
+        p++, size--;
     for (size_t i = 0; i < sizeof METHODS / sizeof METHODS[0]; i++) {
         const struct method *m = &METHODS[i];
         if (size >= m->length && memcmp(p, m->name, m->length) == 0)
             return parse_request(key, p, size, m, out);
     }
-    return FW_SAID_NOTHING;
+    struct method other = {"", 0, 0};
+    while (other.length < fw_min32(size, METHOD_MOST) && fw_token_byte(p[other.length]))
+        other.length++;
+    if (!other.length || other.length == size || p[other.length++] != ' ')
+        return FW_SAID_NOTHING;
+    return parse_request(key, p, size, &other, out);
+}
+
+int fw_http_parse(const struct fw_key *key, const uint8_t *p, uint32_t size, struct fw_message *out)
+{
+    memset(out, 0, sizeof *out);
+    return parse(key, p, size, out);
+}
+
+/* RFC 9112, 9.3.2: requests right behind the end of another one, whose header ends before `at`. */
+static void pipelined(const struct fw_key *key, const uint8_t *header, const uint8_t *at, const uint8_t *end,
+                      struct fw_message *out)
+{
+    struct fw_message next = *out;
+    while (out->more < UINT8_MAX && at < end) {
+        uint32_t body = next.posts ? content_length(header, (uint32_t)(at - header)) : 0;
+        if (body >= (uint32_t)(end - at))
+            return;
+        at += body;
+        memset(&next, 0, sizeof next);
+        if (parse(key, at, (uint32_t)(end - at), &next) != FW_HTTP_REQUEST)
+            return;
+        out->more++;
+        out->more_same = (uint8_t)(out->more_same + (next.path_hash == out->path_hash));
+        out->more_posts = (uint8_t)(out->more_posts + next.posts);
+        out->more_assets = (uint8_t)(out->more_assets + next.asset);
+        out->more_paths |= 1ULL << (next.path_hash >> 58);
+        header = next.path;
+        const uint8_t *empty = memmem(header, (size_t)(end - header), "\r\n\r\n", 4);
+        if (!empty)
+            return;
+        at = empty + 4;
+    }
+}
+
+int fw_http_read(const struct fw_key *key, const struct fw_ranges *named, const uint8_t *p, uint32_t size, int whole,
+                 struct fw_message *out)
+{
+    const uint8_t *behind = p + size, *end = NULL;
+    memset(out, 0, sizeof *out);
+    uint32_t ahead = fw_proxy_line(key, named, p, size, out);
+    int said = parse(key, p + ahead, size - ahead, out);
+    if (said != FW_HTTP_REQUEST)
+        return said == FW_SAID_NOTHING && ahead ? out->what = FW_PROXY_LINE : said;
+    const uint8_t *rest = out->path + out->path_len, *line = memchr(rest, '\n', (size_t)(behind - rest));
+    if (line)
+        end = fw_forwarded(key, named, line + 1, (uint32_t)(behind - line) - 1, out);
+    if (whole) {
+        out->unfinished = end == NULL;
+        body_of(end, behind, out);
+    }
+    if (FW_UNLIKELY(end && end < behind))
+        pipelined(key, line, end, behind, out);
+    return said;
 }

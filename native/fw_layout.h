@@ -60,7 +60,7 @@ static const struct fw_field FW_LAYOUT[] = {
     FW_COLUMN(tcp_flags, "u1", 0, "TCP flags, FIN = 1 to CWR = 128")
     FW_COLUMN(kind, "u1", 0, "kind of packet")
     FW_COLUMN(bits, "u1", 0, "1: IPv6; 2: more fragments follow; 4: reserved source address; 8: window of zero;"
-              " 16: source inside a translator's network (NAT64)")
+              " 16: source inside a translator's network (NAT64); 32 to 128: of a SYN a class of its TCP stack")
     FW_COLUMN(seq, "<u4", 0, "TCP sequence number")
     FW_COLUMN(ack, "<u4", 0, "TCP acknowledgement number")
     FW_COLUMN(bytes, "<u4", 0, "bytes of the frame, as on the wire")

@@ -17,8 +17,12 @@ enum fw_said {
     FW_TLS_HELLO,   /* a ClientHello */
     FW_TLS_RECORD,  /* application data, or the end of a handshake: the client went on */
     FW_HTTP2,       /* nothing but frames of HTTP/2, the last one perhaps cut */
-    FW_QUIC_INITIAL /* long header, version known, type Initial */
+    FW_QUIC_INITIAL, /* long header, version known, type Initial */
+    FW_PROXY_LINE    /* the PROXY protocol, with nothing behind it that is a request */
 };
+
+/* How a sender tells for whom it speaks. */
+enum fw_via { FW_VIA_NOBODY = 0, FW_VIA_HEADER, FW_VIA_LINE };
 
 struct fw_message {
     const uint8_t *path; /* request target without scheme, host and query; or the zone of a DNS name, as labels */
@@ -32,13 +36,25 @@ struct fw_message {
     uint8_t partial;     /* the capture ends inside the target */
     uint8_t unfinished;  /* HTTP: a whole packet without the empty line that ends a header */
     uint32_t owed;       /* HTTP: bytes of the promised body that are not in the packet, at most FW_OWED_MAX */
+    uint8_t more, more_same, more_posts, more_assets; /* HTTP: further requests in the payload (pipelined); those of them
+                                                       * for the same path, with a body, for parts of pages; at most 255 */
+    uint64_t more_paths;                              /* bit hash(path) of each */
+    uint64_t client_hi, client_lo; /* for whom the sender says that it asks, IPv4 as in ::ffff:a.b.c.d ... */
+    uint64_t client_hash;          /* ... and its keyed hash, as in src_hash */
+    uint8_t via;         /* enum fw_via: how it says so */
+    uint8_t line;        /* a PROXY line stands at the start of the payload ... */
+    uint8_t deeper;      /* ... and names a proxy, behind which the headers name the client */
     uint8_t streams, resets, continuations; /* HTTP/2: frames HEADERS, RST_STREAM, CONTINUATION; at most 255 */
 };
 
+struct fw_ranges;
+
 /* Each looks at payload[0..size) and returns out->what; FW_SAID_NOTHING when it is none of theirs. They never fail. */
 int fw_http_parse(const struct fw_key *key, const uint8_t *payload, uint32_t size, struct fw_message *out);
-/* Look at the rest of a request's header in a packet that was captured whole: its end, and the length of its body. */
-void fw_http_rest(const uint8_t *payload, uint32_t size, struct fw_message *out);
+/* The same, with a PROXY line ahead, and with the client that it or a header names, see fw_forward.h; with the requests
+ * behind the first one. Of a `whole` packet also: does its header end, and how much of its body does not come with it. */
+int fw_http_read(const struct fw_key *key, const struct fw_ranges *named, const uint8_t *payload, uint32_t size, int whole,
+                 struct fw_message *out);
 /* The keyed hash of a path of n <= FW_PATH_MAX bytes, as in path_hash. */
 uint64_t fw_http_hash(const struct fw_key *key, const uint8_t *path, uint32_t n);
 /* RFC 1035: a message with one question, standard opcode, whose name is whole and plain. */
@@ -50,16 +66,15 @@ int fw_http2_parse(const uint8_t *payload, uint32_t size, struct fw_message *out
 /* RFC 9000, 17.2.2 and RFC 9369: an Initial packet of version 1 or 2. */
 int fw_quic_parse(const uint8_t *payload, uint32_t size, struct fw_message *out);
 
-/* Cheap tests before the parsers: can these bytes begin HTTP/1, a TLS record, a frame of HTTP/2? (size >= 8) */
-static inline int fw_http_likely(const uint8_t *p)
+/* Cheap tests before the parsers: can these bytes begin HTTP/1, a TLS record, a frame of HTTP/2? (size >= 8)
+ * RFC 9110, 5.6.2: a method is a token; RFC 9112, 2.2: an empty line may stand before it. */
+static inline int fw_token_byte(uint8_t c)
 {
-    switch (p[0]) {
-    case 'G': case 'P': case 'H': case 'D': case 'O': case 'C': case 'T':
-        return 1;
-    default:
-        return 0;
-    }
+    static const uint64_t TOKEN[2] = {0x03ff6cfa00000000ULL, 0x57ffffffc7fffffeULL};
+    return c < 128 && (TOKEN[c >> 6] >> (c & 63) & 1);
 }
+
+static inline int fw_http_likely(const uint8_t *p) { return fw_token_byte(p[0]) || p[0] == '\r' || p[0] == '\n'; }
 
 static inline int fw_http2_likely(const uint8_t *p) { return p[0] == 0 && p[1] <= 0x40 && p[3] <= 9; }
 

@@ -25,6 +25,7 @@ enum fw_reject {
 #define FW_V6 1u
 #define FW_MORE_FRAGMENTS 2u
 #define FW_STALLED 8u /* TCP of an open connection with a window of zero: nothing may be sent back */
+#define FW_STACK_SHIFT 5u /* SYN: the upper bits are a class of the stack that sent it */
 #define FW_BOGON 4u /* the source address cannot occur on the public Internet */
 #define FW_TRANSLATED 16u /* the source is one address inside a translator's network (fw_is_translated) */
 

@@ -33,8 +33,8 @@ void fw_tail_keep(struct fw_tail *t, const struct fw_frame *f, uint32_t interfac
     uint64_t slot = f->ts_ns / FW_TAIL_SLOT_NS;
     if (slot != t->slot || t->every == 0)
         begin_slot(t, slot);
-    uint32_t padded = (f->caplen + 3) & ~3u;
-    if (t->frames++ % t->every || t->kept >= 4 * t->budget || f->caplen > t->room || padded + AROUND > t->room)
+    uint32_t caplen = fw_min32(f->caplen, t->most), padded = (caplen + 3) & ~3u;
+    if (t->frames++ % t->every || t->kept >= 4 * t->budget || caplen > t->room || padded + AROUND > t->room)
         return;
     t->kept++;
     uint32_t size = padded + AROUND;
@@ -44,10 +44,10 @@ void fw_tail_keep(struct fw_tail *t, const struct fw_frame *f, uint32_t interfac
     put32(at + 8, interface);
     put32(at + 12, (uint32_t)(f->ts_ns >> 32));
     put32(at + 16, (uint32_t)f->ts_ns);
-    put32(at + 20, f->caplen);
+    put32(at + 20, caplen);
     put32(at + 24, f->len);
-    memcpy(at + 28, f->data, f->caplen);
-    memset(at + 28 + f->caplen, 0, padded - f->caplen);
+    memcpy(at + 28, f->data, caplen);
+    memset(at + 28 + caplen, 0, padded - caplen);
     put32(at + size - 4, size);
 }
 

@@ -14,6 +14,7 @@
 struct fw_tail {
     uint8_t *halves[2]; /* `room` bytes each, the owner's */
     uint32_t room, budget;
+    uint32_t most;      /* bytes of a frame that are kept */
     uint32_t used[2];
     uint8_t current;
     uint64_t began_ns;  /* time of the first frame in the current half */

@@ -132,30 +132,30 @@ static inline uint64_t port_hash(const struct fw_slot *s, uint16_t port)
 static void count_path(struct fw_victim *v, const struct fw_message *h)
 {
     struct fw_path_count *b = &v->paths[h->path_hash & (FW_PATHS - 1)];
-    b->requests++;
+    b->requests += 1u + h->more_same;
     if (b->vote == 0) {
         b->hash = h->path_hash;
         b->length = h->path_len < FW_PATH_TEXT ? h->path_len : FW_PATH_TEXT;
         b->posts = h->posts;
         memcpy(b->text, h->path, b->length);
     }
-    b->vote += b->hash == h->path_hash ? 1 : -1;
+    b->vote += b->hash == h->path_hash ? 1 + h->more_same : -1;
 }
 
-static void count_request(struct fw_slot *s, const struct fw_packet *p, const struct fw_message *h)
+static void count_request(struct fw_slot *s, const struct fw_packet *p, const struct fw_message *h, uint64_t asker)
 {
     struct fw_victim *v = &s->v;
     s->wrote |= 1u << FW_CLASS_HTTP;
-    v->requests++;
-    v->posts += h->posts;
-    v->assets += h->asset;
+    v->requests += 1u + h->more;
+    v->posts += (uint32_t)h->posts + h->more_posts;
+    v->assets += (uint32_t)h->asset + h->more_assets;
     v->unfinished += h->unfinished;
     v->owing += h->owed > 0;
     v->owed += h->owed;
     if (v->http_port_vote == 0)
         v->http_port = p->dport;
     v->http_port_vote += v->http_port == p->dport ? 1 : -1;
-    fw_hll_add(v->sources[FW_CLASS_HTTP], FW_HLL_P, p->src_hash);
+    fw_hll_add(v->sources[FW_CLASS_HTTP], FW_HLL_P, asker);
     fw_hll_add(v->http_paths, FW_SMALL_HLL_P, h->path_hash);
     if (!h->asset)
         count_path(v, h);
@@ -180,12 +180,12 @@ static void count_zone(struct fw_victim *v, const struct fw_message *m)
     v->zone_vote += v->zone_hash == m->zone_hash ? 1 : -1;
 }
 
-static void count_message(struct fw_slot *s, const struct fw_packet *p, const struct fw_message *m)
+static void count_message(struct fw_slot *s, const struct fw_packet *p, const struct fw_message *m, uint64_t asker)
 {
     struct fw_victim *v = &s->v;
     switch (m->what) {
     case FW_HTTP_REQUEST:
-        count_request(s, p, m);
+        count_request(s, p, m, asker);
         break;
     case FW_DNS_QUERY:
         v->dns_queries++;
@@ -255,7 +255,8 @@ static void count_syn(struct fw_slot *s, const struct fw_packet *p)
     vote(s, v->opened, port_key(6, p->dport), p->bytes);
 }
 
-void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packet *p, const struct fw_message *said)
+void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packet *p, const struct fw_message *said,
+                  uint64_t asker)
 {
     struct fw_victim *v = &s->v;
     struct fw_kind_count *k = &v->kinds[p->kind];
@@ -298,7 +299,7 @@ void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packe
     }
     v->stalled += (p->bits & FW_STALLED) != 0;
     if (FW_UNLIKELY(said != NULL))
-        count_message(s, p, said);
+        count_message(s, p, said, asker);
     else if (p->kind == FW_DATA)
         v->loose += p->payload;
 }

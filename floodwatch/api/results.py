@@ -13,6 +13,7 @@ import msgspec
 from ..config import limits
 from ..config.nat64 import translators
 from ..config.options import ScanOptions
+from ..config.proxies import read_proxies
 from ..detectors import least_floor
 from ..model import report as records
 from ..pipeline import scan as pipeline
@@ -67,6 +68,7 @@ def scan(
     baseline: str | os.PathLike[str] | None = None,
     floors: Mapping[str, float] | None = None,
     false_alarms: str | None = None,
+    proxies: Sequence[str] = (),
     nat64: Sequence[str] = (),
     progress: pipeline.OnProgress | None = None,
     stop: threading.Event | None = None,
@@ -83,6 +85,7 @@ def scan(
         baseline: a file that ``floodwatch scan --save-baseline`` kept: clients and usual rates to begin with.
         floors: rates a second, in its unit, below which a vector is not named; not below the built-in ones.
         false_alarms: a budget as ``1/30d``, for limits above what is usual (see ``config.limits``).
+        proxies: networks of proxies, or files of them: they are looked past (see ``config.proxies``).
         nat64: prefixes of NAT64 beside the well-known ones, as ``2001:db8:64::/96``.
         progress: called now and then, possibly from another thread.
         stop: set it to end early with ``complete`` false.
@@ -91,7 +94,7 @@ def scan(
         The report. A missing or damaged capture raises nothing: it has ``inputs[i].error``.
 
     Raises:
-        ConfigError: the filter, a limit or a prefix is wrong, or the baseline cannot be read.
+        ConfigError: the filter, a limit, a proxy or a prefix is wrong, or the baseline cannot be read.
         ValueError: ``jobs`` is less than 1, ``top`` negative, or the seed not of 16 bytes.
     """
     if (jobs is not None and jobs < 1) or top < 0:
@@ -102,6 +105,7 @@ def scan(
     options = ScanOptions(
         filter=filter, jobs=workers, seed=seed, top=top, merge=merge, baseline=kept,
         limits=limits.ask(floors or {}, false_alarms, least_floor), nat64=translators(nat64),
+        proxies=read_proxies(proxies),
     )  # fmt: skip
     report = pipeline.scan([os.fspath(path) for path in several], options, on_progress=progress, stop=stop)
     return Report(**{name: getattr(report, name) for name in report.__struct_fields__})

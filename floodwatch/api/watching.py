@@ -8,6 +8,7 @@ from types import TracebackType
 
 from ..config.nat64 import translators
 from ..config.options import Counters, WatchOptions
+from ..config.proxies import read_proxies
 from ..model.decision import Decision
 from ..model.event import Event
 from ..model.report import Report
@@ -65,6 +66,7 @@ def live(
     duration: float | None = None,
     seed: bytes | None = None,
     top: int = 0,
+    proxies: Sequence[str] = (),
     nat64: Sequence[str] = (),
 ) -> Live:
     """Watch live interfaces; needs CAP_NET_RAW to open them, and changes nothing.
@@ -78,10 +80,11 @@ def live(
         duration: seconds after which the iteration ends, or None for no end.
         seed: 16 bytes for the hash key; None takes a random key.
         top: sources to list for each flood; 0 lists all.
+        proxies: networks of proxies, or files of them: they are looked past (see ``config.proxies``).
         nat64: prefixes of NAT64 beside the well-known ones, as ``2001:db8:64::/96``.
 
     Raises:
-        ConfigError: the filter or a prefix is wrong.
+        ConfigError: the filter, a proxy or a prefix is wrong.
         EnvironmentFault: an interface cannot be opened; the message says what to do.
         ValueError: no interface is named, or the seed is not of 16 bytes.
     """
@@ -90,6 +93,6 @@ def live(
     stop = threading.Event()
     options = WatchOptions(
         filter=filter, snaplen=snaplen, ring_mb=ring_mb, promiscuous=promiscuous, duration=duration,
-        seed=seed, top=top, nat64=translators(nat64),
+        seed=seed, top=top, nat64=translators(nat64), proxies=read_proxies(proxies),
     )  # fmt: skip
     return Live(Watch(interfaces, options, stop), stop)

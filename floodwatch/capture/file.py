@@ -10,6 +10,7 @@ from queue import SimpleQueue
 from .._engine import ERRORS, NEED_MORE, Batch, Decoder, frame_hashes
 from ..config.options import ScanOptions
 from ..errors import InputError
+from ..model.address import spans
 from . import CERTAIN, Block, Blocks, Filter, open_blocks, share_of_twins
 
 PROBED = 16_384
@@ -105,5 +106,7 @@ def open_reading(
         decoder.set_filter(compiled.function, compiled.programs, compiled)
     decoder.set_translators(options.nat64)
     decoder.set_span(options.since_ns, options.until_ns)
+    if options.proxies:
+        decoder.trust(spans(options.proxies))
     decoder.count_once()
     return Reading(path, decoder, options, stop)

@@ -9,12 +9,11 @@ from typing import Any
 
 from ..errors import ConfigError, EnvironmentFault
 from .linktype import DECODED
+from .reach import behind
 
 _SNAPLEN = 262_144
 LINKTYPE_ETHERNET = 1
 """The first of ``DECODED``, so its program is compiled first."""
-RETURN = 0x06
-"""Opcode of a classic BPF return with a constant."""
 NAMES = ("libpcap.so.0.8", "libpcap.so.1", "libpcap.so")
 """Looked for by the loader, as Debian, others and developers call it; no program is started for it."""
 _NETMASK_UNKNOWN = 0xFFFFFFFF
@@ -56,22 +55,17 @@ class Filter:
         self.programs.append((linktype, int(program.bf_insns or 0)))
         return None
 
-    def kernel_program(self, snaplen: int) -> bytes | None:
-        """The Ethernet program as setsockopt(SO_ATTACH_FILTER) takes it, its returns set to ``snaplen``.
+    def kernel_program(self, tail: bytes) -> bytes | None:
+        """The Ethernet program as setsockopt(SO_ATTACH_FILTER) takes it, with ``tail`` behind it.
 
         Valid as long as this object; None where the expression cannot match on Ethernet.
         """
         if self.programs[0][0] != LINKTYPE_ETHERNET or not self.programs[0][1]:
             return None
         program = self._compiled[0]
-        count = program.bf_len
-        code = bytearray(ctypes.string_at(program.bf_insns, 8 * count))
-        for at in range(0, len(code), 8):
-            operation, kept = struct.unpack_from("H2xI", code, at)
-            if operation == RETURN and kept:
-                struct.pack_into("I", code, at + 4, snaplen)
-        self._kernel = ctypes.create_string_buffer(bytes(code), len(code))
-        return struct.pack("HL", count, ctypes.addressof(self._kernel))
+        code = behind(ctypes.string_at(program.bf_insns, 8 * program.bf_len), tail)
+        self._kernel = ctypes.create_string_buffer(code, len(code))
+        return struct.pack("HL", len(code) // 8, ctypes.addressof(self._kernel))
 
     def __del__(self) -> None:
         for program in self._compiled:

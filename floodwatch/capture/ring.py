@@ -18,6 +18,7 @@ from contextlib import suppress
 from .._engine import Batch, Decoder, Ring
 from ..config.files import whole
 from ..errors import CaptureError
+from . import reach
 from .filter import Filter
 from .linkstats import interface_drops
 
@@ -30,8 +31,6 @@ ADD_MEMBERSHIP, RX_RING, STATISTICS, VERSION, VNET_HDR, FANOUT = 1, 5, 6, 10, 15
 TPACKET_V3 = 2
 MEMBER_PROMISCUOUS = 1
 ATTACH_FILTER = 26
-RETURN = 0x06
-"""Opcode of a classic BPF return: how many bytes of the frame are kept."""
 
 
 class LiveRing:
@@ -40,7 +39,7 @@ class LiveRing:
     Args:
         interface: its name.
         ring_mb: size of the ring in MiB.
-        snaplen: bytes of each frame that are kept.
+        snaplen: bytes of each frame that are kept, but of requests; see ``reach``.
         promiscuous: ask the interface for frames that are not for this host; undone by closing.
         compiled: lets the kernel drop early what an Ethernet filter does not want.
         group: shares the interface's frames with the other rings of this group, by connection.
@@ -82,7 +81,7 @@ class LiveRing:
         self.memory = _map(fresh, self._ring_mb)
         self.ring = Ring(self.memory, BLOCK_BYTES)
         if self._recording is not None:
-            self.ring.record(*self._recording)
+            self.ring.record(*self._recording, self._snaplen)
         _cut(fresh, self._snaplen)
         self._filter_early(fresh)
         self._bind(fresh)
@@ -90,7 +89,7 @@ class LiveRing:
     def record(self, room: int, budget: int, interface: int) -> None:
         """Keep a sample of the frames; see ``Ring.record``."""
         self._recording = (room, budget, interface)
-        self.ring.record(room, budget, interface)
+        self.ring.record(room, budget, interface, self._snaplen)
 
     def fill(self, decoder: Decoder, batch: Batch, shift_ns: int) -> bool:
         """Fill the batch from at most one block; False when none is ready."""
@@ -164,7 +163,7 @@ class LiveRing:
         """
         if self._compiled is None or self.interface == "any" or "vlan" in self._compiled.expression:
             return
-        program = self._compiled.kernel_program(self._snaplen)
+        program = self._compiled.kernel_program(reach.program(self._snaplen))
         if program is not None:
             fresh.setsockopt(socket.SOL_SOCKET, ATTACH_FILTER, program)
 
@@ -228,9 +227,9 @@ def _map(ring: socket.socket, ring_mb: int) -> mmap.mmap:
 
 def _cut(ring: socket.socket, snaplen: int) -> None:
     """The kernel keeps as many bytes of a frame as its filter returns."""
-    instruction = struct.pack("HBBI", RETURN, 0, 0, snaplen)
-    memory = ctypes.create_string_buffer(instruction, len(instruction))
-    program = struct.pack("HL", 1, ctypes.addressof(memory))
+    code = reach.program(snaplen)
+    memory = ctypes.create_string_buffer(code, len(code))
+    program = struct.pack("HL", len(code) // 8, ctypes.addressof(memory))
     ring.setsockopt(socket.SOL_SOCKET, ATTACH_FILTER, program)
 
 

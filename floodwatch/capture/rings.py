@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from .._engine import Batch, Decoder
 from ..config.options import WatchOptions, hash_key
+from ..model.address import spans
 from . import LiveRing, compile_filter
 from .recorder import Recorder
 
@@ -68,6 +69,8 @@ class Taps:
             decoder.count_once(share[0].decoder if share else None)
         if self._compiled is not None:
             decoder.set_filter(self._compiled.function, self._compiled.programs, self._compiled)
+        if options.proxies:
+            decoder.trust(spans(options.proxies))
         group = (os.getpid() << 4 | number & 15) & 0xFFFF if options.workers > 1 else None
         ring = LiveRing(
             interface,

@@ -19,21 +19,24 @@ Examples:
   floodwatch scan --format json --top 0 -o report.json edge.pcap
   floodwatch explain report.json 1
   floodwatch explain report.json 1 --as nft | sudo nft -f -
-  floodwatch explain report.json 1 --as nft --router   for a host in front of the victim"""
+  floodwatch explain report.json 1 --as nft --router   for a host in front of the victim
+  floodwatch explain report.json 1 --as nginx > deny.conf"""
 
 
 @click.command(epilog=EXAMPLES)
 @click.argument("report", metavar="REPORT")
 @click.argument("event", metavar="EVENT")
-@click.option("--as", "style", type=click.Choice(["text", "nft", "iptables", "flowspec"]), default="text",
-              help="What to print: everything about the event, or rules against it.")  # fmt: skip
+@click.option("--as", "style", default="text", type=click.Choice(
+              ["text", "nft", "iptables", "flowspec", "nginx", "haproxy", "cdn"]),
+              help="What to print: everything about the event, rules or a deny list.")  # fmt: skip
 @click.option("--router", is_flag=True,
               help="Rules for a router in front of the victim instead of its own host.")  # fmt: skip
 def explain(report: str, event: str, style: str, router: bool) -> None:
     """Show one event of a JSON report: EVENT is its number in the report (1 is the first flood), or its id.
 
     The rules are those that a watch with --mode enforce would load. They never name a source that is not
-    proven real. Read them before you load them.
+    proven real. A flood that came through a proxy is told by its clients: nginx, haproxy and cdn print them
+    for the proxy's own deny list. Read all of it before you load it.
     """
     from floodwatch.mitigate.ruletext import render
 

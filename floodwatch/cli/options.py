@@ -10,6 +10,9 @@ import click
 if TYPE_CHECKING:
     from floodwatch.config.limits import Limits
     from floodwatch.config.nat64 import Translator
+    from floodwatch.model.address import Network
+
+    Proxies = tuple[Network, ...]
 
 
 def read_seed(ctx: click.Context, option: click.Parameter, value: str | None) -> bytes | None:
@@ -51,6 +54,19 @@ def read_limits(texts: tuple[str, ...], false_alarms: str | None) -> Limits:
     return limits.ask(wanted, false_alarms, least_floor)
 
 
+def read_proxy(ctx: click.Context, option: click.Parameter, value: tuple[str, ...]) -> Proxies:
+    """The networks that ``--proxy`` names.
+
+    Raises:
+        ConfigError: see ``config.proxies``.
+    """
+    if not value:
+        return ()
+    from floodwatch.config.proxies import read_proxies
+
+    return read_proxies(value)
+
+
 def read_nat64(ctx: click.Context, option: click.Parameter, value: tuple[str, ...]) -> tuple[Translator, ...]:
     """The networks of ``--nat64``."""
     if not value:
@@ -68,6 +84,9 @@ SET = click.option("--set", "floors", multiple=True, metavar="VECTOR=RATE",
                    help="Raise a vector's threshold, per second, as syn_flood=900; repeatable.")  # fmt: skip
 FALSE_ALARMS = click.option("--false-alarms", metavar="N/TIME",
                             help="Budget, as 1/30d: thresholds above each victim's usual rate.")  # fmt: skip
+PROXY = click.option("--proxy", "proxies", multiple=True, metavar="CIDR|FILE", callback=read_proxy,
+                     help="A proxy or CDN, or a list of them: never blocked, its clients are told apart by "
+                          "what it writes of them; repeatable.")  # fmt: skip
 NAT64 = click.option("--nat64", multiple=True, callback=read_nat64, metavar="PREFIX",
                      help="A NAT64 prefix of your own, each address a client; repeatable.")  # fmt: skip
 AT_LEAST_1 = click.IntRange(min=1)

@@ -19,6 +19,7 @@ from .options import (
     BASELINE,
     FALSE_ALARMS,
     NAT64,
+    PROXY,
     SAVE_BASELINE,
     SET,
     WHEN,
@@ -110,6 +111,7 @@ def read_time(ctx: click.Context, option: click.Parameter, value: str | None) ->
 @click.option("-o", "--output", metavar="FILE", help="Write the report to FILE, all of it or nothing.")
 @BASELINE
 @SAVE_BASELINE
+@PROXY
 @SET
 @FALSE_ALARMS
 @NAT64

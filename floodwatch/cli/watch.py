@@ -22,6 +22,7 @@ from .options import (
     BASELINE,
     FALSE_ALARMS,
     NAT64,
+    PROXY,
     SAVE_BASELINE,
     SET,
     WHEN,
@@ -79,6 +80,7 @@ Examples:
 @click.option("--write-max", type=AT_LEAST_1, default=100_000, metavar="N", help="Frames to record at most.")
 @BASELINE
 @SAVE_BASELINE
+@PROXY
 @SET
 @FALSE_ALARMS
 @NAT64
@@ -142,6 +144,7 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
     if options.confirm and mode != "enforce":
         raise click.UsageError("--confirm is for --mode enforce")
     baseline = kept_file(save_baseline) if save_baseline else None
+    never_block = (*never_block, *map(str, options.proxies))
     acting = Acting(mode, never_block, never_file, backend, standing_on(backend, mode, interfaces), keep)
     with (
         stopping() as stop, auditing(audit_file, style) as audit, blocking(acting, audit) as blocker,

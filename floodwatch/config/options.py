@@ -6,6 +6,7 @@ import os
 
 from msgspec import Struct
 
+from ..model.address import Network
 from .limits import Limits
 from .nat64 import Translator
 from .roles import Service
@@ -45,6 +46,7 @@ class ScanOptions(Struct, frozen=True, kw_only=True):
         describe: name the captures' interfaces too, which differ between containers of the same packets.
         baseline: a file of what was learnt before (see ``memory``), or None.
         limits: floors and the budget of false alarms.
+        proxies: networks of proxies, see ``config.proxies``.
         nat64: networks of translators beside the well-known ones.
     """
 
@@ -61,6 +63,7 @@ class ScanOptions(Struct, frozen=True, kw_only=True):
     describe: bool = False
     baseline: str | None = None
     limits: Limits = Limits()
+    proxies: tuple[Network, ...] = ()
     nat64: tuple[Translator, ...] = ()
 
 
@@ -102,6 +105,7 @@ class WatchOptions(Struct, frozen=True, kw_only=True):
         nat64: networks of translators beside the well-known ones.
         write: a file for the flight recorder, or None.
         write_max: frames that it holds at most.
+        proxies: networks of proxies, see ``config.proxies``.
     """
 
     filter: str | None = None
@@ -120,6 +124,7 @@ class WatchOptions(Struct, frozen=True, kw_only=True):
     nat64: tuple[Translator, ...] = ()
     write: str | None = None
     write_max: int = 100_000
+    proxies: tuple[Network, ...] = ()
 
 
 class Counters(Struct, frozen=True):

@@ -19,11 +19,13 @@ from ..model.address import Address, address_text
 from ..model.decision import SOURCES_MOST
 from ..model.epoch import EPOCH_NS, EPOCHS_PER_SECOND
 from ..model.event import Verdict
-from ..model.finding import Finding, Floor, Gathered, SourceCount, SourceKey
+from ..model.finding import Finding, Floor, Gathered, SourceCount, SourceKey, Via
 from ..model.vector import Vector
 from .course import Course
 
 KEYS_MOST = 256
+VIA_MOST = 64
+"""Proxies that a case remembers."""
 SEEN_MOST = 64
 """Sources that are seen and not proven, of which at least a twentieth each is told."""
 TIMELINE_MOST = 240
@@ -79,6 +81,8 @@ class Case:
     stride: int = 1
     ports: Counter[int] = field(default_factory=Counter)
     paths: Counter[str] = field(default_factory=Counter)
+    via: Counter[Via] = field(default_factory=Counter)
+    spared: set[SourceKey] = field(default_factory=set)
     sources: NDArray[np.uint8] | None = None
     top: dict[SourceKey, SourceCount] = field(default_factory=dict)
     settled: dict[SourceKey, SourceCount] = field(default_factory=dict)
@@ -141,6 +145,13 @@ class Case:
         self.gathered.add(finding.facts)
         _vote(self.ports, finding.ports)
         _vote(self.paths, finding.paths)
+        for via, carried in finding.via[:VIA_MOST]:
+            if via in self.via or len(self.via) < VIA_MOST:
+                self.via[via] += round(carried)
+        for key in finding.spared:  # what it was taken for before it was known to be a proxy
+            self.top.pop(key, None)
+            self.settled.pop(key, None)
+        self.spared.update(finding.spared[: VIA_MOST - len(self.spared)])
         if finding.sources is not None:
             registers = finding.sources
             self.sources = registers.copy() if self.sources is None else np.maximum(self.sources, registers)
@@ -240,9 +251,16 @@ def winner(table: Counter[K], count: int) -> K | None:
 
 def _sum(sources: dict[SourceKey, SourceCount], new: SourceCount) -> None:
     """Add one source's bounds to those it has."""
-    old, windows = sources.get(new.key), new.windows
+    old = sources.get(new.key)
     if old is not None:
-        new = replaced(new, lo=old.lo + new.lo, hi=old.hi + new.hi, windows=old.windows + windows)
+        new = replaced(
+            new,
+            lo=old.lo + new.lo,
+            hi=old.hi + new.hi,
+            windows=old.windows + new.windows,
+            proof=new.proof if old.proof == "forwarded" else old.proof,
+            shared=old.shared or new.shared,
+        )
     sources[new.key] = new
 
 

@@ -30,6 +30,7 @@ from ..model.event import (
     Stretch,
     TopSource,
     Verdict,
+    Via,
     Victim,
 )
 from ..model.finding import SEEN_SHARE, SourceCount
@@ -40,9 +41,7 @@ from .seeing import UNKNOWN, Seen
 
 TIMELINE = 60
 UNLISTED = 56
-"""Packets in a window below which a source may not be listed (fw_epoch.c: the gate, when the window is
-full).
-"""
+"""Packets in a window below which a source may not be listed (fw_epoch.c: the gate of a full window)."""
 RAMP_EPOCHS = 20
 PROTECTIONS: dict[Action, Protection] = {
     "drop_reflector_port": "reflected",
@@ -55,6 +54,19 @@ SEEN_TOLD = 5
 NOT_PROVEN: frozenset[Origin] = frozenset({"unknown", "mixed"})
 """Origins of floods whose addresses show nothing, and may be those of the senders."""
 NO_SOURCES = bytes(1024)
+SHARED = "several machines share each of these addresses: a limit stops the excess, a block would hit people"
+AT_THE_PROXY = (
+    "what stands out is a proxy, or an address that many people share: it is never blocked nor limited; "
+    "tell its clients apart there, or let it name them (X-Forwarded-For, PROXY protocol)"
+)
+FOR_THE_PROXY = (
+    "a proxy names these clients: deny them there (explain --as nginx, haproxy or cdn); here all come from "
+    "the proxy's address, which is never blocked"
+)
+IN_BOTH_PLACES = (
+    "those who finished a handshake here may be blocked here; those whom only a proxy names are for its deny "
+    "list (explain --as nginx, haproxy or cdn); the proxy itself is never blocked"
+)
 
 
 def protection(action: Action, family: Family[Any]) -> Protection | None:
@@ -92,8 +104,24 @@ class Meaning:
         self.verdict: Verdict = "unclear" if unclear else case.verdict
         self.path = winner(case.paths, case.count)
         self.action, self.why = case.family.advice(self.facts, self.origin, self.path is not None)
-        if self.action == "drop_sources" and not case.settled:
+        if case.via or case.spared:
+            self._through_a_proxy()
+        elif self.action == "drop_sources" and not case.settled:
             self.action, self.why = "cap_unknown", "no single source stands out, so cap unknown clients"
+        shared = sum(source.shared for source in case.settled.values())
+        if shared and self.action == "drop_sources":
+            if shared == len(case.settled):
+                self.action, self.why = "limit_per_source", SHARED
+            else:
+                self.why += f"; {shared} that several machines share are only limited"
+
+    def _through_a_proxy(self) -> None:
+        """A proxy pays for nothing that its clients do: what it names is for its own deny list."""
+        proofs = {source.proof for source in self.case.settled.values()}
+        if not proofs:
+            self.action, self.why = "observe", AT_THE_PROXY
+        elif self.action in SOURCE_RATES and "forwarded" in proofs:
+            self.why = IN_BOTH_PLACES if "handshake" in proofs else FOR_THE_PROXY
 
     @property
     def reflector_ports(self) -> tuple[int, ...]:
@@ -132,6 +160,8 @@ def decide(case: Case) -> Decision:
     """What is to be done about a flood, with the proof of its sources where there is one."""
     meaning = Meaning(case)
     proven = meaning.origin == "real" and meaning.action in SOURCE_RATES
+    shaken = [source for source in meaning.sources() if source.proof == "handshake"]
+    direct = not (case.via or case.spared)
     return Decision(
         id=case.id,
         vector=case.vector,
@@ -141,15 +171,15 @@ def decide(case: Case) -> Decision:
         protocol=protocol_number(case.protocol),
         port=case.port,
         reflector_ports=meaning.reflector_ports,
-        protection=protection(meaning.action, case.family),
+        protection=protection(meaning.action, case.family) if direct else None,
         usual=case.baseline or 0.0,
-        sources=tuple(map(_suspect, meaning.sources())) if proven else (),
-        proof=prove(case.id) if proven else None,
+        sources=tuple(map(_suspect, shaken)) if proven else (),
+        proof=prove(case.id) if proven and shaken else None,
     )
 
 
 def _suspect(source: SourceCount) -> Suspect:
-    return Suspect(source.network, source.lo, source.hi)
+    return Suspect(source.network, source.lo, source.hi, source.shared)
 
 
 def tell(
@@ -205,8 +235,9 @@ def tell(
             origin=meaning.origin,
             distinct=meaning.distinct,
             forged_share=forged if meaning.origin == "forged" else None,
-            top=_top(case, meaning.sources(), top) if listed else (),
+            top=_top(case, meaning, top) if listed else (),
             reflector_ports=meaning.reflector_ports,
+            via=_via(case) if case.verdict in FLOODS else (),
             seen=_seen(case) if meaning.origin in NOT_PROVEN and case.verdict == "attack" else (),
         ),
         evidence=judge.evidence(
@@ -252,23 +283,34 @@ def _course(case: Case) -> tuple[Pattern, ...]:
     return ("steady",)
 
 
-def _top(case: Case, sources: list[SourceCount], limit: int) -> tuple[TopSource, ...]:
+def _via(case: Case) -> tuple[Via, ...]:
+    total = max(case.count, 1)
+    return tuple(
+        Via(cidr=via.cidr, share=round(min(1.0, count / total), 4), how=via.how)
+        for via, count in sorted(case.via.items(), key=lambda item: (-item[1], item[0]))
+    )
+
+
+def _top(case: Case, meaning: Meaning, limit: int) -> tuple[TopSource, ...]:
+    sources, real = meaning.sources(), meaning.origin == "real"
     total = max(case.count, sum(source.lo for source in sources), 1)
-    return tuple(_named(source, total) for source in (sources[:limit] if limit else sources))
+    return tuple(_named(source, total, real) for source in (sources[:limit] if limit else sources))
 
 
 def _seen(case: Case) -> tuple[TopSource, ...]:
     """The few that certainly sent a share of it worth naming; nothing is done against them."""
     least = max(SEEN_SHARE * case.count, 1)
     loud = sorted(case.seen.values(), key=lambda s: (-s.lo, s.v6, s.source, s.low))[:SEEN_TOLD]
-    return tuple(_named(source, case.count) for source in loud if source.lo >= least)
+    return tuple(_named(source, case.count, False) for source in loud if source.lo >= least)
 
 
-def _named(source: SourceCount, total: int) -> TopSource:
+def _named(source: SourceCount, total: int, proven: bool) -> TopSource:
     return TopSource(
         cidr=source_cidr(source.network),
         share=round(source.lo / max(total, 1), 4),
         count=CountBounds(lo=source.lo, hi=source.hi),
+        proof=source.proof if proven else None,
+        shared=source.shared,
     )
 
 

@@ -56,7 +56,7 @@ def decision_of(event: Event, proof: Callable[[str], Proof] = reported) -> Decis
 
     victim, action, sources = event.victim, event.action.recommended, event.sources
     real = event.verdict in FLOODS and sources.origin == "real" and action in SOURCE_RATES
-    named = sources.top if real else ()
+    named = [top for top in sources.top if top.proof != "forwarded"] if real else []
     return Decision(
         id=read("id", event.id, _id),
         vector=event.vector,
@@ -71,7 +71,8 @@ def decision_of(event: Event, proof: Callable[[str], Proof] = reported) -> Decis
         protection=protection(action, FAMILIES[event.vector]),
         usual=read("rate.baseline", event.rate.baseline or 0.0, _usual),
         sources=tuple(
-            Suspect(read("sources.top", top.cidr, _network), top.count.lo, top.count.hi) for top in named
+            Suspect(read("sources.top", top.cidr, _network), top.count.lo, top.count.hi, top.shared)
+            for top in named
         ),
         proof=proof(event.id),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,10 @@ from ..config.limits import Limits
 from ..history.clients import Visitors
 from ..history.loudest import Loudest
 from ..history.memory import Memory, Networks
+from ..history.proxies import Proxies
 from ..history.served import Flood, Served
 from ..history.victims import Tracker
-from ..model.address import Address
+from ..model.address import Address, Network
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.event import FLOODS, Unit, Verdict
 from ..model.finding import Finding
@@ -39,6 +40,7 @@ from . import (
     udp,
 )
 from .family import Detector, Family, Scene
+from .spared import spare
 
 DETECTORS: tuple[Detector, ...] = (
     syn.DETECTOR,
@@ -107,13 +109,15 @@ class Detection:
     Args:
         memory: what was learnt before.
         limits: what the user asks of floors and false alarms.
+        proxies: networks of proxies that the operator names.
     """
 
-    def __init__(self, memory: Memory, limits: Limits) -> None:
+    def __init__(self, memory: Memory, limits: Limits, proxies: Sequence[Network] = ()) -> None:
         self._limits = limits
         self.tracker = Tracker(memory, limits)
         self._served = Served(memory.networks)
-        self._visitors = Visitors(memory.networks)
+        self.proxies = Proxies(proxies)
+        self._visitors = Visitors(memory.networks, self.proxies)
         self._detectors = [_looking(detector) for detector in DETECTORS]
         self._named: dict[tuple[Vector, Address], int] = {}
         self._loudest = Loudest()
@@ -134,6 +138,7 @@ class Detection:
         """Yield the findings of one epoch that the limits let through; epochs come in order."""
         lately = range(summary.epoch - EPOCHS_PER_SECOND + 1, summary.epoch + 1)
         self._named = {named: epoch for named, epoch in self._named.items() if epoch in lately}
+        self._visitors.open_epoch(summary)
         scene = Scene(summary, self.tracker.views(summary), self._visitors, self._named)
         floods = list[Flood]()
         for look in self._detectors:
@@ -143,6 +148,7 @@ class Detection:
                     floods.append(_as_flood(finding))
                 if (not summary.coarse or _whole_second(finding)) and self._let_through(finding):
                     self._see(finding, summary)
+                    spare(finding, self.proxies, summary.heavy)
                     yield finding
         if scene.views:
             self._loudest.close_epoch(summary)

@@ -46,15 +46,21 @@ ACRONYMS = frozenset(
 
 
 class Named(Facts):
-    """What the listed sources sent, and what of it came from those that finished a handshake."""
+    """What the listed sources sent, and what of it came from those that finished a handshake, or from clients
+    that a proxy names which did.
+    """
 
     asked: Sum = 0.0
     proven: Sum = 0.0
+    vouched: Sum = 0.0
 
 
 def by_handshakes(facts: Named, count: float, distinct: float) -> Origin:
-    """The origin is real where most of what is listed comes from sources that finished a handshake."""
-    return "real" if facts.asked > 0 and facts.proven >= PROVEN_SHARE * facts.asked else "unknown"
+    """The origin is real where most of what is listed comes from sources that finished a handshake, with us
+    or with a proxy that is trusted.
+    """
+    real = facts.proven + facts.vouched
+    return "real" if facts.asked > 0 and real >= PROVEN_SHARE * facts.asked else "unknown"
 
 
 def reflected(facts: Facts, count: float, distinct: float) -> Origin:

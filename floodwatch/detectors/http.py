@@ -59,7 +59,15 @@ def proof(facts: Named, what: str) -> list[Evidence]:
     if facts.asked <= 0:
         return []
     says = f"{what} come from sources that finished a handshake"
-    return [share("proven_share", facts.proven, facts.asked, 1.0, says)]
+    out = (
+        [share("proven_share", facts.proven, facts.asked, 1.0, says)]
+        if facts.proven or not facts.vouched
+        else []
+    )
+    if facts.vouched:
+        says = f"{what} came by way of a proxy, which names their client"
+        out.append(share("forwarded_share", facts.vouched, facts.asked, None, says))
+    return out
 
 
 def _machines(facts: Requests) -> Iterator[Evidence]:
@@ -146,7 +154,7 @@ def _judge(view: View, row: np.void, scene: Scene) -> Iterator[Finding[Any]]:
     if flood >= floor.count / 2:
         visitors.flooded(reference, view.epoch)
         yield _flood(view, row, found, flood, floor, visitors, whole=whole)
-    if whole:
+    if whole or visitors.flood_ended(reference, view.epoch):
         return
     for visit in surge(view, row, requests - flood, 0 if flood else int(row["finished"]), flood):
         table = visitors.windows.now(scene.summary)
@@ -158,7 +166,7 @@ def _flood(
     view: View, row: np.void, found: Machines, count: int, floor: Floor, visitors: Visitors, *, whole: bool
 ) -> Finding[Requests]:
     requests = int(row["requests"])
-    proven = found.rows["proven"] > 0
+    proven, vouched = found.rows["proven"] > 0, found.rows["via"] > 0
     listed, known = visitors.asked(found.window)
     together = 0 if whole else min(found.together, count)
     facts = Requests(
@@ -168,7 +176,8 @@ def _flood(
         whole=float(count) if whole else 0.0,
         assets=float(row["assets"]),
         asked=float(found.requests),
-        proven=float(found.last[proven].sum()),
+        proven=float(found.last[proven & ~vouched].sum()),
+        vouched=float(found.last[vouched].sum()),
         listed=listed,
         known=known,
     )

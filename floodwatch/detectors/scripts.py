@@ -194,7 +194,8 @@ def _walks(summary: Summary, victim: tuple[Address, int], what: Habit) -> Findin
         errors=float(fresh["errors"].sum()),
         paths=float(distinct_paths(what.whole["paths"]).sum()),
         asked=float(fresh["requests"].sum()),
-        proven=float(fresh["requests"][fresh["proven"] > 0].sum()),
+        proven=float(fresh["requests"][(fresh["proven"] > 0) & (fresh["via"] == 0)].sum()),
+        vouched=float(fresh["requests"][fresh["via"] > 0].sum()),
     )
     return _told(API_PROBING, FLOOR, summary, victim, what, facts)
 
@@ -206,7 +207,8 @@ def _guesses(summary: Summary, victim: tuple[Address, int], what: Habit) -> Find
         errors=float(fresh["errors"].sum()),
         posts=float(fresh["posts"].sum()),
         asked=float(fresh["requests"].sum()),
-        proven=float(fresh["requests"][fresh["proven"] > 0].sum()),
+        proven=float(fresh["requests"][(fresh["proven"] > 0) & (fresh["via"] == 0)].sum()),
+        vouched=float(fresh["requests"][fresh["via"] > 0].sum()),
     )
     return _told(LOGIN_BRUTEFORCE, EACH, summary, victim, what, facts)
 

@@ -21,6 +21,7 @@ from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.summary import Summary
 from .cover import Onsets
 from .memory import Addresses, Networks, codes
+from .proxies import Proxies
 from .sources import ADDRESS, Paces
 from .windows import Windows, positions, requests_in
 
@@ -87,10 +88,12 @@ class Visitors:
 
     Args:
         before: networks of clients that are known from the start.
+        proxies: whoever asks for others.
     """
 
-    def __init__(self, before: Networks) -> None:
+    def __init__(self, before: Networks, proxies: Proxies | None = None) -> None:
         self.windows = Windows()
+        self.proxies = proxies or Proxies()
         self.networks = KnownNetworks(before)
         self.paces = Paces()
         self.onsets = Onsets()
@@ -103,9 +106,18 @@ class Visitors:
         self._flooded[victim] = epoch
         self.onsets.begin(victim, epoch, self.windows)
 
+    def flood_ended(self, victim: int, epoch: int) -> bool:
+        """A flood at a victim was found in the second before this epoch: sums of a second still hold it."""
+        return 0 < epoch - self._flooded.get(victim, epoch) < EPOCHS_PER_SECOND
+
     def known_networks(self) -> Networks:
-        """Networks that are known by now."""
-        return self.networks.aged(self.windows.number)
+        """Networks that are known by now, and those of proxies, whose clients are."""
+        held = [source >> (16 if v6 else 8) | (6 if v6 else 4) << 56 for source, v6 in self.proxies.sources()]
+        return np.union1d(self.networks.aged(self.windows.number), np.array(held, np.uint64))
+
+    def open_epoch(self, summary: Summary) -> None:
+        """See who is a proxy, before the epoch is judged."""
+        self.proxies.update(summary, self._flooded)
 
     def asked(self, rows: NDArray[np.void]) -> tuple[float, float]:
         """Requests of these sources in the last epoch, and those from known networks; both 0 while none is

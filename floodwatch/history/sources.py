@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from ..model.address import ONE_IPV6
 from ..model.epoch import EPOCHS_PER_SECOND
-from ..model.finding import SourceCount
+from ..model.finding import Proof, SourceCount
 from ..model.summary import Summary
 from .cover import Onsets, explains, settled
 from .memory import Networks
 from .nearby import Network as Spread
 from .nearby import Seen, spread
+from .proxies import Proxies
 from .windows import Windows, positions, requests_in, with_earlier
 
 FAST = 12.5
@@ -88,6 +89,7 @@ class Machines:
                         least + int(mine["missed"].sum(dtype=np.int64)),
                         length=network.length,
                         before=least - int(self.last[members].sum()),
+                        proof="forwarded" if mine["via"].any() else "handshake",
                     )
                 )
         chosen = proven & alone
@@ -136,6 +138,7 @@ def machines(victim: int, summary: Summary, visitors: Visited, asked: Asked) -> 
         devoted = (habit["requests"] >= DEVOTED) & (habit["paths"] == bit) & (habit["assets"] == 0)
         chosen |= devoted & settled(rates, seconds)
     kept = visitors.paces.kept(rows, second)
+    kept |= (last <= 0) & np.isin(rows["pair_hash"], visitors.proxies.believed())  # what they asked before
     chosen &= ~kept
     bare = (habit["requests"] >= SEVERAL) & (habit["assets"] <= BARE * habit["requests"])
     seen = Seen(asked.rate, asked.growth, windows.seconds, visitors.onsets.begun(victim))
@@ -160,6 +163,7 @@ class Visited(Protocol):
     windows: Windows
     paces: Paces
     onsets: Onsets
+    proxies: Proxies
 
     def known_networks(self) -> Networks:
         """Networks of known clients."""
@@ -254,7 +258,8 @@ def source_of(row: np.void, lo: int, hi: int, before: int = 0) -> SourceCount:
     """The source of a row of the heavy-hitter table, with the bounds of what it sent."""
     form = int(row["v6"])
     length = ONE_IPV6 if form == ADDRESS else 0
-    return SourceCount(int(row["source"]), form > 0, lo, hi, int(row["low"]), length, before)
+    proof: Proof = "forwarded" if row["via"] else "handshake"
+    return SourceCount(int(row["source"]), form > 0, lo, hi, int(row["low"]), length, before, proof=proof)
 
 
 def _behaves_like_machine(rows: NDArray[np.void], rate: NDArray[np.float64]) -> NDArray[np.bool_]:

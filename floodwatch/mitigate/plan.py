@@ -20,6 +20,7 @@ from ..history.memory import Networks, code_of
 from ..model.address import ONE_IPV6, mapped
 from ..model.address import Network as Network
 from ..model.decision import SOURCE_RATES, Decision, check
+from ..model.event import SHARED_RATE
 
 NOBODY: Final = np.zeros(0, np.uint64)
 GATHERED = {4: 24, 6: 56}
@@ -68,7 +69,8 @@ def prove(decision: Decision) -> list[Proven]:
     rate = SOURCE_RATES.get(decision.action)
     if rate is None:
         return []
-    return [Proven(source.network, decision.id, rate, secret=_SECRET) for source in decision.sources]
+    rates = (rate, SHARED_RATE)
+    return [Proven(s.network, decision.id, rates[s.shared], secret=_SECRET) for s in decision.sources]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 from ..decide.recall import decision_of
 from ..detectors import title
-from ..model.decision import Decision
+from ..model.decision import SOURCE_RATES, Decision
 from ..model.event import Event
 from ..report import words
 from ..report.escape import printable
+from . import denylist
 from .foreign import flowspec, iptables
 from .guards import Order, orders
 from .nft.text import table_text
@@ -71,11 +72,18 @@ def render(event: Event, style: str, *, router: bool = False) -> str:
     """
     if style == "text":
         return _text(event)
+    if style in denylist.STYLES:
+        return denylist.deny_list(event, style)
     decision = decision_of(event)
     told = [f"{title(event.vector, event.verdict)} at {event.victim.ip}, {event.id}", event.action.why]
     listed, of = len(decision.sources), event.sources.distinct.lo
     if 0 < listed < of:
         told.append(f"the report lists {listed} of {of} sources, and so do these rules: scan with --top 0")
+    forwarded = sum(top.proof == "forwarded" for top in event.sources.top)
+    if forwarded:
+        told.append(
+            f"{forwarded} are known only by what a proxy writes: --as {', '.join(denylist.STYLES)} list them"
+        )
     return "\n".join([*_comments(told), *rules(decision, style, router=router), ""])
 
 
@@ -94,7 +102,9 @@ def rules(decision: Decision, style: str, *, router: bool = False) -> list[str]:
         case _:
             lines, ends = [], ""
     nothing = all(line.startswith("#") for line in lines)
-    notes.append(f"there is nothing to load: {words.ADVICE[decision.action]}" if nothing else ends)
+    unseen = decision.action in SOURCE_RATES and not decision.sources
+    advice = "no source of it is proven here" if unseen else words.ADVICE[decision.action]
+    notes.append(f"there is nothing to load: {advice}" if nothing else ends)
     return [*_comments(notes), *lines]
 
 
@@ -140,9 +150,12 @@ def _text(event: Event) -> str:
     usual = "" if event.rate.baseline is None else f", usual {event.rate.baseline:,.0f}"
     lines.append(f"rate      peak {event.rate.peak:,.0f} {event.rate.unit}{usual}")
     distinct = event.sources.distinct
-    lines.append(f"sources   {distinct.lo:,} to {distinct.hi:,}, {words.ORIGINS[event.sources.origin]}")
+    lines.append(f"sources   {distinct.lo:,} to {distinct.hi:,}, {words.origin(event.sources)}")
+    lines += [
+        f"via       {via.cidr}  {100 * via.share:.1f} %, {words.HOW[via.how]}" for via in event.sources.via
+    ]
     lines += [f"because   {fact.says} ({fact.name})" for fact in event.evidence]
-    lines.append(f"so        {words.ADVICE[event.action.recommended]}: {event.action.why}")
+    lines.append(f"so        {words.advice(event)}: {event.action.why}")
     for top in event.sources.top:
         lines.append(f"source    {top.cidr}  {100 * top.share:.1f} %  {top.count.lo:,} to {top.count.hi:,}")
     return "\n".join(printable(line) for line in lines) + "\n"

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from typing import TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+LOW = (1 << 64) - 1
 Address: TypeAlias = tuple[int, int]
 """The upper and lower 64 bits of an address; IPv4 is mapped as in ``::ffff:a.b.c.d``."""
 
@@ -43,6 +48,17 @@ def source_cidr(network: Network) -> str:
     """The same as text: an IPv4 host is its address alone."""
     host = network.version == 4 and network.prefixlen == network.max_prefixlen
     return str(network.network_address if host else network)
+
+
+def spans(networks: Iterable[Network]) -> NDArray[np.uint64]:
+    """Upper and lower half of the first and of the last address of each, in order (n, 4): for the engine."""
+    return np.array(sorted(map(_span, networks)), np.uint64).reshape(-1, 4)
+
+
+def _span(network: Network) -> tuple[int, int, int, int]:
+    tag = 0xFFFF << 32 if network.version == 4 else 0
+    first, last = tag | int(network.network_address), tag | int(network.broadcast_address)
+    return first >> 64, first & LOW, last >> 64, last & LOW
 
 
 def mapped(network: Network) -> ipaddress.IPv4Address | None:

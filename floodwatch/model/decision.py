@@ -59,11 +59,14 @@ def reported(decision_id: str) -> Proof:
 
 
 class Suspect(NamedTuple):
-    """A source of a flood: what a rule would name, and guaranteed bounds of what it sent."""
+    """A source of a flood: what a rule would name, guaranteed bounds of what it sent, and whether several
+    machines share it: then it is limited, never dropped.
+    """
 
     network: Network
     lo: int
     hi: int
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

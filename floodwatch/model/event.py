@@ -18,6 +18,10 @@ from .vector import protocol_number as protocol_number
 SOURCE_RATE = 5
 """Packets a second that a source may still send when it is limited: a request or so."""
 
+SHARED_RATE = 5000
+"""Packets a second that an address may still send behind which many machines are: a flood of some bots leaves
+the people beside them room."""
+
 SCHEMA_EVENT = "floodwatch.event/1"
 
 Verdict = Literal["attack", "mixed", "crowd", "unclear"]
@@ -79,12 +83,14 @@ class TopSource(Record, frozen=True, kw_only=True):
 
     ``proof`` tells how its address was proven: by a handshake on one of our own interfaces, or only by what a
     trusted proxy wrote (``forwarded``), which is for the proxy's own deny list; null where it is not proven.
+    ``shared``: several machines are behind the address, so it is limited and not blocked.
     """
 
     cidr: str
     share: Share
     count: CountBounds
     proof: Literal["handshake", "forwarded"] | None = None
+    shared: bool = False
 
 
 class Via(Record, frozen=True, kw_only=True):

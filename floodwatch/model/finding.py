@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeAlias, TypeVar, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Generic,
+    Literal,
+    NamedTuple,
+    TypeAlias,
+    TypeVar,
+    get_type_hints,
+)
 
 from msgspec import Struct, field
 
@@ -105,6 +115,9 @@ class Floor(Struct, frozen=True):
     where: str = ""
 
 
+Proof: TypeAlias = Literal["handshake", "forwarded"]
+
+
 class SourceCount(Struct, frozen=True, gc=False):
     """Bounds of what one source sent in a window of the heavy-hitter table.
 
@@ -117,6 +130,8 @@ class SourceCount(Struct, frozen=True, gc=False):
         length: prefix length of what it stands for; 0: a host of IPv4, a /64 of IPv6.
         before: what of ``lo`` it certainly sent before this epoch.
         windows: in so many windows it was listed.
+        proof: how its address is known to be real; see ``event.TopSource``.
+        shared: several machines are behind it.
     """
 
     source: int
@@ -127,6 +142,8 @@ class SourceCount(Struct, frozen=True, gc=False):
     length: int = 0
     before: int = 0
     windows: int = 1
+    proof: Proof = "handshake"
+    shared: bool = False
 
     @property
     def key(self) -> SourceKey:
@@ -146,6 +163,13 @@ class SourceCount(Struct, frozen=True, gc=False):
 
 SEEN_SHARE = 0.05
 """Share of a flood that one source certainly sent, from which it is worth naming."""
+
+
+class Via(NamedTuple):
+    """A proxy that clients came through, and how it is known to be one."""
+
+    cidr: str
+    how: Literal["forwarded_header", "proxy_line", "named"]
 
 
 class Finding(Struct, Generic[F], kw_only=True):
@@ -168,6 +192,8 @@ class Finding(Struct, Generic[F], kw_only=True):
         beats: packets of all kinds to the victim in this epoch by fine steps, see ``decide.course``.
         sources: HyperLogLog registers (p = 10) of the sources in this epoch.
         top: bounds per source, for origins that may be named.
+        via: proxies that it came through, with how much of the count each carried.
+        spared: senders left out of ``top``, because they are proxies.
         seen: bounds per source of what certainly belongs to the excess, proven or not; the largest only.
         limit: the rate a second that the user's limits ask for; 0: none.
     """
@@ -193,6 +219,8 @@ class Finding(Struct, Generic[F], kw_only=True):
     beats: NDArray[np.uint32] | None = None
     sources: NDArray[np.uint8] | None = None
     top: list[SourceCount] = field(default_factory=list)
+    via: list[tuple[Via, float]] = field(default_factory=list)
+    spared: list[SourceKey] = field(default_factory=list)
     seen: list[SourceCount] = field(default_factory=list)
     limit: float = 0.0
     stretches: list[tuple[int, int]] | None = None

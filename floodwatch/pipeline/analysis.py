@@ -6,7 +6,7 @@ a clock of the caller's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from functools import cache
 from typing import Literal
 
@@ -22,6 +22,7 @@ from ..decide.seeing import FEWEST, Seen
 from ..detectors import Detection
 from ..history.memory import Memory, nothing
 from ..history.victims import KEEP
+from ..model.address import Network
 from ..model.decision import Decision
 from ..model.epoch import EPOCH_NS
 from ..model.event import FLOODS, Event, Stamps
@@ -60,6 +61,7 @@ class Analysis:
         memory: what was learnt before, or None.
         limits: what the user asks of floors and false alarms, or None.
         posture: what is said of services and of this host's place, or None.
+        proxies: networks of proxies that the operator names.
     """
 
     def __init__(
@@ -69,9 +71,11 @@ class Analysis:
         memory: Memory | None = None,
         limits: Limits | None = None,
         posture: Posture | None = None,
+        proxies: Sequence[Network] = (),
     ) -> None:
         self.engine = Engine()
-        self.detection = Detection(memory or nothing(), limits or Limits())
+        self.detection = Detection(memory or nothing(), limits or Limits(), proxies)
+        self.engine.trust(self.detection.proxies.spans)
         self._decider = Decider()
         self._posture = posture or Posture()
         self._path = path
@@ -213,6 +217,7 @@ class Analysis:
         )
         now = summary.last_ns if final else (summary.epoch + 1) * EPOCH_NS
         self._judge(summary, now)
+        engine.vouch(self.detection.proxies.believed())
         engine.close_epoch(batch, following)
         self.newest = summary
         self._fall_silent(engine.gap)

@@ -128,7 +128,7 @@ def _analyse(
     stop: threading.Event,
 ) -> _Part:
     """Read one capture, or several by time, to the end or to where it stops making sense."""
-    analysis = Analysis(name, options.top, memory, options.limits)
+    analysis = Analysis(name, options.top, memory, options.limits, proxies=options.proxies)
     analysis.seen = partial(seen_in, readings)
     # a pipe may say nothing for long, and a signal can end a wait for a thread, but not one inside read()
     patient = options.follow or not all(os.path.isfile(reading.path) for reading in readings)

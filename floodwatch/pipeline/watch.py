@@ -95,7 +95,7 @@ class Watch:
         memory = load(options.baseline) if options.baseline else None
         self._places = places
         posture = Posture(options.services, places)
-        self.analysis = Analysis(self.name, options.top, memory, options.limits, posture)
+        self.analysis = Analysis(self.name, options.top, memory, options.limits, posture, options.proxies)
         self.analysis.seen = self._seen
         self._answers: Answers | None = None
         if blocker is not None and not blocker.dry_run:

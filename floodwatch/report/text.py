@@ -187,7 +187,7 @@ def _event(event: Event, day: str, view: _View) -> list[str]:
         if fact.name in words.DOUBTS:
             lines += view.prose("but", fact.says)
     why = event.action.why.rstrip(". ")
-    advice = words.ADVICE[event.action.recommended]
+    advice = words.advice(event)
     text = f"{why}. {advice[0].upper()}{advice[1:]}." if why else f"{advice}."
     if event.action.taken != "none":
         text += f" In force: {event.action.taken.replace('_', ' ')}."
@@ -233,12 +233,16 @@ def _sources(sources: Sources, view: _View) -> list[str]:
     around = f"about {compact(count.est)} (+-{percent(error / max(count.est, 1))})"
     if count.lo == count.est < count.hi:  # counted one by one, so there may be more
         around = f"{compact(count.est)} named"
-    phrases = [around if error else f"{count.est:,}", words.ORIGINS[sources.origin]]
+    phrases = [around if error else f"{count.est:,}", words.origin(sources)]
     if sources.forged_share is not None:
         phrases.append(f"{percent(sources.forged_share.est)} of the flood forged")
     if sources.top:
         phrases.append(f"the largest sends {percent(sources.top[0].share)}")
     lines = view.row("sources", [f"{phrase}," for phrase in phrases[:-1]] + phrases[-1:], gap=" ")
+    if sources.via:
+        held = sources.via[: view.top] if view.top else sources.via
+        rest = [f"and {len(sources.via) - len(held)} more"] if len(sources.via) > len(held) else []
+        lines += view.row("via", [*(f"{view.safe(via.cidr)} {percent(via.share)}" for via in held), *rest])
     if sources.seen:
         seen = [f"{view.safe(source.cidr)} {percent(source.share)}" for source in sources.seen]
         lines += view.row("", [f"seen, not proven: {seen[0]}", *seen[1:]])

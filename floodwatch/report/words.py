@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from floodwatch.model.event import Action, Origin, Severity
+from floodwatch.model.event import Action, Event, Origin, Severity, Sources
 
 COLORS: dict[Severity, str] = {"low": "36", "medium": "33", "high": "31", "critical": "1;31"}
 TITLE_ENDS: dict[Origin, str] = {"forged": ", forged sources", "mixed": ", partly forged sources"}
@@ -19,6 +19,12 @@ ELSEWHERE = "packets that pass several interfaces count once: {} left out"
 DOUBTS = frozenset({"copies", "stamps"})
 """Evidence against the numbers themselves, which is always shown."""
 PATTERNS = {"pulse": "in pulses", "carpet": "across a whole prefix", "ramp": "rising slowly"}
+FORWARDED = {"all": "named by a proxy", "some": "proven real by handshakes, or named by a proxy"}
+HOW = {
+    "forwarded_header": "which names its clients in a header",
+    "proxy_line": "which names its clients by the PROXY protocol",
+    "named": "a proxy that you named",
+}
 ADVICE: dict[Action, str] = {
     "none": "nothing to do",
     "observe": "keep watching, do not block yet",
@@ -31,3 +37,19 @@ ADVICE: dict[Action, str] = {
     "drop_sources": "block the listed sources",
     "cap_unknown": "cap the rate of unknown clients",
 }
+
+
+def origin(sources: Sources) -> str:
+    """Whose addresses these are."""
+    forwarded = sum(top.proof == "forwarded" for top in sources.top)
+    if not forwarded:
+        return ORIGINS[sources.origin]
+    return FORWARDED["all" if forwarded == len(sources.top) else "some"]
+
+
+def advice(event: Event) -> str:
+    """What to do about it."""
+    at_a_proxy = event.sources.top and all(top.proof == "forwarded" for top in event.sources.top)
+    if at_a_proxy and event.action.recommended in ("drop_sources", "limit_per_source"):
+        return "deny the listed clients at the proxy"
+    return ADVICE[event.action.recommended]

@@ -35,6 +35,8 @@ class FloodTruth(Struct, kw_only=True, omit_defaults=True):
     origin: str
     source_count: int
     sources: list[str] | None
+    via: list[str] = field(default_factory=list)
+    """The proxies that it came through: the addresses that its packets bear."""
     late_s: float = 0.0
     """Seconds from its onset until it is a flood: it may be found so much later."""
     limit: str | None = None

@@ -1,5 +1,5 @@
 /* One payload, for each reader of messages. */
-#include "../fw_message.h"
+#include "../fw_forward.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -15,11 +15,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (what == FW_HTTP_REQUEST &&
         (h.path < data || h.path + h.path_len > data + size || h.path_len > FW_PATH_MAX || h.path_hash == 0))
         __builtin_trap();
-    if (what == FW_HTTP_REQUEST) {
-        fw_http_rest(data, (uint32_t)size, &h);
-        if (h.unfinished > 1 || h.owed > FW_OWED_MAX || (h.unfinished && h.owed))
-            __builtin_trap();
-    }
+    static const struct fw_ranges named = {1, {{0, 0xffff0a000000ull, 0, 0xffff0affffffull}}};
+    what = fw_http_read(&key, &named, data, (uint32_t)size, 1, &h);
+    if (what != h.what || (what > FW_HTTP_RESPONSE && what != FW_PROXY_LINE) || h.via > FW_VIA_LINE || (h.deeper && !h.line) ||
+        (h.via && h.client_hash != fw_forward_hash(&key, h.client_hi, h.client_lo)) ||
+        h.unfinished > 1 || h.owed > FW_OWED_MAX || (h.unfinished && (h.owed || h.via == FW_VIA_HEADER)) ||
+        (what == FW_HTTP_REQUEST && (h.path < data || h.path + h.path_len > data + size)))
+        __builtin_trap();
     if (what == FW_HTTP_RESPONSE && h.status > 999)
         __builtin_trap();
     if (fw_dns_parse(&key, data, (uint32_t)size, &h) != FW_SAID_NOTHING &&

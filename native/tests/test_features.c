@@ -43,7 +43,7 @@ static void test_epoch_clears_all(struct fw_victims *t)
 {
     struct fw_packet p = packet(FW_SYN, 1, 2, 3, 80);
     struct fw_slot *s = fw_victim_admit(t, p.dst_hash, &p.dst);
-    fw_victim_in(t, s, &p, NULL);
+    fw_victim_in(t, s, &p, NULL, p.src_hash);
     memset((uint8_t *)&s->v + sizeof s->v.address, 0xff, sizeof s->v - sizeof s->v.address);
     s->wrote = 0xff;
     fw_victim_close_epoch(t, 0);

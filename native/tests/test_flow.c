@@ -38,7 +38,7 @@ static void test_finished(void)
     CHECK_EQUAL(down(FW_SYNACK, 5000, 100), FW_FLOW_NOTHING);
     CHECK_EQUAL(up(FW_ACK, 100, 5002, 1), FW_FLOW_NOTHING); /* a guess */
     CHECK_EQUAL(up(FW_ACK, 100, 5001, 1), FW_FLOW_FINISHED);
-    CHECK_EQUAL(up(FW_DATA, 100, 5001, 2), FW_FLOW_PROVEN);
+    CHECK_EQUAL(up(FW_DATA, 100, 5001, 2), FW_FLOW_FIRST);
     CHECK_EQUAL(up(FW_DATA, 100, 5001, 2), FW_FLOW_REPEATED);
     CHECK_EQUAL(up(FW_ACK, 140, 5001, 2), FW_FLOW_PROVEN);  /* overtakes the data before it */
     CHECK_EQUAL(up(FW_DATA, 120, 5001, 2), FW_FLOW_PROVEN);
@@ -107,6 +107,7 @@ static void test_refused_and_followed(void)
     fw_flow_clear(&flows);
     CHECK_EQUAL(down(FW_SYNACK, 10, 21), FW_FLOW_UNASKED); /* the SYN was not captured */
     CHECK_EQUAL(up(FW_ACK, 21, 11, 1), FW_FLOW_FINISHED);
+    CHECK_EQUAL(up(FW_DATA, 30, 11, 1), FW_FLOW_PROVEN); /* the first bytes were not captured */
 }
 
 static void test_sides_that_began_with_numbers_close_together(void)
@@ -130,7 +131,7 @@ static void test_strangers(void)
     CHECK_EQUAL(down(FW_RST, 6, 0), FW_FLOW_NOTHING); /* a refusal is no conversation */
     CHECK_EQUAL(up(FW_ACK, 5, 6, 0), FW_FLOW_ALONE_STILL);
     CHECK_EQUAL(down(FW_DATA, 6, 5), FW_FLOW_NOTHING);
-    CHECK_EQUAL(up(FW_DATA, 5, 6, 0), FW_FLOW_NOTHING); /* open since before the capture */
+    CHECK_EQUAL(up(FW_DATA, 5, 6, 0), FW_FLOW_KNOWN); /* open since before the capture */
 }
 
 /* One packet over and over begins a flow each time; an upload that moves on does not. */

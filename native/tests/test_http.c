@@ -40,7 +40,23 @@ static void test_requests(void)
     request("GET ", "", 0, 0, 1);
     CHECK_EQUAL(parse("GETTING started"), FW_SAID_NOTHING);
     CHECK_EQUAL(parse("GET started"), FW_SAID_NOTHING);
-    CHECK_EQUAL(parse("get / HTTP/1.1"), FW_SAID_NOTHING);
+    request("get / HTTP/1.1", "/", 0, 0, 0); /* a method that nobody knows is one */
+    request("PROPFIND /dav?x HTTP/1.1\r\n", "/dav", 0, 0, 0);
+    request("M-SEARCH * HTTP/1.1\r\n", "*", 0, 0, 0);
+    request("PURGE http://example.org/x.js HTTP/1.0\r\n", "/x.js", 0, 1, 0);
+    request("FETCH /a HT", "/a", 0, 0, 0); /* cut by the capture */
+    request("\r\nGET /a HTTP/1.1\r\n", "/a", 0, 0, 0); /* RFC 9112, 2.2 */
+    request("\n\r\n\r\nPOST /a HTTP/1.1\r\n", "/a", 1, 0, 0);
+    CHECK_EQUAL(parse("FETCH /a"), FW_HTTP_REQUEST);
+    CHECK_EQUAL(parse("FETCH /a FTP/1.1"), FW_SAID_NOTHING);
+    CHECK_EQUAL(parse("FETCH /a b HTTP/1.1"), FW_SAID_NOTHING);
+    CHECK_EQUAL(parse("get /x?y\r\n"), FW_SAID_NOTHING);
+    CHECK_EQUAL(parse("MAIL FROM:<a@example.org>\r\n"), FW_SAID_NOTHING);
+    CHECK_EQUAL(parse("A(B) / HTTP/1.1"), FW_SAID_NOTHING);
+    CHECK_EQUAL(parse("/ HTTP/1.1"), FW_SAID_NOTHING);
+    CHECK_EQUAL(parse("FETCH"), FW_SAID_NOTHING);
+    CHECK_EQUAL(parse("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), FW_SAID_NOTHING);
+    CHECK_EQUAL(parse("\r\n\r\n\r\n"), FW_SAID_NOTHING);
     CHECK_EQUAL(parse(""), FW_SAID_NOTHING);
 }
 
@@ -92,9 +108,8 @@ static void test_prefixes_and_damage(void)
 
 static void rest(const char *text, int unfinished, uint32_t owed)
 {
-    CHECK_EQUAL(parse(text), FW_HTTP_REQUEST);
     size_t n = strlen(text);
-    fw_http_rest(guarded(text, n), (uint32_t)n, &h);
+    CHECK_EQUAL(fw_http_read(&KEY, NULL, guarded(text, n), (uint32_t)n, 1, &h), FW_HTTP_REQUEST);
     CHECK_EQUAL(h.unfinished, unfinished);
     CHECK_EQUAL(h.owed, owed);
 }
@@ -114,6 +129,21 @@ static void test_rest_of_the_header(void)
     rest("POST / HTTP/1.1\r\nContent-Length: 9\r\n", 1, 0);
     rest("GET / HTTP/1.1\r\nContent-Length: 9\r\n\r\n", 0, 0);
     rest("POST ", 1, 0);
+    rest("\r\n\r\nGET / HTTP/1.1\r\n", 1, 0); /* what stands ahead ends nothing */
+}
+
+static void test_pipelined(void)
+{
+    static const char TEXT[] = "GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+                               "POST /b HTTP/1.1\r\nContent-Length: 18\r\n\r\nGET /c HTTP/1.1\r\n\r\n\r\nHEAD /x.css HTTP/1.1\r\n\r\nGET /a HT";
+    CHECK_EQUAL(fw_http_read(&KEY, NULL, guarded(TEXT, sizeof TEXT - 1), sizeof TEXT - 1, 1, &h), FW_HTTP_REQUEST);
+    CHECK(h.path_len == 2 && h.more == 4 && h.more_same == 2 && h.more_posts == 1 && h.more_assets == 1);
+    char text[4000] = "";
+    while (strlen(text) < 3900)
+        strcat(text, "G / HTTP/1\r\n\r\n");
+    CHECK_EQUAL(fw_http_read(&KEY, NULL, guarded(text, strlen(text)), (uint32_t)strlen(text), 1, &h), FW_HTTP_REQUEST);
+    CHECK_EQUAL(h.more, strlen(text) / 14 - 1 < 255 ? strlen(text) / 14 - 1 : 255);
+    CHECK_EQUAL(h.more_same, h.more);
 }
 
 /* Frames of HTTP/2 (RFC 9113, 4.1), one after the other. */
@@ -176,6 +206,7 @@ static void test_http2(void)
 int main(void)
 {
     test_rest_of_the_header();
+    test_pipelined();
     test_http2();
     test_requests();
     test_hash();

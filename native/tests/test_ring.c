@@ -148,7 +148,7 @@ static void test_hostile(void)
 static void test_tail(void)
 {
     enum { ROOM = 8 * (60 + 32) };
-    struct fw_tail t = {.halves = {calloc(1, ROOM), calloc(1, ROOM)}, .room = ROOM, .budget = 100};
+    struct fw_tail t = {.halves = {calloc(1, ROOM), calloc(1, ROOM)}, .room = ROOM, .budget = 100, .most = 3000};
     uint8_t frame[60] = {0};
     CHECK(t.halves[0] && t.halves[1]);
     for (uint32_t i = 0; i < 20; i++)

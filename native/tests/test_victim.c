@@ -8,7 +8,7 @@ static struct fw_slot *in(const struct fw_packet *p)
 {
     struct fw_slot *s = fw_victim_admit(victims, p->dst_hash, &p->dst);
     if (s)
-        fw_victim_in(victims, s, p, NULL);
+        fw_victim_in(victims, s, p, NULL, p->src_hash);
     return s;
 }
 

@@ -5,6 +5,7 @@
         set block4, block6             hosts
         set block4_p24, block6_p64 ... masked, one per prefix length
         set throttle4 ...              the same, each element with a limit, for sources that are slowed down
+        set shared4 ...                the same with a wide limit, for addresses that many machines share
         set lifted4, lifted6           networks whose blocks the operator lifted; no rule reads them
         chain prerouting               hook prerouting, priority raw
 
@@ -17,32 +18,34 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Iterator
 
-from ...model.event import SOURCE_RATE
+from ...model.event import SHARED_RATE, SOURCE_RATE
 from ..plan import Block
 from .objects import INTERVAL, PREROUTING, Chain, Part, Rule, Set
 from .terms import ADDRESS, COUNTER, DROP, PROTOCOL, found_in, limit_over, not_in, of_version, source
 
 CHAIN, RAW = "prerouting", -300
 SET_SIZE = 65_536
+NAMES = {0: "block", SOURCE_RATE: "throttle", SHARED_RATE: "shared"}
+"""Packets a second that may still pass -> how the names of such sets begin."""
 HOSTS = [Block(ipaddress.ip_network(anything), 0, "") for anything in ("0.0.0.0/32", "::/128")]
 
 
 def set_name(version: int, length: int, rate: int) -> str:
     """The set that holds networks of this version and prefix length: those that are blocked, or limited."""
-    name = f"{'throttle' if rate else 'block'}{version}"
+    name = f"{NAMES[rate]}{version}"
     return name if length == 8 * ADDRESS[version].size else f"{name}_p{length}"
 
 
 def holds_blocks(name: str) -> bool:
     """Is this one of the sets of blocked or limited networks?"""
-    return name.startswith(("block", "throttle"))
+    return name.startswith(tuple(NAMES.values()))
 
 
 def form_of(name: str) -> tuple[int, int, int]:
     """The version, prefix length and rate of a set of blocked networks, by its name."""
     host, _, suffix = name.partition("_p")
-    version, rate = int(host[-1]), SOURCE_RATE if host.startswith("throttle") else 0
-    return version, int(suffix) if suffix else 8 * ADDRESS[version].size, rate
+    version, rates = int(host[-1]), {name: rate for rate, name in NAMES.items()}
+    return version, int(suffix) if suffix else 8 * ADDRESS[version].size, rates[host[:-1]]
 
 
 def skeleton() -> Iterator[Part]:
