@@ -30,7 +30,6 @@ from ..model.event import (
     Stretch,
     TopSource,
     Verdict,
-    Via,
     Victim,
 )
 from ..model.finding import SEEN_SHARE, SourceCount
@@ -38,6 +37,7 @@ from ..model.vector import protocol_number
 from . import judge
 from .case import Case, winner
 from .seeing import UNKNOWN, Seen
+from .through import for_shared, proxies_of, through_a_proxy
 
 TIMELINE = 60
 UNLISTED = 56
@@ -54,19 +54,6 @@ SEEN_TOLD = 5
 NOT_PROVEN: frozenset[Origin] = frozenset({"unknown", "mixed"})
 """Origins of floods whose addresses show nothing, and may be those of the senders."""
 NO_SOURCES = bytes(1024)
-SHARED = "several machines share each of these addresses: a limit stops the excess, a block would hit people"
-AT_THE_PROXY = (
-    "what stands out is a proxy, or an address that many people share: it is never blocked nor limited; "
-    "tell its clients apart there, or let it name them (X-Forwarded-For, PROXY protocol)"
-)
-FOR_THE_PROXY = (
-    "a proxy names these clients: deny them there (explain --as nginx, haproxy or cdn); here all come from "
-    "the proxy's address, which is never blocked"
-)
-IN_BOTH_PLACES = (
-    "those who finished a handshake here may be blocked here; those whom only a proxy names are for its deny "
-    "list (explain --as nginx, haproxy or cdn); the proxy itself is never blocked"
-)
 
 
 def protection(action: Action, family: Family[Any]) -> Protection | None:
@@ -105,23 +92,10 @@ class Meaning:
         self.path = winner(case.paths, case.count)
         self.action, self.why = case.family.advice(self.facts, self.origin, self.path is not None)
         if case.via or case.spared:
-            self._through_a_proxy()
+            self.action, self.why = through_a_proxy(case, self.action, self.why)
         elif self.action == "drop_sources" and not case.settled:
             self.action, self.why = "cap_unknown", "no single source stands out, so cap unknown clients"
-        shared = sum(source.shared for source in case.settled.values())
-        if shared and self.action == "drop_sources":
-            if shared == len(case.settled):
-                self.action, self.why = "limit_per_source", SHARED
-            else:
-                self.why += f"; {shared} that several machines share are only limited"
-
-    def _through_a_proxy(self) -> None:
-        """A proxy pays for nothing that its clients do: what it names is for its own deny list."""
-        proofs = {source.proof for source in self.case.settled.values()}
-        if not proofs:
-            self.action, self.why = "observe", AT_THE_PROXY
-        elif self.action in SOURCE_RATES and "forwarded" in proofs:
-            self.why = IN_BOTH_PLACES if "handshake" in proofs else FOR_THE_PROXY
+        self.action, self.why = for_shared(case, self.action, self.why)
 
     @property
     def reflector_ports(self) -> tuple[int, ...]:
@@ -237,7 +211,7 @@ def tell(
             forged_share=forged if meaning.origin == "forged" else None,
             top=_top(case, meaning, top) if listed else (),
             reflector_ports=meaning.reflector_ports,
-            via=_via(case) if case.verdict in FLOODS else (),
+            via=proxies_of(case) if case.verdict in FLOODS else (),
             seen=_seen(case) if meaning.origin in NOT_PROVEN and case.verdict == "attack" else (),
         ),
         evidence=judge.evidence(
@@ -281,14 +255,6 @@ def _course(case: Case) -> tuple[Pattern, ...]:
         if sum(rates[-third:]) > 3 * sum(rates[:third]):
             return ("ramp",)
     return ("steady",)
-
-
-def _via(case: Case) -> tuple[Via, ...]:
-    total = max(case.count, 1)
-    return tuple(
-        Via(cidr=via.cidr, share=round(min(1.0, count / total), 4), how=via.how)
-        for via, count in sorted(case.via.items(), key=lambda item: (-item[1], item[0]))
-    )
 
 
 def _top(case: Case, meaning: Meaning, limit: int) -> tuple[TopSource, ...]:

@@ -132,7 +132,7 @@ class Detection:
 
     def served(self) -> Networks:
         """Networks of clients whom limits let pass: they count from their first handshake on."""
-        return self._served.networks()
+        return np.union1d(self._served.networks(), self.proxies.networks())
 
     def update(self, summary: Summary) -> Iterator[Finding[Any]]:
         """Yield the findings of one epoch that the limits let through; epochs come in order."""

@@ -46,3 +46,6 @@ def spare(finding: Finding[Any], proxies: Proxies, heavy: Callable[[], NDArray[n
         part = forwarded / sum(source.lo for source in kept) if forwarded else 1.0
         finding.via = [(via, share * part * finding.count) for via, share in proxies.carried(finding.victim)]
     finding.top = kept
+    finding.seen = [
+        one for one in finding.seen if proxies.known(finding.victim, one.source, one.v6) in (None, "shared")
+    ]

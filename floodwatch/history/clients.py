@@ -112,8 +112,7 @@ class Visitors:
 
     def known_networks(self) -> Networks:
         """Networks that are known by now, and those of proxies, whose clients are."""
-        held = [source >> (16 if v6 else 8) | (6 if v6 else 4) << 56 for source, v6 in self.proxies.sources()]
-        return np.union1d(self.networks.aged(self.windows.number), np.array(held, np.uint64))
+        return np.union1d(self.networks.aged(self.windows.number), self.proxies.networks())
 
     def open_epoch(self, summary: Summary) -> None:
         """See who is a proxy, before the epoch is judged."""

@@ -30,6 +30,7 @@ from ..model.address import Address, Network, source_cidr, source_network, spans
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.finding import Via
 from ..model.summary import Summary
+from .memory import Networks
 
 Known: TypeAlias = Literal["forwarded_header", "proxy_line", "named", "carried", "shared"]
 """How a proxy is known to be one; ``carried``: it names nobody, but carried most of what was served;
@@ -150,6 +151,14 @@ class Proxies:
         both = (*self._presumed, *(key for key, carrier in self._carriers.items() if carrier.earned))
         mine = (source_network(key.source, key.v6) for key in both if key.victim == victim)
         return bool(held) or any(n.version == network.version and n.overlaps(network) for n in mine)
+
+    def networks(self) -> Networks:
+        """The networks of all that are spared, as ``clients`` numbers them: limits let them pass."""
+        held = [
+            source >> 16 | 6 << 56 if v6 else (source & 0xFFFFFFFF) >> 8 | 4 << 56
+            for source, v6 in self.sources()
+        ]
+        return np.unique(np.array(held, np.uint64))
 
     def sources(self) -> Iterator[tuple[int, bool]]:
         """All that are spared; of the named ones those that were met."""

@@ -171,6 +171,7 @@ def test_trust_is_earned_by_a_share_of_calm_traffic() -> None:
     site.epochs(PATIENCE - TRIED, carrier())
     assert site.known() == "forwarded_header"
     assert len(site.proxies.believed()) == 1
+    assert site.proxies.networks().tolist() == [4 << 56 | _number("203.0.113.1") >> 8]
     site.flooded[host().reference] = site.epoch
     site.epochs(1, carrier())  # and keeps it in a flood
     assert site.known() == "forwarded_header"
