@@ -87,8 +87,8 @@ static enum fw_flow_news on_syn(struct fw_flows *t, uint64_t hash, const struct 
     f->state = FW_FLOW_OPENING;
     f->client_seq = p->seq;
     begin(f, p);
-    f->fed = 0;
     f->client = (uint32_t)p->sender_hash;
+    f->fed = 0;
     f->epoch = t->epoch;
     *weight = 1u << f->weight_log2;
     return FW_FLOW_NEW_SYN;

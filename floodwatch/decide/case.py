@@ -251,11 +251,16 @@ def winner(table: Counter[K], count: int) -> K | None:
 
 def _sum(sources: dict[SourceKey, SourceCount], new: SourceCount) -> None:
     """Add one source's bounds to those it has."""
-    old, windows = sources.get(new.key), new.windows
+    old = sources.get(new.key)
     if old is not None:
-        proof = new.proof if old.proof == "forwarded" else old.proof
-        lo, hi, shared = old.lo + new.lo, old.hi + new.hi, old.shared or new.shared
-        new = replaced(new, lo=lo, hi=hi, windows=old.windows + windows, proof=proof, shared=shared)
+        new = replaced(
+            new,
+            lo=old.lo + new.lo,
+            hi=old.hi + new.hi,
+            windows=old.windows + new.windows,
+            proof=new.proof if old.proof == "forwarded" else old.proof,
+            shared=old.shared or new.shared,
+        )
     sources[new.key] = new
 
 

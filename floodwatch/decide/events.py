@@ -41,9 +41,7 @@ from .through import for_shared, proxies_of, through_a_proxy
 
 TIMELINE = 60
 UNLISTED = 56
-"""Packets in a window below which a source may not be listed (fw_epoch.c: the gate, when the window is
-full).
-"""
+"""Packets in a window below which a source may not be listed (fw_epoch.c: the gate of a full window)."""
 RAMP_EPOCHS = 20
 PROTECTIONS: dict[Action, Protection] = {
     "drop_reflector_port": "reflected",

@@ -115,8 +115,8 @@ class Detection:
     def __init__(self, memory: Memory, limits: Limits, proxies: Sequence[Network] = ()) -> None:
         self._limits = limits
         self.tracker = Tracker(memory, limits)
-        self.proxies = Proxies(proxies)
         self._served = Served(memory.networks)
+        self.proxies = Proxies(proxies)
         self._visitors = Visitors(memory.networks, self.proxies)
         self._detectors = [_looking(detector) for detector in DETECTORS]
         self._named: dict[tuple[Vector, Address], int] = {}

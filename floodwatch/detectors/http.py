@@ -154,7 +154,7 @@ def _judge(view: View, row: np.void, scene: Scene) -> Iterator[Finding[Any]]:
     if flood >= floor.count / 2:
         visitors.flooded(reference, view.epoch)
         yield _flood(view, row, found, flood, floor, visitors, whole=whole)
-    if whole:
+    if whole or visitors.flood_ended(reference, view.epoch):
         return
     for visit in surge(view, row, requests - flood, 0 if flood else int(row["finished"]), flood):
         table = visitors.windows.now(scene.summary)

@@ -88,8 +88,8 @@ class Machines:
                         least,
                         least + int(mine["missed"].sum(dtype=np.int64)),
                         length=network.length,
-                        proof="forwarded" if mine["via"].any() else "handshake",
                         before=least - int(self.last[members].sum()),
+                        proof="forwarded" if mine["via"].any() else "handshake",
                     )
                 )
         chosen = proven & alone
