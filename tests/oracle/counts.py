@@ -36,6 +36,7 @@ METHODS = {
     b"CONNECT ": 0, b"TRACE ": 0,
 }  # fmt: skip
 ASSETS = frozenset(b"css js png jpg jpeg gif svg ico woff woff2 ttf webp map mp4".split())
+ANY_REQUEST = re.compile(rb"[!#$%&'*+.^_`|~\w-]{1,32} (?:https?:/)?[/*][^ \r\n]* HTTP/1")
 PROXY_LINE = re.compile(rb"PROXY TCP[46] ([0-9a-f.:]+) [^\r]*\r\n")
 RESERVED = [
     ipaddress.ip_network(text)
@@ -201,7 +202,9 @@ class Log:
         if line is not None:
             self.lines[p.source, p.sport] = ipaddress.ip_address(line[1].decode()).packed
             said = said[line.end() :]
-        request = _request(said, p.length - (line.end() if line else 0))
+        cut = p.length - len(p.said)
+        said = said.lstrip(b"\r\n")
+        request = _request(said, len(said) + cut)
         if request is not None:
             client = self.lines.get((p.source, p.sport)) or _client(said)
             self.count("named", int(client is not None))
@@ -219,6 +222,7 @@ class Log:
             self.who("http", source)
             if unfinished or owing:
                 self._strain(source)
+            self._behind(said, source)
         elif (
             said[0] in (20, 22, 23)
             and said[1] == 3
@@ -231,6 +235,19 @@ class Log:
                 self.count(name, counted)
             if found[1] or found[2]:
                 self._strain(source)
+
+    def _behind(self, said: bytes, source: bytes) -> None:
+        """Requests without a body that stand behind another one in the same packet."""
+        while (end := said.find(b"\r\n\r\n") + 4) > 3 and not _request(said, len(said))[1]:  # type: ignore[index]
+            said = said[end:].lstrip(b"\r\n")
+            found = _request(said, len(said)) if said else None
+            if found is None:
+                return
+            asset = found[0].rpartition(b".")[2] in ASSETS and b"." in found[0][-6:]
+            for name, counted in (("requests", 1), ("posts", found[1]), ("assets", asset)):
+                self.count(name, int(counted))
+            self.requests.append(Request(self.now, source, found[0], asset, source in self.proven))
+            self.who("http", source)
 
     def _strain(self, source: bytes) -> None:
         self.who("strains", source)
@@ -370,7 +387,7 @@ def reserved(source: bytes) -> bool:
 
 def _request(said: bytes, length: int) -> tuple[bytes, bool, bool, bool] | None:
     method = said[: said.find(b" ") + 1]
-    if method not in METHODS:
+    if method not in METHODS and not ANY_REQUEST.match(said):
         return None
     rest = said[len(method) :]
     for scheme in (b"http://", b"https://"):
@@ -382,7 +399,7 @@ def _request(said: bytes, length: int) -> tuple[bytes, bool, bool, bool] | None:
     end = 0
     while end < min(len(rest), 255) and rest[end] not in b" ?#\r\n":
         end += 1
-    posts, whole = bool(METHODS[method]), len(said) == length
+    posts, whole = bool(METHODS.get(method)), len(said) == length
     close = said.find(b"\r\n\r\n")
     unfinished = whole and close < 0
     owing = False
