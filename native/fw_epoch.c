@@ -52,6 +52,14 @@ static void count_request(struct fw_heavy *s, const struct fw_message *h)
     s->paths |= 1ULL << (h->path_hash >> 58) | h->more_paths;
 }
 
+/* Of packets with several requests those that were not counted may have held more than one each. */
+static void bound_requests(const struct fw_engine *e, struct fw_heavy *s, uint64_t pair)
+{
+    uint32_t most = fw_cm_query(&e->pairs, pair).requests;
+    if (s->requests + s->missed < most)
+        s->missed = most - s->requests;
+}
+
 static int is_proven(enum fw_flow_news news)
 {
     return news == FW_FLOW_PROVEN || news == FW_FLOW_FIRST || news == FW_FLOW_REPEATED;
@@ -107,8 +115,11 @@ static void count_heavy(struct fw_engine *e, const struct seen *x, uint64_t pair
     if (FW_UNLIKELY(x->client != NULL)) /* what it asks for somebody else is no request of its own */
         return;
     s->strains = (uint8_t)(s->strains + (s->strains < UINT8_MAX && strains(p, h)));
-    if (h && h->what == FW_HTTP_REQUEST)
+    if (h && h->what == FW_HTTP_REQUEST) {
         count_request(s, h);
+        if (FW_UNLIKELY(h->more))
+            bound_requests(e, s, pair);
+    }
 }
 
 /* The lowest count above which a pair is no chance of collisions: singletons stay out. */
@@ -133,6 +144,8 @@ static void count_client(struct fw_engine *e, const struct seen *x)
     s->proven = 1; /* the proxy's connection is */
     s->strains = (uint8_t)(s->strains + (s->strains < UINT8_MAX && strains(x->p, x->said)));
     count_request(s, x->said);
+    if (FW_UNLIKELY(x->said->more))
+        bound_requests(e, s, pair);
 }
 
 /* An answer that says no, to a client whose requests are counted. IPv4 and translated addresses have one hash in both
