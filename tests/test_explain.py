@@ -152,8 +152,13 @@ def same(decision: Decision, *, router: bool) -> list[Any]:
     return enforced
 
 
+OTHERS = ("198.51.100.0/24", "2001:db8:1::7", "2001:db8:1::/64")
+
+
 @pytest.mark.root
-@pytest.mark.parametrize("victim", ["198.51.100.7", "198.51.100.0/24", "2001:db8:1::7", "2001:db8:1::/64"])
+@pytest.mark.parametrize(
+    "victim", ["198.51.100.7", *(pytest.param(other, marks=pytest.mark.slow) for other in OTHERS)]
+)
 def test_every_vector_is_printed_as_it_is_enforced(need: Any, victim: str) -> None:
     need(os.geteuid() == 0, "network namespaces take root")
     need(shutil.which("nft"), "what stands is asked of nft")

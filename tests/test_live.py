@@ -41,7 +41,7 @@ def scan_of(capture: Path) -> dict[str, Any]:
     return dict(flood)
 
 
-@pytest.mark.parametrize("victim", ["198.51.100.7", "2001:db8::7"])
+@pytest.mark.parametrize("victim", ["198.51.100.7", pytest.param("2001:db8::7", marks=pytest.mark.slow)])
 def test_a_flood_on_the_wire_is_the_flood_of_its_capture(wire: Lab, tmp_path: Path, victim: str) -> None:
     capture, _ = made(tmp_path, "syn_flood", duration=2.0, victim=victim)
     watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--seed", "0" * 32)

@@ -38,6 +38,7 @@ def tcp(payload: bytes, *, six: bool = False, options: int = 0, **ip: int) -> by
     return bytes(Ether() / below / TCP(options=[("NOP", None)] * options) / payload)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("six", [False, True])
 @pytest.mark.parametrize("options", [0, 12, 40])
 def test_requests_are_copied_whole(six: bool, options: int) -> None:
@@ -46,6 +47,7 @@ def test_requests_are_copied_whole(six: bool, options: int) -> None:
         assert kept(frame, program(SNAPLEN)) == len(frame)
 
 
+@pytest.mark.slow
 def test_of_everything_else_the_headers_are() -> None:
     code = program(SNAPLEN)
     udp = bytes(Ether() / IP(dst="192.0.2.2") / UDP() / ASK)
@@ -62,6 +64,7 @@ def test_no_frame_is_lost_for_its_length() -> None:
         assert kept(b"\xff" * length, program(SNAPLEN)) == length
 
 
+@pytest.mark.slow
 def test_a_filter_goes_on_with_it() -> None:
     compiled = compile_filter("tcp port 80 or udp")
     size, _ = struct.unpack("HL", compiled.kernel_program(program(SNAPLEN)) or b"")
