@@ -94,11 +94,11 @@ def auditing(path: str | None, style: str) -> Iterator[Audit]:
 
 
 def summed(acts: Iterable[Act]) -> Iterator[str]:
-    """The first acts of each kind, and how many more there are: a plan may have thousands."""
+    """The first acts of each kind, without their time, and how many more: a plan may have thousands."""
     kinds: dict[tuple[str, str], list[Act]] = {}
     for act in acts:
         kinds.setdefault((act.what, act.why), []).append(act)
     for (what, why), alike in kinds.items():
-        yield from map(str, alike[:STEPS_TOLD])
+        yield from (act.says for act in alike[:STEPS_TOLD])
         if len(alike) > STEPS_TOLD:
-            yield f"{alike[-1].time}  {what:7}{len(alike) - STEPS_TOLD:,} more: {why}"
+            yield f"{what:7}{len(alike) - STEPS_TOLD:,} more: {why}"

@@ -6,6 +6,7 @@ which somebody else puts up or takes away, leave a line as well.
 
 from __future__ import annotations
 
+import ipaddress
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -63,11 +64,16 @@ class Act(Struct, frozen=True, kw_only=True):
     enforced: bool = True
 
     def __str__(self) -> str:
+        return f"{self.time}  {self.says}"
+
+    @property
+    def says(self) -> str:
+        """The line without its time."""
         until = f" until {self.until}" if self.until else ""
         met = "" if self.packets is None else f", {self.packets} packets met"
         event = f"; {self.event} at {self.victim or 'an unknown victim'}" if self.event else ""
         would = "" if self.enforced else " (not done)"
-        return f"{self.time}  {self.what:7}{self.target}{until}{met}: {self.why}{event}; by {self.by}{would}"
+        return f"{self.what:7}{self.target}{until}{met}: {self.why}{event}; by {self.by}{would}"
 
 
 class _Rule(NamedTuple):
@@ -141,7 +147,7 @@ class Ledger:
         if before is None:
             return
         for network in before.keys() - counted.keys():
-            self._ended(before[network], now, self._word("unblock", str(network)))
+            self._ended(before[network], now, self._word("unblock", str(network)) or self._allowed(network))
         for network in self._blocks.keys() - before.keys():
             rule = self._blocks[network]
             word = self._word("block", str(network))
@@ -234,6 +240,11 @@ class Ledger:
         by = SELF if by_itself else word.by if word else SOMEBODY
         self._write(what, rule.name, event=rule.why, why=why, packets=rule.packets, by=by)
 
+    def _allowed(self, network: Network) -> Word | None:
+        """The order to let pass that a block of this network stood against."""
+        allowed = (w for w in self._words if w.what == "allow" and w.network)
+        return next((w for w in allowed if _overlap(w.network, network)), None)
+
     def _word(self, what: str, network: str) -> Word | None:
         """The operator's order that explains it, where there is one."""
         return next((w for w in self._words if w.what == what and w.network in (network, "")), None)
@@ -286,3 +297,8 @@ def _named(block: Block) -> str:
 def _clock(seconds: float) -> str:
     """Wall-clock time of a Unix time, to the millisecond."""
     return rfc3339(round(seconds * 1000) * 1_000_000)
+
+
+def _overlap(told: str, network: Network) -> bool:
+    other: Network = ipaddress.ip_network(told)
+    return isinstance(other, type(network)) and other.overlaps(network)
