@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Hashable, Iterator
 from itertools import pairwise
 from typing import Any
@@ -121,6 +122,20 @@ def _pattern(event: dict[str, Any]) -> Verdict:
     return Verdict(longest <= 20 * SECOND, f"pauses of {longest / SECOND:.2f} s at most")
 
 
+def _within(cidr: str, sent: Counter[bytes]) -> int:
+    """What the sources of a network sent; IPv6 is counted by its /64."""
+    network = ipaddress.ip_network(cidr)
+    first, whole = network.network_address.packed, 4 if network.version == 4 else 8
+    length = min(network.prefixlen, 8 * whole)
+    if length == 8 * whole:
+        return sent[first[:whole]]
+    mask = -1 << 8 * whole - length
+    wanted = int.from_bytes(first[:whole], "big")
+    return sum(
+        n for key, n in sent.items() if len(key) == whole and int.from_bytes(key, "big") & mask == wanted
+    )
+
+
 def _top(event: dict[str, Any], exact: Victim) -> Iterator[tuple[str, Verdict, str]]:
     """Bounds of what each source sent while the event was counted, and their shares of it."""
     top, vector = event["sources"]["top"], event["vector"]
@@ -138,9 +153,7 @@ def _top(event: dict[str, Any], exact: Victim) -> Iterator[tuple[str, Verdict, s
     inside, pauses = exact.sources(name), exact.sources(name, pauses=True)
     low, high = [], []
     for source in top:
-        net = ipaddress.ip_network(source["cidr"]).network_address.packed
-        key = net if len(net) == 4 else net[:8]
-        found, most = inside[key], pauses[key]
+        found, most = (_within(source["cidr"], sent) for sent in (inside, pauses))
         if source["count"]["lo"] > most:
             low.append(f"{source['cidr']} lo {source['count']['lo']} > {most}")
         if source["count"]["hi"] < found:
