@@ -122,7 +122,7 @@ def _pattern(event: dict[str, Any]) -> Verdict:
     return Verdict(longest <= 20 * SECOND, f"pauses of {longest / SECOND:.2f} s at most")
 
 
-def _within(cidr: str, sent: Counter[bytes]) -> int:
+def _sent_from(cidr: str, sent: Counter[bytes]) -> int:
     """What the sources of a network sent; IPv6 is counted by its /64."""
     network = ipaddress.ip_network(cidr)
     first, whole = network.network_address.packed, 4 if network.version == 4 else 8
@@ -153,7 +153,7 @@ def _top(event: dict[str, Any], exact: Victim) -> Iterator[tuple[str, Verdict, s
     inside, pauses = exact.sources(name), exact.sources(name, pauses=True)
     low, high = [], []
     for source in top:
-        found, most = (_within(source["cidr"], sent) for sent in (inside, pauses))
+        found, most = (_sent_from(source["cidr"], sent) for sent in (inside, pauses))
         if source["count"]["lo"] > most:
             low.append(f"{source['cidr']} lo {source['count']['lo']} > {most}")
         if source["count"]["hi"] < found:
