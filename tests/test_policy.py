@@ -99,7 +99,7 @@ def test_a_victim_that_is_unguarded_by_hand_stays_so(wire: Lab, tmp_path: Path) 
     assert sender.wait(30) == 0
     found, said = ends(watch)
     assert found["floods"][0]["action"]["taken"] == "limit_victim"  # it was done, though it stands no more
-    assert f"  gone   {SERVER}" in said
+    assert f": gone   {SERVER}" in said
 
 
 @pytest.mark.parametrize("confirmed", [True, False])
