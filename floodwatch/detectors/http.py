@@ -34,7 +34,7 @@ ALONE = Floor(75, "all from one source, which may be a health check or a script"
 UNFINISHED = 0.5
 ONE_PATH = 0.8
 FEW_ASSETS = 0.05
-LOUD = 1.5
+LOUD = 1.3
 """Requests per source in one second, from which one path without its parts is not reading: all come back."""
 
 
