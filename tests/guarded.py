@@ -184,7 +184,7 @@ def cell(where: str, version: int, kind: str, *, python: str = sys.executable, l
         acted=None if first == "None" else float(first) - began,
         reached=(n1 - n0) / (t1 - t0) / (sent / flood),
         lived=told["lived"], polls=len(during), lost=1 - sum(during) / max(len(during), 1),
-        said="; ".join(line for line in said.splitlines() if re.search(r"guard |lift ", line)),
+        said="\n".join(line for line in said.splitlines() if re.search(r"guard |lift ", line)),
     )  # fmt: skip
 
 

@@ -349,7 +349,7 @@ def test_a_guard_that_takes_a_service_from_its_clients_is_taken_back(need: Any, 
     seen = cell(
         "host", 4, "udp", lead=13, flood=9, port=ECHO
     )  # clients come to the flooded port, each time anew
-    lines = [line for line in re.split("; ", seen.said) if line]
+    lines = seen.said.splitlines()
     assert [re.sub("floodwatch: (guard|lift).*", r"\1", line) for line in lines] == ["guard", "lift", "lift"]
     assert "answers of the victim fell" in lines[1]
     assert "answers are back without it" in lines[2]
