@@ -26,6 +26,8 @@ What lies between must be silence: less than half of the floor."""
 LULL_PERSIST = 2
 EDGE = 0.8
 """From this share of the floor on an epoch does not begin anew what was counted before: chance moves it."""
+FEW = 3
+"""So it is where few epochs are asked for; more of them are there to outlast something."""
 LOUD = 4.0
 """An excess of so many floors in one epoch counts for two."""
 CASES_MOST = 4096
@@ -113,7 +115,7 @@ class Decider:
                 return
             case = new_case(finding)
         loud = finding.persist == LULL_PERSIST and finding.count >= LOUD * finding.floor.count
-        near = EDGE * finding.floor.count <= finding.count < finding.floor.count
+        near = EDGE * finding.floor.count <= finding.count < finding.floor.count and finding.persist <= FEW
         case.streak = case.streak + (2 if loud else 1) if finding.over else case.streak if near else 0
         case.persist = finding.persist
         case.add(finding)

@@ -20,6 +20,10 @@ SHELL_HOST = "198.51.100.22"
 OFFICE = "203.0.113.9"
 
 
+SEGMENTS = 512
+"""Segments of a tunnelled connection that differ."""
+
+
 def clean(trace: Trace, params: Params) -> None:
     """Ordinary web, DNS, SSH, a download and an office behind one address; no flood."""
     seconds, rng = params.duration or 10.0, trace.rng
@@ -213,14 +217,27 @@ def tunnel_hub(trace: Trace, params: Params) -> None:
     rng, hub, seconds = trace.rng, parse(params.victim)[1], params.duration or 6.0
     offices = public4(rng, params.sources or 40)
     inside = [(0x0A000100 + i, 40_000 + i) for i in range(len(offices))]
-    asks = trace.pool.add_all([gre_packet(ip, 0x0A630001, port, 8443, tcp=True) for ip, port in inside])
-    answers = trace.pool.add_all([gre_packet(0x0A630001, ip, 8443, port, tcp=True) for ip, port in inside])
+    asks = trace.pool.add_all(_moving_on([gre_packet(ip, 0x0A630001, p, 8443, tcp=True) for ip, p in inside]))
+    answers = trace.pool.add_all(
+        _moving_on([gre_packet(0x0A630001, ip, 8443, p, tcp=True) for ip, p in inside])
+    )
     t = arrivals(rng, trace.start, seconds, params.pps or 3000.0)
+    step = ((t - trace.start) * SEGMENTS // max(int(seconds * SECOND), 1)).clip(0, SEGMENTS - 1)
     who = rng.integers(0, len(offices), len(t))
+    at = who * SEGMENTS + step
     common = {"head": Head.GRE, "plen": 44, "frag": 0}
-    trace.add(t, src=offices[who], dst=hub, pay=asks[who], ttl=hops(offices[who]), **common)
-    trace.add(t + 400_000, src=hub, dst=offices[who], pay=answers[who], out=True, **common)
+    trace.add(t, src=offices[who], dst=hub, pay=asks[at], ttl=hops(offices[who]), **common)
+    trace.add(t + 400_000, src=hub, dst=offices[who], pay=answers[at], out=True, **common)
     trace.truth.add_clients(offices, known=True)
+
+
+def _moving_on(packets: list[bytes]) -> list[bytes]:
+    """Each tunnelled segment many times, its sequence number behind GRE and IP moved on as TCP does."""
+    return [
+        packet[:28] + (1 + 12 * number).to_bytes(4, "big") + packet[32:]
+        for packet in packets
+        for number in range(SEGMENTS)
+    ]
 
 
 def office_nat(trace: Trace, params: Params) -> None:
