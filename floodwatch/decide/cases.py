@@ -114,9 +114,7 @@ class Decider:
             if case is None and not finding.over:
                 return
             case = new_case(finding)
-        loud = finding.persist == LULL_PERSIST and finding.count >= LOUD * finding.floor.count
-        near = EDGE * finding.floor.count <= finding.count < finding.floor.count and finding.persist <= FEW
-        case.streak = case.streak + (2 if loud else 1) if finding.over else case.streak if near else 0
+        case.streak = _streak(case.streak, finding)
         case.persist = finding.persist
         case.add(finding)
         if case.streak < finding.persist:
@@ -148,6 +146,14 @@ class Decider:
 def onset(case: Case) -> tuple[int, Vector, Address]:
     """By what cases are told in order."""
     return case.first_ns, case.vector, case.victim
+
+
+def _streak(before: int, finding: Finding[Any]) -> int:
+    """Epochs over the floor in a row, with this one."""
+    floor, count, persist = finding.floor.count, finding.count, finding.persist
+    if finding.over:
+        return before + (2 if persist == LULL_PERSIST and count >= LOUD * floor else 1)
+    return before if persist <= FEW and EDGE * floor <= count < floor else 0
 
 
 def _patience(case: Case) -> int:

@@ -51,9 +51,8 @@ class Course:
             steps, width = steps[: len(steps) // 2 * 2].reshape(-1, 2).sum(axis=1), 2 * width
             if not steps.any():
                 return False
-        busy = steps >= BUSY * np.percentile(steps[steps > 0], 90)
-        idle = steps <= IDLE * np.percentile(steps[steps > 0], 90)
-        return _bursts(busy, idle) >= BURSTS
+        usual = np.percentile(steps[steps > 0], 90)
+        return _bursts(steps >= BUSY * usual, steps <= IDLE * usual) >= BURSTS
 
     def _steps(self) -> NDArray[np.int64]:
         """Packets of each step, the oldest first."""

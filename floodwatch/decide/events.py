@@ -119,7 +119,8 @@ class Meaning:
             )
 
         named = sorted((s for s in settled if not within(s)), key=lambda s: (-s.lo, s.v6, s.source, s.low))
-        return [self._bounded(source, sum(s.lo for s in named)) for source in named]
+        listed = sum(source.lo for source in named)
+        return [self._bounded(source, listed) for source in named]
 
     def _bounded(self, source: SourceCount, listed: int) -> SourceCount:
         windows, sent = self.case.windows, self.case.family.sent

@@ -146,7 +146,7 @@ class Detection:
                 self._named[finding.vector, finding.victim] = summary.epoch
                 if finding.verdict in FLOODS:
                     floods.append(_as_flood(finding))
-                if (not summary.coarse or _whole_second(finding)) and self._let_through(finding):
+                if self._let_through(finding, coarse=summary.coarse):
                     self._see(finding, summary)
                     spare(finding, self.proxies, summary.heavy)
                     yield finding
@@ -158,19 +158,23 @@ class Detection:
 
     def _see(self, finding: Finding[Any], summary: Summary) -> None:
         """Note who certainly sent much of it. What looks back over seconds is not counted by the epoch."""
-        family = family_of(finding.vector, finding.verdict)
         row = self.tracker.row(finding.victim, finding.epoch)
-        if row is not None and finding.prefix is None and finding.verdict in FLOODS and not family.habitual:
-            finding.seen = self._loudest.of(finding, row, family.unit, summary)
+        if row is not None and finding.prefix is None and _by_epoch(finding):
+            finding.seen = self._loudest.of(finding, row, FAMILIES[finding.vector].unit, summary)
 
-    def _let_through(self, finding: Finding[Any]) -> bool:
-        """Hold a finding against the user's limits; below half of them it does not even keep an event."""
-        if finding.verdict not in FLOODS or FAMILIES[finding.vector].habitual:
+    def _let_through(self, finding: Finding[Any], *, coarse: bool) -> bool:
+        """Hold a finding against the user's limits; below half of them it does not even keep an event.
+
+        Where an epoch holds the packets of a whole second (``coarse``), its floor is that much higher, too.
+        """
+        if not _by_epoch(finding):
             return True
         finding.limit = max(finding.limit, self._limits.floors.get(finding.vector, 0.0))
-        rate = EPOCHS_PER_SECOND * finding.count
-        finding.over = finding.over and rate >= finding.limit
-        return rate >= finding.limit / 2
+        least = finding.limit / EPOCHS_PER_SECOND
+        if coarse:
+            least = max(least, EPOCHS_PER_SECOND * finding.floor.count)
+        finding.over = finding.over and finding.count >= least
+        return finding.count >= least / 2
 
 
 def _as_flood(finding: Finding[Any]) -> Flood:
@@ -180,13 +184,9 @@ def _as_flood(finding: Finding[Any]) -> Flood:
     return Flood(finding.victim, finding.prefix, asks, sources)
 
 
-def _whole_second(finding: Finding[Any]) -> bool:
-    """Where an epoch holds the packets of a second, floors of an epoch are that much higher."""
-    if finding.verdict not in FLOODS or FAMILIES[finding.vector].habitual:
-        return True
-    least = EPOCHS_PER_SECOND * finding.floor.count
-    finding.over = finding.over and finding.count >= least
-    return finding.count >= least / 2
+def _by_epoch(finding: Finding[Any]) -> bool:
+    """A flood that is counted by the epoch, and not told by habits over seconds."""
+    return finding.verdict in FLOODS and not FAMILIES[finding.vector].habitual
 
 
 def _looking(detector: Detector) -> Callable[[Scene], Iterator[Finding[Any]]]:

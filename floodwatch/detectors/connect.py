@@ -12,7 +12,8 @@ from ..model.epoch import CLASS_TCP, DATA, SYN
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import F, Facts, Finding, Floor, SourceCount, Sum
 from ..model.vector import Vector
-from .family import BLOCK, LIMIT, PROVEN_SHARE, Detector, Family, share
+from .family import BLOCK, LIMIT, PROVEN_SHARE, Detector, Family
+from .shares import share
 from .syn import FINISHED, WENT_ON
 
 FLOOR = Floor(125)

@@ -17,7 +17,8 @@ from ..model.epoch import CLASS_HTTP, CLASS_SYN, DATA, EPOCHS_PER_SECOND
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Facts, Finding, Floor, Mean, Sum
 from ..model.vector import Vector
-from .family import Family, share
+from .family import Family
+from .shares import share
 from .syn import FINISHED
 
 FLOOR = 40.0

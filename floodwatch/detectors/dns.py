@@ -17,7 +17,9 @@ from ..model.epoch import CLASS_UDP, EPOCHS_PER_SECOND, UDP
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Sum
 from ..model.vector import Vector
-from .family import Bare, Detector, Family, addresses, share
+from .family import Detector, Family
+from .forging import Bare, addresses
+from .shares import share
 
 FLOOR = Floor(250)
 """Queries in an epoch: 1,000 a second ..."""

@@ -20,12 +20,7 @@ from ..model.event import FLOODS, Action, Evidence, Origin, Unit, Verdict
 from ..model.finding import F, Facts, Finding, Floor, SourceCount, Sum
 from ..model.summary import Summary
 from ..model.vector import Vector
-from .forging import Bare as Bare
-from .forging import addresses as addresses
-from .forging import forged_or_unknown as forged_or_unknown
-from .forging import random_share as random_share
-from .shares import percent as percent
-from .shares import share as share
+from .forging import forged_or_unknown, random_share
 
 if TYPE_CHECKING:
     import numpy as np

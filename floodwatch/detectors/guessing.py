@@ -15,7 +15,8 @@ from ..model.event import Evidence
 from ..model.finding import Finding, Floor, Sum
 from ..model.summary import Summary
 from ..model.vector import Vector
-from .family import Detector, Family, Named, Scene, by_handshakes, percent, share
+from .family import Detector, Family, Named, Scene, by_handshakes
+from .shares import percent, share
 from .slow import limit_each
 
 REFUSED = 0.6

@@ -22,9 +22,10 @@ from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Sum
 from ..model.vector import Vector
 from .crowd import CONNECTION_CROWD, HTTP_CROWD, RATIO, known_networks, pace, parts_of_pages, surge
-from .family import BLOCK, Detector, Family, Named, Scene, by_handshakes, percent, share
+from .family import BLOCK, Detector, Family, Named, Scene, by_handshakes
 from .served import PROGRAMS, told_apart
 from .served import surge as programs
+from .shares import percent, share
 from .slow import MISSING
 
 FLOOR = Floor(50)

@@ -18,8 +18,9 @@ from ..model.epoch import CLASS_TCP, DATA
 from ..model.event import Evidence
 from ..model.finding import Finding, Floor, Most, Sum
 from ..model.vector import Vector
-from .family import Detector, Family, Named, by_handshakes, share
+from .family import Detector, Family, Named, by_handshakes
 from .http import block_or_cap
+from .shares import share
 
 RESETS = Floor(125)
 """Resets in an epoch: 500 a second ..."""

@@ -15,7 +15,8 @@ from ..model.address import address_text
 from ..model.epoch import CLASS_OTHER, ICMP, SYN, SYNACK, UDP
 from ..model.finding import Finding, Floor
 from ..model.vector import Vector
-from .family import Detector, Family, addresses
+from .family import Detector, Family
+from .forging import addresses
 from .udp import RULE, Unanswered, answers_evidence, limit_advice
 
 FLOOR = Floor(250)

@@ -18,8 +18,9 @@ from ..model.epoch import CLASS_UDP, EPOCHS_PER_SECOND, UDP
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Facts, Finding, Floor, Majority, Mean, Sum
 from ..model.vector import UDP_NUMBER, Vector
-from .family import Detector, Family, percent, reflected
+from .family import Detector, Family, reflected
 from .reflection import from_port
+from .shares import percent
 
 PORTS = frozenset({7, 13, 17, 19, 37, 53, 69, 123})
 """Services that answer what they do not understand, or anything at all."""

@@ -16,7 +16,8 @@ from ..model.epoch import CARRIER, CLASS_OTHER, FRAGMENT, OTHER
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Sum
 from ..model.vector import PROTOCOL_NUMBERS, UDP_NUMBER, Vector
-from .family import Bare, Detector, Family, addresses
+from .family import Detector, Family
+from .forging import Bare, addresses
 from .streams import BULK, STREAM, STREAMS, patience, stream_floor
 from .udp import (
     ANSWER_REACH,

@@ -11,7 +11,9 @@ from ..model.epoch import CLASS_UDP, UDP
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Sum
 from ..model.vector import Vector
-from .family import Bare, Detector, Family, addresses, percent, share
+from .family import Detector, Family
+from .forging import Bare, addresses
+from .shares import percent, share
 
 FLOOR = Floor(250)
 """Initials in an epoch: 1,000 a second ..."""

@@ -24,8 +24,9 @@ from ..model.event import Evidence
 from ..model.finding import F, Finding, Floor, Most, SourceCount, Sum
 from ..model.summary import Summary
 from ..model.vector import Vector
-from .family import Detector, Family, Named, Scene, by_handshakes, percent
+from .family import Detector, Family, Named, Scene, by_handshakes
 from .guessing import EACH, LOGIN_BRUTEFORCE, REFUSED, Guesses, refused
+from .shares import percent
 from .slow import limit_each
 
 FLOOR = Floor(EACH.count)

@@ -22,7 +22,8 @@ from ..model.event import Action, Evidence, Origin
 from ..model.finding import Facts, Finding, Floor, Mean, Sum
 from ..model.vector import Vector
 from .crowd import RATIO
-from .family import Family, share
+from .family import Family
+from .shares import share
 
 FEW = 8
 """More sources are no handful of programs that an operator knows."""

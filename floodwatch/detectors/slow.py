@@ -23,7 +23,8 @@ from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Sum
 from ..model.summary import Summary
 from ..model.vector import Vector
-from .family import Detector, Family, Named, Scene, by_handshakes, share
+from .family import Detector, Family, Named, Scene, by_handshakes
+from .shares import share
 
 LEAST = 50
 """Requests without their end or body, or stalled packets, from which a server feels it."""

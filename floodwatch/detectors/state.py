@@ -19,8 +19,10 @@ from ..model.epoch import ACK, CLASS_TCP, DATA, FIN, RST, SYN, SYNACK, TCP_ODD
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, SourceCount, Sum
 from ..model.vector import TCP_NUMBER, Vector
-from .family import Bare, Detector, Family, addresses, percent, reflected, share
+from .family import Detector, Family, reflected
+from .forging import Bare, addresses
 from .reflection import Answers, answering_port, unasked
+from .shares import percent, share
 
 SHARE = 0.3
 """Least share of the kind's packets that is out of any connection ..."""

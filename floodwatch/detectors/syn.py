@@ -16,16 +16,9 @@ from ..model.epoch import CLASS_SYN, SYN
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Sum
 from ..model.vector import TCP_NUMBER, Vector
-from .family import (
-    Bare,
-    Detector,
-    Family,
-    addresses,
-    forged_or_unknown,
-    percent,
-    random_share,
-    share,
-)
+from .family import Detector, Family
+from .forging import Bare, addresses, forged_or_unknown, random_share
+from .shares import percent, share
 
 FLOOR = Floor(125)
 """Unfinished attempts in an epoch: 500 a second."""

@@ -17,7 +17,8 @@ from ..model.epoch import CLASS_UDP, EPOCHS_PER_SECOND, UDP
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Mean, Sum
 from ..model.vector import UDP_NUMBER, Vector
-from .family import LIMIT, Bare, Detector, Family, addresses
+from .family import LIMIT, Detector, Family
+from .forging import Bare, addresses
 from .quic import only_initials
 from .reflection import reflecting
 from .streams import (

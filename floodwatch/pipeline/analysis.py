@@ -168,12 +168,15 @@ class Analysis:
 
         Calling it changes nothing of what ``events`` will say.
         """
-        news = ((case, self._news(case)) for case in sorted(self._decider.current, key=onset))
-        return [Change(what, self._so_far(case)) for case, what in news if what is not None]
+        news = [(case, self._news(case)) for case in sorted(self._decider.current, key=onset)]
+        if not any(what for _, what in news):
+            return []
+        seen = self._seen()
+        return [Change(what, self._so_far(case, seen)) for case, what in news if what is not None]
 
-    def _so_far(self, case: Case) -> Event:
+    def _so_far(self, case: Case, seen: Seen) -> Event:
         overlapping = self._decider.overlapping(case)
-        event = tell(case.so_far(), overlapping, self._path, self._closed, self._top, "open", self._seen())
+        event = tell(case.so_far(), overlapping, self._path, self._closed, self._top, "open", seen)
         return self._posture.told(event)
 
     def _seen(self) -> Seen:
@@ -202,15 +205,11 @@ class Analysis:
         engine = self.engine
         self._several = self._several or self._closed >= 0 or engine.first_ns != engine.last_ns
         self._packets += engine.epoch_packets
-        summary = Summary(
-            epoch=engine.epoch,
+        summary = self._summary(
+            engine.epoch,
             gap=engine.gap,
             first_ns=engine.first_ns,
             last_ns=engine.last_ns,
-            victims=engine.victims(LEAST),
-            heavy=cache(engine.heavy),
-            hosts=cache(engine.hosts),
-            sources_of=engine.sources_of,
             window_ends=engine.window_ends(batch, following),
             final=final,
             coarse=not engine.fractions and self._packets >= FEWEST,
@@ -238,18 +237,31 @@ class Analysis:
             if not self.detection.tracker.looking:
                 return
             end = (epoch + 1) * EPOCH_NS
-            self._judge(
-                Summary(
-                    epoch=epoch,
-                    gap=0,
-                    first_ns=end - EPOCH_NS,
-                    last_ns=end,
-                    victims=self.engine.victims(LEAST),
-                    heavy=cache(self.engine.heavy),
-                    hosts=cache(self.engine.hosts),
-                    sources_of=self.engine.sources_of,
-                    window_ends=False,
-                    final=False,
-                ),
-                end,
-            )
+            self._judge(self._summary(epoch, gap=0, first_ns=end - EPOCH_NS, last_ns=end), end)
+
+    def _summary(
+        self,
+        epoch: int,
+        *,
+        gap: int,
+        first_ns: int,
+        last_ns: int,
+        window_ends: bool = False,
+        final: bool = False,
+        coarse: bool = False,
+    ) -> Summary:
+        """What the engine holds now, as one epoch."""
+        engine = self.engine
+        return Summary(
+            epoch=epoch,
+            gap=gap,
+            first_ns=first_ns,
+            last_ns=last_ns,
+            victims=engine.victims(LEAST),
+            heavy=cache(engine.heavy),
+            hosts=cache(engine.hosts),
+            sources_of=engine.sources_of,
+            window_ends=window_ends,
+            final=final,
+            coarse=coarse,
+        )
