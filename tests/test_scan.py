@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import dpkt
 import jsonschema
 import pytest
 
+from floodwatch import synth
 from floodwatch.config.options import ScanOptions
 from floodwatch.detectors.reflection import TALKING
 from floodwatch.model.vector import AMPLIFIERS
@@ -103,6 +105,17 @@ def test_a_crowd_is_a_crowd_and_exits_0() -> None:
     (crowd,) = answer["crowds"]
     assert crowd["verdict"] == "crowd"
     assert crowd["action"]["recommended"] == "scale_out"
+
+
+@pytest.mark.parametrize("scenario", ["launch_day", "login_bruteforce"])
+def test_what_is_told_by_habit_began_when_its_source_came(tmp_path: Path, scenario: str) -> None:
+    """Not with the window of the table in which it was there already, or the one before."""
+    truth = synth.make(scenario, tmp_path / "habit.pcap", synth.Params(seed=4))
+    began = truth.probing[0].first_ns if truth.probing else truth.floods[0].first_ns
+    _, answer = report(str(tmp_path / "habit.pcap"))
+    (flood,) = (f for f in answer["floods"] if f["vector"] in ("api_probing", "login_bruteforce"))
+    first = datetime.fromisoformat(flood["first"].replace("Z", "+00:00")).timestamp()
+    assert abs(first - began / 1e9) <= 1.0
 
 
 def test_clean_traffic_is_silent() -> None:
@@ -330,8 +343,6 @@ def test_one_signal_ends_the_wait_for_a_silent_pipe(jobs: str) -> None:
 @pytest.mark.slow
 def test_memory_is_flat_in_packets_and_sources(tmp_path: Path) -> None:
     """One file fed again and again through a pipe: 10^5 and 10^8 forged SYNs end below 200 MB."""
-    from floodwatch import synth
-
     path = tmp_path / "syn.pcap"
     synth.bench_syn(path, 1_000_000)
     header, records = path.read_bytes()[:24], path.read_bytes()[24:]

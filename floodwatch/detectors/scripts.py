@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..history.servers import MEMORY
 from ..history.sources import distinct_paths, source_counts
-from ..history.windows import asking, requests_in, with_earlier
+from ..history.windows import asking, positions, requests_in, with_earlier
 from ..model.address import Address
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.event import Evidence
@@ -41,8 +41,6 @@ SAME = 0.8
 PARTS = 0.1
 """Share of parts of pages from which a browser is at work."""
 MAX_ADDRESSES = 4096
-WINDOW_EPOCHS = 32
-"""Length of a window of the heavy-hitter table, at most (8 s)."""
 
 
 class Walks(Named):
@@ -102,6 +100,7 @@ class ScriptDetector:
         self._named = self._older = np.zeros(0, np.uint64)
         self._told: dict[tuple[Vector, int], int] = {}
         self._earlier: NDArray[np.void] | None = None
+        self._asking, self._since = np.zeros(0, np.uint64), np.zeros(0, np.int64)
         self._addresses: dict[int, tuple[Address, int]] = {}
 
     def detect(self, scene: Scene) -> Iterator[Finding[Walks] | Finding[Guesses]]:
@@ -113,14 +112,34 @@ class ScriptDetector:
             return
         rows = asking(summary.heavy())
         self._name(summary)
+        since = self._note(rows, summary.epoch)
         if len(rows):
             lately = rows["requests"].astype(np.int64) - requests_in(self._before, rows)
             whole = with_earlier(rows, self._earlier)
-            yield from self._judge(summary, rows, whole, lately)
+            yield from self._judge(summary, rows, whole, lately, since)
         self._forget(summary.epoch, rows)
         self._before = None if summary.window_ends else rows
         if summary.window_ends:
             self._earlier, self._age, self._older = rows, 0, self._named
+
+    @property
+    def _quarters(self) -> int:
+        """Epochs since the last look."""
+        return (self._age - 1) % EPOCHS_PER_SECOND + 1
+
+    def _note(self, rows: NDArray[np.void], epoch: int) -> NDArray[np.int64]:
+        """Remember since when the sources of both windows ask, to the second; returns the epochs of these."""
+        pairs = rows["pair_hash"].astype(np.uint64)
+        since = np.full(len(rows), epoch + 1 - self._quarters)
+        if len(self._asking) and len(rows):
+            at, known = positions(self._asking, pairs)
+            since = np.where(known, np.minimum(self._since[at], since), since)
+        kept = ~np.isin(self._asking, pairs)
+        kept &= np.isin(self._asking, pairs if self._earlier is None else self._earlier["pair_hash"])
+        asking, begun = np.append(pairs, self._asking[kept]), np.append(since, self._since[kept])
+        order = np.argsort(asking)
+        self._asking, self._since = asking[order], begun[order]
+        return since
 
     def _forget(self, epoch: int, rows: NDArray[np.void]) -> None:
         """Sources that neither window holds any more, and victims without a finding for so long, begin
@@ -155,7 +174,12 @@ class ScriptDetector:
             del self._addresses[next(iter(self._addresses))]
 
     def _judge(
-        self, summary: Summary, rows: NDArray[np.void], whole: NDArray[np.void], lately: NDArray[np.int64]
+        self,
+        summary: Summary,
+        rows: NDArray[np.void],
+        whole: NDArray[np.void],
+        lately: NDArray[np.int64],
+        since: NDArray[np.int64],
     ) -> Iterator[Finding[Walks] | Finding[Guesses]]:
         requests = whole["requests"].astype(np.float64)
         denied = (whole["errors"] >= REFUSED * requests) & (whole["assets"] <= PARTS * requests)
@@ -179,12 +203,11 @@ class ScriptDetector:
                 known = self._addresses.get(victim)
                 if known is not None:
                     top = source_counts(counted[mine & (whole["proven"] > 0)], "requests", "requests")
-                    quarters = (self._age - 1) % EPOCHS_PER_SECOND + 1
-                    new = ~np.isin(whole["pair_hash"][mine], before)
-                    reach = self._age + (WINDOW_EPOCHS if self._earlier is not None else 0)
-                    since = summary.epoch + 1 - (reach if new.any() else quarters)
-                    stretch = self._stretch(vector, victim, summary.epoch, since)
-                    what = Habit(whole[mine], fresh[mine], int(lately[mine].sum()), quarters, stretch, top)
+                    new = mine & ~np.isin(whole["pair_hash"], before)
+                    begin = min(since[new], default=summary.epoch + 1 - self._quarters)
+                    stretch = self._stretch(vector, victim, summary.epoch, int(begin))
+                    asked = int(lately[mine].sum())
+                    what = Habit(whole[mine], fresh[mine], asked, self._quarters, stretch, top)
                     yield found(summary, known, what)
 
 
