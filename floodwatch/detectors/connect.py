@@ -12,7 +12,7 @@ from ..model.epoch import CLASS_TCP, DATA, SYN
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import F, Facts, Finding, Floor, SourceCount, Sum
 from ..model.vector import Vector
-from .family import BLOCK, LIMIT, PROVEN_SHARE, Detector, Family
+from .family import BLOCK, LIMIT, PROVEN_SHARE, Detector, Family, by_finished
 from .shares import share
 from .syn import FINISHED, WENT_ON
 
@@ -58,10 +58,6 @@ def _evidence(facts: Connections) -> list[Evidence]:
     ]
 
 
-def _origin(facts: Connections, count: float, distinct: float) -> Origin:
-    return "real" if facts.finished > 0 else "unknown"
-
-
 def _tls_evidence(facts: Hellos) -> list[Evidence]:
     value = facts.records / max(facts.hellos, 1)
     says = (
@@ -89,7 +85,7 @@ CONNECTION_FLOOD = Family(
     unit="conn/s",
     persist=3,
     usual="finished",
-    origin=_origin,
+    origin=by_finished,
 )
 TLS_FLOOD = Family(
     (Vector.TLS_FLOOD,),
@@ -112,8 +108,8 @@ def detect(view: View) -> Iterator[Finding[Connections] | Finding[Hellos]]:
     if row is None:
         return
     name = "followed" if view.one_way else "finished"  # one way an ACK is a hint: it can be forged blindly
-    made, data = int(row[name]), _lately(view, "kinds", DATA)
-    if made >= FLOOR.count // 2 and data < UNUSED * _lately(view, name):
+    made, data = int(row[name]), view.lately("kinds", DATA)
+    if made >= FLOOR.count // 2 and data < UNUSED * view.lately(name):
         facts = Connections(
             attempts=float(row["syn_flows"]),
             made=float(made),
@@ -122,17 +118,11 @@ def detect(view: View) -> Iterator[Finding[Connections] | Finding[Hellos]]:
         )
         yield _finding(view, row, CONNECTION_FLOOD, SYN, made, facts)
     hellos = int(row["tls_hellos"])
-    if hellos >= FLOOR.count // 2 and _lately(view, "tls_records") < UNUSED * _lately(view, "tls_hellos"):
+    if hellos >= FLOOR.count // 2 and view.lately("tls_records") < UNUSED * view.lately("tls_hellos"):
         begun = Hellos(
             hellos=float(hellos), records=float(row["tls_records"]), finished=float(row["finished"])
         )
         yield _finding(view, row, TLS_FLOOD, DATA, hellos, begun)
-
-
-def _lately(view: View, name: str, kind: int | None = None) -> int:
-    """A counter over the last second."""
-    rows = view.recent()
-    return sum(int(r[name] if kind is None else r[name]["packets"][kind]) for r in rows)
 
 
 def _finding(view: View, row: np.void, family: Family[F], kind: int, count: int, facts: F) -> Finding[F]:

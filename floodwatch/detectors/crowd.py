@@ -11,13 +11,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .._sketches import hll_estimate
-from ..history.victims import View, source_registers
+from ..history.victims import View
 from ..model.epoch import CLASS_HTTP, CLASS_SYN, DATA, EPOCHS_PER_SECOND
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Facts, Finding, Floor, Mean, Sum
 from ..model.vector import Vector
-from .family import Family
+from .family import Family, by_finished, unknown
 from .shares import share
 from .syn import FINISHED
 
@@ -97,14 +96,6 @@ def _advice(facts: Visits, origin: Origin, known_path: bool) -> tuple[Action, st
     )
 
 
-def _unknown(facts: Visits, count: float, distinct: float) -> Origin:
-    return "unknown"
-
-
-def _connections_origin(facts: Visits, count: float, distinct: float) -> Origin:
-    return "real" if facts.finished > 0 else "unknown"
-
-
 RULE = f"a surge of {{floor}} or more in a quarter of a second, {RATIO:g} times the usual"
 HTTP_CROWD = Family(
     (Vector.HTTP_FLOOD,),
@@ -118,7 +109,7 @@ HTTP_CROWD = Family(
     verdict="crowd",
     persist=PERSIST,
     usual="requests",
-    origin=_unknown,
+    origin=unknown,
     people=_people,
     title=lambda vector: "crowd of HTTP clients",
 )
@@ -134,7 +125,7 @@ CONNECTION_CROWD = Family(
     verdict="crowd",
     persist=PERSIST,
     usual="finished",
-    origin=_connections_origin,
+    origin=by_finished,
     people=_people,
     title=lambda vector: "crowd of new connections",
 )
@@ -153,9 +144,7 @@ def surge(view: View, row: np.void, requests: int, finished: int, flood: int) ->
     family, metric, count = HTTP_CROWD, "requests", requests
     if finished > requests:
         family, metric, count = CONNECTION_CROWD, "finished", finished
-    usual, recent = view.usual(metric), view.recent()
-    rate = sum(int(r[metric]) for r in recent) * EPOCHS_PER_SECOND / max(len(recent), 1)
-    rate -= EPOCHS_PER_SECOND * flood
+    usual, rate = view.usual(metric), view.rate(metric) - EPOCHS_PER_SECOND * flood
     if usual is None or rate < FLOOR / 2 or rate < RATIO / 2 * usual:
         return
     visible = family is HTTP_CROWD
@@ -181,6 +170,10 @@ def surge(view: View, row: np.void, requests: int, finished: int, flood: int) ->
 
 def pace(view: View) -> float:
     """Requests a second for each source of the last second."""
-    rows = view.recent()
-    union = np.maximum.reduce([source_registers(row, CLASS_HTTP) for row in rows])
-    return sum(int(row["requests"]) for row in rows) / max(hll_estimate(union), 1.0)
+    return view.lately("requests") / max(view.senders(CLASS_HTTP), 1.0)
+
+
+def surging(view: View, metric: str, rate: float) -> bool:
+    """So much a second is a surge over what is usual, or what is usual is not known."""
+    usual = view.usual(metric)
+    return usual is None or rate >= RATIO * usual

@@ -63,6 +63,32 @@ def reflected(facts: Facts, count: float, distinct: float) -> Origin:
     return "reflected"
 
 
+def unknown(facts: Facts, count: float, distinct: float) -> Origin:
+    """Nothing is said of the addresses."""
+    return "unknown"
+
+
+class Finished(Protocol):
+    """Facts with the handshakes that were finished."""
+
+    finished: float
+
+
+def by_finished(facts: Finished, count: float, distinct: float) -> Origin:
+    """The origin is real where handshakes were finished: connections are what is counted."""
+    return "real" if facts.finished > 0 else "unknown"
+
+
+def by_whom(rows: np.ndarray, counts: np.ndarray) -> dict[str, float]:
+    """The facts of ``Named``: counts of rows of the heavy-hitter table, by what proves their sources."""
+    vouched = rows["via"] > 0
+    return {
+        "asked": float(counts.sum()),
+        "proven": float(counts[(rows["proven"] > 0) & ~vouched].sum()),
+        "vouched": float(counts[vouched].sum()),
+    }
+
+
 def no_doubt(facts: Facts) -> float:
     """Nothing but size and length bears on the confidence."""
     return 1.0

@@ -21,8 +21,8 @@ from ..model.epoch import CLASS_HTTP, DATA, EPOCHS_PER_SECOND
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Sum
 from ..model.vector import Vector
-from .crowd import CONNECTION_CROWD, HTTP_CROWD, RATIO, known_networks, pace, parts_of_pages, surge
-from .family import BLOCK, Detector, Family, Named, Scene, by_handshakes
+from .crowd import CONNECTION_CROWD, HTTP_CROWD, RATIO, known_networks, pace, parts_of_pages, surge, surging
+from .family import BLOCK, Detector, Family, Named, Scene, by_handshakes, by_whom
 from .served import PROGRAMS, told_apart
 from .served import surge as programs
 from .shares import percent, share
@@ -167,7 +167,6 @@ def _flood(
     view: View, row: np.void, found: Machines, count: int, floor: Floor, visitors: Visitors, *, whole: bool
 ) -> Finding[Requests]:
     requests = int(row["requests"])
-    proven, vouched = found.rows["proven"] > 0, found.rows["via"] > 0
     listed, known = visitors.asked(found.window)
     together = 0 if whole else min(found.together, count)
     facts = Requests(
@@ -176,9 +175,7 @@ def _flood(
         together=float(together),
         whole=float(count) if whole else 0.0,
         assets=float(row["assets"]),
-        asked=float(found.requests),
-        proven=float(found.last[proven & ~vouched].sum()),
-        vouched=float(found.last[vouched].sum()),
+        **by_whom(found.rows, found.last),
         listed=listed,
         known=known,
     )
@@ -198,8 +195,7 @@ def _flood(
 
 def _asked(view: View, only: int | None) -> Asked:
     """What is known of a victim's requests; growth counts where it is a surge over the usual."""
-    usual, recent = view.usual("requests"), view.recent()
-    rate = sum(int(row["requests"]) for row in recent) * EPOCHS_PER_SECOND / max(len(recent), 1)
+    usual, rate = view.usual("requests"), view.rate("requests")
     grown = usual is not None and rate >= RATIO * usual
     return Asked(only, rate, usual or 0.0, rate - (usual or 0.0) if grown else 0.0)
 
@@ -213,13 +209,11 @@ def _hammered(view: View, row: np.void) -> bool:
     """A flood by sources too slow to stand out one by one: one path, no parts, beyond reading pace."""
     requests = int(row["requests"])
     votes = int(row["paths"]["vote"].max())
-    usual = view.usual("requests")
-    grown = usual is None or requests * EPOCHS_PER_SECOND >= RATIO * usual
     return (
         requests >= FLOOR.count
         and votes >= ONE_PATH * requests
         and int(row["assets"]) <= FEW_ASSETS * requests
-        and grown
+        and surging(view, "requests", requests * EPOCHS_PER_SECOND)
         and pace(view) >= LOUD
     )
 

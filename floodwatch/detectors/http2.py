@@ -106,7 +106,7 @@ def detect(view: View) -> Iterator[Finding[Frames]]:
     if not (reset or continued):
         return
     streams, all_resets, all_continuations = (
-        sum(int(r[name]) for r in view.recent()) for name in ("h2_streams", "h2_resets", "h2_continuations")
+        view.lately(name) for name in ("h2_streams", "h2_resets", "h2_continuations")
     )
     if reset and all_resets >= RESET_SHARE * streams:
         yield _finding(view, row, RAPID_RESET, resets, RESETS)

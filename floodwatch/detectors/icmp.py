@@ -16,8 +16,7 @@ from ..model.epoch import CLASS_OTHER, ICMP, SYN, SYNACK, UDP
 from ..model.finding import Finding, Floor
 from ..model.vector import Vector
 from .family import Detector, Family
-from .forging import addresses
-from .udp import RULE, Unanswered, answers_evidence, limit_advice
+from .udp import RULE, Unanswered, answers_evidence, limit_advice, unanswered
 
 FLOOR = Floor(250)
 PINGERS = 8
@@ -47,11 +46,10 @@ def detect(view: View) -> Iterator[Finding[Unanswered]]:
     row = view.row
     if row is None:
         return
-    kind = row["kinds"][ICMP]
-    packets, errors, replies = int(kind["packets"]), int(row["icmp_errors"]), int(row["icmp_replies"])
+    packets, out = int(row["kinds"]["packets"][ICMP]), row["kinds"]["out"]
+    errors, replies = int(row["icmp_errors"]), int(row["icmp_replies"])
     if packets < FLOOR.count // 2:
         return
-    out = row["kinds"]["out"]
     asked = replies if int(out[ICMP]) >= replies // 2 else 0
     flood = packets - asked - (errors if errors < ERRORS_MOST or _scans(row, errors) else 0)
     floor = PINGS if _measures(view, row, flood) else FLOOR
@@ -59,12 +57,7 @@ def detect(view: View) -> Iterator[Finding[Unanswered]]:
         return
     yield ICMP_FLOOD.seen(
         view,
-        Unanswered(
-            packets=float(packets),
-            answers=float(kind["out"]),
-            heard=0.0 if view.one_way else 1.0,
-            **addresses(view, row, CLASS_OTHER),
-        ),
+        unanswered(view, row, ICMP, CLASS_OTHER),
         (ICMP,),
         protocol="icmp6" if view.track.address[0] else "icmp",
         count=flood,

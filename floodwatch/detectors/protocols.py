@@ -29,6 +29,7 @@ from .udp import (
     Unanswered,
     answers_evidence,
     limit_advice,
+    unanswered,
 )
 
 FRAGMENTS = Floor(250)
@@ -95,6 +96,8 @@ def detect(view: View) -> Iterator[Finding[Fragments] | Finding[Unanswered]]:
 def _fragments(view: View, row: np.void) -> Iterator[Finding[Fragments]]:
     packets, heads = int(row["kinds"]["packets"][FRAGMENT]), int(row["fragment_heads"])
     count = packets - LONGEST * heads
+    if count < FRAGMENTS.count // 2:
+        return
     floor = stream_floor(view, row, FRAGMENT, CLASS_OTHER, FRAGMENTS)
     if count >= floor.count // 2:
         facts = Fragments(packets=float(packets), heads=float(heads), **addresses(view, row, CLASS_OTHER))
@@ -118,19 +121,16 @@ def _protocols(view: View, row: np.void) -> Iterator[Finding[Unanswered]]:
         return
     answers = max((int(r["kinds"]["out"][kind]) for r in view.recent()), default=0)
     packets = int(row["kinds"]["packets"][kind])
-    count = packets - ANSWER_REACH * answers
-    floor = stream_floor(view, row, kind, CLASS_OTHER, ONE_WAY if view.one_way else BOTH_WAYS)
+    count, usual = packets - ANSWER_REACH * answers, ONE_WAY if view.one_way else BOTH_WAYS
+    if count < usual.count // 2:
+        return
+    floor = stream_floor(view, row, kind, CLASS_OTHER, usual)
     if count >= floor.count // 2:
         tunnels_in_udp = kind == CARRIER and int(row["kinds"]["port"][kind]) == UDP_NUMBER
         family = UDP_TUNNELS if tunnels_in_udp else IP_PROTOCOL_FLOOD
         yield family.seen(
             view,
-            Unanswered(
-                packets=float(packets),
-                answers=float(row["kinds"]["out"][kind]),
-                heard=0.0 if view.one_way else 1.0,
-                **addresses(view, row, CLASS_OTHER),
-            ),
+            unanswered(view, row, kind, CLASS_OTHER),
             (kind,),
             protocol=protocol_of(row, kind),
             count=count,

@@ -178,19 +178,18 @@ def detect(view: View) -> Iterator[Finding[Answers]]:
     """Judge every UDP service port of one victim's epoch."""
     if view.row is None or int(view.row["kinds"]["packets"][UDP]) < FEW:
         return
-    for held in reflecting(view, half=True):
+    for held in reflecting(view):
         yield _finding(view, view.row, held)
 
 
-def reflecting(view: View, *, half: bool = False) -> list[np.void]:
-    """Buckets of ``service`` that reflect (over half of the floor, where ``half``)."""
+def reflecting(view: View) -> list[np.void]:
+    """Buckets of ``service`` that reflect, over half of the floor."""
     row = view.row
     if row is None:
         return []
     service = row["service"]
-    scale = 2 if half else 1
-    busy = (service["packets"] >= FLOOR.count / scale) | (
-        (service["bytes"] >= FLOOR_BYTES / scale) & (service["packets"] >= FEW)
+    busy = (service["packets"] >= FLOOR.count / 2) | (
+        (service["bytes"] >= FLOOR_BYTES / 2) & (service["packets"] >= FEW)
     )
     return [service[i] for i in np.flatnonzero(busy) if _reflects(view, row, int(i))]
 

@@ -24,7 +24,7 @@ from ..model.event import Evidence
 from ..model.finding import F, Finding, Floor, Most, SourceCount, Sum
 from ..model.summary import Summary
 from ..model.vector import Vector
-from .family import Detector, Family, Named, Scene, by_handshakes
+from .family import Detector, Family, Named, Scene, by_handshakes, by_whom
 from .guessing import EACH, LOGIN_BRUTEFORCE, REFUSED, Guesses, refused
 from .shares import percent
 from .slow import limit_each
@@ -217,9 +217,7 @@ def _walks(summary: Summary, victim: tuple[Address, int], what: Habit) -> Findin
         requests=float(fresh["requests"].sum()),
         errors=float(fresh["errors"].sum()),
         paths=float(distinct_paths(what.whole["paths"]).sum()),
-        asked=float(fresh["requests"].sum()),
-        proven=float(fresh["requests"][(fresh["proven"] > 0) & (fresh["via"] == 0)].sum()),
-        vouched=float(fresh["requests"][fresh["via"] > 0].sum()),
+        **by_whom(fresh, fresh["requests"]),
     )
     return _told(API_PROBING, FLOOR, summary, victim, what, facts)
 
@@ -230,9 +228,7 @@ def _guesses(summary: Summary, victim: tuple[Address, int], what: Habit) -> Find
         tries=float(fresh["requests"].sum()),
         errors=float(fresh["errors"].sum()),
         posts=float(fresh["posts"].sum()),
-        asked=float(fresh["requests"].sum()),
-        proven=float(fresh["requests"][(fresh["proven"] > 0) & (fresh["via"] == 0)].sum()),
-        vouched=float(fresh["requests"][fresh["via"] > 0].sum()),
+        **by_whom(fresh, fresh["requests"]),
     )
     return _told(LOGIN_BRUTEFORCE, EACH, summary, victim, what, facts)
 

@@ -16,13 +16,13 @@ import numpy as np
 from .._sketches import hll_estimate
 from ..history.clients import Visitors
 from ..history.sources import VARIETY, Machines
-from ..history.victims import View, source_registers
+from ..history.victims import View
 from ..model.epoch import CLASS_HTTP, DATA, EPOCHS_PER_SECOND
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Facts, Finding, Floor, Mean, Sum
 from ..model.vector import Vector
-from .crowd import RATIO
-from .family import Family
+from .crowd import surging
+from .family import Family, unknown
 from .shares import share
 
 FEW = 8
@@ -67,10 +67,6 @@ def _advice(facts: Served, origin: Origin, known_path: bool) -> tuple[Action, st
     )
 
 
-def _unknown(facts: Served, count: float, distinct: float) -> Origin:
-    return "unknown"
-
-
 PROGRAMS = Family(
     (Vector.HTTP_FLOOD,),
     Served,
@@ -82,7 +78,7 @@ PROGRAMS = Family(
     verdict="unclear",
     persist=EPOCHS_PER_SECOND,
     usual="requests",
-    origin=_unknown,
+    origin=unknown,
     title=lambda vector: "surge of requests",
 )
 
@@ -100,7 +96,7 @@ def told_apart(view: View, row: np.void, found: Machines, visitors: Visitors) ->
     if requests < FLOOR.count:
         return "steady"  # too little for a surge, and learnt: what they ask later is held against it
     surges: Told = "steady"
-    if usual is None or requests * EPOCHS_PER_SECOND >= RATIO * usual:
+    if surging(view, "requests", requests * EPOCHS_PER_SECOND):
         surges = "unclear"
     alone = sources <= 1
     if not len(found.rows) or (alone and view.unchanged("requests")):
@@ -132,22 +128,15 @@ def surge(view: View, row: np.void) -> Finding[Served]:
 
 def _sources(view: View) -> float:
     """Sources of the requests of the last second."""
-    rows = view.recent()
-    return float(round(hll_estimate(np.maximum.reduce([source_registers(row, CLASS_HTTP) for row in rows]))))
+    return float(round(view.senders(CLASS_HTTP)))
 
 
 def _keeps_up(view: View) -> bool:
     """The server answered what was asked in the last second."""
-    asked, answered, errors, denied = _lately(view, "requests", "responses", "errors", "denied")
+    asked, answered, errors, denied = map(view.lately, ("requests", "responses", "errors", "denied"))
     return answered >= ANSWERED * asked and errors - denied <= FAILED * answered
 
 
 def _read(view: View) -> bool:
     """People are there as well: they fetch parts of pages."""
-    asked, parts = _lately(view, "requests", "assets")
-    return parts > PARTS * asked
-
-
-def _lately(view: View, *names: str) -> tuple[int, ...]:
-    rows = view.recent()
-    return tuple(sum(int(row[name]) for row in rows) for name in names)
+    return view.lately("assets") > PARTS * view.lately("requests")

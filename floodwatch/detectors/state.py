@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..history.sources import source_counts
-from ..history.victims import View, distinct_sources
+from ..history.victims import SCAN_SOURCES, View, distinct_sources
 from ..model.epoch import ACK, CLASS_TCP, DATA, FIN, RST, SYN, SYNACK, TCP_ODD
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, SourceCount, Sum
@@ -34,7 +34,6 @@ FLOOR_ONE_WAY = Floor(
     250, f"seen one way: new flows, at least {percent(SHARE_ONE_WAY)} of the packets of that kind"
 )
 FLOOR_ODD = Floor(250)
-SCAN_SOURCES = 8
 """So few sources on scattered ports look for services, until they tried all ports (``View.sweeps``)."""
 ONE_PORT = 0.2
 REFLECTORS = 8

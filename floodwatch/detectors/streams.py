@@ -9,12 +9,9 @@ named a flood only for its size: that of one sender, or of all of them together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from .._sketches import hll_estimate
-from ..history.victims import View, distinct_sources, source_registers
+from ..history.victims import View, distinct_sources, union
 from ..model.epoch import CLASS_UDP, UDP
 from ..model.finding import Floor
 
@@ -42,13 +39,12 @@ TOLD_APART = 3
 
 def packets_a_flow(view: View) -> float:
     """UDP packets a flow over the last second: 1 where each packet is drawn anew."""
-    rows = view.recent()
-    return sum(int(row["kinds"]["packets"][UDP]) for row in rows) / max(_flows(view), 1.0)
+    return view.lately("kinds", UDP) / max(_flows(view), 1.0)
 
 
 def lately(view: View, sources: int) -> float:
     """Senders of the last second; of IPv6, where a source is a whole /64, each flow may be one's own."""
-    senders = _union([source_registers(row, sources) for row in view.recent()])
+    senders = view.senders(sources)
     return max(senders, _flows(view)) if sources == CLASS_UDP and view.track.address[0] else senders
 
 
@@ -57,7 +53,7 @@ def lasts(view: View, kind: int, sources: int) -> bool:
     senders = lately(view, sources)
     if not 0 < senders <= SENDERS:
         return False
-    packets = sum(int(row["kinds"]["packets"][kind]) for row in view.recent())
+    packets = view.lately("kinds", kind)
     return packets >= LASTING * senders and (sources != CLASS_UDP or packets_a_flow(view) >= LASTING)
 
 
@@ -94,9 +90,4 @@ def _loudest(view: View, row: np.void) -> float:
 
 
 def _flows(view: View) -> float:
-    return _union([row["udp_flows"] for row in view.recent()])
-
-
-def _union(registers: Sequence[np.ndarray]) -> float:
-    """Distinct items of several sketches together."""
-    return hll_estimate(np.ascontiguousarray(np.maximum.reduce(registers))) if registers else 0.0
+    return union([row["udp_flows"] for row in view.recent()])

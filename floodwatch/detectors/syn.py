@@ -10,8 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .._sketches import hll_estimate
-from ..history.victims import View, distinct_sources, port_shares
+from ..history.victims import View, port_shares
 from ..model.epoch import CLASS_SYN, SYN
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Sum
@@ -37,8 +36,6 @@ AGAIN = 0.1
 MANY, EACH_ONCE = 400, 0.5
 """So many attempts, and so many distinct sources for each, are asked for beside it: one host that does not
 finish its handshakes forges no addresses."""
-SCAN_SOURCES = 8
-SCAN_PORTS = 40
 REFUSED = 0.1
 """Share of the attempts that met a closed port, from which it is worth telling ..."""
 CLOSED = 0.5
@@ -166,7 +163,8 @@ def _judge(
     finished = max(_finished(view, row), _finished(view, after))
     retried = max(int(row["syn_again"]), 0 if after is None else int(after["syn_again"]))
     unfinished = attempts - finished - retried
-    if unfinished < FLOOR.count / 2 or unfinished < least / 2 * attempts or _is_scan(view, row, raw):
+    few = unfinished < FLOOR.count / 2 or unfinished < least / 2 * attempts
+    if few or view.scanned(row, CLASS_SYN, row["syn_ports"], raw):
         return None
     facts = Attempts(
         attempts=attempts,
@@ -208,17 +206,6 @@ def _finished(view: View, row: np.void | None) -> int:
     if row is None:
         return 0
     return int(row["finished"]) + (int(row["followed"]) if view.one_way else 0)
-
-
-def _is_scan(view: View, row: np.void, raw: int) -> bool:
-    """Few sources that touch many ports a few times each look for services, until they tried all ports."""
-    ports = hll_estimate(np.ascontiguousarray(row["syn_ports"]))
-    return (
-        ports >= SCAN_PORTS
-        and distinct_sources(row, CLASS_SYN) <= SCAN_SOURCES
-        and raw <= 6 * ports
-        and view.sweeps(raw)
-    )
 
 
 DETECTOR = Detector((SYN_FLOOD,), detect)

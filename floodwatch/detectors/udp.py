@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .._sketches import hll_estimate
-from ..history.victims import View, distinct_sources, port_shares
+from ..history.victims import View, port_shares
 from ..model.epoch import CLASS_UDP, EPOCHS_PER_SECOND, UDP
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Mean, Sum
 from ..model.vector import UDP_NUMBER, Vector
+from .crowd import RATIO, surging
 from .family import LIMIT, Detector, Family
 from .forging import Bare, addresses
 from .quic import only_initials
@@ -38,17 +38,11 @@ BOTH_WAYS = Floor(250)
 ONE_WAY = Floor(500, "seen one way, where a service that answers looks the same")
 """... and when only the inbound one is."""
 FLOORS = (BOTH_WAYS, ONE_WAY, STREAM, BULK, STREAMS)
-RATIO = 2.5
-"""Times the usual packets from which streams are a surge."""
 ANSWER_REACH = 20
 """Packets that one packet of the victim can have asked for (a window of QUIC or NFS): of its flow, so that
 where each flow has but one packet an answer stands for one."""
-SCAN_SOURCES = 8
-SCAN_PORTS = 40
-SCAN_TRIES = 6
 SCAN_BYTES = 300
-"""So few sources that send small packets to many ports, a few each, look for services, until they tried all
-ports (``View.sweeps``)."""
+"""Bytes a packet, at most, of those who look for services (``View.scanned``)."""
 
 
 class Unanswered(Bare):
@@ -59,6 +53,17 @@ class Unanswered(Bare):
     packets: Sum = 0.0
     answers: Sum = 0.0
     heard: Sum = 0.0
+
+
+def unanswered(view: View, row: np.void, kind: int, sources: int) -> Unanswered:
+    """Those facts of one kind of packets, whose sources are kept in a class."""
+    counted = row["kinds"][kind]
+    return Unanswered(
+        packets=float(counted["packets"]),
+        answers=float(counted["out"]),
+        heard=0.0 if view.one_way else 1.0,
+        **addresses(view, row, sources),
+    )
 
 
 def answers_evidence(facts: Unanswered) -> list[Evidence]:
@@ -141,16 +146,9 @@ def detect(view: View) -> Iterator[Finding[Unanswered] | Finding[Streams]]:
     if unasked < floor.count / 2:
         yield from _streams(view, row, unasked, usual)
         return
-    kind = row["kinds"][UDP]
-    facts = Unanswered(
-        packets=float(kind["packets"]),
-        answers=float(kind["out"]),
-        heard=0.0 if view.one_way else 1.0,
-        **addresses(view, row, CLASS_UDP),
-    )
     yield UDP_FLOOD.seen(
         view,
-        facts,
+        unanswered(view, row, UDP, CLASS_UDP),
         (UDP,),
         count=unasked,
         floor=floor,
@@ -162,10 +160,10 @@ def detect(view: View) -> Iterator[Finding[Unanswered] | Finding[Streams]]:
 
 def _streams(view: View, row: np.void, unasked: int, floor: Floor) -> Iterator[Finding[Streams]]:
     """Streams of more than two senders that were not there before."""
-    senders, before = lately(view, CLASS_UDP), view.usual("udp")
+    senders = lately(view, CLASS_UDP)
     if senders <= FEW_SENDERS or not lasts(view, UDP, CLASS_UDP):
         return
-    if before is not None and unasked * EPOCHS_PER_SECOND < RATIO * before:
+    if not surging(view, "udp", unasked * EPOCHS_PER_SECOND):
         return
     kind = row["kinds"][UDP]
     facts = Streams(
@@ -186,15 +184,8 @@ def _streams(view: View, row: np.void, unasked: int, floor: Floor) -> Iterator[F
 
 
 def _is_scan(view: View, row: np.void) -> bool:
-    counted, ports = row["kinds"][UDP], hll_estimate(np.ascontiguousarray(row["udp_ports"]))
-    packets = int(counted["packets"])
-    return (
-        ports >= SCAN_PORTS
-        and distinct_sources(row, CLASS_UDP) <= SCAN_SOURCES
-        and packets <= SCAN_TRIES * ports
-        and int(counted["bytes"]) <= SCAN_BYTES * packets
-        and view.sweeps(packets)
-    )
+    packets, size = int(row["kinds"][UDP]["packets"]), int(row["kinds"][UDP]["bytes"])
+    return size <= SCAN_BYTES * packets and view.scanned(row, CLASS_UDP, row["udp_ports"], packets)
 
 
 def _unasked(view: View, row: np.void) -> int:
@@ -207,7 +198,7 @@ def _unasked(view: View, row: np.void) -> int:
         asked = np.maximum(asked, recent["service"]["out"])
     reach = int(min(max(packets_a_flow(view), 1.0), ANSWER_REACH))
     excess = np.maximum(row["service"]["packets"].astype(np.int64) - reach * asked, 0)
-    reflected = sum(int(held["packets"]) for held in reflecting(view, half=True))
+    reflected = sum(int(held["packets"]) for held in reflecting(view))
     judged = int(row["dns_queries"]) + (int(row["quic_initials"]) if only_initials(row) else 0)
     return min(int(excess.sum()) - reflected, int(row["kinds"]["packets"][UDP]) - judged)
 

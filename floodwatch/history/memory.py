@@ -66,6 +66,11 @@ def code_of(network: Network) -> int:
     return network.version << 56 | first >> (8 if network.version == 4 else 80)
 
 
+def number(source: int, v6: bool) -> int:
+    """What stands for the network of a source, as the heavy-hitter table has it."""
+    return source >> 16 | 6 << 56 if v6 else (source & 0xFFFFFFFF) >> 8 | 4 << 56
+
+
 def _mix(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         words = (words ^ words >> np.uint64(shift)) * np.uint64(factor)

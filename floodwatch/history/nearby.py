@@ -8,13 +8,14 @@ else was ever served there; else its hosts are named one by one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .memory import Networks
+from .memory import Networks, number
 
 WIDEST = {0: 24, 1: 48}
 """Prefix lengths of networks of hosts, by the form of their rows: IPv4, and /64s of IPv6."""
@@ -77,7 +78,7 @@ def spread(
     able: NDArray[np.bool_],
     second: NDArray[np.float64],
     seen: Seen,
-    served: Networks,
+    served: Callable[[], Networks],
     named: NDArray[np.bool_],
 ) -> list[Network]:
     """The networks whose hosts flood together.
@@ -87,7 +88,7 @@ def spread(
         able: which of them may be part of it: what they asked for was no part of a page.
         second: their requests a second.
         seen: what the victim is asked as a whole.
-        served: networks of known clients.
+        served: tells the networks of known clients; only asked where a network is found.
         named: rows that stand out by themselves.
     """
     found = list[Network]()
@@ -103,7 +104,7 @@ def spread(
             rate = float(second[network.members].sum())
             enough = rate >= seen.least and len(network.members) >= MEMBERS
             if enough and (seen.flooded or _began(rows[network.members], rate * seen.seconds)):
-                found.append(network if _theirs(rows[~named], network, form, served) else _apart(network))
+                found.append(network if _theirs(rows[~named], network, form, served()) else _apart(network))
     return found
 
 
@@ -139,9 +140,7 @@ def _theirs(rows: NDArray[np.void], network: Network, form: int, served: Network
     """Is the prefix filled by them, and was nobody else there?"""
     behind = BITS[form] - network.length
     there = (rows["v6"] == form) & (rows["source"] >> np.uint64(behind) == network.source >> behind)
-    version, shift = (6, 16) if form else (4, 8)
-    mask = (1 << (48 if form else 24)) - 1
-    code = np.uint64(version << 56 | (network.source >> shift & mask))
+    code = np.uint64(number(network.source, bool(form)))
     alone = int(there.sum()) == len(network.members) and not (served == code).any()
     return alone and FILLED * len(network.members) >= 1 << behind
 

@@ -142,7 +142,7 @@ def machines(victim: int, summary: Summary, visitors: Visited, asked: Asked) -> 
     chosen &= ~kept
     bare = (habit["requests"] >= SEVERAL) & (habit["assets"] <= BARE * habit["requests"])
     seen = Seen(asked.rate, asked.growth, windows.seconds, visitors.onsets.begun(victim))
-    near = spread(habit, bare & ~kept & ~chosen, second, seen, visitors.known_networks(), chosen)
+    near = spread(habit, bare & ~kept & ~chosen, second, seen, visitors.known_networks, chosen)
     each = np.flatnonzero(chosen)
     sums = np.array([second[network.members].sum() for network in near])
     taken = explains(np.concatenate([rates[each], sums]), asked.usual)

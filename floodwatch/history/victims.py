@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -51,6 +51,8 @@ KINDS_OF = {
 KEEP = 5
 """Epochs that a track remembers: one second, and the one that is judged late."""
 MAX_TRACKS = 4096
+SCAN_SOURCES, SCAN_PORTS, SCAN_TRIES = 8, 40, 6
+"""So few sources that try so many ports in an epoch, each so often at most, look for services."""
 SCATTERED = 3
 """Blocks without Internet clients in one epoch from which on random addresses explain them."""
 SWEEP = 3 * 65_536
@@ -76,6 +78,11 @@ def distinct_sources(row: np.void, source_class: int) -> float:
     return float(round(hll_estimate(np.ascontiguousarray(source_registers(row, source_class)))))
 
 
+def union(registers: Sequence[NDArray[np.uint8]]) -> float:
+    """Estimated distinct items of several sketches together."""
+    return hll_estimate(np.ascontiguousarray(np.maximum.reduce(registers))) if registers else 0.0
+
+
 def port_shares(opened: np.ndarray, protocol: int) -> list[tuple[int, int]]:
     """(port, packets) of the ports that win their bucket's majority vote; packets is a lower bound."""
     keys, votes = opened["key"], opened["vote"]
@@ -97,7 +104,6 @@ class Track:
 
     address: Address
     rows: deque[tuple[int, np.void]] = field(default_factory=lambda: deque(maxlen=KEEP))
-    received: int = 0
     sent: int = 0
     judged: int = -1
     """The last epoch whose SYNs were judged."""
@@ -144,6 +150,23 @@ class View:
         self.track.swept += packets
         return self.track.swept <= SWEEP
 
+    def scanned(self, row: np.void, source_class: int, ports: np.ndarray, packets: int) -> bool:
+        """Few sources that try many ports a few times each look for services, until they tried all ports.
+
+        Args:
+            row: the victim's counters of an epoch.
+            source_class: of the packets.
+            ports: sketch of the ports that they went to.
+            packets: how many; they are added up from epoch to epoch.
+        """
+        touched = hll_estimate(np.ascontiguousarray(ports))
+        return (
+            touched >= SCAN_PORTS
+            and distinct_sources(row, source_class) <= SCAN_SOURCES
+            and packets <= SCAN_TRIES * touched
+            and self.sweeps(packets)
+        )
+
     def unchanged(self, metric: Metric) -> bool:
         """It was so when the analysis began, and did not grow: no onset was seen.
 
@@ -178,14 +201,25 @@ class View:
         """
         hi, lo = self.track.address
         private = hi or ipaddress.ip_address(lo & 0xFFFFFFFF).is_private
-        dark, blocks = int(row["dark"][source_class]), int(row["dark_blocks"][source_class]).bit_count()
-        return 0.0 if private else float(row["bogons"][source_class]), float(
-            dark
-        ) if blocks >= SCATTERED else 0.0
+        scattered = int(row["dark_blocks"][source_class]).bit_count() >= SCATTERED
+        bogons = 0.0 if private else float(row["bogons"][source_class])
+        return bogons, float(row["dark"][source_class]) if scattered else 0.0
 
     def recent(self) -> list[np.void]:
         """Rows of the last second, newest last."""
         return [row for number, row in self.track.rows if number > self.epoch - EPOCHS_PER_SECOND]
+
+    def lately(self, name: str, kind: int | None = None) -> int:
+        """A counter over the last second; with ``kind`` the packets of that kind."""
+        return sum(int(row[name] if kind is None else row[name]["packets"][kind]) for row in self.recent())
+
+    def rate(self, name: str) -> float:
+        """The same a second, also where the second has just begun."""
+        return self.lately(name) * EPOCHS_PER_SECOND / max(len(self.recent()), 1)
+
+    def senders(self, source_class: int) -> float:
+        """Estimated distinct sources of the last second."""
+        return union([source_registers(row, source_class) for row in self.recent()])
 
 
 class Tracker:
@@ -257,7 +291,6 @@ class Tracker:
             for metric in METRICS_AT_FIRST:
                 track.at_first[metric] = max(track.at_first.get(metric, 0), counted(row, metric))
         track.rows.append((epoch, row))
-        track.received += int(row["kinds"]["packets"].sum())
         track.sent += int(row["kinds"]["out"].sum())
 
     def _begins(self, epoch: int) -> bool:

@@ -13,7 +13,6 @@ from floodwatch.detectors.state import (
     ONE_PORT,
     OUT_OF_STATE,
     REFLECTORS,
-    SCAN_SOURCES,
     SERVICE_SHARE,
     SHARE,
     SHARE_ONE_WAY,
@@ -21,7 +20,7 @@ from floodwatch.detectors.state import (
     UNASKED_SYN_ACKS,
     WELL_KNOWN,
 )
-from floodwatch.history.victims import SWEEP
+from floodwatch.history.victims import SCAN_SOURCES, SWEEP
 from floodwatch.model.epoch import ACK, CLASS_TCP, DATA, EPOCHS_PER_SECOND, FIN, RST, SYN, SYNACK, TCP_ODD
 from floodwatch.model.vector import TCP_NUMBER, Vector
 

@@ -12,12 +12,10 @@ from floodwatch.detectors.syn import (
     MOST,
     PATIENCE,
     REFUSED,
-    SCAN_PORTS,
-    SCAN_SOURCES,
     SHARE,
     SYN_FLOOD,
 )
-from floodwatch.history.victims import SWEEP
+from floodwatch.history.victims import SCAN_PORTS, SCAN_SOURCES, SWEEP
 from floodwatch.model.epoch import CLASS_SYN, DATA, SYNACK
 from floodwatch.model.vector import TCP_NUMBER, Vector
 

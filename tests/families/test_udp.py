@@ -27,13 +27,11 @@ from floodwatch.detectors.udp import (
     ONE_WAY,
     RATIO,
     SCAN_BYTES,
-    SCAN_PORTS,
-    SCAN_SOURCES,
     UDP_FLOOD,
     UDP_STREAMS,
 )
 from floodwatch.history.memory import METRICS, Memory
-from floodwatch.history.victims import SCATTERED, SWEEP
+from floodwatch.history.victims import SCAN_PORTS, SCAN_SOURCES, SCATTERED, SWEEP
 from floodwatch.model.epoch import CLASS_UDP, EPOCHS_PER_SECOND
 from floodwatch.model.vector import Vector
 
