@@ -17,7 +17,7 @@ from .output import EXIT_CODES, PROGRAM
 
 COMMANDS = {
     "config": "Print the JSON Schema of the report.",
-    "ctl": "Block, unblock and list networks in the kernel, or remove everything.",
+    "ctl": "Give orders to the kernel and to a watch, list what stands, take all back.",
     "doctor": "Check this host: what is missing, what could lock you out.",
     "explain": "Show one event of a report, and rules against it.",
     "gen": "Write captures with known floods in them.",

@@ -1,4 +1,4 @@
-"""``floodwatch ctl``: block, unblock, list, and remove everything, acting on the kernel directly."""
+"""``floodwatch ctl``: orders of an operator, to the kernel and to a watch that follows them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Exit codes:
 
 @click.group(epilog=EXAMPLES)
 def ctl() -> None:
-    """Block, unblock and list networks in the kernel, or remove everything.
+    """Give orders to the kernel and to a watch, list what stands, take all back.
 
     Acts on the table inet floodwatch of this network namespace, and on no other. Every block has a lifetime
     in the kernel. Loopback, this host, its gateways, resolvers and time servers, and the peers of live SSH

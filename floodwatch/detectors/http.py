@@ -93,7 +93,7 @@ def _machines(facts: Requests) -> Iterator[Evidence]:
 
 def _evidence(facts: Requests) -> list[Evidence]:
     return [
-        *_machines(facts),
+        *sorted(_machines(facts), key=lambda told: -told.value),
         *proof(facts, "of what such sources sent"),
         parts_of_pages(facts.assets, facts.requests),
         *known_networks(facts.listed, facts.known),
