@@ -36,7 +36,7 @@ struct seen {
     const struct fw_message *said;   /* what was said in it, or NULL */
     const struct fw_client *client;  /* for whom a trusted proxy asks, or NULL */
     enum fw_flow_news news;
-    uint32_t victim;                 /* reference of its slot */
+    const struct fw_slot *to;        /* its victim's */
     uint8_t via;                     /* with a client: how the proxy names it */
 };
 
@@ -75,10 +75,30 @@ static struct fw_heavy *heavy(struct fw_engine *e, const struct seen *x, uint64_
      * `gate`, so the upper bound stays one. */
     if (FW_UNLIKELY(s->packets + s->missed < gate))
         s->missed = gate - s->packets;
-    s->victim = x->victim;
+    s->victim = fw_slot_reference(&e->victims, x->to);
     s->packets++;
     s->bytes += x->p->bytes;
     return s;
+}
+
+static void name_source(struct fw_engine *e, struct fw_heavy *s, const struct fw_addr *a, enum fw_source_form form)
+{
+    s->v6 = (uint8_t)form;
+    s->source = form == FW_SOURCE_IPV4 ? a->lo : a->hi;
+    if (FW_UNLIKELY(form == FW_SOURCE_ADDRESS))
+        *fw_topk_low(&e->heavy, s) = a->lo;
+}
+
+/* What the source asks, or the client for whom it asks. */
+static void count_asked(const struct fw_engine *e, struct fw_heavy *s, const struct seen *x, uint64_t pair)
+{
+    const struct fw_message *h = x->said;
+    s->strains = (uint8_t)(s->strains + (s->strains < UINT8_MAX && strains(x->p, h)));
+    if (!h || h->what != FW_HTTP_REQUEST)
+        return;
+    count_request(s, h);
+    if (FW_UNLIKELY(h->more))
+        bound_requests(e, s, pair);
 }
 
 static void count_heavy(struct fw_engine *e, const struct seen *x, uint64_t pair, uint32_t estimate, uint32_t gate)
@@ -88,15 +108,8 @@ static void count_heavy(struct fw_engine *e, const struct seen *x, uint64_t pair
     struct fw_heavy *s = heavy(e, x, pair, estimate, gate);
     if (!s)
         return;
-    s->source = p->bits & FW_V6 ? p->src.hi : p->src.lo;
-    s->v6 = FW_SOURCE_IPV4;
-    if (p->bits & FW_V6) {
-        s->v6 = FW_SOURCE_NETWORK;
-        if (FW_UNLIKELY(p->bits & FW_TRANSLATED)) {
-            s->v6 = FW_SOURCE_ADDRESS;
-            *fw_topk_low(&e->heavy, s) = p->src.lo;
-        }
-    }
+    name_source(e, s, &p->src, !(p->bits & FW_V6) ? FW_SOURCE_IPV4 : p->bits & FW_TRANSLATED ? FW_SOURCE_ADDRESS
+                                                                                             : FW_SOURCE_NETWORK);
     if (p->kind == FW_UDP) {
         s->udp++;
         s->paths |= s->requests ? 0 : 1ULL << fw_port_bit(p->sport);
@@ -112,14 +125,8 @@ static void count_heavy(struct fw_engine *e, const struct seen *x, uint64_t pair
         s->how |= h->via;
         s->clients |= 1ULL << (h->client_hash >> 58);
     }
-    if (FW_UNLIKELY(x->client != NULL)) /* what it asks for somebody else is no request of its own */
-        return;
-    s->strains = (uint8_t)(s->strains + (s->strains < UINT8_MAX && strains(p, h)));
-    if (h && h->what == FW_HTTP_REQUEST) {
-        count_request(s, h);
-        if (FW_UNLIKELY(h->more))
-            bound_requests(e, s, pair);
-    }
+    if (FW_LIKELY(x->client == NULL)) /* what it asks for somebody else is no request of its own */
+        count_asked(e, s, x, pair);
 }
 
 /* The lowest count above which a pair is no chance of collisions: singletons stay out. */
@@ -134,18 +141,12 @@ static void count_client(struct fw_engine *e, const struct seen *x)
     if (!s)
         return;
     const struct fw_addr *a = &x->client->address;
-    s->v6 = a->hi || a->lo >> 32 != 0xffff ? FW_SOURCE_NETWORK : FW_SOURCE_IPV4;
-    s->source = s->v6 ? a->hi : a->lo;
-    if (FW_UNLIKELY(fw_forward_translated(a->hi, a->lo))) {
-        s->v6 = FW_SOURCE_ADDRESS;
-        *fw_topk_low(&e->heavy, s) = a->lo;
-    }
+    name_source(e, s, a, fw_well_known_translator(a->hi, a->lo)      ? FW_SOURCE_ADDRESS
+                         : a->hi || a->lo >> 32 != 0xffff ? FW_SOURCE_NETWORK
+                                                          : FW_SOURCE_IPV4);
     s->via = x->via;
     s->proven = 1; /* the proxy's connection is */
-    s->strains = (uint8_t)(s->strains + (s->strains < UINT8_MAX && strains(x->p, x->said)));
-    count_request(s, x->said);
-    if (FW_UNLIKELY(x->said->more))
-        bound_requests(e, s, pair);
+    count_asked(e, s, x, pair);
 }
 
 /* An answer that says no, to a client whose requests are counted. IPv4 and translated addresses have one hash in both
@@ -168,15 +169,36 @@ static enum fw_flow_news count_flow(struct fw_engine *e, const struct fw_packet 
     if (news == FW_FLOW_NOTHING)
         return news;
     if (to) {
-        to->v.syn_flows += news == FW_FLOW_NEW_SYN ? w : 0;
-        to->v.syn_again += news == FW_FLOW_AGAIN_SYN ? w : 0;
-        to->v.syn_copies += news == FW_FLOW_COPIED_SYN ? w : 0;
-        to->v.syn_replayed += news == FW_FLOW_REPLAYED_SYN ? w : 0;
-        to->v.finished += news == FW_FLOW_FINISHED ? w : 0;
-        to->v.followed += news == FW_FLOW_FOLLOWED ? w : 0;
-        int begins = news == FW_FLOW_STRANGER || news == FW_FLOW_UNASKED;
-        to->v.kinds[p->kind].strange += begins || news == FW_FLOW_ALONE_STILL ? w : 0;
-        to->v.kinds[p->kind].strange_flows += begins ? w : 0;
+        struct fw_kind_count *k = &to->v.kinds[p->kind];
+        switch (news) {
+        case FW_FLOW_NEW_SYN:
+            to->v.syn_flows += w;
+            break;
+        case FW_FLOW_AGAIN_SYN:
+            to->v.syn_again += w;
+            break;
+        case FW_FLOW_COPIED_SYN:
+            to->v.syn_copies += w;
+            break;
+        case FW_FLOW_REPLAYED_SYN:
+            to->v.syn_replayed += w;
+            break;
+        case FW_FLOW_FINISHED:
+            to->v.finished += w;
+            break;
+        case FW_FLOW_FOLLOWED:
+            to->v.followed += w;
+            break;
+        case FW_FLOW_STRANGER:
+        case FW_FLOW_UNASKED:
+            k->strange_flows += w;
+            /* fall through */
+        case FW_FLOW_ALONE_STILL:
+            k->strange += w;
+            break;
+        default:
+            break;
+        }
     }
     if (from) {
         from->v.synack_flows += news == FW_FLOW_SYNACK ? w : 0;
@@ -201,11 +223,15 @@ static const struct fw_client *whose(struct fw_engine *e, const struct fw_packet
 static void count_towards(struct fw_engine *e, const struct fw_packet *p, const struct fw_message *h,
                           enum fw_flow_news news, struct fw_slot *to, uint64_t pair)
 {
-    struct seen x = {p, h, NULL, news, fw_slot_reference(&e->victims, to), 0};
-    if (FW_UNLIKELY(h != NULL))
+    struct seen x = {p, h, NULL, news, to, 0};
+    uint64_t asker = p->src_hash;
+    uint32_t requests = 0;
+    if (FW_UNLIKELY(h != NULL)) {
         x.client = whose(e, p, h, news, pair, &x.via);
-    fw_victim_in(&e->victims, to, p, h, FW_UNLIKELY(x.client != NULL) ? x.client->hash : p->src_hash);
-    uint32_t requests = h != NULL && h->what == FW_HTTP_REQUEST ? 1u + h->more : 0;
+        asker = x.client ? x.client->hash : asker;
+        requests = h->what == FW_HTTP_REQUEST ? 1u + h->more : 0;
+    }
+    fw_victim_in(&e->victims, to, p, h, asker);
     uint32_t estimate = fw_cm_add(&e->pairs, pair, p->bytes, requests), gate = gate_of(e);
     if (FW_UNLIKELY(estimate > gate))
         count_heavy(e, &x, pair, estimate, gate);
@@ -225,29 +251,27 @@ static void observe_one(struct fw_engine *e, const struct fw_batch *b, const str
     if (e->epoch_packets <= 1)
         e->first_ns = p->ts_ns;
     e->last_ns = p->ts_ns;
-    if (FW_UNLIKELY(!e->fractions))
-        e->fractions = p->ts_ns % 1000000000u != 0;
     struct fw_slot *to = fw_victim_admit(&e->victims, p->dst_hash, &p->dst);
     struct fw_slot *from = fw_victim_find(&e->victims, p->sender_hash, &p->src);
     if (p->kind <= FW_ACK)
         news = count_flow(e, p, to, from);
     if (news == FW_FLOW_REPEATED)
         h = NULL; /* the request, or the answer, was counted when it came first */
-    if (to) {
+    if (to)
         count_towards(e, p, h, news, to, pair);
-        if (fw_peers_asked(p) && fw_peers_know(&e->peers, p))
-            fw_victim_known(to, p);
-    }
-    if (from) {
+    if (from)
         fw_victim_out(&e->victims, from, p, h);
-        if (fw_peers_asked(p))
+    if (fw_peers_asked(p)) {
+        if (to && fw_peers_know(&e->peers, p))
+            fw_victim_known(to, p);
+        if (from)
             fw_peers_note(&e->peers, p);
     }
     if (FW_UNLIKELY(h != NULL) && h->what == FW_HTTP_RESPONSE && h->status >= 400)
         count_error(e, p);
 }
 
-uint32_t fw_engine_observe(struct fw_engine *e, const struct fw_batch *b, uint32_t start)
+static uint32_t observe(struct fw_engine *e, const struct fw_batch *b, uint32_t start)
 {
     uint64_t pairs[GROUP];
     if (FW_UNLIKELY(!e->started && start < b->count)) {
@@ -269,6 +293,14 @@ uint32_t fw_engine_observe(struct fw_engine *e, const struct fw_batch *b, uint32
         }
     }
     return b->count - start;
+}
+
+uint32_t fw_engine_observe(struct fw_engine *e, const struct fw_batch *b, uint32_t start)
+{
+    uint32_t taken = observe(e, b, start);
+    for (uint32_t i = 0; i < taken && !e->fractions; i++)
+        e->fractions = b->packets[start + i].ts_ns % 1000000000u != 0;
+    return taken;
 }
 
 /* Heavy-hitter windows end on epoch boundaries only; the caller reads the table before closing. */

@@ -121,7 +121,7 @@ int fw_forward_address(const uint8_t *text, uint32_t size, uint64_t *hi, uint64_
 uint64_t fw_forward_hash(const struct fw_key *key, uint64_t hi, uint64_t lo)
 {
     uint64_t words[2] = {hi, lo};
-    if (fw_forward_translated(hi, lo))
+    if (fw_well_known_translator(hi, lo))
         return fw_siphash13(key, words, 2);
     return fw_siphash13(key, hi || lo >> 32 != 0xffff ? &words[0] : &words[1], 1);
 }

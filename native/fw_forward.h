@@ -33,12 +33,6 @@ uint32_t fw_proxy_line(const struct fw_key *key, const struct fw_ranges *named, 
 const uint8_t *fw_forwarded(const struct fw_key *key, const struct fw_ranges *named, const uint8_t *p, uint32_t size,
                             struct fw_message *out);
 
-/* Is the IPv6 address a source by itself, inside a translator's well-known network (RFC 6052, RFC 8215)? */
-static inline int fw_forward_translated(uint64_t hi, uint64_t lo)
-{
-    return (hi == 0x0064ff9b00000000ULL && lo >> 32 == 0) || hi >> 16 == 0x0064ff9b0001ULL;
-}
-
 /* The keyed hash of a client, as in src_hash: of an IPv4 address, of an IPv6 /64, or of one translated address. */
 uint64_t fw_forward_hash(const struct fw_key *key, uint64_t hi, uint64_t lo);
 

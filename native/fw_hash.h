@@ -65,11 +65,16 @@ struct fw_hasher {
     uint32_t translator_count;
 };
 
-/* Is the IPv6 address one of a translator (NAT64)? 64:ff9b::/96 (RFC 6052), 64:ff9b:1::/48 (RFC 8215), and what the
- * operator names. */
+/* Is the IPv6 address inside a translator's well-known network: 64:ff9b::/96 (RFC 6052), 64:ff9b:1::/48 (RFC 8215)? */
+static inline int fw_well_known_translator(uint64_t hi, uint64_t lo)
+{
+    return FW_UNLIKELY(hi >> 32 == 0x0064ff9bULL) && ((uint32_t)hi == 0 ? lo >> 32 == 0 : (uint32_t)hi >> 16 == 1);
+}
+
+/* Is it one of any translator (NAT64), those that the operator names among them? */
 static inline int fw_is_translated(const struct fw_hasher *h, uint64_t hi, uint64_t lo)
 {
-    if (FW_UNLIKELY(hi >> 32 == 0x0064ff9bULL) && ((uint32_t)hi == 0 ? lo >> 32 == 0 : (uint32_t)hi >> 16 == 1))
+    if (fw_well_known_translator(hi, lo))
         return 1;
     for (uint32_t i = 0; FW_UNLIKELY(i < h->translator_count); i++) {
         const struct fw_translator *t = &h->translators[i];

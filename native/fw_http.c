@@ -109,15 +109,6 @@ static uint32_t content_length(const uint8_t *p, uint32_t size)
     return 0;
 }
 
-/* Does the body come with the header, which ends before `end`? */
-static void body_of(const uint8_t *end, const uint8_t *behind, struct fw_message *out)
-{
-    if (!end || !out->posts)
-        return;
-    uint32_t body = (uint32_t)(behind - end), promised = content_length(out->path, (uint32_t)(end - out->path));
-    out->owed = promised > body ? promised - body : 0;
-}
-
 static int is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
 
 static int parse(const struct fw_key *key, const uint8_t *p, uint32_t size, struct fw_message *out)
@@ -136,11 +127,13 @@ static int parse(const struct fw_key *key, const uint8_t *p, uint32_t size, stru
         if (size >= m->length && memcmp(p, m->name, m->length) == 0)
             return parse_request(key, p, size, m, out);
     }
-    struct method other = {"", 0, 0};
-    while (other.length < fw_min32(size, METHOD_MOST) && fw_token_byte(p[other.length]))
-        other.length++;
-    if (!other.length || other.length == size || p[other.length++] != ' ')
+    const uint8_t *space = memchr(p, ' ', fw_min32(size, METHOD_MOST + 1));
+    if (!space || space == p)
         return FW_SAID_NOTHING;
+    for (const uint8_t *at = p; at < space; at++)
+        if (!fw_token_byte(*at))
+            return FW_SAID_NOTHING;
+    struct method other = {"", (uint8_t)(space + 1 - p), 0};
     return parse_request(key, p, size, &other, out);
 }
 
@@ -150,29 +143,26 @@ int fw_http_parse(const struct fw_key *key, const uint8_t *p, uint32_t size, str
     return parse(key, p, size, out);
 }
 
-/* RFC 9112, 9.3.2: requests right behind the end of another one, whose header ends before `at`. */
-static void pipelined(const struct fw_key *key, const uint8_t *header, const uint8_t *at, const uint8_t *end,
-                      struct fw_message *out)
+/* RFC 9112, 9.3.2: requests in [at, end), right behind the end of another one. */
+static void pipelined(const struct fw_key *key, const uint8_t *at, const uint8_t *end, struct fw_message *out)
 {
-    struct fw_message next = *out;
-    while (out->more < UINT8_MAX && at < end) {
-        uint32_t body = next.posts ? content_length(header, (uint32_t)(at - header)) : 0;
-        if (body >= (uint32_t)(end - at))
-            return;
-        at += body;
-        memset(&next, 0, sizeof next);
-        if (parse(key, at, (uint32_t)(end - at), &next) != FW_HTTP_REQUEST)
+    struct fw_message next;
+    while (out->more < UINT8_MAX) {
+        if (fw_http_parse(key, at, (uint32_t)(end - at), &next) != FW_HTTP_REQUEST)
             return;
         out->more++;
         out->more_same = (uint8_t)(out->more_same + (next.path_hash == out->path_hash));
         out->more_posts = (uint8_t)(out->more_posts + next.posts);
         out->more_assets = (uint8_t)(out->more_assets + next.asset);
         out->more_paths |= 1ULL << (next.path_hash >> 58);
-        header = next.path;
-        const uint8_t *empty = memmem(header, (size_t)(end - header), "\r\n\r\n", 4);
+        const uint8_t *empty = memmem(next.path, (size_t)(end - next.path), "\r\n\r\n", 4);
         if (!empty)
             return;
         at = empty + 4;
+        uint32_t body = next.posts ? content_length(next.path, (uint32_t)(at - next.path)) : 0;
+        if (body >= (uint32_t)(end - at))
+            return;
+        at += body;
     }
 }
 
@@ -188,11 +178,13 @@ int fw_http_read(const struct fw_key *key, const struct fw_ranges *named, const 
     const uint8_t *rest = out->path + out->path_len, *line = memchr(rest, '\n', (size_t)(behind - rest));
     if (line)
         end = fw_forwarded(key, named, line + 1, (uint32_t)(behind - line) - 1, out);
+    uint32_t body = end ? (uint32_t)(behind - end) : 0;
+    uint32_t promised = end && out->posts ? content_length(line, (uint32_t)(end - line)) : 0;
     if (whole) {
         out->unfinished = end == NULL;
-        body_of(end, behind, out);
+        out->owed = promised > body ? promised - body : 0;
     }
-    if (FW_UNLIKELY(end && end < behind))
-        pipelined(key, line, end, behind, out);
+    if (FW_UNLIKELY(body > promised))
+        pipelined(key, end + promised, behind, out);
     return said;
 }

@@ -15,8 +15,9 @@
 #define FW_PEERS_EPOCHS 32u /* a generation: 8 s */
 
 struct fw_peers {
-    uint64_t now[FW_PEERS_WORDS], before[FW_PEERS_WORDS];
-    uint32_t noted; /* bits that are set in `now` */
+    uint64_t bits[2][FW_PEERS_WORDS];
+    uint32_t now;   /* which of them is filled; the other one is of before */
+    uint32_t noted; /* bits that are set in it */
     uint32_t epochs;
 };
 
@@ -33,7 +34,7 @@ static inline uint32_t fw_peers_bit(uint64_t from, uint64_t to, uint8_t proto)
 static inline void fw_peers_note(struct fw_peers *t, const struct fw_packet *p)
 {
     uint32_t bit = fw_peers_bit(p->dst_hash, p->sender_hash, p->proto);
-    uint64_t *word = &t->now[bit >> 6], mask = 1ULL << (bit & 63);
+    uint64_t *word = &t->bits[t->now][bit >> 6], mask = 1ULL << (bit & 63);
     if (!(*word & mask) && t->noted < FW_PEERS_MOST) {
         *word |= mask;
         t->noted++;
@@ -44,7 +45,7 @@ static inline void fw_peers_note(struct fw_peers *t, const struct fw_packet *p)
 static inline int fw_peers_know(const struct fw_peers *t, const struct fw_packet *p)
 {
     uint32_t bit = fw_peers_bit(p->sender_hash, p->dst_hash, p->proto);
-    return (int)((t->now[bit >> 6] | t->before[bit >> 6]) >> (bit & 63) & 1);
+    return (int)((t->bits[0][bit >> 6] | t->bits[1][bit >> 6]) >> (bit & 63) & 1);
 }
 
 /* An epoch ends, and `silent` ones follow it. */

@@ -35,4 +35,8 @@ uint32_t fw_topk_list(const struct fw_topk *t, struct fw_heavy_count *out)
     return n;
 }
 
-void fw_topk_clear(struct fw_topk *t) { memset(t, 0, sizeof *t); }
+void fw_topk_clear(struct fw_topk *t)
+{
+    memset(t->sets, 0, sizeof t->sets); /* `low` is read of entries that wrote it */
+    t->evicted = 0;
+}

@@ -47,7 +47,9 @@ static void reset_counters(struct fw_slot *s)
         if ((unsigned)s->wrote >> class & 1u)
             memset(v->sources[class], 0, sizeof v->sources[class]);
     if (s->wrote & (1u << FW_CLASS_SYN | 1u << FW_CLASS_UDP))
-        memset(v->syn_ports, 0, offsetof(struct fw_victim, http_paths) - offsetof(struct fw_victim, syn_ports));
+        memset(v->syn_ports, 0, offsetof(struct fw_victim, service) - offsetof(struct fw_victim, syn_ports));
+    if (s->wrote & FW_WROTE_SERVICE)
+        memset(v->service, 0, sizeof v->service);
     if (s->wrote & 1u << FW_CLASS_HTTP)
         memset(v->http_paths, 0, sizeof *v - offsetof(struct fw_victim, http_paths));
     s->wrote = s->touched = 0;
@@ -228,15 +230,17 @@ static inline void count_source(struct fw_victim *v, unsigned class, const struc
 {
     uint16_t block = p->bits & FW_V6 ? 0 : DARK8[p->src.lo >> 24 & 255];
     v->bogons[class] += (p->bits & FW_BOGON) != 0;
-    v->dark[class] += block != 0;
-    v->dark_blocks[class] |= block;
+    if (FW_UNLIKELY(block)) {
+        v->dark[class]++;
+        v->dark_blocks[class] |= block;
+    }
     fw_hll_add(v->sources[class], FW_HLL_P, p->src_hash);
 }
 
 static void count_udp(struct fw_slot *s, const struct fw_packet *p)
 {
     struct fw_victim *v = &s->v;
-    s->wrote |= 1u << FW_CLASS_UDP;
+    s->wrote |= 1u << FW_CLASS_UDP | FW_WROTE_SERVICE;
     count_source(v, FW_CLASS_UDP, p);
     fw_hll_add(v->udp_ports, FW_SMALL_HLL_P, port_hash(s, p->dport));
     fw_hll_add(v->udp_flows, FW_NAMES_HLL_P, fw_flow_hash(p));
@@ -288,7 +292,7 @@ void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packe
         count_source(v, FW_CLASS_OTHER, p);
         break;
     case FW_SYNACK:
-        s->wrote |= 1u << FW_CLASS_SYN;
+        s->wrote |= FW_WROTE_SERVICE;
         vote(s, v->service, port_key(6, p->sport), p->bytes);
         /* fall through */
     default:
@@ -317,7 +321,7 @@ void fw_victim_out(struct fw_victims *t, struct fw_slot *s, const struct fw_pack
     touch(t, s);
     v->kinds[p->kind].out++;
     if (p->kind == FW_UDP || p->kind == FW_SYN) {
-        s->wrote |= 1u << FW_CLASS_UDP;
+        s->wrote |= FW_WROTE_SERVICE;
         v->service[bucket_of(s, port_key(p->proto, p->dport))].out++;
     }
     if (FW_LIKELY(said == NULL))

@@ -58,7 +58,8 @@ struct fw_slot {
     struct fw_victim v;
 };
 
-_Static_assert(FW_CLASSES <= 8, "`wrote` has a bit for each class");
+#define FW_WROTE_SERVICE (1u << FW_CLASSES) /* the table `service`, which answers write as well */
+_Static_assert(FW_CLASSES < 8, "`wrote` has a bit for each class, and one for `service`");
 
 struct fw_victims {
     uint16_t tags[FW_SLOT_SETS][FW_SLOT_WAYS]; /* 0: free; compared eight at a time */

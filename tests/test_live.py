@@ -243,7 +243,9 @@ def test_merged_frames_count_as_the_segments_they_carry(wire: Lab) -> None:
     segments = -(-size // 1448)
     assert segments <= read["packets"] + read["lost"] <= 1.1 * segments + 20
     assert read["lost"] == 0
-    assert read["bytes"] == pytest.approx(size + 66 * read["packets"], rel=0.01)
+    again = 1448 * (read["packets"] - segments)  # what a busy machine makes TCP send twice
+    assert size + 66 * read["packets"] <= 1.01 * read["bytes"]
+    assert read["bytes"] <= 1.01 * (size + 66 * read["packets"] + again)
     assert not lines[-1]["floods"]
 
 

@@ -288,8 +288,8 @@ def test_of_many_steps_the_first_are_told_and_the_others_counted(real: Decision)
         blocker.enforce([real])
         told = list(summed(blocker.ledger.acts()))
     assert len(told) == 22
-    assert "  add    15 more: proven real by finished handshakes" in told[10]
-    assert "  refuse 5 more: 25 networks are blocked already: that is the limit" in told[-1]
+    assert "add    15 more: proven real by finished handshakes" in told[10]
+    assert "refuse 5 more: 25 networks are blocked already: that is the limit" in told[-1]
 
 
 def test_a_renewal_is_no_packet(real: Decision) -> None:
