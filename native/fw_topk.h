@@ -24,7 +24,7 @@ enum fw_source_form { FW_SOURCE_IPV4 = 0, FW_SOURCE_NETWORK, FW_SOURCE_ADDRESS }
 struct fw_heavy {
     FW_HEAVY_FEATURES(FW_MEMBER)
 };
-_Static_assert(sizeof(struct fw_heavy) == 80 && offsetof(struct fw_heavy, clients) == 64,
+_Static_assert(sizeof(struct fw_heavy) == 88 && offsetof(struct fw_heavy, clients) == 64,
                "what most packets write is one cache line long");
 
 /* An entry as it is listed. */
@@ -43,9 +43,9 @@ struct fw_topk {
 /* One of 64 bits for a source port. */
 static inline unsigned fw_port_bit(uint16_t port) { return port * 0x9e3779b1u >> 26; }
 
-static inline void fw_count16(uint16_t *counter, int more)
+static inline void fw_count16(uint16_t *counter, unsigned more)
 {
-    *counter = (uint16_t)(*counter + more < UINT16_MAX ? *counter + more : UINT16_MAX);
+    *counter = (uint16_t)fw_min32(*counter + more, UINT16_MAX);
 }
 
 static inline uint32_t fw_topk_set(uint64_t pair_hash) { return (uint32_t)(pair_hash >> 40) & (FW_TOPK_SETS - 1); }

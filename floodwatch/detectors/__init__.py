@@ -38,6 +38,7 @@ from . import (
     state,
     syn,
     udp,
+    websocket,
 )
 from .family import Detector, Family, Scene
 from .spared import spare
@@ -47,6 +48,7 @@ DETECTORS: tuple[Detector, ...] = (
     state.DETECTOR,
     connect.DETECTOR,
     http2.DETECTOR,
+    websocket.DETECTOR,
     reflection.DETECTOR,
     udp.DETECTOR,
     loop.DETECTOR,
@@ -73,6 +75,7 @@ UNITS: dict[Unit, str] = {
     "hello/s": "handshakes",
     "query/s": "queries",
     "record/s": "records",
+    "frame/s": "frames",
 }
 """What a surge is of."""
 

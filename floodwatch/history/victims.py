@@ -65,6 +65,8 @@ Metric: TypeAlias = Literal["udp", "requests"]
 METRICS_AT_FIRST: tuple[Metric, ...] = ("udp", "requests")
 _INTERESTING = 20  # packets of one kind in an epoch, far under every floor
 _INTERESTING_REQUESTS = 5
+_FRAMES = ("h2_resets", "h2_continuations", "h2_violations", "h2_provoked", "ws_fast")
+_INTERESTING_FRAMES = 5
 
 
 def source_registers(row: np.void, source_class: int) -> NDArray[np.uint8]:
@@ -309,5 +311,7 @@ def _interesting(victims: np.ndarray) -> np.ndarray:
     packets = victims["kinds"]["packets"]
     odd: np.ndarray = victims["kinds"]["strange"].max(axis=1, initial=0) >= _INTERESTING
     bare: np.ndarray = packets[:, BARE].max(axis=1, initial=0) >= _INTERESTING
-    interesting: np.ndarray = bare | odd | (victims["requests"] >= _INTERESTING_REQUESTS)
+    broken = sum(victims[name] for name in _FRAMES)
+    asked = (victims["requests"] >= _INTERESTING_REQUESTS) | (broken >= _INTERESTING_FRAMES)
+    interesting: np.ndarray = bare | odd | asked
     return interesting

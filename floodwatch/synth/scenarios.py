@@ -13,6 +13,7 @@ from floodwatch.synth import (
     sessions,
     story,
     strays,
+    upgraded,
 )
 from floodwatch.synth.stage import Scenario
 
@@ -77,9 +78,14 @@ SCENARIOS: dict[str, Scenario] = {
         sessions.dns_query_flood,
         sessions.connection_flood,
         sessions.tls_flood,
-        sessions.http2_rapid_reset,
-        sessions.http2_continuation_flood,
-        sessions.http2_proxy,
+        upgraded.http2_rapid_reset,
+        upgraded.http2_continuation_flood,
+        upgraded.http2_proxy,
+        upgraded.http2_flood,
+        upgraded.madeyoureset,
+        upgraded.http2_refusals,
+        upgraded.websocket_flood,
+        upgraded.websocket_games,
         sessions.quic_flood,
         carpets.carpet_udp,
         carpets.carpet_ntp,
