@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..history.victims import View, port_shares
+from ..history.ports import port_shares
+from ..history.victims import View
 from ..model.epoch import CLASS_SYN, SYN
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Sum
