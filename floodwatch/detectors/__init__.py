@@ -114,7 +114,7 @@ class Detection:
 
     def __init__(self, memory: Memory, limits: Limits, proxies: Sequence[Network] = ()) -> None:
         self._limits = limits
-        self.tracker = Tracker(memory, limits)
+        self.tracker = Tracker(memory, limits, [test for detector in DETECTORS for test in detector.tests])
         self._served = Served(memory.networks)
         self.proxies = Proxies(proxies)
         self._visitors = Visitors(memory.networks, self.proxies)
@@ -171,10 +171,11 @@ class Detection:
             return True
         finding.limit = max(finding.limit, self._limits.floors.get(finding.vector, 0.0))
         least = finding.limit / EPOCHS_PER_SECOND
+        finding.weight = finding.weight if finding.count >= least else None
         if coarse:
             least = max(least, EPOCHS_PER_SECOND * finding.floor.count)
         finding.over = finding.over and finding.count >= least
-        return finding.count >= least / 2
+        return finding.count >= least / 2 or finding.weight is not None
 
 
 def _as_flood(finding: Finding[Any]) -> Flood:
