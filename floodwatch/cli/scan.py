@@ -130,7 +130,8 @@ def read_time(ctx: click.Context, option: click.Parameter, value: str | None) ->
 def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], bpf: str | None,
          filter_file: str | None, style: str, output: str | None, sketch_out: str | None,
          save_baseline: str | None, floors: tuple[str, ...], false_alarms: str | None, profile: str,
-         strict: bool, exit_zero: bool, color: str, progress: str, quiet: bool, **settings: Any) -> None:  # fmt: skip
+         strict: bool, exit_zero: bool, color: str, progress: str, quiet: bool,
+         **settings: Any) -> None:  # fmt: skip
     """Look for floods in packet captures.
 
     Captures are pcap or pcapng files, also compressed, directories of them, or - for standard input. Words

@@ -115,8 +115,8 @@ Examples:
 def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, ...], bpf: str | None,
           filter_file: str | None, save_baseline: str | None, floors: tuple[str, ...],
           false_alarms: str | None, profile: str, mode: str, never_block: tuple[str, ...],
-          never_file: str | None, backend: str, audit_file: str | None, said: tuple[str, ...], keep: bool, style: str,
-          exit_zero: bool, color: str, picture: str, **settings: Any) -> None:  # fmt: skip
+          never_file: str | None, backend: str, audit_file: str | None, said: tuple[str, ...], keep: bool,
+          style: str, exit_zero: bool, color: str, picture: str, **settings: Any) -> None:  # fmt: skip
     """Look for floods on live interfaces; nothing is blocked unless --mode enforce says so.
 
     Prints a line for every flood that begins or ends, and a report at the end (Ctrl-C, SIGTERM or SIGHUP).
