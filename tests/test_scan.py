@@ -16,8 +16,10 @@ from typing import Any
 import dpkt
 import jsonschema
 import pytest
+from click.testing import CliRunner
 
 from floodwatch import synth
+from floodwatch.cli import main
 from floodwatch.config.options import ScanOptions
 from floodwatch.detectors.reflection import TALKING
 from floodwatch.model.vector import AMPLIFIERS
@@ -37,9 +39,16 @@ def run(*args: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[b
 
 
 def report(*args: str, stdin: bytes | None = None) -> tuple[int, dict[str, Any]]:
-    done = run("--format", "json", *args, stdin=stdin)
-    assert done.stdout, done.stderr.decode()
-    return done.returncode, json.loads(done.stdout)
+    """The exit code and the report of the command, in this process where it needs no standard input."""
+    argv = ("--format", "json", *args)
+    if stdin is None:
+        called = CliRunner().invoke(main, ["scan", "--seed", SEED, *argv])
+        code, out, err = called.exit_code, called.stdout_bytes, called.stderr
+    else:
+        done = run(*argv, stdin=stdin)
+        code, out, err = done.returncode, done.stdout, done.stderr.decode()
+    assert out, err
+    return code, json.loads(out)
 
 
 @pytest.fixture(scope="module")

@@ -296,7 +296,7 @@ AGAIN = """
 import subprocess
 TABLE = "inet floodwatch"
 from floodwatch.mitigate import Blocker
-def stands(): return subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True).stdout
+def stands(): return subprocess.run(["nft", "-s", "list", "ruleset"], capture_output=True, text=True).stdout
 with Blocker(dry_run=False) as blocker:
     blocker.track()
     first = stands()
