@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import json
 import signal
 import struct
 import subprocess
 import sys
+import termios
 import time
 from datetime import datetime
 from pathlib import Path
@@ -340,7 +342,10 @@ def test_one_signal_ends_the_wait_for_a_silent_pipe(jobs: str) -> None:
     assert process.stdin is not None
     process.stdin.write(gzip.decompress(header)[:10_000])
     process.stdin.flush()
-    time.sleep(1.5)
+    while int.from_bytes(fcntl.ioctl(process.stdin, termios.FIONREAD, bytes(4)), sys.byteorder):
+        assert process.poll() is None
+        time.sleep(0.05)
+    time.sleep(0.2)  # what it took is counted
     process.send_signal(signal.SIGINT)
     assert process.stdout is not None
     answer = json.loads(process.stdout.read())
