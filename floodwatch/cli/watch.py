@@ -166,20 +166,22 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
                 keep_bpf=bool(acting.interfaces),
                 reads=[*library, *(blocker.never.folders() if blocker else ())],
             )
-            say(f"watching {watch.name}, {MODES[mode]}; Ctrl-C ends with the report")
-            for note in (*watch.notes, *confined.notes):
-                say(note)
             heart = Heartbeat()
-            with _counters_on_signal(watch, screen), screen or nullcontext():
-                for moment in watch.moments():
-                    told = bool(moment.changes or moment.notes or moment.acts)
-                    alive = heart.beat(moment.counters, told=told)
-                    if told or alive:
-                        with _above(screen):
-                            _tell(moment, style, audit)
-                            say(alive) if alive else None
-                    if screen is not None:
-                        screen.draw(moment)
+            with _counters_on_signal(watch, screen):
+                say(f"watching {watch.name}, {MODES[mode]}; Ctrl-C ends with the report")
+                for note in (*watch.notes, *confined.notes):
+                    say(note)
+                with screen or nullcontext():
+                    for moment in watch.moments():
+                        told = bool(moment.changes or moment.notes or moment.acts)
+                        alive = heart.beat(moment.counters, told=told)
+                        if told or alive:
+                            with _above(screen):
+                                _tell(moment, style, audit)
+                                if alive:
+                                    say(alive)
+                        if screen is not None:
+                            screen.draw(moment)
             report = watch.report()
             if baseline is not None:
                 write_kept(baseline, encode_memory(watch.analysis.detection.learnt()))

@@ -48,6 +48,7 @@ def of_capture(reading: Reading, analysis: Analysis, *, describe: bool) -> Input
             Interface(name=name, linktype=linktype_name(number), snaplen=snaplen)
             for name, number, snaplen in (decoder.interfaces if describe else ())
         ),
+        hellos=None if reading.tally is None else reading.tally.told(),
         error=fault,
         duration_s=((decoder.last_ns or 0) - (decoder.first_ns or 0)) / 1e9,
     )
