@@ -53,9 +53,12 @@ static int listen(struct fw_decoder *d, const struct fw_packet *p, const uint8_t
 /* Put the packet that another one carries behind it; 0 when it carries none. */
 static int decode_inner(struct fw_decoder *d, struct fw_batch *b, struct fw_packet *outer, const uint8_t **payload)
 {
-    unsigned tunnel = fw_packet_inner(&d->hasher, outer, outer + 1, payload);
+    int reject;
+    unsigned tunnel = fw_packet_inner(&d->hasher, outer, outer + 1, payload, &reject);
     if (!tunnel)
         return 0;
+    if (reject)
+        d->rejected[reject - 1]++;
     outer->kind = FW_CARRIER;
     outer[1].ts_ns = outer->ts_ns;
     outer[1].bytes = outer->bytes;
@@ -101,6 +104,8 @@ static int decode(struct fw_decoder *d, const struct fw_frame *f, struct fw_batc
         p++;
     if (p->captured && listen(d, p, payload, &b->messages[b->message_count]) != FW_SAID_NOTHING)
         p->message = ++b->message_count;
+    if (FW_UNLIKELY(d->hellos != NULL))
+        fw_hellos_take(d->hellos, p, payload, b->count - b->carriers);
     b->count++;
     return 1;
 }

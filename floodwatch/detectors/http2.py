@@ -4,9 +4,9 @@ Rapid reset (CVE-2023-44487): each stream costs the client two small frames and 
 that change their mind reset a stream now and then; here it is the rule. CONTINUATION flood (CVE-2024-24549
 and others): a header goes on in frame after frame and is never finished; browsers hardly ever need one such
 frame. MadeYouReset (CVE-2025-8671): the client makes the *server* reset each stream, by a frame that breaks
-the rules behind a whole request (a window that does not grow, DATA behind the end), and so opens as many as it
-likes. No client sends such frames, and a server that blames them says so by the code of its RST_STREAM; it is
-another one where it refuses streams or has no use for the rest. Left out: what TLS hides. There all of it is
+the rules behind a whole request (a window that does not grow, DATA behind the end), and so opens as many as
+it likes. No client sends such frames, and a server that blames them says so by the code of its RST_STREAM: it
+is another one where it refuses streams or has no use for the rest. Left out: what TLS hides. There all of it is
 small records at a high rate, which chats send as well.
 """
 
