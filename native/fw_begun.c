@@ -94,12 +94,15 @@ int fw_begun_read(struct fw_beguns *t, struct fw_texts *texts, const struct fw_k
     uint32_t at = 0;
     *next = (struct fw_next){0, FW_NEXT_NOTHING};
     if (FW_UNLIKELY(is_of(b, flow, p))) {
-        if (b->what == FW_NEXT_LINE && b->seq == p->seq && p->captured <= FW_SEGMENT_MOST)
-            return read_joined(t, texts, key, named, b, p, payload, out, next);
-        if (b->what == FW_NEXT_LINE)
-            release(t, b);
-        else
+        if (b->what != FW_NEXT_LINE) {
             at = begins_at(t, b, p, payload);
+        } else if (b->seq != p->seq || p->captured > FW_SEGMENT_MOST) {
+            release(t, b);
+        } else {
+            int said = read_joined(t, texts, key, named, b, p, payload, out, next);
+            if (said != FW_SAID_NOTHING || next->what != FW_NEXT_NOTHING)
+                return said; /* else it was no line, but the end of a body that looked like one */
+        }
         if (at == p->captured)
             return FW_SAID_NOTHING;
     }

@@ -6,8 +6,8 @@ and others): a header goes on in frame after frame and is never finished; browse
 frame. MadeYouReset (CVE-2025-8671): the client makes the *server* reset each stream, by a frame that breaks
 the rules behind a whole request (a window that does not grow, DATA behind the end), and so opens as many as
 it likes. No client sends such frames, and a server that blames them says so by the code of its RST_STREAM: it
-is another one where it refuses streams or has no use for the rest. Left out: what TLS hides. There all of it is
-small records at a high rate, which chats send as well.
+is another one where it refuses streams or has no use for the rest. Left out: what TLS hides. There all of it
+is small records at a high rate, which chats send as well.
 """
 
 from __future__ import annotations

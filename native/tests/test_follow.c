@@ -64,6 +64,9 @@ static void test_lines(void)
     CHECK_EQUAL(say("GET /a"), FW_HTTP_REQUEST);
     sent += 5; /* a piece is missing */
     CHECK_EQUAL(say("b HTTP/1.1\r\n\r\n"), FW_SAID_NOTHING);
+    CHECK_EQUAL(reply("HTTP/1.1 200 OK\r\n\r\nlong body"), FW_HTTP_RESPONSE);
+    CHECK_EQUAL(reply("end"), FW_SAID_NOTHING); /* of the body, and no method */
+    CHECK_EQUAL(reply("HTTP/1.1 200 OK\r\n\r\n"), FW_HTTP_RESPONSE);
     CHECK_EQUAL(f.beguns.used, 0);
 }
 
