@@ -51,7 +51,9 @@ static void reset_counters(struct fw_slot *s)
     if (s->wrote & FW_WROTE_SERVICE)
         memset(v->service, 0, sizeof v->service);
     if (s->wrote & 1u << FW_CLASS_HTTP)
-        memset(v->http_paths, 0, sizeof *v - offsetof(struct fw_victim, http_paths));
+        memset(v->http_paths, 0, offsetof(struct fw_victim, sealed) - offsetof(struct fw_victim, http_paths));
+    if (s->wrote & 1u << FW_CLASS_SEALED)
+        memset(v->sealed, 0, sizeof v->sealed);
     s->wrote = s->touched = 0;
 }
 
@@ -182,6 +184,8 @@ static void count_zone(struct fw_victim *v, const struct fw_message *m)
     v->zone_vote += v->zone_hash == m->zone_hash ? 1 : -1;
 }
 
+#define QUIC_PORT 443
+
 static void count_message(struct fw_slot *s, const struct fw_packet *p, const struct fw_message *m, uint64_t asker)
 {
     struct fw_victim *v = &s->v;
@@ -198,7 +202,7 @@ static void count_message(struct fw_slot *s, const struct fw_packet *p, const st
         v->tls_hellos++;
         break;
     case FW_TLS_RECORD:
-        v->tls_records++;
+        v->tls_records += m->shook != FW_SHOOK_ALERT || m->records || m->small;
         break;
     case FW_HTTP2:
         v->h2_streams += m->streams;
@@ -206,7 +210,7 @@ static void count_message(struct fw_slot *s, const struct fw_packet *p, const st
         v->h2_continuations += m->continuations;
         break;
     case FW_QUIC_INITIAL:
-        v->quic_initials++;
+        v->quic_initials += p->dport == QUIC_PORT;
         break;
     default:
         break;
@@ -306,6 +310,39 @@ void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packe
         count_message(s, p, said, asker);
     else if (p->kind == FW_DATA)
         v->loose += p->payload;
+}
+
+static void count_shape(struct fw_sealed_count *c, const struct fw_exchange *x)
+{
+    struct fw_shape_count *b = &c->shapes[x->shape >> 1 & (FW_SHAPES - 1)];
+    b->exchanges++;
+    if (b->vote == 0)
+        b->hash = x->shape;
+    b->vote += b->hash == x->shape ? 1 : -1;
+    c->exchanges++;
+    c->answered += x->answer;
+}
+
+void fw_victim_sealed(struct fw_slot *s, const struct fw_packet *p, const struct fw_exchange *x)
+{
+    struct fw_sealed_count *c = &s->v.sealed[x->quic];
+    s->wrote |= 1u << FW_CLASS_SEALED;
+    c->bytes += x->bytes;
+    c->hellos += x->hello;
+    c->finished += x->finished;
+    c->first += x->first;
+    c->turns += x->turn;
+    c->records += x->records;
+    c->small += x->small;
+    if (x->ended)
+        count_shape(c, x);
+    if (x->turn)
+        fw_hll_add(s->v.sources[FW_CLASS_SEALED], FW_HLL_P, p->src_hash);
+    if (!(x->turn || x->hello))
+        return;
+    if (c->port_vote == 0)
+        c->port = p->dport;
+    c->port_vote += c->port == p->dport ? 1 : -1;
 }
 
 void fw_victim_known(struct fw_slot *s, const struct fw_packet *p)

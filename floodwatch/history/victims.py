@@ -61,8 +61,8 @@ RISE = 1.5
 """How much more than at first is no rise yet."""
 BEGIN = 2
 """Epochs in which an analysis begins: the first one is hardly ever whole."""
-Metric: TypeAlias = Literal["udp", "requests"]
-METRICS_AT_FIRST: tuple[Metric, ...] = ("udp", "requests")
+Metric: TypeAlias = Literal["udp", "requests", "turns"]
+METRICS_AT_FIRST: tuple[Metric, ...] = ("udp", "requests", "turns")
 _INTERESTING = 20  # packets of one kind in an epoch, far under every floor
 _INTERESTING_REQUESTS = 5
 
@@ -95,6 +95,8 @@ def port_shares(opened: np.ndarray, protocol: int) -> list[tuple[int, int]]:
 
 def counted(row: np.void, metric: Metric) -> int:
     """One of the counters of which ``View.unchanged`` knows how it began."""
+    if metric == "turns":
+        return int(row["sealed"]["turns"].sum())
     return int(row["kinds"]["packets"][UDP] if metric == "udp" else row["requests"])
 
 
@@ -173,7 +175,7 @@ class View:
         In the first second that cannot be told yet, and is taken to be so; what ends with it was no habit.
 
         Args:
-            metric: ``requests``, or ``udp`` for packets of UDP.
+            metric: ``requests``, ``udp`` for packets of UDP, or ``turns`` of TLS and QUIC.
         """
         first, rows = self.track.at_first.get(metric, 0), self.recent()
         if not self.track.early:
@@ -309,5 +311,7 @@ def _interesting(victims: np.ndarray) -> np.ndarray:
     packets = victims["kinds"]["packets"]
     odd: np.ndarray = victims["kinds"]["strange"].max(axis=1, initial=0) >= _INTERESTING
     bare: np.ndarray = packets[:, BARE].max(axis=1, initial=0) >= _INTERESTING
-    interesting: np.ndarray = bare | odd | (victims["requests"] >= _INTERESTING_REQUESTS)
+    sealed = victims["sealed"]
+    asked = (sealed["turns"] + sealed["hellos"] + sealed["small"]).sum(axis=1) + victims["requests"]
+    interesting: np.ndarray = bare | odd | (asked >= _INTERESTING_REQUESTS)
     return interesting
