@@ -10,6 +10,7 @@
 #include "fw_hll.h"
 #include "fw_message.h"
 #include "fw_packet.h"
+#include "fw_ports.h"
 #include "fw_sealed.h"
 
 #define FW_SLOT_SETS 128u
@@ -33,10 +34,6 @@ enum fw_class { FW_CLASS_LIST(FW_CLASS) FW_CLASSES };
 
 struct fw_kind_count {
     FW_KIND_FEATURES(FW_MEMBER)
-};
-
-struct fw_port_count {
-    FW_PORT_FEATURES(FW_MEMBER)
 };
 
 struct fw_path_count {
