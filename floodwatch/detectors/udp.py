@@ -128,7 +128,6 @@ UDP_STREAMS = Family(
     verdict="unclear",
     persist=EPOCHS_PER_SECOND,
     usual="udp",
-    title=lambda vector: "surge of packets",
 )
 
 
