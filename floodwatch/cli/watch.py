@@ -22,6 +22,7 @@ from .options import (
     BASELINE,
     FALSE_ALARMS,
     NAT64,
+    PROFILE,
     PROXY,
     SAVE_BASELINE,
     SET,
@@ -83,6 +84,7 @@ Examples:
 @PROXY
 @SET
 @FALSE_ALARMS
+@PROFILE
 @NAT64
 @click.option("--mode", type=click.Choice(["observe", "suggest", "enforce"]), default="observe",
               help="Only watch; say what would be blocked; or block it.")  # fmt: skip
@@ -112,9 +114,9 @@ Examples:
 @click.pass_context
 def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, ...], bpf: str | None,
           filter_file: str | None, save_baseline: str | None, floors: tuple[str, ...],
-          false_alarms: str | None, mode: str, never_block: tuple[str, ...], never_file: str | None,
-          backend: str, audit_file: str | None, said: tuple[str, ...], keep: bool, style: str,
-          exit_zero: bool, color: str, picture: str, **settings: Any) -> None:  # fmt: skip
+          false_alarms: str | None, profile: str, mode: str, never_block: tuple[str, ...],
+          never_file: str | None, backend: str, audit_file: str | None, said: tuple[str, ...], keep: bool,
+          style: str, exit_zero: bool, color: str, picture: str, **settings: Any) -> None:  # fmt: skip
     """Look for floods on live interfaces; nothing is blocked unless --mode enforce says so.
 
     Prints a line for every flood that begins or ends, and a report at the end (Ctrl-C, SIGTERM or SIGHUP).
@@ -139,7 +141,10 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
 
     expression = one_filter(bpf, filter_file, words or ctx.meta[FILTER_WORDS])
     options = WatchOptions(
-        filter=expression, limits=read_limits(floors, false_alarms), services=services(said), **settings
+        filter=expression,
+        limits=read_limits(floors, false_alarms, profile),
+        services=services(said),
+        **settings,
     )
     if options.confirm and mode != "enforce":
         raise click.UsageError("--confirm is for --mode enforce")
