@@ -164,6 +164,7 @@ DOUBTFUL = replace(
     advice=_doubtful_advice,
     verdict="unclear",
     persist=EPOCHS_PER_SECOND,
+    title=lambda vector: "surge of packets",
 )
 """What few senders answer or stream, where it cannot have been seen who asked."""
 

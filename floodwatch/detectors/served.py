@@ -79,6 +79,7 @@ PROGRAMS = Family(
     persist=EPOCHS_PER_SECOND,
     usual="requests",
     origin=unknown,
+    title=lambda vector: "surge of requests",
 )
 
 

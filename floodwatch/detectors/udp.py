@@ -128,6 +128,7 @@ UDP_STREAMS = Family(
     verdict="unclear",
     persist=EPOCHS_PER_SECOND,
     usual="udp",
+    title=lambda vector: "surge of packets",
 )
 
 
