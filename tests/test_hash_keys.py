@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from pathlib import Path
 
 import pytest
+from keys import PCAPS, Answer, answer, seeds
 
-from floodwatch.config.options import ScanOptions
-from floodwatch.pipeline.scan import scan
-
-PCAPS = Path(__file__).parent.parent / "pcaps"
 QUICK = ("syn_flood", "http_flood", "ntp_amplification")
 LONG = {"syn_flood": 250, "http_flood": 1000, "real_nginx_synflood": 250}
 """How many keys each is read with; sketches decide most in the second."""
 
 
-def answer(path: str, seed: bytes) -> tuple[str, ...]:
-    """What a report names, whom, and what it advises."""
-    report = scan([path], ScanOptions(seed=seed))
-    return tuple(
-        sorted(
-            f"{event.vector} {event.verdict} {event.victim.ip} {event.victim.port} {event.sources.origin} "
-            f"{event.action.recommended}"
-            for event in report.events()
-        )
-    )
-
-
-def seeds(number: int) -> list[bytes]:
-    random.seed(64)
-    return [random.randbytes(16) for _ in range(number)]
-
-
-def the_same(answers: Iterable[tuple[str, ...]]) -> None:
+def the_same(answers: Iterable[Answer]) -> None:
     found = Counter(answers)
     assert len(found) == 1, found.most_common()
 
