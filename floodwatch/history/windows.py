@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,16 @@ from ..model.summary import Summary
 
 SEALED = ("exchanges", "alike", "records", "small", "turns", "quic_turns", "sealed_bytes", "answered")
 """Counters of a row about TLS and QUIC that do not saturate."""
+TRIED = 12
+"""Epochs (3 s) that what was seen stands before it is believed: no flood goes unnoticed for longer ..."""
+HELD = 40
+"""... and epochs (10 s) after one in which nothing is learnt about its victim."""
+
+
+def trim(held: dict[Any, Any], most: int) -> None:
+    """Forget the oldest entries beyond so many."""
+    for oldest in list(islice(held, max(len(held) - most, 0))):
+        del held[oldest]
 
 
 class Windows:
