@@ -85,12 +85,11 @@ static int parse_request(const struct fw_key *key, const uint8_t *p, uint32_t si
     return FW_HTTP_REQUEST;
 }
 
-static int is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
 
 static int parse(const struct fw_key *key, const uint8_t *p, uint32_t size, struct fw_message *out)
 {
     if (size >= 12 && memcmp(p, "HTTP/1.", 7) == 0) {
-        if (!is_digit(p[9]) || !is_digit(p[10]) || !is_digit(p[11]) || p[8] != ' ')
+        if (!fw_is_digit(p[9]) || !fw_is_digit(p[10]) || !fw_is_digit(p[11]) || p[8] != ' ')
             return FW_SAID_NOTHING;
         out->status = (uint16_t)((p[9] - '0') * 100 + (p[10] - '0') * 10 + (p[11] - '0'));
         out->what = FW_HTTP_RESPONSE;
@@ -129,7 +128,7 @@ struct framing {
 static uint32_t decimal(const uint8_t *p, uint32_t size)
 {
     uint32_t value = 0;
-    for (uint32_t at = 0; at < size && (p[at] == ' ' || is_digit(p[at])); at++)
+    for (uint32_t at = 0; at < size && (p[at] == ' ' || fw_is_digit(p[at])); at++)
         if (p[at] != ' ')
             value = fw_min32(value * 10 + p[at] - '0', FW_OWED_MAX);
     return value;
@@ -178,7 +177,7 @@ static const uint8_t *read_head(const struct fw_ranges *named, const uint8_t *p,
 
 static int hex(uint8_t c)
 {
-    if (is_digit(c))
+    if (fw_is_digit(c))
         return c - '0';
     c |= 0x20;
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;

@@ -9,7 +9,7 @@ static const struct fw_key KEY = {1, 2};
 
 static void check(const struct fw_message *m, int said, const uint8_t *payload, uint32_t captured)
 {
-    if (said != FW_SAID_NOTHING && (m->what != said || said > FW_WEBSOCKET))
+    if (said != FW_SAID_NOTHING && (m->what != said || said > FW_QUIC_SHORT))
         __builtin_trap();
     if (said != FW_HTTP_REQUEST)
         return;

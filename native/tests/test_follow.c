@@ -357,7 +357,7 @@ static void test_noise(void)
         if (i % 11 == 0)
             sent += (uint32_t)number(3, i) % 100 - 50;
         (void)hear(i % 5 == 0, noise, n, i % 7 ? n : n - n / 3);
-        CHECK(h.what <= FW_WEBSOCKET && h.path_len <= FW_PATH_MAX);
+        CHECK(h.what <= FW_QUIC_SHORT && h.path_len <= FW_PATH_MAX);
     }
 }
 
