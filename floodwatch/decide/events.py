@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from .._sketches import hll_estimate
 from ..detectors.family import Family
@@ -59,7 +60,7 @@ SEEN_TOLD = 5
 """Sources that are told of where none is proven."""
 NOT_PROVEN: frozenset[Origin] = frozenset({"unknown", "mixed"})
 """Origins of floods whose addresses show nothing, and may be those of the senders."""
-NO_SOURCES = bytes(1024)
+NO_SOURCES = np.zeros(1024, np.uint8)
 
 
 def protection(action: Action, family: Family[Any]) -> Protection | None:
@@ -75,6 +76,22 @@ def estimate(registers: object, precision: int) -> Estimate:
     return Estimate(est=round(value), lo=int(value / (1 + error)), hi=int(value * (1 + error)) + 1)
 
 
+def estimate_own(registers: NDArray[np.uint8], own: NDArray[np.bool_]) -> Estimate:
+    """Distinct sources of those registers that stand for one's own, with the bounds of two standard errors.
+
+    Whom the filled registers stand for is a sample of all sources (Gibbons, "Distinct sampling", 2001); of
+    few sources it is nearly all of them.
+    """
+    held, value = registers > 0, hll_estimate(registers)
+    sample = max(int(held.sum()), 1)
+    share = int((held & own).sum()) / sample
+    unsampled = max(0.0, 1 - sample / max(value, 1.0))
+    spread = value * (share * (1 - share) / sample * unsampled) ** 0.5
+    error = 2 * ((value * share * 1.04) ** 2 / len(registers) + spread**2) ** 0.5
+    est = value * share
+    return Estimate(est=round(est), lo=max(int(est - error), 0), hi=int(est + error) + 1)
+
+
 class Meaning:
     """What a case means by now: its facts, whose addresses the sources are, and what to do.
 
@@ -87,7 +104,9 @@ class Meaning:
         self.case = case
         self.facts = case.gathered.merged()
         registers = np.ascontiguousarray(case.sources) if case.sources is not None else NO_SOURCES
-        self.distinct = estimate(registers, 10)
+        self.distinct = (
+            estimate(registers, 10) if case.own is None else estimate_own(registers, case.own.mine)
+        )
         count, est = float(case.count), float(self.distinct.est)
         self.origin: Origin = case.family.origin(self.facts, count, est)
         if self.origin == "real" and case.settled:  # the set also holds those who only visit

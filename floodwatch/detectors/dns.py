@@ -19,6 +19,7 @@ from ..model.finding import Finding, Floor, Sum
 from ..model.vector import Vector
 from .family import Detector, Family
 from .forging import Bare, addresses
+from .reflection import others
 from .shares import share
 
 FLOOR = Floor(250)
@@ -133,6 +134,7 @@ def _finding(view: View, row: np.void, queries: int, names: float, floor: Floor)
         ports=[(PORT, queries)],
         paths=[(zone_text(row), int(row["zone_vote"]))] if int(row["zone_length"]) else [],
         sources=CLASS_UDP,
+        own=others(view, row),
     )
 
 

@@ -18,7 +18,7 @@ from ..model.address import Address
 from ..model.decision import Protection
 from ..model.epoch import EPOCH_NS, EPOCHS_PER_SECOND
 from ..model.event import FLOODS, Action, Evidence, Origin, Unit, Verdict
-from ..model.finding import F, Facts, Finding, Floor, SourceCount, Sum
+from ..model.finding import F, Facts, Finding, Floor, Own, SourceCount, Sum
 from ..model.summary import Summary
 from ..model.vector import Vector
 from .forging import forged_or_unknown, random_share
@@ -179,6 +179,7 @@ class Family(Struct, Generic[F], frozen=True):
         ports: list[tuple[int, int]] | None = None,
         paths: list[tuple[str, int]] | None = None,
         sources: int | None = None,
+        own: Own | None = None,
         top: list[SourceCount] | None = None,
     ) -> Finding[F]:
         """What one victim's epoch shows.
@@ -199,6 +200,7 @@ class Family(Struct, Generic[F], frozen=True):
             ports: see ``Finding``.
             paths: see ``Finding``.
             sources: the source set that the packets belong to, or None.
+            own: see ``Finding``.
             top: see ``Finding``.
         """
         row = view.row if row is None else row
@@ -228,6 +230,7 @@ class Family(Struct, Generic[F], frozen=True):
             paths=paths or [],
             beats=row["beats"],
             sources=None if sources is None else source_registers(row, sources),
+            own=own,
             top=top or [],
             limit=view.limit(self.usual) if self.usual and self.verdict in FLOODS else 0.0,
         )

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..history.ports import port_shares, services
+from ..history.ports import port_shares, services, sources_from
 from ..history.sources import source_counts
 from ..history.victims import View
 from ..model.epoch import CLASS_UDP, EPOCHS_PER_SECOND, UDP
@@ -135,6 +135,7 @@ def _judge(
         over=lately >= EPOCHS_PER_SECOND * least,
         ports=[(port, count)],
         sources=CLASS_UDP,
+        own=sources_from(row, [peer_port]),
         top=source_counts(peers, "udp", "udp"),
     )
 

@@ -13,6 +13,7 @@ from ..model.finding import Finding, Floor, Sum
 from ..model.vector import Vector
 from .family import Detector, Family
 from .forging import Bare, addresses
+from .reflection import others
 from .shares import percent, share
 
 FLOOR = Floor(250)
@@ -72,7 +73,14 @@ def detect(view: View) -> Iterator[Finding[Initials]]:
         **addresses(view, row, CLASS_UDP),
     )
     yield QUIC_FLOOD.seen(
-        view, facts, (UDP,), count=initials, floor=FLOOR, ports=[(PORT, initials)], sources=CLASS_UDP
+        view,
+        facts,
+        (UDP,),
+        count=initials,
+        floor=FLOOR,
+        ports=[(PORT, initials)],
+        sources=CLASS_UDP,
+        own=others(view, row),
     )
 
 

@@ -21,7 +21,7 @@ from .crowd import RATIO, surging
 from .family import LIMIT, Detector, Family
 from .forging import Bare, addresses
 from .quic import only_initials
-from .reflection import reflecting
+from .reflection import others, reflecting
 from .streams import (
     BULK,
     FEW_SENDERS,
@@ -156,6 +156,7 @@ def detect(view: View) -> Iterator[Finding[Unanswered] | Finding[Streams]]:
         persist=patience(view, row, UDP, CLASS_UDP),
         ports=port_shares(row["opened"], UDP_NUMBER),
         sources=CLASS_UDP,
+        own=others(view, row),
     )
 
 
@@ -181,6 +182,7 @@ def _streams(view: View, row: np.void, unasked: int, floor: Floor) -> Iterator[F
         floor=floor,
         ports=port_shares(row["opened"], UDP_NUMBER),
         sources=CLASS_UDP,
+        own=others(view, row),
     )
 
 
