@@ -92,12 +92,22 @@ def estimate_own(registers: NDArray[np.uint8], own: NDArray[np.bool_]) -> Estima
     return Estimate(est=round(est), lo=max(int(est - error), 0), hi=int(est + error) + 1)
 
 
+def without_clients(sources: Estimate, clients: float | None) -> Estimate:
+    """The same without so many clients, of whom some came more than once; None: any of them may be one."""
+    if not clients:
+        return sources if clients is not None else replace(sources, lo=min(sources.lo, 1))
+    est, lo = (max(bound - round(clients), 1) for bound in (sources.est, sources.lo))
+    return Estimate(est=est, lo=lo, hi=max(sources.hi, 1))
+
+
 class Meaning:
     """What a case means by now: its facts, whose addresses the sources are, and what to do.
 
     Attributes:
         case: it, with what the open window proved added up.
         verdict: a crowd that nothing shows to be people is unclear.
+        distinct: sources of the excess, and ...
+        everybody: ... those of all packets of the same class.
     """
 
     def __init__(self, case: Case) -> None:
@@ -107,11 +117,14 @@ class Meaning:
         self.distinct = (
             estimate(registers, 10) if case.own is None else estimate_own(registers, case.own.mine)
         )
-        count, est = float(case.count), float(self.distinct.est)
-        self.origin: Origin = case.family.origin(self.facts, count, est)
+        self.everybody = float(self.distinct.est)
+        self.origin: Origin = case.family.origin(self.facts, float(case.count), self.everybody)
         if self.origin == "real" and case.settled:  # the set also holds those who only visit
             named = len(case.settled)
             self.distinct = Estimate(est=named, lo=named, hi=max(named, self.distinct.hi))
+        else:
+            clients = case.family.clients
+            self.distinct = without_clients(self.distinct, clients and clients(self.facts))
         unclear = case.verdict == "crowd" and not case.family.people(self.facts)
         self.verdict: Verdict = "unclear" if unclear else case.verdict
         self.path = winner(case.paths, case.count)
@@ -207,7 +220,7 @@ def tell(
     meaning, family = Meaning(case), case.family
     peak, seconds = float(case.peak), max((case.last_ns - case.first_ns) / 1e9, 1.0)
     listed = meaning.origin in ("real", "reflected") and case.verdict in FLOODS
-    forged = judge.forged_share(family, meaning.facts, case.count, meaning.distinct.est)
+    forged = judge.forged_share(family, meaning.facts, case.count, meaning.everybody)
     return Event(
         id=case.id,
         input=path,

@@ -25,6 +25,7 @@ from .forging import forged_or_unknown, random_share
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
 HOLD = 12
 """Epochs (3 s) below half the floor after which an event counts as ended."""
@@ -122,6 +123,8 @@ class Family(Struct, Generic[F], frozen=True):
         clear: factor of the confidence, at most 1.
         protection: what may stand before the victim where the advice is to drop by signature or to limit.
         people: of a crowd: its facts show people; else it is told as a surge of which that is not clear.
+        clients: so many of the distinct sources at most are clients, and no part of the excess; None: that is
+            not known.
         sent: of what is counted for each source, what all of them sent; None: whoever sends much is listed.
         reflectors: the ports that its reflectors answer from, given the vector and the facts.
         title: the vector as people write it.
@@ -147,6 +150,7 @@ class Family(Struct, Generic[F], frozen=True):
     clear: Callable[[F], float] = no_doubt
     protection: Protection | None = None
     people: Callable[[F], bool] = lambda facts: True
+    clients: Callable[[F], float] | None = lambda facts: 0.0
     sent: Callable[[F], float] | None = None
     reflectors: Callable[[Vector, F], tuple[int, ...]] = lambda vector, facts: ()
     title: Callable[[Vector], str] = spelled
@@ -253,6 +257,7 @@ class Family(Struct, Generic[F], frozen=True):
         held: float | None = None,
         ports: list[tuple[int, int]] | None = None,
         paths: list[tuple[str, int]] | None = None,
+        sources: NDArray[np.uint8] | None = None,
         top: list[SourceCount] | None = None,
     ) -> Finding[F]:
         """What the last seconds of one victim show; see ``seen`` and ``Finding``."""
@@ -277,6 +282,7 @@ class Family(Struct, Generic[F], frozen=True):
             held=held,
             ports=ports or [],
             paths=paths or [],
+            sources=sources,
             top=top or [],
         )
 

@@ -69,6 +69,7 @@ LOGIN_BRUTEFORCE = Family(
     hold=MEMORY,
     habitual=True,
     origin=by_handshakes,
+    clients=None,
     promised_s=30.0,
     title=lambda vector: "Login brute force",
 )
@@ -114,6 +115,7 @@ def _finding(summary: Summary, server: Server, sums: dict[str, int], path: str) 
         over=count > 0,
         ports=[(server.port, count)],
         paths=[(path, count)],
+        sources=fresh.sources,
     )
 
 
