@@ -18,14 +18,13 @@ from ..model.address import Address
 from ..model.decision import Protection
 from ..model.epoch import EPOCH_NS, EPOCHS_PER_SECOND
 from ..model.event import FLOODS, Action, Evidence, Origin, Unit, Verdict
-from ..model.finding import F, Facts, Finding, Floor, Own, SourceCount, Sum
+from ..model.finding import F, Facts, Finding, Floor, SourceCount, Sum
 from ..model.summary import Summary
 from ..model.vector import Vector
 from .forging import forged_or_unknown, random_share
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import NDArray
 
 HOLD = 12
 """Epochs (3 s) below half the floor after which an event counts as ended."""
@@ -123,8 +122,7 @@ class Family(Struct, Generic[F], frozen=True):
         clear: factor of the confidence, at most 1.
         protection: what may stand before the victim where the advice is to drop by signature or to limit.
         people: of a crowd: its facts show people; else it is told as a surge of which that is not clear.
-        clients: so many of the distinct sources at most are clients, and no part of the excess; None: that is
-            not known.
+        clients: so many of the distinct sources are clients beside the excess; None: nobody knows.
         sent: of what is counted for each source, what all of them sent; None: whoever sends much is listed.
         reflectors: the ports that its reflectors answer from, given the vector and the facts.
         title: the vector as people write it.
@@ -183,7 +181,6 @@ class Family(Struct, Generic[F], frozen=True):
         ports: list[tuple[int, int]] | None = None,
         paths: list[tuple[str, int]] | None = None,
         sources: int | None = None,
-        own: Own | None = None,
         top: list[SourceCount] | None = None,
     ) -> Finding[F]:
         """What one victim's epoch shows.
@@ -201,11 +198,8 @@ class Family(Struct, Generic[F], frozen=True):
             protocol: of the packets, where it is not the family's.
             persist: epochs in a row over the floor, where they are not the family's.
             size: bytes of the excess, where the share does not say it.
-            ports: see ``Finding``.
-            paths: see ``Finding``.
             sources: the source set that the packets belong to, or None.
-            own: see ``Finding``.
-            top: see ``Finding``.
+            ports, paths, top: see ``Finding``.
         """
         row = view.row if row is None else row
         assert row is not None
@@ -234,7 +228,6 @@ class Family(Struct, Generic[F], frozen=True):
             paths=paths or [],
             beats=row["beats"],
             sources=None if sources is None else source_registers(row, sources),
-            own=own,
             top=top or [],
             limit=view.limit(self.usual) if self.usual and self.verdict in FLOODS else 0.0,
         )
@@ -257,7 +250,6 @@ class Family(Struct, Generic[F], frozen=True):
         held: float | None = None,
         ports: list[tuple[int, int]] | None = None,
         paths: list[tuple[str, int]] | None = None,
-        sources: NDArray[np.uint8] | None = None,
         top: list[SourceCount] | None = None,
     ) -> Finding[F]:
         """What the last seconds of one victim show; see ``seen`` and ``Finding``."""
@@ -282,7 +274,6 @@ class Family(Struct, Generic[F], frozen=True):
             held=held,
             ports=ports or [],
             paths=paths or [],
-            sources=sources,
             top=top or [],
         )
 

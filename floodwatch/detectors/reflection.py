@@ -269,20 +269,22 @@ def _finding(view: View, row: np.void, held: Service) -> Finding[Answers]:
     )
     doubtful = _is_doubtful(view, held)
     family = DOUBTFUL if doubtful else AMPLIFICATION
-    return family.seen(
-        view,
-        facts,
-        (UDP,),
-        vector=amplification(port),
-        count=max(held.vote - held.known, 0) + tails,
-        floor=FLOOR,
-        persist=DOUBTFUL.persist if doubtful else _patience(view, row, port),
-        over=_loud(packets, size),
-        size=int(size * held.vote / packets) + tail_bytes,
-        ports=port_shares(row["opened"], UDP_NUMBER),
-        sources=CLASS_UDP,
+    return replace(
+        family.seen(
+            view,
+            facts,
+            (UDP,),
+            vector=amplification(port),
+            count=max(held.vote - held.known, 0) + tails,
+            floor=FLOOR,
+            persist=DOUBTFUL.persist if doubtful else _patience(view, row, port),
+            over=_loud(packets, size),
+            size=int(size * held.vote / packets) + tail_bytes,
+            ports=port_shares(row["opened"], UDP_NUMBER),
+            sources=CLASS_UDP,
+            top=_reflectors(view.heavy(), int(row["reference"]), port, split=tails > 0),
+        ),
         own=sources_from(row, [port]),
-        top=_reflectors(view.heavy(), int(row["reference"]), port, split=tails > 0),
     )
 
 
