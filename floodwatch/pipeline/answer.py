@@ -112,7 +112,7 @@ def report(
         complete=complete,
         inputs=tuple(inputs),
         settings=Settings(
-            profile="default",
+            profile=options.limits.profile,
             epoch_s=EPOCH_NS / 1e9,
             seeded=options.seed is not None,
             filter=options.filter,
