@@ -54,7 +54,7 @@ static int listen(const struct fw_decoder *d, const struct fw_packet *p, const u
         return FW_SAID_NOTHING;
     if (p->dport == 53 || p->sport == 53)
         return fw_dns_parse(key, payload, p->captured, out);
-    return p->dport == 443 ? fw_quic_parse(payload, p->captured, out) : FW_SAID_NOTHING;
+    return p->dport == 443 || p->sport == 443 ? fw_quic_parse(payload, p->captured, out) : FW_SAID_NOTHING;
 }
 
 /* Put the packet that another one carries behind it; 0 when it carries none. */
