@@ -145,20 +145,26 @@ VICTIM_DTYPE: Final[np.dtype[np.void]]
   - ``known`` (<u4) packets, of UDP, ICMP, OTHER and CARRIER, from addresses that this one sent the same
     protocol to lately (fw_peers.h)
 - ``sources`` ((5120,)u1) distinct sources (IPv4 address or IPv6 /64) of each class: HyperLogLog, p = 10
+- ``udp_marks`` ((1024,)u1) mark of the source port (fw_port_mark) by which the source came that each register
+  of UDP stands for: a sample of all sources (Gibbons 2001)
 - ``syn_ports`` ((64,)u1) distinct destination ports of SYNs: HyperLogLog, p = 6
 - ``udp_ports`` ((64,)u1) distinct destination ports of UDP packets: HyperLogLog, p = 6
 - ``udp_flows`` ((256,)u1) distinct flows of UDP packets, by both addresses and both ports: HyperLogLog, p = 8
 - ``dns_names`` ((256,)u1) distinct names of DNS queries: HyperLogLog, p = 8
 - ``opened`` ((64,)port) destination ports of SYN and UDP packets
-  - ``key`` (<u4) majority port, with the protocol in the upper half
+  - ``key`` (<u4) a frequent port, with the protocol in the upper half
   - ``vote`` (<i4) its vote
+  - ``second`` (<u4) another one of the same bucket
+  - ``second_vote`` (<i4) its vote
   - ``packets`` (<u4) packets of the whole bucket
   - ``out`` (<u4) in `service`: UDP and SYN packets that the address sent to a port of this bucket
   - ``bytes`` (<u8) bytes of the whole bucket
   - ``known`` (<u4) in `service`: UDP packets of it from addresses that this one sent UDP to lately
 - ``service`` ((64,)port) source ports of UDP and SYN-ACK packets
-  - ``key`` (<u4) majority port, with the protocol in the upper half
+  - ``key`` (<u4) a frequent port, with the protocol in the upper half
   - ``vote`` (<i4) its vote
+  - ``second`` (<u4) another one of the same bucket
+  - ``second_vote`` (<i4) its vote
   - ``packets`` (<u4) packets of the whole bucket
   - ``out`` (<u4) in `service`: UDP and SYN packets that the address sent to a port of this bucket
   - ``bytes`` (<u8) bytes of the whole bucket

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from .._sketches import hll_estimate
 from ..history.evidence import Rows, SequentialTest
-from ..history.victims import SCAN_TRIES, View, distinct_sources, port_shares
+from ..history.ports import port_shares
+from ..history.victims import SCAN_TRIES, View, distinct_sources
 from ..model.epoch import ACK, CLASS_SYN, DATA, FIN, SYN
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Sum

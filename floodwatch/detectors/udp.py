@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from .._sketches import hll_estimate
 from ..history.evidence import Rows, SequentialTest
-from ..history.victims import SCAN_SOURCES, SCAN_TRIES, View, distinct_sources, port_shares
+from ..history.ports import port_shares
+from ..history.victims import SCAN_SOURCES, SCAN_TRIES, View, distinct_sources
 from ..model.epoch import CLASS_UDP, EPOCHS_PER_SECOND, UDP
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Mean, Sum
@@ -232,7 +233,7 @@ def _unasked(view: View, row: np.void) -> int:
         asked = np.maximum(asked, recent["service"]["out"])
     reach = int(min(max(packets_a_flow(view), 1.0), ANSWER_REACH))
     excess = np.maximum(row["service"]["packets"].astype(np.int64) - reach * asked, 0)
-    reflected = sum(int(held["packets"]) for held in reflecting(view))
+    reflected = sum(held.packets for held in reflecting(view))
     judged = int(row["dns_queries"]) + (int(row["quic_initials"]) if only_initials(row) else 0)
     return min(int(excess.sum()) - reflected, int(row["kinds"]["packets"][UDP]) - judged)
 

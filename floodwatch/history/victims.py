@@ -82,16 +82,6 @@ def union(registers: Sequence[NDArray[np.uint8]]) -> float:
     return hll_estimate(np.ascontiguousarray(np.maximum.reduce(registers))) if registers else 0.0
 
 
-def port_shares(opened: np.ndarray, protocol: int) -> list[tuple[int, int]]:
-    """(port, packets) of the ports that win their bucket's majority vote; packets is a lower bound."""
-    keys, votes = opened["key"], opened["vote"]
-    return [
-        (int(key) & 0xFFFF, int(vote))
-        for key, vote in zip(keys, votes, strict=True)
-        if vote > 0 and int(key) >> 16 == protocol
-    ]
-
-
 def counted(row: np.void, metric: Metric) -> int:
     """One of the counters of which ``View.unchanged`` knows how it began."""
     return int(row["kinds"]["packets"][UDP] if metric == "udp" else row["requests"])
