@@ -72,7 +72,7 @@ def test_weak_evidence_takes_longer() -> None:
 
 @pytest.mark.parametrize(("number", "more"), [
     (60, {"sources": 60, "syn_again": 30}),  # clients of a server that is silent ask again
-    (60, {"sources": 60, "finished": 24}),  # people whom a slow server loses
+    (60, {"sources": 60, "finished": 36}),  # people whom a slow server loses
     (20, {"sources": 1, "refused": 20}),  # one program that asks a closed port 80 times a second
     (60, {"sources": 1, "ports": 60, "refused": 60}),  # a scan asks each port once
 ])  # fmt: skip
