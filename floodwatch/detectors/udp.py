@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from .._sketches import hll_estimate
@@ -24,7 +25,7 @@ from .crowd import RATIO, surging
 from .family import LIMIT, Detector, Family
 from .forging import FROM_NOWHERE, Bare, addresses, forging
 from .quic import only_initials
-from .reflection import reflecting
+from .reflection import others, reflecting
 from .streams import (
     BULK,
     FEW_SENDERS,
@@ -189,8 +190,7 @@ def detect(view: View) -> Iterator[Finding[Unanswered] | Finding[Streams]]:
         ports=port_shares(row["opened"], UDP_NUMBER),
         sources=CLASS_UDP,
     )
-    found.weight = weight
-    yield found
+    yield replace(found, own=others(view, row), weight=weight)
 
 
 def _streams(view: View, row: np.void, unasked: int, floor: Floor) -> Iterator[Finding[Streams]]:
@@ -207,14 +207,17 @@ def _streams(view: View, row: np.void, unasked: int, floor: Floor) -> Iterator[F
         senders=senders,
         each=packets_a_flow(view) * EPOCHS_PER_SECOND / len(view.recent()),
     )
-    yield UDP_STREAMS.seen(
-        view,
-        facts,
-        (UDP,),
-        count=unasked,
-        floor=floor,
-        ports=port_shares(row["opened"], UDP_NUMBER),
-        sources=CLASS_UDP,
+    yield replace(
+        UDP_STREAMS.seen(
+            view,
+            facts,
+            (UDP,),
+            count=unasked,
+            floor=floor,
+            ports=port_shares(row["opened"], UDP_NUMBER),
+            sources=CLASS_UDP,
+        ),
+        own=others(view, row),
     )
 
 
