@@ -51,7 +51,9 @@ static void reset_counters(struct fw_slot *s)
     if (s->wrote & FW_WROTE_SERVICE)
         memset(v->service, 0, sizeof v->service);
     if (s->wrote & 1u << FW_CLASS_HTTP)
-        memset(v->http_paths, 0, sizeof *v - offsetof(struct fw_victim, http_paths));
+        memset(v->http_paths, 0, offsetof(struct fw_victim, sealed) - offsetof(struct fw_victim, http_paths));
+    if (s->wrote & 1u << FW_CLASS_SEALED)
+        memset(v->sealed, 0, sizeof v->sealed);
     s->wrote = s->touched = 0;
 }
 
@@ -169,6 +171,8 @@ static void count_zone(struct fw_victim *v, const struct fw_message *m)
     v->zone_vote += v->zone_hash == m->zone_hash ? 1 : -1;
 }
 
+#define QUIC_PORT 443
+
 static void count_message(struct fw_slot *s, const struct fw_packet *p, const struct fw_message *m, uint64_t asker)
 {
     struct fw_victim *v = &s->v;
@@ -185,7 +189,7 @@ static void count_message(struct fw_slot *s, const struct fw_packet *p, const st
         v->tls_hellos++;
         break;
     case FW_TLS_RECORD:
-        v->tls_records++;
+        v->tls_records += m->shook != FW_SHOOK_ALERT || m->records || m->small;
         break;
     case FW_HTTP2:
         v->h2_streams += m->streams;
@@ -193,7 +197,7 @@ static void count_message(struct fw_slot *s, const struct fw_packet *p, const st
         v->h2_continuations += m->continuations;
         break;
     case FW_QUIC_INITIAL:
-        v->quic_initials++;
+        v->quic_initials += p->dport == QUIC_PORT;
         break;
     default:
         break;
@@ -213,8 +217,7 @@ static const uint16_t DARK8[256] = {[6] = 1,       [7] = 1 << 1,  [11] = 1 << 2,
                                     [22] = 1 << 4, [26] = 1 << 5, [28] = 1 << 6, [29] = 1 << 7,
                                     [30] = 1 << 8, [33] = 1 << 9, [55] = 1 << 10};
 
-/* Returns whether the source is the first of its register, or changes it. */
-static inline int count_source(struct fw_victim *v, unsigned class, const struct fw_packet *p)
+static inline void count_address(struct fw_victim *v, unsigned class, const struct fw_packet *p)
 {
     uint16_t block = p->bits & FW_V6 ? 0 : DARK8[p->src.lo >> 24 & 255];
     v->bogons[class] += (p->bits & FW_BOGON) != 0;
@@ -222,15 +225,20 @@ static inline int count_source(struct fw_victim *v, unsigned class, const struct
         v->dark[class]++;
         v->dark_blocks[class] |= block;
     }
-    return fw_hll_add(v->sources[class], FW_HLL_P, p->src_hash);
+}
+
+static inline void count_source(struct fw_victim *v, unsigned class, const struct fw_packet *p)
+{
+    count_address(v, class, p);
+    fw_hll_add(v->sources[class], FW_HLL_P, p->src_hash);
 }
 
 static void count_udp(struct fw_slot *s, const struct fw_packet *p)
 {
     struct fw_victim *v = &s->v;
     s->wrote |= 1u << FW_CLASS_UDP | FW_WROTE_SERVICE;
-    if (count_source(v, FW_CLASS_UDP, p))
-        v->udp_marks[p->src_hash >> (64 - FW_HLL_P)] = fw_port_mark(p->sport);
+    count_address(v, FW_CLASS_UDP, p);
+    fw_hll_add_marked(v->sources[FW_CLASS_UDP], v->udp_marks, FW_HLL_P, p->src_hash, fw_port_mark(p->sport));
     fw_hll_add(v->udp_ports, FW_SMALL_HLL_P, fw_port_hash(s->hash, p->dport));
     fw_hll_add(v->udp_flows, FW_NAMES_HLL_P, fw_flow_hash(p));
     vote(s, v->opened, 17, p->dport, p->bytes);

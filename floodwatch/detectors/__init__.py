@@ -34,9 +34,11 @@ from . import (
     quic,
     reflection,
     scripts,
+    sealed,
     slow,
     state,
     syn,
+    tls,
     udp,
 )
 from .family import Detector, Family, Scene
@@ -46,6 +48,7 @@ DETECTORS: tuple[Detector, ...] = (
     syn.DETECTOR,
     state.DETECTOR,
     connect.DETECTOR,
+    tls.DETECTOR,
     http2.DETECTOR,
     reflection.DETECTOR,
     udp.DETECTOR,
@@ -56,6 +59,7 @@ DETECTORS: tuple[Detector, ...] = (
     protocols.DETECTOR,
     malformed.DETECTOR,
     http.DETECTOR,
+    sealed.DETECTOR,
     carpet.DETECTOR,
     scripts.DETECTOR,
     guessing.DETECTOR,
@@ -114,7 +118,8 @@ class Detection:
 
     def __init__(self, memory: Memory, limits: Limits, proxies: Sequence[Network] = ()) -> None:
         self._limits = limits
-        self.tracker = Tracker(memory, limits, [test for detector in DETECTORS for test in detector.tests])
+        tests = dict.fromkeys(test for detector in DETECTORS for test in detector.tests)
+        self.tracker = Tracker(memory, limits, list(tests))
         self._served = Served(memory.networks)
         self.proxies = Proxies(proxies)
         self._visitors = Visitors(memory.networks, self.proxies)
