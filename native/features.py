@@ -26,6 +26,7 @@ RECORDS = {
     "host": ("HOST_DTYPE", "One address and what it got and sent in one epoch, in short."),
     "heavy": ("HEAVY_DTYPE", "One heavy pair of a source and a victim, over the open window."),
     "packet": ("PACKET_DTYPE", "One decoded packet."),
+    "hello_seen": ("HELLO_DTYPE", "One ClientHello that is whole, or one Initial of QUIC."),
 }
 """Record -> its name in Python, and what it is about."""
 

@@ -102,35 +102,44 @@ class Decider:
             return
         self._open[key] = case
         if finding.epoch > case.epoch and case.ended(finding.epoch):
-            if not finding.over:
+            if not (finding.over or _enough(finding)):
                 return
             case.pulses += 1
+        if case.weak:
+            self._strengthen(case, finding)
         case.add(finding)
         self.current.add(case)
 
     def _try(self, key: Key, finding: Finding[Any], now_ns: int) -> None:
         """A finding about what is no verdict yet."""
         case = self._pending.pop(key, None)
-        burst = finding.count
-        if case is not None and finding.epoch - case.epoch == 1:
-            burst += case.newest_count
         if case is None or _stale(case, finding):
-            if not finding.over and (finding.persist != LOUD_PERSIST or finding.verdict not in FLOODS):
+            bursts = finding.persist == LOUD_PERSIST and finding.verdict in FLOODS
+            if not finding.over and finding.weight is None and not bursts:
                 return
             case = new_case(finding)
-        case.streak = _streak(case, finding, burst)
-        case.edge = _edge(case, finding)
-        case.persist = finding.persist
+        self._strengthen(case, finding)
         case.add(finding)
-        if case.streak < finding.persist:
+        if case.weak and not _enough(finding):
             self._pending[key] = case
             return
-        case.floor = finding.floor
-        case.held = finding.count if finding.held is None else finding.held
+        if case.weak and finding.weight is not None:
+            case.floor, case.held = finding.weight.floor, finding.weight.gathered
         case.open(now_ns)
         self._open[key] = case
         self._at.setdefault(case.victim, []).append(case)
         self.current.add(case)
+
+    @staticmethod
+    def _strengthen(case: Case, finding: Finding[Any]) -> None:
+        """Count epochs over the floor; enough of them in a row and it is more than weak evidence."""
+        case.streak = _streak(case, finding)
+        case.edge = _edge(case, finding)
+        case.persist = finding.persist
+        if case.streak >= finding.persist:
+            case.weak = False
+            case.floor = finding.floor
+            case.held = finding.count if finding.held is None else finding.held
 
     def _close(self, case: Case) -> None:
         """Keep a closed case; where there are too many, forget the smallest."""
@@ -153,11 +162,13 @@ def onset(case: Case) -> tuple[int, Vector, Address]:
     return case.first_ns, case.vector, case.victim
 
 
-def _streak(case: Case, finding: Finding[Any], burst: int) -> int:
-    """Epochs over the floor so far; ``burst`` was counted in this one and the one before."""
-    before, persist = case.streak, finding.persist
-    if case.edge == "falling" and finding.epoch - case.epoch == 1:
-        before = 0  # what goes on below the floor is no edge of a pulse
+def _streak(case: Case, finding: Finding[Any]) -> int:
+    """Epochs over the floor so far, with this one."""
+    before, persist, burst = case.streak, finding.persist, finding.count
+    if finding.epoch - case.epoch == 1:
+        burst += case.newest_count
+        if case.edge == "falling":
+            before = 0  # what goes on below the floor is no edge of a pulse
     if finding.over:
         return before + (2 if persist == LOUD_PERSIST and burst >= LOUD * finding.floor.count else 1)
     return before if persist <= FEW else 0
@@ -165,7 +176,8 @@ def _streak(case: Case, finding: Finding[Any], burst: int) -> int:
 
 def _edge(case: Case, finding: Finding[Any]) -> Edge | None:
     """What an epoch below the floor may be, where there is silence on its other side."""
-    if finding.over or EDGE * finding.floor.count <= finding.count < finding.floor.count:
+    near = EDGE * finding.floor.count <= finding.count < finding.floor.count
+    if finding.over or near or finding.weight is not None:
         return None
     return "falling" if case.edge is None and finding.epoch - case.epoch == 1 else "rising"
 
@@ -176,6 +188,11 @@ def _stale(case: Case, finding: Finding[Any]) -> bool:
     few = case.persist <= FEW
     patience = LULL if case.verdict in FLOODS and few else PATIENCE - 1
     return apart > patience or (few and case.edge == "rising" and (apart != 1 or not finding.over))
+
+
+def _enough(finding: Finding[Any]) -> bool:
+    """Evidence adds up to what names it, whatever one epoch holds."""
+    return finding.weight is not None and finding.weight.enough
 
 
 def _silent(cases: dict[Key, Case], epoch: int, patience: int) -> list[Key]:
