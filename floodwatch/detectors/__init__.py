@@ -34,9 +34,11 @@ from . import (
     quic,
     reflection,
     scripts,
+    sealed,
     slow,
     state,
     syn,
+    tls,
     udp,
 )
 from .family import Detector, Family, Scene
@@ -46,6 +48,7 @@ DETECTORS: tuple[Detector, ...] = (
     syn.DETECTOR,
     state.DETECTOR,
     connect.DETECTOR,
+    tls.DETECTOR,
     http2.DETECTOR,
     reflection.DETECTOR,
     udp.DETECTOR,
@@ -56,6 +59,7 @@ DETECTORS: tuple[Detector, ...] = (
     protocols.DETECTOR,
     malformed.DETECTOR,
     http.DETECTOR,
+    sealed.DETECTOR,
     carpet.DETECTOR,
     scripts.DETECTOR,
     guessing.DETECTOR,
