@@ -424,6 +424,13 @@ class Decoder:
             beside: a decoder of other points of the same host that counts once; its thread must be ours.
         """
 
+    def only(self, addresses: NDArray[np.uint64]) -> None:
+        """From now on leave out, as filtered, packets that are neither from nor to one of these.
+
+        Args:
+            addresses: (n, 2): upper and lower half, in ascending order; of a tunnel those of what it carries.
+        """
+
     def collect(self, hellos: Hellos) -> None:
         """Put the ClientHellos of all packets from here on into ``hellos``."""
 
