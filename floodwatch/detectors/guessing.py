@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from ..history.servers import MEMORY, MEMORY_S, Lookback, Server
 from ..model.event import Evidence
 from ..model.finding import Finding, Floor, Sum
@@ -69,6 +71,7 @@ LOGIN_BRUTEFORCE = Family(
     hold=MEMORY,
     habitual=True,
     origin=by_handshakes,
+    clients=None,
     promised_s=30.0,
     title=lambda vector: "Login brute force",
 )
@@ -101,19 +104,22 @@ class GuessingDetector:
 def _finding(summary: Summary, server: Server, sums: dict[str, int], path: str) -> Finding[Guesses]:
     fresh = server.fresh(summary.epoch)
     posts, denied, count = float(fresh.whole["posts"]), float(fresh.whole["denied"]), fresh.last["posts"]
-    return LOGIN_BRUTEFORCE.told(
-        summary,
-        server.address,
-        Guesses(tries=posts, errors=denied, posts=posts),
-        count=count,
-        quarters=fresh.quarters,
-        earlier=fresh.earlier["posts"],
-        stretches=fresh.stretches,
-        held=sums["posts"],
-        floor=FLOOR,
-        over=count > 0,
-        ports=[(server.port, count)],
-        paths=[(path, count)],
+    return replace(
+        LOGIN_BRUTEFORCE.told(
+            summary,
+            server.address,
+            Guesses(tries=posts, errors=denied, posts=posts),
+            count=count,
+            quarters=fresh.quarters,
+            earlier=fresh.earlier["posts"],
+            stretches=fresh.stretches,
+            held=sums["posts"],
+            floor=FLOOR,
+            over=count > 0,
+            ports=[(server.port, count)],
+            paths=[(path, count)],
+        ),
+        sources=fresh.sources,
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from msgspec.structs import replace
 
 from ..history.ports import port_shares
 from ..history.victims import View
@@ -21,7 +22,7 @@ from .crowd import RATIO, surging
 from .family import LIMIT, Detector, Family
 from .forging import Bare, addresses
 from .quic import only_initials
-from .reflection import reflecting
+from .reflection import others, reflecting
 from .streams import (
     BULK,
     FEW_SENDERS,
@@ -147,15 +148,18 @@ def detect(view: View) -> Iterator[Finding[Unanswered] | Finding[Streams]]:
     if unasked < floor.count / 2:
         yield from _streams(view, row, unasked, usual)
         return
-    yield UDP_FLOOD.seen(
-        view,
-        unanswered(view, row, UDP, CLASS_UDP),
-        (UDP,),
-        count=unasked,
-        floor=floor,
-        persist=patience(view, row, UDP, CLASS_UDP),
-        ports=port_shares(row["opened"], UDP_NUMBER),
-        sources=CLASS_UDP,
+    yield replace(
+        UDP_FLOOD.seen(
+            view,
+            unanswered(view, row, UDP, CLASS_UDP),
+            (UDP,),
+            count=unasked,
+            floor=floor,
+            persist=patience(view, row, UDP, CLASS_UDP),
+            ports=port_shares(row["opened"], UDP_NUMBER),
+            sources=CLASS_UDP,
+        ),
+        own=others(view, row),
     )
 
 
@@ -173,14 +177,17 @@ def _streams(view: View, row: np.void, unasked: int, floor: Floor) -> Iterator[F
         senders=senders,
         each=packets_a_flow(view) * EPOCHS_PER_SECOND / len(view.recent()),
     )
-    yield UDP_STREAMS.seen(
-        view,
-        facts,
-        (UDP,),
-        count=unasked,
-        floor=floor,
-        ports=port_shares(row["opened"], UDP_NUMBER),
-        sources=CLASS_UDP,
+    yield replace(
+        UDP_STREAMS.seen(
+            view,
+            facts,
+            (UDP,),
+            count=unasked,
+            floor=floor,
+            ports=port_shares(row["opened"], UDP_NUMBER),
+            sources=CLASS_UDP,
+        ),
+        own=others(view, row),
     )
 
 
