@@ -8,11 +8,13 @@ from floodwatch.synth import (
     calm,
     carpets,
     nearby,
+    noise,
     proxied,
     serving,
     sessions,
     story,
     strays,
+    weak,
 )
 from floodwatch.synth.stage import Scenario
 
@@ -22,6 +24,7 @@ SCENARIOS: dict[str, Scenario] = {
         story.launch_day,
         calm.clean,
         calm.crowd,
+        noise.noise,
         calm.port_scan,
         calm.busy_dns,
         calm.bulk_download,
@@ -103,6 +106,11 @@ SCENARIOS: dict[str, Scenario] = {
         nearby.bots_over_a_24,
         nearby.nat64_bots,
         nearby.bots_over_a_64,
+        weak.syn_flood_weak,
+        weak.syn_flood_refused,
+        weak.udp_flood_weak,
+        weak.udp_flood_drawn_ports,
+        weak.ack_flood_weak,
         attacks.burst,
         attacks.zero_duration,
     )
