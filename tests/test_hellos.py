@@ -79,10 +79,15 @@ def test_fingerprints_are_the_published_ones(name: str, need: Need) -> None:
 
 FIELDS = (
     "ip.src", "ipv6.src", "tcp.srcport", "udp.srcport", "ip.dst", "ipv6.dst", "tcp.dstport", "udp.dstport",
-    "tls.handshake.ja3_full", "dtls.handshake.ja3_full", "tls.handshake.extensions.supported_version",
-    "tls.handshake.sig_hash_alg", "tls.handshake.sig_hash_alg_len", "tls.handshake.extensions_alpn_str",
-    "tls.handshake.extensions_server_name",
+    "frame.protocols", "handshake.ja3_full", "handshake.extensions.supported_version",
+    "handshake.sig_hash_alg", "handshake.sig_hash_alg_len", "handshake.extensions_alpn_str",
+    "handshake.extensions_server_name",
 )  # fmt: skip
+WELL_FORMED = (
+    "(tls.handshake.ja3 || dtls.handshake.ja3) && (ip || ipv6) && !icmp && !icmpv6 && !openvpn"
+    " && !(tls.handshake.comp_methods_length == 0)"
+)
+"""Hellos that TLS begins with, as RFC 5246 has them: one compression method at least."""
 ALGORITHM_LISTS = (13, 34, 50)
 """Extensions that tshark reads as lists of signature algorithms."""
 SHORT = {0x304: "13", 0x303: "12", 0x302: "11", 0x301: "10", 0x300: "s3", 0xFEFF: "d1", 0xFEFD: "d2"}
@@ -94,18 +99,17 @@ def sha(text: str) -> str:
 
 def fingerprint_of(row: dict[str, str], transport: str) -> str:
     version, ciphers, extensions = (
-        [int(n) for n in part.split("-") if n]
-        for part in (row["tls.handshake.ja3_full"] or row["dtls.handshake.ja3_full"]).split(",")[:3]
+        [int(n) for n in part.split("-") if n] for part in row["handshake.ja3_full"].split(",")[:3]
     )
-    offered = [int(n, 16) for n in row["tls.handshake.extensions.supported_version"].split(",") if n]
+    offered = [int(n, 16) for n in row["handshake.extensions.supported_version"].split(",") if n]
     best = max((v for v in offered if v & 0x0F0F != 0x0A0A), default=version[0])
-    numbers = [int(n, 16) for n in row["tls.handshake.sig_hash_alg"].split(",") if n]
+    numbers = [int(n, 16) for n in row["handshake.sig_hash_alg"].split(",") if n]
     lists: dict[int, list[int]] = {}
-    lengths = [int(n) // 2 for n in row["tls.handshake.sig_hash_alg_len"].split(",") if n]
+    lengths = [int(n) // 2 for n in row["handshake.sig_hash_alg_len"].split(",") if n]
     for kind, length in zip((e for e in extensions if e in ALGORITHM_LISTS), lengths, strict=False):
         lists[kind], numbers = numbers[:length], numbers[length:]
     algorithms = [n for n in lists.get(13, []) if n & 0x0F0F != 0x0A0A]
-    protocol = row["tls.handshake.extensions_alpn_str"].split(",")[0]
+    protocol = row["handshake.extensions_alpn_str"].split(",")[0]
     kept = ",".join(f"{e:04x}" for e in sorted(e for e in extensions if e not in (0, 16)))
     kept += "_" + ",".join(f"{n:04x}" for n in algorithms) if algorithms else ""
     return (
@@ -133,23 +137,29 @@ LIKELY = re.compile(
 
 def by_tshark(path: Path) -> set[tuple[str, ...]]:
     """(source, port, destination, port, fingerprint, name) of each ClientHello that tshark finds."""
-    words = [word for field in FIELDS for word in ("-e", field)]
+    columns = [[f"tls.{field}", f"dtls.{field}"] if "handshake" in field else [field] for field in FIELDS]
+    words = [word for names in columns for name in names for word in ("-e", name)]
     done = subprocess.run(
-        ["tshark", "-r", "-", "-Y", "(tls.handshake.ja3 || dtls.handshake.ja3) && !icmp && !icmpv6",
-         "-T", "fields", "-E", "separator=|", "-E", "occurrence=a", *words],
+        ["tshark", "-r", "-", "-Y", WELL_FORMED, "-T", "fields",
+         "-E", "separator=|", "-E", "occurrence=a", *words],
         input=expanded(path), capture_output=True, check=False,
     )  # fmt: skip
     found = set()
     for line in done.stdout.decode().splitlines():
-        row = dict(zip(FIELDS, line.split("|"), strict=True))
-        transport = "t" if row["tcp.srcport"] else "d" if row["dtls.handshake.ja3_full"] else "q"
+        values = iter(line.split("|"))
+        row = {
+            field: "".join(next(values) for _ in names) for field, names in zip(FIELDS, columns, strict=True)
+        }
+        layers = row["frame.protocols"].split(":")
+        transport = "t" if row["tcp.srcport"] else "d" if "dtls" in layers else "q"
+        inner = [layer for layer in layers if layer in ("ip", "ipv6")][-1]
         ends = (
-            (row["ip.src"] or row["ipv6.src"]).split(",")[-1],
+            row[f"{inner}.src"].split(",")[-1],
             (row["tcp.srcport"] or row["udp.srcport"]).split(",")[-1],
-            (row["ip.dst"] or row["ipv6.dst"]).split(",")[-1],
+            row[f"{inner}.dst"].split(",")[-1],
             (row["tcp.dstport"] or row["udp.dstport"]).split(",")[-1],
         )
-        name = row["tls.handshake.extensions_server_name"].split(",")[0]
+        name = row["handshake.extensions_server_name"].split(",")[0]
         found.add((*ends, fingerprint_of(row, transport), name))
     return found
 
