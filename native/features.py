@@ -25,6 +25,7 @@ RECORDS = {
     "path": (None, "One bucket of HTTP paths of a victim, an element of `paths`."),
     "host": ("HOST_DTYPE", "One address and what it got and sent in one epoch, in short."),
     "heavy": ("HEAVY_DTYPE", "One heavy pair of a source and a victim, over the open window."),
+    "held": ("HELD_DTYPE", "One connection on which a client holds a server's place."),
     "packet": ("PACKET_DTYPE", "One decoded packet."),
 }
 """Record -> its name in Python, and what it is about."""

@@ -40,6 +40,19 @@ struct seen {
     uint8_t via;                     /* with a client: how the proxy names it */
 };
 
+/* Is it the same program as before, and does it ask what it asked before? */
+static void count_program(struct fw_heavy *s, const struct fw_message *h)
+{
+    fw_count16(&s->agents, s->last_agent && s->last_agent != h->agent);
+    s->last_agent = h->agent;
+    fw_count16(&s->logins, h->login && s->last_login != h->login);
+    s->last_login = h->login ? h->login : s->last_login;
+    fw_count16(&s->queried, h->queried);
+    fw_count16(&s->named, h->named);
+    s->queries |= (uint64_t)h->queried << h->query_bit;
+    s->names |= (uint64_t)h->named << h->name_bit;
+}
+
 static void count_request(struct fw_heavy *s, const struct fw_message *h)
 {
     int again = s->requests && s->last_path == (uint8_t)h->path_hash;
@@ -50,6 +63,7 @@ static void count_request(struct fw_heavy *s, const struct fw_message *h)
     fw_count16(&s->repeats, again + h->more_same);
     s->last_path = (uint8_t)h->path_hash;
     s->paths |= 1ULL << (h->path_hash >> 58) | h->more_paths;
+    count_program(s, h);
 }
 
 /* Of packets with several requests those that were not counted may have held more than one each. */
@@ -151,13 +165,15 @@ static void count_client(struct fw_engine *e, const struct seen *x)
 
 /* An answer that says no, to a client whose requests are counted. IPv4 and translated addresses have one hash in both
  * directions; the /64 of another IPv6 client is not found by the address that the answer goes to. */
-static void count_error(struct fw_engine *e, const struct fw_packet *p)
+static void count_error(struct fw_engine *e, const struct fw_packet *p, const struct fw_message *h)
 {
     const struct fw_client *client = fw_carried_find(&e->carried, fw_flow_hash(p));
     uint64_t pair = client ? fw_client_pair(client->hash, p->sender_hash) : fw_pair_hash(p->dst_hash, p->sender_hash);
     struct fw_heavy *s = fw_topk_find(&e->heavy, pair);
-    if (s)
-        fw_count16(&s->errors, 1);
+    if (!s)
+        return;
+    fw_count16(&s->errors, 1);
+    fw_count16(&s->denied, h->status == 401 || h->status == 403);
 }
 
 /* Tell victim and source what the handshake table saw of the packet. */
@@ -239,6 +255,17 @@ static void count_towards(struct fw_engine *e, const struct fw_packet *p, const 
         count_client(e, &x);
 }
 
+/* Of a TCP packet: does it ask something, and does it bear on a connection that is held? */
+static void count_held(struct fw_engine *e, const struct fw_packet *p, const struct fw_message *h, enum fw_flow_news news)
+{
+    if (FW_UNLIKELY(h != NULL) && h->what == FW_HTTP_REQUEST)
+        fw_flow_ask(&e->flows, fw_flow_hash(p));
+    if (FW_UNLIKELY(fw_held_concerned(&e->held, p, h))) {
+        int takes_none = p->kind != FW_SYN && p->bits & (FW_STALLED | FW_NARROW);
+        fw_held_observe(&e->held, p, h, news, takes_none && fw_flow_asked(&e->flows, fw_flow_hash(p)));
+    }
+}
+
 static void observe_one(struct fw_engine *e, const struct fw_batch *b, const struct fw_packet *p, uint64_t pair)
 {
     const struct fw_message *h = p->message ? &b->messages[p->message - 1] : NULL;
@@ -257,6 +284,8 @@ static void observe_one(struct fw_engine *e, const struct fw_batch *b, const str
         news = count_flow(e, p, to, from);
     if (news == FW_FLOW_REPEATED)
         h = NULL; /* the request, or the answer, was counted when it came first */
+    if (p->kind <= FW_TCP_ODD)
+        count_held(e, p, h, news);
     if (to)
         count_towards(e, p, h, news, to, pair);
     if (from)
@@ -268,7 +297,7 @@ static void observe_one(struct fw_engine *e, const struct fw_batch *b, const str
             fw_peers_note(&e->peers, p);
     }
     if (FW_UNLIKELY(h != NULL) && h->what == FW_HTTP_RESPONSE && h->status >= 400)
-        count_error(e, p);
+        count_error(e, p, h);
 }
 
 static uint32_t observe(struct fw_engine *e, const struct fw_batch *b, uint32_t start)
@@ -342,6 +371,7 @@ void fw_engine_close_epoch(struct fw_engine *e, const struct fw_packet *next)
     fw_victim_close_epoch(&e->victims, ends);
     fw_flow_close_epoch(&e->flows);
     fw_peers_close_epoch(&e->peers, e->gap);
+    fw_held_close_epoch(&e->held, epoch * FW_EPOCH_NS);
     if (ends)
         end_window(e);
     e->epoch_packets = e->epoch_bytes = 0;

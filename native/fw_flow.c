@@ -38,7 +38,7 @@ static void begin(struct fw_flow *f, const struct fw_packet *p)
 {
     f->sent = ticks(p);
     f->waited = 0;
-    f->followed = f->refused = f->replayed = f->unasked = 0;
+    f->followed = f->refused = f->replayed = f->unasked = f->asked = 0;
     f->copies = 0;
     f->again = 0;
 }
@@ -206,6 +206,19 @@ enum fw_flow_news fw_flow_observe(struct fw_flows *t, const struct fw_packet *p,
         return on_synack(t, hash, p, weight);
     struct fw_flow *f = find(t, hash);
     return f ? on_other(f, p, weight) : on_stranger(t, hash, p, weight);
+}
+
+void fw_flow_ask(struct fw_flows *t, uint64_t hash)
+{
+    struct fw_flow *f = find(t, hash);
+    if (f)
+        f->asked = 1;
+}
+
+int fw_flow_asked(struct fw_flows *t, uint64_t hash)
+{
+    const struct fw_flow *f = find(t, hash);
+    return f && f->asked;
 }
 
 void fw_flow_close_epoch(struct fw_flows *t)

@@ -1,6 +1,7 @@
 #include "fw_forward.h"
 
 #include "fw_packet.h"
+#include "fw_program.h"
 
 static const uint8_t SIGNATURE[12] = {0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a};
 #define LINE_MOST 107u /* bytes of a PROXY line of version 1 */
@@ -266,6 +267,8 @@ const uint8_t *fw_forwarded(const struct fw_key *key, const struct fw_ranges *na
         if (n == 0 || (n == 1 && line[0] == '\r'))
             break;
         uint8_t first = line[0] | 0x20;
+        if (fw_program_likely(first))
+            fw_program_line(key, line, n, out);
         if (FW_LIKELY(first != 'x' && first != 'f'))
             continue;
         if (begins(line, n, OLD, sizeof OLD - 1))

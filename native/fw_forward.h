@@ -26,7 +26,7 @@ int fw_ranges_hold(const struct fw_ranges *r, uint64_t hi, uint64_t lo);
 uint32_t fw_proxy_line(const struct fw_key *key, const struct fw_ranges *named, const uint8_t *p, uint32_t size,
                        struct fw_message *out);
 
-/* Read the forwarded headers of a request from its first header line on: of several values counts the last one that is
+/* Read the forwarded headers of a request, and what tells of its program, from its first header line on: of several values counts the last one that is
  * no named proxy (`named` may be NULL), which the nearest other proxy wrote. One that is no address hides the client. A
  * client that is set already stays, unless it is a named proxy. Returns what stands behind the header's end; NULL, and
  * nothing is believed, where it is cut: a proxy adds its own word at the end. */

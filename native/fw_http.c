@@ -1,4 +1,5 @@
 #include "fw_forward.h"
+#include "fw_program.h"
 
 struct method {
     char name[9]; /* with the space that ends it */
@@ -176,6 +177,7 @@ int fw_http_read(const struct fw_key *key, const struct fw_ranges *named, const 
     if (said != FW_HTTP_REQUEST)
         return said == FW_SAID_NOTHING && ahead ? out->what = FW_PROXY_LINE : said;
     const uint8_t *rest = out->path + out->path_len, *line = memchr(rest, '\n', (size_t)(behind - rest));
+    fw_program_query(key, rest, (uint32_t)((line ? line : behind) - rest), out);
     if (line)
         end = fw_forwarded(key, named, line + 1, (uint32_t)(behind - line) - 1, out);
     uint32_t body = end ? (uint32_t)(behind - end) : 0;

@@ -153,6 +153,7 @@ static void count_request(struct fw_slot *s, const struct fw_packet *p, const st
     v->assets += (uint32_t)h->asset + h->more_assets;
     v->unfinished += h->unfinished;
     v->owing += h->owed > 0;
+    v->logins += h->login > 0;
     v->owed += h->owed;
     if (v->http_port_vote == 0)
         v->http_port = p->dport;

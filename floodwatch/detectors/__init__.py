@@ -28,6 +28,7 @@ from . import (
     http,
     http2,
     icmp,
+    inventing,
     loop,
     malformed,
     protocols,
@@ -56,12 +57,14 @@ DETECTORS: tuple[Detector, ...] = (
     protocols.DETECTOR,
     malformed.DETECTOR,
     http.DETECTOR,
+    inventing.DETECTOR,
     carpet.DETECTOR,
     scripts.DETECTOR,
     guessing.DETECTOR,
     slow.DETECTOR,
 )
-"""What is looked for, in this order: ``guessing`` leaves out whom ``scripts`` names."""
+"""What is looked for, in this order: ``guessing`` leaves out whom ``scripts`` names,
+``inventing`` whom ``http`` names."""
 _ALL = [family for detector in DETECTORS for family in detector.families]
 FAMILIES: dict[Vector, Family[Any]] = {v: f for f in _ALL if f.verdict == "attack" for v in f.vectors}
 CROWDS: dict[Vector, Family[Any]] = {v: f for f in _ALL if f.verdict == "crowd" for v in f.vectors}
@@ -170,7 +173,7 @@ class Detection:
         if not _by_epoch(finding):
             return True
         finding.limit = max(finding.limit, self._limits.floors.get(finding.vector, 0.0))
-        least = finding.limit / EPOCHS_PER_SECOND
+        least = finding.limit * finding.quarters / EPOCHS_PER_SECOND
         if coarse:
             least = max(least, EPOCHS_PER_SECOND * finding.floor.count)
         finding.over = finding.over and finding.count >= least

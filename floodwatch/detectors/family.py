@@ -160,7 +160,7 @@ class Family(Struct, Generic[F], frozen=True):
 
     def says(self, floor: Floor) -> str:
         """The rule that fired, made from the very floor that the finding was held against."""
-        return self.rule.format(floor=f"{floor.count:,.10g}") + (f" ({floor.where})" if floor.where else "")
+        return floor.says(self.rule)
 
     def seen(
         self,
@@ -263,7 +263,7 @@ class Family(Struct, Generic[F], frozen=True):
             facts=facts,
             floor=floor,
             over=over,
-            persist=self.persist,
+            persist=1 if floor.rule else self.persist,
             count=count,
             bytes=size,
             first_ns=min([summary.first_ns, *(first * EPOCH_NS for first, _ in stretches or ())]),

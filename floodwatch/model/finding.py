@@ -109,10 +109,19 @@ class Gathered(Generic[F]):
 
 
 class Floor(Struct, frozen=True):
-    """The count that a finding was held against, and under which circumstances it is that one."""
+    """The count that a finding was held against, and under which circumstances it is that one.
+
+    ``rule`` says from what is named, with ``{floor}`` for the count, where that is not the family's rule.
+    """
 
     count: float
     where: str = ""
+    rule: str = ""
+
+    def says(self, usual: str) -> str:
+        """From what is named, given the family's rule."""
+        says = (self.rule or usual).format(floor=f"{self.count:,.10g}")
+        return says + (f" ({self.where})" if self.where else "")
 
 
 Proof: TypeAlias = Literal["handshake", "forwarded"]
@@ -179,7 +188,8 @@ class Finding(Struct, Generic[F], kw_only=True):
         facts: the numbers behind the evidence.
         stretches: the epochs that the facts are of, from one up to before another; None: ``epoch`` alone.
         quarters: so many epochs that the count is of, the last of them ``epoch``.
-        earlier: what was counted before these, in the rest of the stretches.
+        earlier: what was counted before these, in the rest of the stretches ...
+        busiest: ... and the most of it in any one second, where that is known.
         floor: what ``held`` was held against.
         over: it is over the floor; otherwise it only keeps an open event alive.
         persist: epochs in a row over the floor before it becomes a verdict.
@@ -226,4 +236,5 @@ class Finding(Struct, Generic[F], kw_only=True):
     stretches: list[tuple[int, int]] | None = None
     quarters: int = 1
     earlier: int = 0
+    busiest: int = 0
     held: float | None = None
