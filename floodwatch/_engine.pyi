@@ -71,7 +71,7 @@ OTHER: Final[int]
 CARRIER: Final[int]
 """Holds another packet, which follows it in the batch and is counted for itself."""
 MALFORMED: Final[int]
-"""The IP header is whole, what follows contradicts itself: nothing but addresses and protocol is known."""
+"""Contradicts itself: nothing but addresses and protocol is known."""
 CLASS_SYN: Final[int]
 """SYN packets."""
 CLASS_UDP: Final[int]

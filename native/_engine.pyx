@@ -22,7 +22,8 @@ NEED_MORE = FW_NEED_MORE
 RANGES_MOST = FW_RANGES_MOST
 VOUCHED_MOST = FW_VOUCHED_MOST
 MERGED = FW_MERGED
-TUNNELS = ("none", "ipip", "ipv6", "gre", "erspan", "vxlan", "geneve", "gtpu", "teredo")
+TUNNELS = ("none", "ipip", "ipv6", "gre", "erspan", "vxlan", "geneve", "gtpu", "teredo", "tzsp",
+           "erm")
 REJECTS = ("unknown_linktype", "not_ip", "truncated", "bad_ip", "bad_transport", "nested")
 
 

@@ -81,7 +81,7 @@ cdef extern from "fw_decode.h" nogil:
         uint64_t elsewhere
         uint64_t rejected[6]
         uint16_t unread_type
-        uint64_t tunnelled[9]
+        uint64_t tunnelled[11]
         uint32_t linktype_count
         uint16_t linktypes[8]
     void fw_decoder_init(fw_decoder *, const fw_key *)

@@ -60,9 +60,12 @@ static int listen(const struct fw_decoder *d, const struct fw_packet *p, const u
 /* Put the packet that another one carries behind it; 0 when it carries none. */
 static int decode_inner(struct fw_decoder *d, struct fw_batch *b, struct fw_packet *outer, const uint8_t **payload)
 {
-    unsigned tunnel = fw_packet_inner(&d->hasher, outer, outer + 1, payload);
+    int reject;
+    unsigned tunnel = fw_packet_inner(&d->hasher, outer, outer + 1, payload, &reject);
     if (!tunnel)
         return 0;
+    if (reject)
+        d->rejected[reject - 1]++;
     outer->kind = FW_CARRIER;
     outer[1].ts_ns = outer->ts_ns;
     outer[1].bytes = outer->bytes;

@@ -28,7 +28,7 @@
     K(FRAGMENT, "fragment but the first: no ports")                                                                    \
     K(OTHER, "any other protocol")                                                                                     \
     K(CARRIER, "holds another packet, which follows it in the batch and is counted for itself")                        \
-    K(MALFORMED, "the IP header is whole, what follows contradicts itself: nothing but addresses and protocol is known")
+    K(MALFORMED, "contradicts itself: nothing but addresses and protocol is known")
 
 /* Classes of packets that keep their own set of sources, in the order of the array `sources`: C(name, what). */
 #define FW_CLASS_LIST(C)                                                                                               \

@@ -1,15 +1,18 @@
 #include "fw_link.h"
 
+#include "fw_wireless.h"
+
 enum {
     LINK_NULL = 0, LINK_ETHERNET = 1, LINK_TOKEN_RING = 6, LINK_PPP = 9, LINK_FDDI = 10, LINK_BSD_RAW = 12,
-    LINK_OPENBSD_RAW = 14, LINK_PPP_HDLC = 50, LINK_RAW = 101, LINK_C_HDLC = 104, LINK_80211 = 105, LINK_FRELAY = 107,
-    LINK_LOOP = 108, LINK_SLL = 113, LINK_PFLOG = 117, LINK_RADIOTAP = 127, LINK_PPI = 192, LINK_IPV4 = 228, LINK_IPV6 = 229,
-    LINK_NFLOG = 239, LINK_IPOIB = 242, LINK_PKTAP = 258, LINK_SLL2 = 276, LINK_BROADCOM = 281, LINK_DSA = 284,
-    LINK_EDSA = 285
+    LINK_OPENBSD_RAW = 14, LINK_PPP_HDLC = 50, LINK_PPPOE = 51, LINK_RAW = 101, LINK_C_HDLC = 104, LINK_80211 = 105,
+    LINK_FRELAY = 107, LINK_LOOP = 108, LINK_ENC = 109, LINK_SLL = 113, LINK_PFLOG = 117, LINK_PRISM = 119,
+    LINK_RADIOTAP = 127, LINK_AVS = 163, LINK_PPI = 192, LINK_IPV4 = 228, LINK_IPV6 = 229, LINK_NFLOG = 239,
+    LINK_IPOIB = 242, LINK_PKTAP = 258, LINK_SLL2 = 276, LINK_BROADCOM = 281, LINK_DSA = 284, LINK_EDSA = 285
 };
 #define TAGS_MAX 4u
 #define LABELS_MAX 8u
 #define LAYERS_MAX 6u
+#define ENC_HEADER 12u    /* OpenBSD's: address family, index of the security association, flags */
 #define NESTED_LINKS 2u /* a header that names the link type of what it holds */
 
 static int fixed(struct fw_cursor *c, uint32_t header, uint32_t type_at, uint16_t *type);
@@ -93,7 +96,7 @@ static int decode_pppoe(struct fw_cursor *c, uint16_t *type)
 }
 
 /* IEEE 802.2 with SNAP (RFC 1042), where a length or nothing stood in place of the EtherType. */
-static int decode_llc(struct fw_cursor *c, uint16_t *type)
+int fw_link_llc(struct fw_cursor *c, uint16_t *type)
 {
     int reject;
     if (!fw_has(c, 8, REJECT(NOT_IP), &reject))
@@ -105,13 +108,21 @@ static int decode_llc(struct fw_cursor *c, uint16_t *type)
     return *type <= 1500 ? REJECT(NOT_IP) : fw_link_type(c, type);
 }
 
+/* IEEE 802.1Q and 802.1ad, and what was sent for the outer tag before there was a standard. */
+static int is_vlan(uint16_t type)
+{
+    return type == 0x8100 || type == 0x88a8 || type == 0x9100 || type == 0x9200 || type == 0x9300;
+}
+
 /* Network layer by EtherType, behind VLAN tags, PPPoE and MPLS. */
 int fw_link_type(struct fw_cursor *c, uint16_t *type)
 {
     int reject;
     if (FW_UNLIKELY(++c->layers > LAYERS_MAX))
         return REJECT(NESTED);
-    for (unsigned i = 0; FW_UNLIKELY(*type == 0x8100 || *type == 0x88a8 || *type == 0x9100); i++) {
+    if (FW_LIKELY(*type == FW_TYPE_IPV4 || *type == FW_TYPE_IPV6))
+        return 0;
+    for (unsigned i = 0; is_vlan(*type); i++) {
         if (i == TAGS_MAX)
             return REJECT(NESTED);
         if (!fw_has(c, 4, REJECT(NOT_IP), &reject))
@@ -119,11 +130,12 @@ int fw_link_type(struct fw_cursor *c, uint16_t *type)
         *type = fw_be16(c->p + 2);
         fw_advance(c, 4);
     }
-    if (FW_LIKELY(*type == FW_TYPE_IPV4 || *type == FW_TYPE_IPV6))
+    if (*type == FW_TYPE_IPV4 || *type == FW_TYPE_IPV6)
         return 0;
     if (*type == 0x8926) /* VN-Tag: four bytes between two EtherTypes */
         return fixed(c, 6, 4, type);
-    if (*type == 0x8988 || *type == 0x8909) /* Cisco's time stamps and security tags: six bytes between two EtherTypes */
+    if (*type == 0x8988 || *type == 0x8909 || *type == 0x893f) /* Cisco's time stamps and security tags, and the E-tag of
+                                                                  IEEE 802.1BR: six bytes between two EtherTypes */
         return fixed(c, 8, 6, type);
     if (*type == 0x8903) /* FabricPath: a tag of two bytes, then the frame that it carries */
         return fixed(c, 16, 14, type);
@@ -131,7 +143,7 @@ int fw_link_type(struct fw_cursor *c, uint16_t *type)
         return decode_pppoe(c, type);
     if (*type == 0x8847 || *type == 0x8848)
         return decode_mpls(c, type);
-    return *type <= 1500 ? decode_llc(c, type) : REJECT(NOT_IP);
+    return *type <= 1500 ? fw_link_llc(c, type) : REJECT(NOT_IP);
 }
 
 /* A link header of fixed size with the EtherType at a fixed place. */
@@ -185,37 +197,6 @@ static int decode_frame_relay(struct fw_cursor *c, uint16_t *type)
     }
     *type = number == 0xcc ? FW_TYPE_IPV4 : FW_TYPE_IPV6;
     return number == 0xcc || number == 0x8e ? 0 : REJECT(NOT_IP);
-}
-
-/* IEEE 802.11 data frames: three or four addresses, perhaps QoS and HT control, then LLC. */
-static int decode_80211(struct fw_cursor *c, uint16_t *type)
-{
-    int reject;
-    if (!fw_has(c, 24, REJECT(NOT_IP), &reject))
-        return reject;
-    unsigned kind = c->p[0] >> 2 & 3u, subtype = c->p[0] >> 4, flags = c->p[1];
-    if (kind != 2 || subtype & 4u || flags & 0x40u)
-        return REJECT(NOT_IP); /* no data, or encrypted */
-    uint32_t header = 24;
-    header += (flags & 3u) == 3u ? 6 : 0;
-    header += subtype & 8u ? (flags & 0x80u ? 6 : 2) : 0;
-    if (!fw_has(c, header, REJECT(NOT_IP), &reject))
-        return reject;
-    fw_advance(c, header);
-    return decode_llc(c, type);
-}
-
-/* The radiotap header states its own length; a check sequence behind the frame lies beyond the IP length. */
-static int decode_radiotap(struct fw_cursor *c, uint16_t *type)
-{
-    int reject;
-    if (!fw_has(c, 8, REJECT(NOT_IP), &reject))
-        return reject;
-    uint32_t size = fw_load16(c->p + 2);
-    if (size < 8 || !fw_has(c, size, REJECT(NOT_IP), &reject))
-        return size < 8 ? REJECT(NOT_IP) : reject;
-    fw_advance(c, size);
-    return decode_80211(c, type);
 }
 
 /* Netfilter log: attributes in host order; number 9 is the packet, the family stands in the first byte. */
@@ -306,19 +287,29 @@ static int strip(uint16_t linktype, struct fw_cursor *c, uint16_t *type, unsigne
         if (!fw_has(c, 14 + routing, REJECT(NOT_IP), &reject))
             return reject;
         fw_advance(c, 14 + routing);
-        return decode_llc(c, type);
+        return fw_link_llc(c, type);
     }
     case LINK_FDDI:
         if (!fw_has(c, 13, REJECT(NOT_IP), &reject))
             return reject;
         fw_advance(c, 13);
-        return decode_llc(c, type);
+        return fw_link_llc(c, type);
     case LINK_PFLOG:
         return decode_pflog(c, type);
     case LINK_80211:
-        return decode_80211(c, type);
+        return fw_wireless_bare(c, type);
     case LINK_RADIOTAP:
-        return decode_radiotap(c, type);
+        return fw_wireless_radiotap(c, type);
+    case LINK_PRISM:
+    case LINK_AVS:
+        return fw_wireless_prism(c, type);
+    case LINK_PPPOE:
+        return decode_pppoe(c, type);
+    case LINK_ENC:
+        if (!fw_has(c, ENC_HEADER, REJECT(NOT_IP), &reject))
+            return reject;
+        fw_advance(c, ENC_HEADER);
+        return by_version(c, type);
     case LINK_PPI:
         if (!fw_has(c, 8, REJECT(NOT_IP), &reject))
             return reject;

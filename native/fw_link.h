@@ -40,4 +40,7 @@ int fw_link_strip(uint16_t linktype, struct fw_cursor *c, uint16_t *type);
 /* The same from behind an EtherType, which *type holds. */
 int fw_link_type(struct fw_cursor *c, uint16_t *type);
 
+/* The same from an IEEE 802.2 header on. */
+int fw_link_llc(struct fw_cursor *c, uint16_t *type);
+
 #endif

@@ -1,6 +1,6 @@
 #include "fw_tunnel.h"
 
-#define EXTENSIONS_MAX 10u
+#define EXTENSIONS_MAX 10u /* extension headers of IPv6 */
 
 /* Reserved IPv4 space (RFC 6890 and multicast as a source): 1 whole /8, 2 in part. */
 static const uint8_t BOGON8[256] = {
@@ -198,17 +198,19 @@ static int decode_ip4(struct fw_hasher *h, struct fw_cursor c, struct fw_packet 
     uint16_t fragment_field = fw_be16(c.p + 6);
     if (total == 0) /* segmentation offload leaves the length blank */
         total = c.wire;
-    if (FW_UNLIKELY(c.p[0] >> 4 != 4 || header < 20 || total < header))
+    if (FW_UNLIKELY(c.p[0] >> 4 != 4))
         return REJECT(BAD_IP);
     out->src = (struct fw_addr){0, FW_V4_TAG | src};
     out->dst = (struct fw_addr){0, FW_V4_TAG | dst};
     hash4(h, out);
     out->proto = c.p[9];
     out->bits = (uint8_t)((is_bogon(src) ? FW_BOGON : 0) | (fragment_field & 0x2000u ? FW_MORE_FRAGMENTS : 0));
+    if (FW_UNLIKELY(header < 20 || total < header))
+        return malformed(REJECT(BAD_IP), c.wire - 20, out);
     c.wire = fw_min32(c.wire, total); /* drops Ethernet padding */
     c.captured = fw_min32(c.captured, c.wire);
     if (FW_UNLIKELY(!fw_has(&c, header, REJECT(BAD_IP), &reject)))
-        return reject;
+        return malformed(reject, c.wire - 20, out);
     fw_advance(&c, header);
     if (FW_UNLIKELY(fragment_field & 0x1fffu))
         return fragment(c, out, payload);
@@ -219,8 +221,13 @@ static int decode_ip4(struct fw_hasher *h, struct fw_cursor c, struct fw_packet 
 static int skip_extensions(struct fw_cursor *c, struct fw_packet *out, int *is_fragment)
 {
     int reject;
-    for (unsigned i = 0; i < EXTENSIONS_MAX; i++) {
+    for (unsigned i = 0;; i++) {
         uint8_t proto = out->proto;
+        int extends = proto == 0 || proto == 43 || proto == 44 || proto == 51 || proto == 60 || proto == 135;
+        if (!extends)
+            return 0;
+        if (i == EXTENSIONS_MAX)
+            return REJECT(NESTED);
         if (proto == 44) {
             if (!fw_has(c, 8, REJECT(BAD_IP), &reject))
                 return reject;
@@ -232,7 +239,7 @@ static int skip_extensions(struct fw_cursor *c, struct fw_packet *out, int *is_f
                 *is_fragment = 1;
                 return 0;
             }
-        } else if (proto == 0 || proto == 43 || proto == 60 || proto == 51 || proto == 135) {
+        } else {
             if (!fw_has(c, 8, REJECT(BAD_IP), &reject))
                 return reject;
             uint32_t size = proto == 51 ? ((uint32_t)c->p[1] + 2) * 4 : ((uint32_t)c->p[1] + 1) * 8;
@@ -240,11 +247,8 @@ static int skip_extensions(struct fw_cursor *c, struct fw_packet *out, int *is_f
                 return reject;
             out->proto = c->p[0];
             fw_advance(c, size);
-        } else {
-            return 0;
         }
     }
-    return REJECT(NESTED);
 }
 
 static int decode_ip6(struct fw_hasher *h, struct fw_cursor c, struct fw_packet *out,
@@ -286,11 +290,12 @@ int fw_packet_decode(struct fw_hasher *h, const struct fw_frame *f, struct fw_pa
 }
 
 unsigned fw_packet_inner(struct fw_hasher *h, const struct fw_packet *outer, struct fw_packet *inner,
-                         const uint8_t **payload)
+                         const uint8_t **payload, int *reject)
 {
     unsigned outermost = FW_TUNNEL_NONE;
     struct fw_packet next;
-    for (unsigned depth = 0; depth < FW_TUNNELS_DEEP; depth++) {
+    *reject = 0;
+    for (unsigned depth = 0; depth < FW_TUNNELS_DEEP && !*reject; depth++) {
         const struct fw_packet *holder = outermost ? inner : outer;
         struct fw_cursor c = {*payload, holder->captured, holder->payload, 0};
         const uint8_t *within = NULL;
@@ -299,8 +304,10 @@ unsigned fw_packet_inner(struct fw_hasher *h, const struct fw_packet *outer, str
         if (!tunnel)
             break;
         memset(&next, 0, sizeof next);
-        if (type == FW_TYPE_IPV4 ? decode_ip4(h, c, &next, &within) : decode_ip6(h, c, &next, &within))
+        int why = type == FW_TYPE_IPV4 ? decode_ip4(h, c, &next, &within) : decode_ip6(h, c, &next, &within);
+        if (why && next.kind != FW_MALFORMED)
             break;
+        *reject = why;
         outermost = outermost ? outermost : tunnel;
         *inner = next;
         *payload = within;

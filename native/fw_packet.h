@@ -65,7 +65,7 @@ struct fw_packet {
 _Static_assert(sizeof(struct fw_packet) == 96, "fw_packet grew: check the cost of a batch");
 
 /* Decode one frame. Returns 0 and fills *out (all but ts_ns, bytes, http), with *payload at the captured
- * transport payload; or 1 + enum fw_reject. Where the IP header is whole and what follows is wrong, as it was sent, the
+ * transport payload; or 1 + enum fw_reject. Where the addresses were read and anything else is wrong, as it was sent, the
  * kind is then FW_MALFORMED: the packet counts for its victim, but nothing of it is known but addresses and protocol. */
 int fw_packet_decode(struct fw_hasher *hasher, const struct fw_frame *frame, struct fw_packet *out,
                      const uint8_t **payload);
@@ -75,8 +75,8 @@ void fw_packet_hash(struct fw_hasher *hasher, struct fw_packet *p);
 
 /* Decode the innermost packet that a decoded one carries through at most FW_TUNNELS_DEEP tunnels, with *payload at the
  * payload of each. Returns the outermost tunnel (enum fw_tunnel) and fills *inner, or 0: it carries none that
- * can be read. */
+ * can be read. *reject is 0, or 1 + enum fw_reject of an FW_MALFORMED one, behind which nothing is looked for. */
 unsigned fw_packet_inner(struct fw_hasher *hasher, const struct fw_packet *outer, struct fw_packet *inner,
-                         const uint8_t **payload);
+                         const uint8_t **payload, int *reject);
 
 #endif

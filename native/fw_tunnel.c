@@ -1,15 +1,22 @@
 #include "fw_tunnel.h"
 
 #define LINK_ETHERNET 1u
+#define LINK_TOKEN_RING 6u
 #define LINK_PPP 9u
+#define LINK_FDDI 10u
 #define LINK_IP 101u
+#define LINK_80211 105u
+#define LINK_PRISM 119u
+#define LINK_AVS 163u
 #define TYPE_ETHERNET 0x6558u
 #define TYPE_ERSPAN 0x88beu
 #define TYPE_ERSPAN3 0x22ebu
 #define TYPE_PPP 0x880bu
-#define TYPE_MPLS 0x8847u
-enum { PORT_GTPU = 2152, PORT_TEREDO = 3544, PORT_VXLAN = 4789, PORT_VXLAN_LINUX = 8472, PORT_GENEVE = 6081 };
+enum { PORT_GTPU = 2152, PORT_TEREDO = 3544, PORT_VXLAN = 4789, PORT_VXLAN_LINUX = 8472, PORT_GENEVE = 6081,
+       PORT_TZSP = 37008, PORT_ERM_FIRST = 7922, PORT_ERM_LAST = 7999 }; /* of ERM the manual advises 7933 and upwards */
 #define EXTENSIONS_MAX 8u
+#define TZSP_TAGS_MAX 64u
+#define ERM_HEADER 12u
 
 /* Step over n bytes; 0 when they are not there. */
 static int skip(struct fw_cursor *c, uint32_t n)
@@ -29,11 +36,7 @@ static int link(uint16_t linktype, struct fw_cursor *c, uint16_t *type)
 static int by_type(uint16_t ethertype, struct fw_cursor *c, uint16_t *type)
 {
     *type = ethertype;
-    if (ethertype == FW_TYPE_IPV4 || ethertype == FW_TYPE_IPV6)
-        return 1;
-    if (ethertype == TYPE_ETHERNET)
-        return link(LINK_ETHERNET, c, type);
-    return ethertype == TYPE_MPLS && fw_link_type(c, type) == 0;
+    return ethertype == TYPE_ETHERNET ? link(LINK_ETHERNET, c, type) : fw_link_type(c, type) == 0;
 }
 
 /* Type I has no header of its own and no GRE sequence number; type II has 8 bytes, type III 12 and perhaps 8 more. */
@@ -113,6 +116,60 @@ static int open_teredo(struct fw_cursor *c, uint16_t *type)
     return c->captured && c->p[0] >> 4 == 6;
 }
 
+/* What TZSP calls the link type of the frame in it -> ours; 0 where it is none that holds IP. */
+static uint16_t tzsp_link(uint16_t number)
+{
+    switch (number) {
+    case 1:
+        return LINK_ETHERNET;
+    case 2:
+        return LINK_TOKEN_RING;
+    case 4:
+        return LINK_PPP;
+    case 5:
+        return LINK_FDDI;
+    case 7:
+        return LINK_IP;
+    case 18:
+        return LINK_80211;
+    case 119:
+        return LINK_PRISM;
+    case 127:
+        return LINK_AVS;
+    default:
+        return 0;
+    }
+}
+
+/* Version 1, a received frame or one to be sent, its link type, then tags of which 0 is padding and 1 the end. */
+static int open_tzsp(struct fw_cursor *c, uint16_t *type)
+{
+    if (c->captured < 4 || c->p[0] != 1 || c->p[1] > 1)
+        return 0;
+    uint16_t linktype = tzsp_link(fw_be16(c->p + 2));
+    if (!linktype)
+        return 0;
+    fw_advance(c, 4);
+    for (unsigned i = 0; i < TZSP_TAGS_MAX && c->captured >= 2; i++) {
+        uint8_t tag = c->p[0];
+        if (!skip(c, tag <= 1 ? 1u : 2u + c->p[1]))
+            return 0;
+        if (tag == 1)
+            return link(linktype, c, type);
+    }
+    return 0;
+}
+
+/* Mirrored frames come to a port, and nothing goes back. */
+static enum fw_tunnel mirrored(uint16_t port, struct fw_cursor *c, uint16_t *type)
+{
+    if (port == PORT_TZSP)
+        return open_tzsp(c, type) ? FW_TUNNEL_TZSP : FW_TUNNEL_NONE;
+    if (port >= PORT_ERM_FIRST && port <= PORT_ERM_LAST)
+        return skip(c, ERM_HEADER) && link(LINK_ETHERNET, c, type) ? FW_TUNNEL_ERM : FW_TUNNEL_NONE;
+    return FW_TUNNEL_NONE;
+}
+
 /* Replies may come from the port that requests go to, so both ends are asked. */
 static enum fw_tunnel by_port(uint16_t port, struct fw_cursor *c, uint16_t *type)
 {
@@ -138,6 +195,10 @@ static enum fw_tunnel open_udp(const struct fw_packet *p, struct fw_cursor *c, u
     if (FW_LIKELY(!tunnel)) {
         *c = again;
         tunnel = by_port(p->sport, c, type);
+    }
+    if (FW_LIKELY(!tunnel)) {
+        *c = again;
+        tunnel = mirrored(p->dport, c, type);
     }
     return tunnel;
 }

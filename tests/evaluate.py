@@ -1,11 +1,13 @@
 """How well floods are found, on captures whose truth is known packet by packet: one table for each set.
 
-    python tests/evaluate.py [development|held-out|degraded ...] [--false-alarms 1/30d]
+    python tests/evaluate.py [SET ...] [--false-alarms 1/30d]      without a set: all that are at hand
 
 The development set may be looked at while a detector is written. The held-out set has other seeds, rates,
 lengths and mixes; nobody tunes to it. Both are superposed on real benign captures where FLOODWATCH_CAPTURES
 names some. The degraded set loses packets, a direction, their order or the clock on the way. The truth comes
-from the generator, beside the packets; the detector never reads it.
+from the generator, beside the packets; the detector never reads it. Others recorded what field, cases, benign
+and tls hold (FLOODWATCH_FIELD, _CASES, _CAPTURES and _TLS name their folders; see ``given``). A new set is a
+line in SETS.
 """
 
 from __future__ import annotations
@@ -17,15 +19,17 @@ import os
 import struct
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial, reduce
 from pathlib import Path
+from typing import Protocol
 
 import dpkt
+import given
 from degrade import DEGRADES, Frame
-from scoring import Judge, Score, show
+from scoring import Judge, Row, Score, show
 
 from floodwatch import synth
 from floodwatch.config.limits import Limits, ask
@@ -34,6 +38,15 @@ from floodwatch.detectors import least_floor
 from floodwatch.model.vector import Vector
 from floodwatch.pipeline.scan import scan
 from floodwatch.synth.truth import Truth
+
+
+class Scored(Protocol):
+    """One capture of a set: it is scanned under a budget of false alarms, and judged by its truth."""
+
+    def score(self, limits: Limits) -> Score:
+        """The score of this capture alone."""
+        ...
+
 
 LOSSY = ("half_lost", "sampled", "inbound_only")
 ANSWERED = ("api_frontend", "own_crawler", "polls", "ping_as_fast_as_it_is")
@@ -70,6 +83,18 @@ class Case:
             return frozenset(Vector)
         answered = {"api_probing", "login_bruteforce", "udp_loop"}
         return frozenset(answered if self.degrade == "inbound_only" else ())
+
+    def score(self, limits: Limits) -> Score:
+        """Make, scan and judge this capture."""
+        captures = os.environ.get("FLOODWATCH_CAPTURES")
+        with tempfile.TemporaryDirectory() as folder:
+            path, truths = make(self, Path(folder), Path(captures) if captures else None)
+            seed = self.seed.to_bytes(16, "big")
+            report = scan([str(path)], ScanOptions(top=0, seed=seed, limits=limits))
+            whole = self.degrade not in LOSSY
+            return Judge(
+                self.name, report, truths, slack_ns=self.slack_ns, beyond=self.beyond, whole=whole
+            ).judge()
 
 
 def _all(names: Iterable[str], seed: int, faster: float, benign: str | None = None) -> list[Case]:
@@ -151,28 +176,26 @@ def make(case: Case, folder: Path, captures: Path | None) -> tuple[Path, list[Tr
     return out, truths
 
 
-def run(case: Case, limits: Limits | None = None) -> Score:
-    """Make, scan and judge one case."""
-    captures = os.environ.get("FLOODWATCH_CAPTURES")
-    with tempfile.TemporaryDirectory() as folder:
-        path, truths = make(case, Path(folder), Path(captures) if captures else None)
-        seed = case.seed.to_bytes(16, "big")
-        report = scan([str(path)], ScanOptions(top=0, seed=seed, limits=limits or Limits()))
-        judge = Judge(
-            case.name,
-            report,
-            truths,
-            slack_ns=case.slack_ns,
-            beyond=case.beyond,
-            whole=case.degrade not in LOSSY,
-        )
-        return judge.judge()
+SETS: dict[str, Callable[[], Iterable[Scored]]] = {
+    "development": partial(cases, "development"),
+    "held-out": partial(cases, "held-out"),
+    "degraded": partial(cases, "degraded"),
+    "field": partial(given.measured, "field"),
+    "cases": partial(given.measured, "cases"),
+    "benign": given.benign,
+    "tls": given.encrypted,
+}
+"""What there is to score, by name; a set whose folder is not at hand is empty."""
 
 
-def evaluate(which: str, jobs: int, limits: Limits | None = None) -> Score:
-    """Score one set, on ``jobs`` processes."""
+def _score(case: Scored, limits: Limits) -> Score:
+    return case.score(limits)
+
+
+def evaluate(captures: Sequence[Scored], jobs: int, limits: Limits) -> Score:
+    """Score the captures of one set, on ``jobs`` processes."""
     with ProcessPoolExecutor(jobs) as pool:
-        return reduce(Score.__add__, pool.map(partial(run, limits=limits), cases(which)))
+        return reduce(Score.__add__, pool.map(partial(_score, limits=limits), captures))
 
 
 def main() -> None:
@@ -180,12 +203,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("sets", nargs="*", default=["development", "held-out", "degraded"])
+    parser.add_argument("sets", nargs="*", metavar="SET", help=", ".join(SETS))
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--false-alarms", metavar="N/TIME", help="a budget as of floodwatch scan")
     options = parser.parse_args()
+    if unknown := set(options.sets) - set(SETS):
+        parser.error(f"no such set: {', '.join(sorted(unknown))}")
     limits = ask({}, options.false_alarms, least_floor)
-    short = [row for which in options.sets for row in show(which, evaluate(which, options.jobs, limits))]
+    short: list[Row] = []
+    for which in options.sets or SETS:
+        captures = list(SETS[which]())
+        if captures:
+            short += show(which, evaluate(captures, options.jobs, limits))
+        else:
+            print(f"\n{which} set: not at hand")
     sys.exit(bool(short))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -19,6 +19,8 @@ from floodwatch.synth.truth import CrowdTruth, FloodTruth, SideTruth, Truth
 
 BLOCKING = ("drop_sources", "limit_per_source")
 MINUTE_NS = 60_000_000_000
+DATED_S = 1.0
+"""First and last of a flood are told to within this."""
 
 
 @dataclass
@@ -34,6 +36,9 @@ class Score:
     false_alarms: list[str] = field(default_factory=list)
     seconds: float = 0.0
     delays: dict[str, list[float]] = field(default_factory=dict)
+    begins: list[float] = field(default_factory=list)
+    ends: list[float] = field(default_factory=list)
+    dates: list[str] = field(default_factory=list)
     origins: dict[str, int] = field(default_factory=lambda: {"right": 0, "unknown": 0, "wrong": 0})
     crowds: int = 0
     crowds_missed: list[str] = field(default_factory=list)
@@ -106,6 +111,7 @@ class Judge:
         slack_ns: an event may begin or end this far from the true flood.
         beyond: vectors that a documented limit hides in this capture.
         whole: nothing is missing from the capture, so that every real source can be proven.
+        names: of a true vector, all names that are right for it; without an entry its own alone.
     """
 
     def __init__(
@@ -117,9 +123,11 @@ class Judge:
         slack_ns: int,
         beyond: Container[str],
         whole: bool,
+        names: Mapping[str, Container[str]] | None = None,
     ) -> None:
         self._name, self._report, self._truths = name, report, truths
         self._slack, self._beyond, self._whole = slack_ns, beyond, whole
+        self._names = names or {}
         self._true = [flood for truth in truths for flood in (*truth.floods, *map(_probing, truth.probing))]
         self._matched: set[str] = set()
         self.score = Score(cases=1, seconds=report.totals.duration_s)
@@ -143,7 +151,8 @@ class Judge:
         )
 
     def _judge_flood(self, flood: FloodTruth) -> None:
-        right = [e for e in self._report.floods if e.vector == flood.vector and self._near(e, flood)]
+        names = self._names.get(flood.vector, (flood.vector,))
+        right = [e for e in self._report.floods if e.vector in names and self._near(e, flood)]
         self._matched.update(event.id for event in right)
         if flood.vector in self._beyond or flood.limit:
             self.score.beyond += 1
@@ -161,12 +170,23 @@ class Judge:
         if self._slack < MINUTE_NS:  # else the clock was set, and there is no telling
             delay = max((_ns(first.detected) - flood.first_ns) / 1e9 - flood.late_s, 0.0)
             score.delays.setdefault(str(first.vector), []).append(delay)
+            self._judge_dates(flood, events)
         said = first.sources.origin
         verdict = "right" if said == flood.origin else "unknown" if said in ("unknown", "mixed") else "wrong"
         score.origins[verdict] += 1
         if flood.origin == "real" and flood.sources and self._whole:
             score.flooding_sources += len(flood.sources)
             score.flooding_sources_listed += len(named(events, flood.sources))
+
+    def _judge_dates(self, flood: FloodTruth, events: list[Event]) -> None:
+        """How far first and last of the events are from the flood's, in seconds; negative: too early."""
+        begin = (min(_ns(event.first) for event in events) - flood.first_ns) / 1e9
+        begin -= min(max(begin, 0.0), flood.late_s)
+        end = (max(_ns(event.last) for event in events) - flood.last_ns) / 1e9
+        self.score.begins.append(begin)
+        self.score.ends.append(end)
+        if max(abs(begin), abs(end)) > DATED_S:
+            self.score.dates.append(f"{self._name}: {flood.vector} begins {begin:+.2f} s, ends {end:+.2f} s")
 
     def _judge_rest(self) -> None:
         for event in self._report.floods:
@@ -238,6 +258,12 @@ def rows(score: Score) -> list[Row]:
         Row("bystanders listed", str(len(score.bystanders)), "0", not score.bystanders),
         Row("forged or innocent sources offered", str(len(offered)), "0", not offered),
     ]  # fmt: skip
+    for label, off in (
+        ("first of a flood, furthest off", score.begins),
+        ("last of a flood, furthest off", score.ends),
+    ):
+        worst = max(off, key=abs, default=0.0)
+        table.append(Row(label, f"{worst:+.2f} s of {len(off)}", "-", True))
     for vector, delays in sorted(score.delays.items()):
         late, asked = float(np.percentile(delays, 95)), FAMILIES[Vector(vector)].promised_s
         label = f"onset to detected, {vector}"
@@ -252,7 +278,15 @@ def show(which: str, score: Score) -> list[Row]:
     for row in table:
         short = "" if row.holds else "SHORT"
         print(f"  {row.label:44} {row.measured:>22}   asked {row.asked:8} {short}".rstrip())
-    for label in ("missed", "crowds_missed", "misnamed", "false_alarms", "bystanders", "forged_offered"):
+    for label in (
+        "missed",
+        "crowds_missed",
+        "misnamed",
+        "false_alarms",
+        "dates",
+        "bystanders",
+        "forged_offered",
+    ):
         for text in getattr(score, label):
             print(f"  {label}: {text}")
     return [row for row in table if not row.holds]

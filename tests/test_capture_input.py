@@ -307,7 +307,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     cases = {
         "empty_file": written(tmp_path / "empty", b""),
         "missing_file": tmp_path / "nowhere",
-        "unreadable": tmp_path,
+        "no_capture": tmp_path,
     }
     for code, path in cases.items():
         with pytest.raises(InputError) as caught:

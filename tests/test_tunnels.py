@@ -50,6 +50,8 @@ WRAPS: dict[str, Callable[[bytes], bytes]] = {
     "erspan": lambda frame: ip(47, b"\x10\0\x88\xbe" + bytes(12) + frame),
     "vxlan": lambda frame: udp_ip(4789, b"\x08" + bytes(7) + frame),
     "geneve": lambda frame: udp_ip(6081, b"\0\0\x65\x58" + bytes(4) + frame),
+    "tzsp": lambda frame: udp_ip(37008, b"\1\0\0\1\0\x0a\1\xd0\1" + frame),
+    "erm": lambda frame: udp_ip(7932, bytes(12) + frame),
     "gtpu": lambda frame: udp_ip(2152, b"\x30\xff" + struct.pack("!HI", len(frame) - 14, 7) + frame[14:]),
 }
 """An Ethernet frame of IPv4 -> the frame of a tunnel from SPOKE to HUB that holds it."""

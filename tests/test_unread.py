@@ -104,3 +104,17 @@ def test_filters_and_spans_that_match_nothing(tmp_path: Path) -> None:
     status, text = run(*late, "-r", one, "--", "port", "9")
     assert "none of 2 packets matches the filter and lies in the time that was asked for" in text
     assert run("-r", one, "--", "port", "53")[0] == 0
+
+
+@pytest.mark.parametrize("command", ["scan", "info"])
+def test_a_directory_without_captures_is_not_clean(tmp_path: Path, command: str) -> None:
+    (tmp_path / "notes.txt").write_text("no capture")
+    below = tmp_path / "below"
+    below.mkdir()
+    program = [sys.executable, "-P", "-m", "floodwatch", command]
+    for words in ([below], [tmp_path], ["--recursive", tmp_path]):
+        done = subprocess.run([*program, *map(str, words)], capture_output=True, text=True, check=False)
+        assert done.returncode == 3
+        assert "there is no capture in this directory (no_capture)" in " ".join(done.stdout.split())
+    write(below / "one.pcap", UDP)
+    assert subprocess.run([*program, "--recursive", str(tmp_path)], check=False).returncode == 0

@@ -248,6 +248,8 @@ def _open(path: str) -> BinaryIO:
         return open(os.dup(sys.stdin.fileno()) if path == "-" else path, "rb", buffering=0)
     except FileNotFoundError:
         raise InputError(path, "missing_file", "no such file") from None
+    except IsADirectoryError:
+        raise InputError(path, "no_capture", "there is no capture in this directory") from None
     except OSError as error:
         raise InputError(path, "unreadable", f"cannot be opened: {error.strerror}") from error
 

@@ -36,11 +36,14 @@ def discover(paths: Sequence[str], *, recursive: bool) -> Iterator[Found]:
 
     A file (or ``-``, standard input) is taken as it is, so that its error can be reported. Of a directory the
     regular files come in name order, told by their first bytes and not by their names; symbolic links to
-    directories are not followed.
+    directories are not followed. A directory without any capture is named itself, and its error says so.
     """
     for path in paths:
         if path != "-" and os.path.isdir(path):
-            yield from _directory(path, recursive)
+            found = list(_directory(path, recursive))
+            yield from found
+            if not any(item.capture for item in found):
+                yield Found(path)
         else:
             yield Found(path)
 

@@ -1,7 +1,8 @@
-"""Floods of malformed packets: the IP header is whole, and what follows contradicts itself.
+"""Floods of malformed packets: the addresses can be read, and what else is there contradicts itself.
 
-No stack sends a UDP length below its own header, a TCP offset that ends inside of it, or ten extension
-headers of IPv6 (RFC 8200 names six, each once). Hosts drop such packets, but filters by port miss them.
+No stack sends an IPv4 header or packet shorter than that header is, a UDP length below its own header, a TCP
+offset that ends inside of it, or more than ten extension headers of IPv6 (RFC 8200 names six, each once).
+Hosts drop such packets, but filters by port miss them.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Malformed(Facts):
 
 def _evidence(facts: Malformed) -> list[Evidence]:
     says = (
-        f"{facts.packets:.0f} packets have a whole IP header, and behind it a length that cannot be or more "
+        f"{facts.packets:.0f} packets have a length in one of their headers that cannot be, or more "
         "extension headers than any stack sends"
     )
     return [Evidence(name="malformed", value=facts.packets, usual=0.0, says=says)]

@@ -15,9 +15,15 @@ if TYPE_CHECKING:
     from .._engine import Decoder
 
 ETHERTYPES = {
-    0x0806: "ARP", 0x22F3: "TRILL", 0x8100: "VLAN", 0x8137: "IPX", 0x8863: "PPPoE discovery", 0x888E: "EAPOL",
-    0x8892: "PROFINET", 0x88A4: "EtherCAT", 0x88B8: "GOOSE", 0x88BA: "sampled values", 0x88CC: "LLDP",
-    0x88E5: "MACsec", 0x88E7: "PBB", 0x88F7: "PTP", 0x8906: "FCoE", 0x8915: "RoCE", 0x894F: "NSH",
+    0x0806: "ARP", 0x0842: "wake on LAN", 0x22EA: "SRP", 0x22F0: "AVTP", 0x22F3: "TRILL", 0x6003: "DECnet",
+    0x8035: "RARP", 0x809B: "AppleTalk", 0x80F3: "AppleTalk ARP", 0x8100: "VLAN", 0x8137: "IPX",
+    0x8808: "flow control", 0x8809: "slow protocols, LACP", 0x8847: "MPLS", 0x8863: "PPPoE discovery",
+    0x8864: "PPPoE session", 0x886D: "ANS probe", 0x8870: "jumbo frame", 0x888E: "EAPOL", 0x8892: "PROFINET",
+    0x88A2: "ATA over Ethernet", 0x88A4: "EtherCAT", 0x88AB: "POWERLINK", 0x88B8: "GOOSE",
+    0x88BA: "sampled values", 0x88CC: "LLDP", 0x88CD: "SERCOS III", 0x88DC: "WSMP", 0x88E1: "HomePlug",
+    0x88E3: "MRP", 0x88E5: "MACsec", 0x88E7: "PBB", 0x88F5: "MVRP", 0x88F7: "PTP", 0x88FB: "PRP",
+    0x8902: "CFM", 0x8906: "FCoE", 0x8914: "FIP", 0x8915: "RoCE", 0x892F: "HSR", 0x8947: "GeoNetworking",
+    0x894F: "NSH", 0x9000: "loopback test", 0xFEFE: "ISO",
 }  # fmt: skip
 """Names of some types that hold no IP packet, or one that is not read (IEEE, IANA)."""
 LEAST_TYPE = 0x0600

@@ -19,9 +19,12 @@ static void one(uint16_t linktype, const uint8_t *data, uint32_t size, uint32_t 
     if (p.captured && (payload < data || payload + p.captured > data + size))
         __builtin_trap();
     struct fw_packet inner;
-    if (!fw_packet_inner(&hasher, &p, &inner, &payload))
+    int reject;
+    if (!fw_packet_inner(&hasher, &p, &inner, &payload, &reject))
         return;
-    if (inner.kind >= FW_CARRIER || inner.captured > inner.payload || inner.payload > len)
+    if (reject < 0 || reject > FW_REJECTS || (reject != 0) != (inner.kind == FW_MALFORMED))
+        __builtin_trap();
+    if (inner.kind >= FW_KINDS || inner.kind == FW_CARRIER || inner.captured > inner.payload || inner.payload > len)
         __builtin_trap();
     if (inner.captured && (payload < data || payload + inner.captured > data + size))
         __builtin_trap();
@@ -29,7 +32,7 @@ static void one(uint16_t linktype, const uint8_t *data, uint32_t size, uint32_t 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const uint16_t known[16] = {1, 113, 276, 101, 12, 0, 108, 9, 104, 107, 6, 10, 105, 127, 192, 239};
+    static const uint16_t known[16] = {1, 113, 276, 101, 51, 0, 109, 9, 104, 107, 6, 119, 163, 127, 192, 239};
     if (size < 2 || size > FW_MAX_CAPLEN)
         return 0;
     uint16_t chosen = fw_load16(data);

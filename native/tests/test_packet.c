@@ -180,10 +180,27 @@ static void test_ip4(void)
         check_tcp(&p, 0);
         CHECK_EQUAL(p.kind, FW_SYN);
         CHECK_EQUAL(p.bits & FW_BOGON, FW_BOGON);
+        uint64_t victim = p.dst.lo;
         b.at[14] = 0x44;
         CHECK_EQUAL(decode(&b, 1, b.size, (uint32_t)b.size, &p), 1 + FW_REJECT_BAD_IP);
-        b.at[14] = 0x65;
+        CHECK(p.kind == FW_MALFORMED && p.dst.lo == victim && p.sport == 0 && p.captured == 0);
+        b.at[14] = 0x65; /* where the addresses of another version stand is not known */
         CHECK_EQUAL(decode(&b, 1, b.size, (uint32_t)b.size, &p), 1 + FW_REJECT_BAD_IP);
+        CHECK(p.kind != FW_MALFORMED);
+    }
+    static const uint16_t TOTALS[] = {1, 19, 23};
+    for (unsigned i = 0; i < 4; i++) { /* a total length within the header, or a header longer than the packet */
+        struct bytes b = {.big = 1};
+        ip4(&b, 6, i < 3, 0, 20);
+        tcp(&b, 0x02, 5, "");
+        uint32_t total = i < 3 ? TOTALS[i] : 40;
+        b.at[0] = i < 3 ? 0x46 : 0x4f;
+        b.at[2] = 0;
+        b.at[3] = (uint8_t)total;
+        CHECK_EQUAL(decode(&b, 101, b.size, (uint32_t)b.size, &p), 1 + FW_REJECT_BAD_IP);
+        CHECK(p.kind == FW_MALFORMED && p.proto == 6);
+        CHECK_EQUAL(decode(&b, 101, 19, (uint32_t)b.size, &p), 1 + FW_REJECT_TRUNCATED);
+        CHECK(p.kind != FW_MALFORMED);
     }
     static const struct { uint8_t flags, kind; } KINDS[] = {
         {0x02, FW_SYN}, {0x12, FW_SYNACK}, {0x04, FW_RST}, {0x14, FW_RST}, {0x11, FW_FIN}, {0x01, FW_FIN},
@@ -252,8 +269,8 @@ static void test_ip6(void)
         }
         tcp(&b, 0x12, 5, "");
         int rc = decode(&b, 101, b.size, (uint32_t)b.size, &p);
-        CHECK_EQUAL(rc, count < 10 ? 0 : 1 + FW_REJECT_NESTED);
-        CHECK((p.kind == FW_MALFORMED) == (count >= 10));
+        CHECK_EQUAL(rc, count <= 10 ? 0 : 1 + FW_REJECT_NESTED);
+        CHECK((p.kind == FW_MALFORMED) == (count > 10));
         if (rc)
             continue;
         check_tcp(&p, 0);

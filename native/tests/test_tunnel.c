@@ -19,6 +19,7 @@ static const struct header HEADERS[] = {
     {FW_TUNNEL_GRE, 47, 1, 0, 16, {0xb0, 0, 0x86, 0xdd}},
     {FW_TUNNEL_GRE, 47, 0, 0, 18, {[2] = 0x65, 0x58, [16] = 8, 0}},
     {FW_TUNNEL_GRE, 47, 0, 0, 8, {[2] = 0x88, 0x47, 0, 0, 0x11, 64}},
+    {FW_TUNNEL_GRE, 47, 0, 0, 12, {[2] = 0x89, 0x09, 1, 1, 0, 1, 0, 7, 8, 0}},
     {FW_TUNNEL_GRE, 47, 0, 0, 20, {0x30, 0x81, 0x88, 0x0b, [16] = 0xff, 3, 0, 0x21}},
     {FW_TUNNEL_ERSPAN, 47, 0, 0, 18, {[2] = 0x88, 0xbe, [16] = 8, 0}},
     {FW_TUNNEL_ERSPAN, 47, 0, 0, 30, {0x10, 0, 0x88, 0xbe, [28] = 8, 0}},
@@ -33,6 +34,13 @@ static const struct header HEADERS[] = {
     {FW_TUNNEL_GTPU, 17, 1, 2152, 16, {0x34, 0xff, [11] = 0x85, 1, 0, 0, 0}},
     {FW_TUNNEL_TEREDO, 17, 1, 3544, 0, {0}},
     {FW_TUNNEL_TEREDO, 17, 1, 3544, 21, {0, 1, [13] = 0, 0}},
+    {FW_TUNNEL_TZSP, 17, 0, 37008, 19, {1, 0, 0, 1, 1, [17] = 8, 0}},
+    {FW_TUNNEL_TZSP, 17, 1, 37008, 28, {1, 1, 0, 1, 0, 0, 41, 2, 0, 60, 11, 1, 9, 1, [26] = 0x86, 0xdd}},
+    {FW_TUNNEL_TZSP, 17, 0, 37008, 40, {1, 0, 0, 18, 10, 1, 0xd0, 1, 8, 1, [32] = 0xaa, 0xaa, 3, 0, 0, 0, 8, 0}},
+    {FW_TUNNEL_TZSP, 17, 0, 37008, 5, {1, 0, 0, 7, 1}},
+    {FW_TUNNEL_TZSP, 17, 0, 37008, 6, {1, 0, 0, 4, 1, 0x21}},
+    {FW_TUNNEL_ERM, 17, 0, 7932, 26, {[24] = 8, 0}},
+    {FW_TUNNEL_ERM, 17, 1, 7999, 34, {[24] = 0x89, 0x88, [32] = 0x86, 0xdd}},
 };
 #define COUNT (sizeof HEADERS / sizeof HEADERS[0])
 
@@ -70,10 +78,11 @@ static uint32_t put_frame(uint8_t *frame, const struct header *h, const uint8_t 
 static unsigned open_frame(const uint8_t *bytes, uint32_t size, struct fw_packet *outer, struct fw_packet *inner)
 {
     const uint8_t *payload = NULL;
+    int reject;
     struct fw_frame f = {.data = guarded(bytes, size), .caplen = size, .len = size, .linktype = 101};
     if (fw_packet_decode(&hasher, &f, outer, &payload))
         return 0;
-    return fw_packet_inner(&hasher, outer, inner, &payload);
+    return fw_packet_inner(&hasher, outer, inner, &payload, &reject);
 }
 
 static void test_each_and_every_cut(void)
@@ -90,6 +99,27 @@ static void test_each_and_every_cut(void)
         CHECK_EQUAL(outer.kind, HEADERS[i].port ? FW_UDP : FW_OTHER);
         for (uint32_t cut = 0; cut < size; cut++)
             CHECK_EQUAL(open_frame(frame, cut, &outer, &inner), 0);
+    }
+}
+
+/* What is malformed inside of a tunnel counts for the address that it goes to. */
+static void test_malformed(void)
+{
+    uint8_t frame[256], carried[40];
+    struct fw_packet outer, inner;
+    const uint8_t *payload = NULL;
+    int reject = 0;
+    uint32_t carried_size = put_inner(carried, 0), size;
+    carried[0] = 0x44;
+    for (unsigned i = 0; i < COUNT; i++) {
+        if (HEADERS[i].six)
+            continue;
+        size = put_frame(frame, &HEADERS[i], carried, carried_size);
+        struct fw_frame f = {.data = frame, .caplen = size, .len = size, .linktype = 101};
+        CHECK_EQUAL(fw_packet_decode(&hasher, &f, &outer, &payload), 0);
+        CHECK_EQUAL(fw_packet_inner(&hasher, &outer, &inner, &payload, &reject), HEADERS[i].tunnel);
+        CHECK_EQUAL(reject, 1 + FW_REJECT_BAD_IP);
+        CHECK(inner.kind == FW_MALFORMED && inner.src.lo == (FW_V4_TAG | 0x01020304u) && inner.captured == 0);
     }
 }
 
@@ -118,6 +148,13 @@ static void test_lookalikes(void)
         {0, 17, 0, 2152, 16, {0x34, 0xff, [11] = 0x85, 0}}, /* an extension without length */
         {0, 17, 0, 3544, 0, {0}},                /* IPv4 in Teredo */
         {0, 17, 0, 53, 8, {0x30, 0xff}},
+        {0, 17, 0, 37008, 19, {2, 0, 0, 1, 1, [17] = 8, 0}},    /* TZSP of another version */
+        {0, 17, 0, 37008, 4, {1, 4, 0, 0}},                     /* ... that keeps alive */
+        {0, 17, 0, 37008, 19, {1, 0, 0, 3, 1, [17] = 8, 0}},    /* ... with SLIP in it */
+        {0, 17, 0, 37008, 19, {1, 0, 0, 1, 9, 255, [17] = 8, 0}}, /* ... and a tag that is longer than the packet */
+        {0, 17, 0, 37008, 19, {1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}}, /* ... without an end of tags */
+        {0, 17, 0, 7932, 25, {[24] = 8}},        /* no frame behind ERM's header */
+        {0, 17, 0, 8000, 26, {[24] = 8, 0}},     /* no port of ERM */
         {0, 6, 0, 0, 0, {0}},
     };
     for (unsigned i = 0; i < sizeof NONE / sizeof NONE[0]; i++) {
@@ -154,6 +191,7 @@ static void test_batch(void)
 int main(void)
 {
     test_each_and_every_cut();
+    test_malformed();
     test_depth();
     test_lookalikes();
     test_batch();
