@@ -112,6 +112,7 @@ VICTIM_DTYPE: Final[np.dtype[np.void]]
 - ``owing`` (<u4) requests whose body is not whole in their packet
 - ``denied`` (<u4) responses 401 and 403
 - ``logins`` (<u4) requests with a login (Authorization: Basic, Digest)
+- ``turned_away`` (<u4) of these those that answer a request with a login
 - ``stalled`` (<u4) TCP packets of open connections with a window of zero
 - ``owed`` (<u8) bytes of the bodies that are not in their request's packet
 - ``loose`` (<u8) bytes of TCP data in packets that begin nothing we know
@@ -236,6 +237,7 @@ HELD_DTYPE: Final[np.dtype[np.void]]
 - ``low`` (<u8) as in the heavy pairs
 - ``since_ns`` (<u8) time of the packet that began it
 - ``last_ns`` (<u8) time of the client's last sign of it
+- ``opened_ns`` (<u8) time at which the reader made room; 0: it takes nothing
 - ``until_ns`` (<u8) time at which it was over; 0: it is held
 - ``moved`` (<u4) bytes of the rest of the request that came since, or that were sent to the reader
 - ``owed`` (<u4) bytes of the body that were not in the request's packet

@@ -259,7 +259,7 @@ static void count_towards(struct fw_engine *e, const struct fw_packet *p, const 
 static void count_held(struct fw_engine *e, const struct fw_packet *p, const struct fw_message *h, enum fw_flow_news news)
 {
     if (FW_UNLIKELY(h != NULL) && h->what == FW_HTTP_REQUEST)
-        fw_flow_ask(&e->flows, fw_flow_hash(p));
+        fw_flow_ask(&e->flows, fw_flow_hash(p), h->login);
     if (FW_UNLIKELY(fw_held_concerned(&e->held, p, h))) {
         int takes_none = p->kind != FW_SYN && p->bits & (FW_STALLED | FW_NARROW);
         fw_held_observe(&e->held, p, h, news, takes_none && fw_flow_asked(&e->flows, fw_flow_hash(p)));
@@ -296,8 +296,11 @@ static void observe_one(struct fw_engine *e, const struct fw_batch *b, const str
         if (from)
             fw_peers_note(&e->peers, p);
     }
-    if (FW_UNLIKELY(h != NULL) && h->what == FW_HTTP_RESPONSE && h->status >= 400)
+    if (FW_UNLIKELY(h != NULL) && h->what == FW_HTTP_RESPONSE && h->status >= 400) {
         count_error(e, p, h);
+        if (from && (h->status == 401 || h->status == 403))
+            from->v.turned_away += fw_flow_tried(&e->flows, fw_flow_hash(p)) != 0;
+    }
 }
 
 static uint32_t observe(struct fw_engine *e, const struct fw_batch *b, uint32_t start)

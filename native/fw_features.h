@@ -104,6 +104,7 @@
     F(uint32_t, owing, , "requests whose body is not whole in their packet")                                           \
     F(uint32_t, denied, , "responses 401 and 403")                                                                     \
     F(uint32_t, logins, , "requests with a login (Authorization: Basic, Digest)")                                      \
+    F(uint32_t, turned_away, , "of these those that answer a request with a login")                                    \
     F(uint32_t, stalled, , "TCP packets of open connections with a window of zero")                                    \
     F(uint64_t, owed, , "bytes of the bodies that are not in their request's packet")                                  \
     F(uint64_t, loose, , "bytes of TCP data in packets that begin nothing we know")                                    \
@@ -203,6 +204,7 @@
     F(uint64_t, low, , "as in the heavy pairs")                                                                        \
     F(uint64_t, since_ns, , "time of the packet that began it")                                                        \
     F(uint64_t, last_ns, , "time of the client's last sign of it")                                                     \
+    F(uint64_t, opened_ns, , "time at which the reader made room; 0: it takes nothing")                                \
     F(uint64_t, until_ns, , "time at which it was over; 0: it is held")                                                \
     F(uint32_t, moved, , "bytes of the rest of the request that came since, or that were sent to the reader")          \
     F(uint32_t, owed, , "bytes of the body that were not in the request's packet")                                     \

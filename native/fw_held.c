@@ -96,6 +96,7 @@ static void hold(struct fw_helds *t, struct fw_held *h, uint64_t flow, const str
         return;
     h->kind = kind;
     h->owed = owed;
+    h->opened_ns = 0;
     h->last_ns = p->ts_ns;
 }
 
@@ -103,6 +104,7 @@ static void hold(struct fw_helds *t, struct fw_held *h, uint64_t flow, const str
 static void go_on(struct fw_helds *t, struct fw_held *h, const struct fw_packet *p)
 {
     if (h->kind == FW_HELD_READER) {
+        h->opened_ns = h->opened_ns ? h->opened_ns : p->ts_ns;
         if (reads(h, p->ts_ns))
             release(t, h, p->ts_ns);
         return;
@@ -167,6 +169,8 @@ static void forget(struct fw_helds *t, struct fw_held *h, uint64_t now)
     int64_t silent = (int64_t)(now - (h->until_ns ? h->until_ns : h->last_ns)); /* clocks are set back, too */
     if (silent > FW_HELD_SILENT_NS || silent < -FW_HELD_SILENT_NS)
         drop(t, h);
+    else if (h->opened_ns && now - h->opened_ns > FW_HELD_OPEN_NS && now > h->opened_ns)
+        release(t, h, h->opened_ns);
 }
 
 void fw_held_close_epoch(struct fw_helds *t, uint64_t now)

@@ -22,6 +22,7 @@
 #define FW_HELD_CALM (FW_HELD_BUSY / 8)                /* ... and that double it again */
 #define FW_HELD_SILENT_NS 300000000000LL
 #define FW_HELD_BRIEF_NS 1000000000ULL  /* what was held no longer is not told of */
+#define FW_HELD_OPEN_NS 2000000000ULL   /* a reader that made room for so long waits for the server */
 #define FW_HELD_READ 16384u             /* bytes that came to a reader, from which it goes on reading ... */
 #define FW_HELD_RATE 512u               /* ... if it was no less a second */
 

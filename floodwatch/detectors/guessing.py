@@ -88,6 +88,8 @@ LOGIN_BRUTEFORCE = Family(
     promised_s=30.0,
     title=lambda vector: "Login brute force",
 )
+REFUSALS = {"posts": "denied", "logins": "turned_away"}
+"""Refusals that answer tries of either kind: who shows no login yet is asked for it, which is none."""
 EARLIER = (Vector.API_PROBING, Vector.LOGIN_BRUTEFORCE)
 """Where sources stand out one by one, they are not judged as a crowd of guessers as well."""
 
@@ -96,7 +98,7 @@ class GuessingDetector:
     """Judges servers once a second; remembers those that denied something lately."""
 
     def __init__(self) -> None:
-        self._lately = Lookback(("requests", "posts", "logins", "denied"), ("denied",))
+        self._lately = Lookback(("posts", "logins", "denied", "turned_away"), ("denied",))
 
     def detect(self, scene: Scene) -> Iterator[Finding[Guesses]]:
         """The findings of the second that ends with this epoch, if one does."""
@@ -108,11 +110,11 @@ class GuessingDetector:
                 server.told = scene.summary.epoch
                 continue
             tries = "posts" if sums["posts"] >= sums["logins"] else "logins"
-            if sums[tries] < LEAST or sums["denied"] < DENIED * sums[tries]:
+            if sums[tries] < LEAST or sums[REFUSALS[tries]] < DENIED * sums[tries]:
                 continue
-            if tries == "logins" and sums["denied"] < DENIED * sums["requests"]:
-                continue  # who is asked for a login and shows one is refused once
             ((path, votes),) = server.posted.most_common(1) or [("", 0)]
+            if not server.lately(server.told)[tries]:
+                continue
             if votes and votes >= ONE_PATH * server.posted.total():
                 yield _finding(scene.summary, server, tries, sums[tries], path)
 
@@ -120,7 +122,7 @@ class GuessingDetector:
 def _finding(summary: Summary, server: Server, tries: str, held: int, path: str) -> Finding[Guesses]:
     fresh = server.fresh(summary.epoch)
     whole, count = fresh.whole, fresh.last[tries]
-    facts = Guesses(tries=float(whole[tries]), errors=float(whole["denied"]))
+    facts = Guesses(tries=float(whole[tries]), errors=float(whole[REFUSALS[tries]]))
     setattr(facts, tries, facts.tries)
     return LOGIN_BRUTEFORCE.told(
         summary,

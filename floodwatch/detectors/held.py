@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from .._engine import HELD_DTYPE
 from ..model.address import ONE_IPV6, Address
 from ..model.epoch import EPOCH_NS, EPOCHS_PER_SECOND
 from ..model.finding import Floor, SourceCount
@@ -36,6 +37,10 @@ STILL = LEAST // 2
 """Held connections of anybody from which what began goes on."""
 HEADER, BODY, READER = 1, 2, 3
 """``kind`` of a connection that is held."""
+STALLED_NS = EPOCHS_PER_SECOND * EPOCH_NS
+"""A stall has to last this long to be looked at ..."""
+MOSTLY = 0.5
+"""... and if so many readers read on, a server's stalls say nothing."""
 SEEN = 8
 """Sources that are told though they are not proven."""
 FLOOR = Floor(
@@ -107,10 +112,13 @@ class Places:
 
     def __init__(self) -> None:
         self._told: dict[Address, Told] = {}
+        self._readers = np.zeros(0, HELD_DTYPE)
+        self._now = 0
 
     def now(self, summary: Summary) -> Iterator[tuple[Address, Held]]:
         """The servers whose places are held by now: enough to begin an event, or to go on with one."""
-        rows = summary.held()
+        rows, self._now = summary.held(), _now(summary)
+        self._readers = rows[rows["kind"] == READER]
         servers = np.unique(rows[["hi", "lo"]]) if len(rows) else rows
         found = {(int(server["hi"]), int(server["lo"])) for server in servers}
         self._told = {address: told for address, told in self._told.items() if address in found}
@@ -119,6 +127,13 @@ class Places:
             if int(mine["weight"].sum()) < STILL:
                 continue
             yield address, _held(mine, summary, self._told.get(address) or Told())
+
+    def are_read(self, address: Address) -> bool:
+        """Of the answers that were stalled there lately most go on being read: these are slow clients."""
+        mine = (self._readers["hi"] == address[0]) & (self._readers["lo"] == address[1])
+        rows = self._readers[mine & (self._readers["since_ns"] + STALLED_NS <= self._now)]
+        ages = (self._now - rows["since_ns"].astype(np.int64)) / 1e9
+        return bool(len(rows)) and float((rows["moved"] >= SLOW * ages).mean()) >= MOSTLY
 
     def is_told(self, address: Address) -> bool:
         """An event of this server's places goes on."""

@@ -39,6 +39,8 @@ CHANGING = 0.5
 """``DISGUISED`` requests show it by their agents if this share of them has another than the last did ..."""
 SAME = 0.8
 """... this share goes to the path of the last one, and hardly any query comes again (``NEW``)."""
+BOTH = 16
+"""Different names of parameters that show it where the agents change as well."""
 PARTS = 0.03
 """Share of parts of pages from which a browser is at work."""
 WITHIN = 60 * EPOCHS_PER_SECOND
@@ -86,10 +88,11 @@ class Batch:
         requests, named, agents, repeats, assets = map(int, self.counts)
         if assets > PARTS * requests:
             return False
-        if _distinct(self.names) >= max(INVENTED.count, NEW * min(named, COUNTED)):
+        changing = agents >= CHANGING * requests and self.stacks.bit_count() <= 1
+        least = BOTH if changing else INVENTED.count
+        if _distinct(self.names) >= max(least, NEW * min(named, COUNTED)):
             return True
-        disguised = agents >= CHANGING * requests and repeats >= SAME * (requests - 1)
-        if requests >= DISGUISED and disguised and self.stacks.bit_count() <= 1:
+        if requests >= DISGUISED and changing and repeats >= SAME * (requests - 1):
             return _distinct(self.queries) >= NEW * min(requests, COUNTED)
         return None if requests < DISGUISED else False
 

@@ -5,8 +5,8 @@ got no answer; browsers send a header in one packet, or in two that follow each 
 (RUDY): requests promise bodies, far less than that arrives, and the answers wait for it. Slow readers: whole
 requests on many connections of one source, and then packet after packet with a window of zero, while next to
 nothing is sent. A paused video stalls as well, but one or two connections for each viewer; so does a
-transfer to a slow disk, which goes on. Left out: headers behind the snap length, and slow readers of a server
-that sends ten packets to others for each stall.
+transfer to a slow disk or client, which goes on. Left out: headers behind the snap length, and slow readers
+of a server that sends ten packets to others for each stall.
 """
 
 from __future__ import annotations
@@ -139,7 +139,8 @@ class SlowDetector:
         if second:
             held = dict(self._places.now(summary))
             for reference, server in self._lately.servers.items():
-                for finding in _judge(summary, reference, server, server.sums()):
+                stalled = not self._places.are_read(server.address)
+                for finding in _judge(summary, reference, server, server.sums(), stalled=stalled):
                     yield self._with_places(summary, finding, held.pop(server.address, None))
             for address, places in held.items():
                 if self._places.is_told(address) or places.slow >= HELD.count:
@@ -168,7 +169,7 @@ class SlowDetector:
 
 
 def _judge(
-    summary: Summary, reference: int, server: Server, sums: dict[str, int]
+    summary: Summary, reference: int, server: Server, sums: dict[str, int], *, stalled: bool
 ) -> Iterator[Finding[Strains]]:
     requests, unanswered = sums["requests"], sums["requests"] - sums["responses"]
     headers = sums["unfinished"] >= max(LEAST, SHARE * requests) and unanswered > SHARE * requests
@@ -180,7 +181,7 @@ def _judge(
     if headers or bodies:
         rows = explaining(_strainers(summary, reference, NAMED), "strains", 2 * NAMED)
         yield _finding(summary, server, sums, rows)
-    elif sums["stalled"] >= max(LEAST, IDLE * sums["sent"]):
+    elif stalled and sums["stalled"] >= max(LEAST, IDLE * sums["sent"]):
         rows = _strainers(summary, reference, NAMED_STALLS)
         rows = rows[_opened_many(server, rows)]
         lately = server.lately(summary.epoch - EPOCHS_PER_SECOND * 8)["stalled"]

@@ -112,6 +112,22 @@ static void test_a_reader(void)
     CHECK_EQUAL(now_held(), 0);
 }
 
+static void test_a_reader_that_made_room(void)
+{
+    memset(&held, 0, sizeof held);
+    up(0, 4000, 0, FW_STALLED);
+    up(0, 4001, 0, FW_STALLED);
+    up(5000, 4000, 0, 0);
+    up(5000, 4001, 0, 0);
+    up(5100, 4001, 0, FW_STALLED);
+    fw_held_close_epoch(&held, START + 5000000000 + FW_HELD_OPEN_NS + 1);
+    CHECK_EQUAL(now_held(), 1);
+    CHECK_EQUAL(held.count, 1);
+    up(6000, 4001, 0, 0);
+    fw_held_close_epoch(&held, START + 6000000000 + FW_HELD_OPEN_NS);
+    CHECK_EQUAL(now_held(), 1);
+}
+
 static void test_silence(void)
 {
     memset(&held, 0, sizeof held);
@@ -156,6 +172,7 @@ int main(void)
     test_a_header();
     test_a_body();
     test_a_reader();
+    test_a_reader_that_made_room();
     test_silence();
     test_very_many();
     return finish("held");
