@@ -147,20 +147,26 @@ VICTIM_DTYPE: Final[np.dtype[np.void]]
   - ``known`` (<u4) packets, of UDP, ICMP, OTHER and CARRIER, from addresses that this one sent the same
     protocol to lately (fw_peers.h)
 - ``sources`` ((5120,)u1) distinct sources (IPv4 address or IPv6 /64) of each class: HyperLogLog, p = 10
+- ``udp_marks`` ((1024,)u1) mark of the source port (fw_port_mark) by which the source came that each register
+  of UDP stands for: a sample of all sources (Gibbons 2001)
 - ``syn_ports`` ((64,)u1) distinct destination ports of SYNs: HyperLogLog, p = 6
 - ``udp_ports`` ((64,)u1) distinct destination ports of UDP packets: HyperLogLog, p = 6
 - ``udp_flows`` ((256,)u1) distinct flows of UDP packets, by both addresses and both ports: HyperLogLog, p = 8
 - ``dns_names`` ((256,)u1) distinct names of DNS queries: HyperLogLog, p = 8
 - ``opened`` ((64,)port) destination ports of SYN and UDP packets
-  - ``key`` (<u4) majority port, with the protocol in the upper half
+  - ``key`` (<u4) a frequent port, with the protocol in the upper half
   - ``vote`` (<i4) its vote
+  - ``second`` (<u4) another one of the same bucket
+  - ``second_vote`` (<i4) its vote
   - ``packets`` (<u4) packets of the whole bucket
   - ``out`` (<u4) in `service`: UDP and SYN packets that the address sent to a port of this bucket
   - ``bytes`` (<u8) bytes of the whole bucket
   - ``known`` (<u4) in `service`: UDP packets of it from addresses that this one sent UDP to lately
 - ``service`` ((64,)port) source ports of UDP and SYN-ACK packets
-  - ``key`` (<u4) majority port, with the protocol in the upper half
+  - ``key`` (<u4) a frequent port, with the protocol in the upper half
   - ``vote`` (<i4) its vote
+  - ``second`` (<u4) another one of the same bucket
+  - ``second_vote`` (<i4) its vote
   - ``packets`` (<u4) packets of the whole bucket
   - ``out`` (<u4) in `service`: UDP and SYN packets that the address sent to a port of this bucket
   - ``bytes`` (<u8) bytes of the whole bucket
@@ -269,6 +275,32 @@ PACKET_DTYPE: Final[np.dtype[np.void]]
 - ``message`` (<u4) 1 + number of the message in it, 0 for none
 - ``captured`` (<u4) bytes of transport payload that were captured
 """
+HELLO_DTYPE: Final[np.dtype[np.void]]
+"""One ClientHello that is whole, or one Initial of QUIC.
+
+- ``ts_ns`` (<u8) nanoseconds since 1970
+- ``key`` (<u8) keyed hash of all that makes the fingerprint
+- ``name_key`` (<u8) keyed hash of the server name, 0 for none
+- ``src`` ((2,)<u8) source address: upper and lower half, IPv4 as in ::ffff:a.b.c.d
+- ``dst`` ((2,)<u8) destination address
+- ``packet`` (<u4) place in its batch of the packet that made it whole
+- ``at`` (<u4) where its text begins: the ids (<u2 each), then the name; of an Initial the datagram
+- ``size`` (<u4) bytes of the text
+- ``sport`` (<u2) source port
+- ``dport`` (<u2) destination port
+- ``version`` (<u2) highest version that it offers
+- ``ciphers`` (<u2) ids of cipher suites in the text
+- ``extensions`` (<u2) ids of extensions behind them
+- ``algorithms`` (<u2) ids of signature algorithms behind those
+- ``name_length`` (<u2) bytes of the server name
+- ``transport`` (u1) the letter t, d or q: TLS over TCP, DTLS, QUIC
+- ``sealed`` (u1) 1: an Initial of QUIC, still encrypted
+- ``named`` (u1) 1: there is an extension server_name
+- ``outer`` (u1) 1: an encrypted hello stands behind it, or the pretence of one
+- ``protocols`` (u1) 1: ALPN names a protocol ...
+- ``first`` (u1) ... of the first one the first byte ...
+- ``last`` (u1) ... and the last
+"""
 
 # ... to here.
 
@@ -306,6 +338,47 @@ class Batch:
 
     def outermost(self) -> NDArray[np.void]:
         """For each of ``records()`` the packet that carried it through a tunnel, or itself."""
+
+@final
+class Hellos:
+    """ClientHellos of a capture, put together over segments and records, in fixed memory (fw_hellos.h).
+
+    Args:
+        room: hellos that are kept between two drains, at most a million.
+        key: 16 bytes for ``key`` and ``name_key``.
+    """
+
+    def __new__(cls, room: int, key: bytes) -> Hellos: ...
+    def __len__(self) -> int: ...
+    def drain(self) -> tuple[NDArray[np.void], bytes]:
+        """What was kept since the last call (HELLO_DTYPE, in capture order) and its texts."""
+
+    def add(self, body: bytes, transport: str) -> bool:
+        """Keep one hello by its body (RFC 8446, 4.1.2), without addresses; False: it is broken."""
+
+    @property
+    def whole(self) -> int:
+        """Hellos of TLS and DTLS, and those added."""
+
+    @property
+    def sealed(self) -> int:
+        """Initials of QUIC."""
+
+    @property
+    def broken(self) -> int:
+        """What begins like a hello and contradicts itself, or is longer than 8 KiB."""
+
+    @property
+    def cut(self) -> int:
+        """Hellos and Initials that the snap length cut."""
+
+    @property
+    def unfinished(self) -> int:
+        """Hellos that were never whole: still open, or gone to make room."""
+
+    @property
+    def missed(self) -> int:
+        """Hellos and Initials that found no room before they were drained."""
 
 @final
 class Decoder:
@@ -352,6 +425,9 @@ class Decoder:
         Args:
             beside: a decoder of other points of the same host that counts once; its thread must be ours.
         """
+
+    def collect(self, hellos: Hellos) -> None:
+        """Put the ClientHellos of all packets from here on into ``hellos``."""
 
     def fill(self, block: object, start: int, batch: Batch) -> tuple[int, int]:
         """Decode from ``block[start:]`` until the batch is full or the block used up.

@@ -4,7 +4,7 @@ cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from fw cimport *
 
@@ -68,6 +68,7 @@ HOST_DTYPE = _dtype("host", LAYOUT)
 HEAVY_DTYPE = _dtype("heavy", LAYOUT)
 HELD_DTYPE = _dtype("held", LAYOUT)
 PACKET_DTYPE = _dtype("packet", LAYOUT)
+HELLO_DTYPE = _dtype("hello_seen", LAYOUT)
 
 KINDS = _names(FW_KIND_NAMES, FW_KINDS)
 CLASSES = _names(FW_CLASS_NAMES, FW_CLASSES)
@@ -162,8 +163,74 @@ cdef class Batch:
 
 
 @cython.final
+cdef class Hellos:
+    cdef fw_hellos *raw
+
+    def __cinit__(self, uint32_t room, bytes key):
+        if not 0 < room <= 1 << 20:
+            raise ValueError("there is room for one hello at least, and for a million at most")
+        self.raw = <fw_hellos *>calloc(1, sizeof(fw_hellos))
+        if self.raw == NULL:
+            raise MemoryError
+        self.raw.key = secret_key(key)
+        self.raw.room = room
+        self.raw.text_room = room * FW_HELLO_TEXT + min(room, FW_SEALED_MOST) * FW_SEALED_BYTES + FW_HELLO_MOST
+        self.raw.seen = <fw_hello_seen *>calloc(room, sizeof(fw_hello_seen))
+        self.raw.texts = <uint8_t *>calloc(self.raw.text_room, 1)
+        if self.raw.seen == NULL or self.raw.texts == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        if self.raw != NULL:
+            free(self.raw.seen)
+            free(self.raw.texts)
+        free(self.raw)
+
+    def __len__(self):
+        return self.raw.count
+
+    def drain(self):
+        cdef uint32_t n = self.raw.count
+        cdef bytes records = (<const char *>self.raw.seen)[:n * sizeof(fw_hello_seen)]
+        cdef bytes texts = (<const char *>self.raw.texts)[:self.raw.text_size]
+        fw_hellos_drained(self.raw)
+        return np.frombuffer(records, HELLO_DTYPE) if n else np.empty(0, HELLO_DTYPE), texts
+
+    def add(self, bytes body, str transport):
+        cdef fw_packet nobody
+        memset(&nobody, 0, sizeof(nobody))
+        return fw_hellos_add(self.raw, &nobody, 0, ord(transport), <const uint8_t *><const char *>body,
+                             <uint32_t>min(len(body), <uint32_t>-1)) == 0
+
+    @property
+    def whole(self):
+        return self.raw.whole
+
+    @property
+    def sealed(self):
+        return self.raw.sealed
+
+    @property
+    def broken(self):
+        return self.raw.broken
+
+    @property
+    def cut(self):
+        return self.raw.cut
+
+    @property
+    def unfinished(self):
+        return self.raw.unfinished + self.raw.open
+
+    @property
+    def missed(self):
+        return self.raw.missed
+
+
+@cython.final
 cdef class Decoder:
     cdef fw_decoder *raw
+    cdef Hellos hellos
     cdef object filter_owner
     cdef Decoder beside
 
@@ -233,6 +300,10 @@ cdef class Decoder:
         self.raw.points = <fw_points *>calloc(1, sizeof(fw_points))
         if self.raw.points == NULL:
             raise MemoryError
+
+    def collect(self, Hellos hellos):
+        self.hellos = hellos
+        self.raw.hellos = hellos.raw
 
     def fill(self, block, size_t start, Batch batch):
         cdef Py_buffer view

@@ -69,6 +69,17 @@ cdef extern from "fw_decode.h" nogil:
     size_t fw_batch_texts(const fw_batch *)
     void fw_batch_save(const fw_batch *, fw_message *, uint8_t *)
     int fw_batch_load(fw_batch *, const uint8_t *, size_t, fw_hasher *, const char **)
+    enum: FW_HELLO_TEXT, FW_HELLO_MOST, FW_SEALED_MOST, FW_SEALED_BYTES
+    struct fw_hello_seen:
+        uint8_t transport
+    struct fw_hellos:
+        fw_key key
+        uint64_t whole, sealed, broken, cut, unfinished, missed
+        uint32_t open, count, room, text_size, text_room
+        fw_hello_seen *seen
+        uint8_t *texts
+    int fw_hellos_add(fw_hellos *, const fw_packet *, uint32_t, int, const uint8_t *, uint32_t)
+    void fw_hellos_drained(fw_hellos *)
     struct fw_decoder:
         fw_hasher hasher
         fw_walker walker
@@ -79,6 +90,7 @@ cdef extern from "fw_decode.h" nogil:
         fw_ranges *named
         fw_points *points
         uint64_t elsewhere
+        fw_hellos *hellos
         uint64_t rejected[6]
         uint16_t unread_type
         uint64_t tunnelled[11]

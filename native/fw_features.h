@@ -7,7 +7,7 @@
  * A new counter is one row here, and the line of C that counts it. `dimensions` is empty for a single number.
  *
  * In all records the numbers are of the open epoch and of packets towards the address, unless a row says otherwise.
- * A port is told by majority vote (Boyer, Moore: "MJRTY", 1981; in buckets as in the MV-Sketch, Tang, Huang, Lee 2019):
+ * A port of a kind is told by majority vote (Boyer, Moore: "MJRTY", 1981), those of a bucket as fw_ports.h says:
  * vote <= true count of the key <= packets. Weights are those of a sample of the flows, see fw_flow.h. */
 #ifndef FW_FEATURES_H
 #define FW_FEATURES_H
@@ -59,8 +59,10 @@
 
 /* Per victim and bucket of ports. */
 #define FW_PORT_FEATURES(F)                                                                                            \
-    F(uint32_t, key, , "majority port, with the protocol in the upper half")                                           \
+    F(uint32_t, key, , "a frequent port, with the protocol in the upper half")                                         \
     F(int32_t, vote, , "its vote")                                                                                     \
+    F(uint32_t, second, , "another one of the same bucket")                                                            \
+    F(int32_t, second_vote, , "its vote")                                                                              \
     F(uint32_t, packets, , "packets of the whole bucket")                                                              \
     F(uint32_t, out, , "in `service`: UDP and SYN packets that the address sent to a port of this bucket")             \
     F(uint64_t, bytes, , "bytes of the whole bucket")                                                                  \
@@ -134,6 +136,9 @@
 
 /* Per victim: written by SYN, SYN-ACK and UDP packets only. */
 #define FW_VICTIM_PORT_TABLES(F)                                                                                       \
+    F(uint8_t, udp_marks, [1 << FW_HLL_P],                                                                             \
+      "mark of the source port (fw_port_mark) by which the source came that each register of UDP stands for:"          \
+      " a sample of all sources (Gibbons 2001)")                                                                       \
     F(uint8_t, syn_ports, [1 << FW_SMALL_HLL_P], "distinct destination ports of SYNs: HyperLogLog, p = 6")             \
     F(uint8_t, udp_ports, [1 << FW_SMALL_HLL_P], "distinct destination ports of UDP packets: HyperLogLog, p = 6")      \
     F(uint8_t, udp_flows, [1 << FW_NAMES_HLL_P], "distinct flows of UDP packets, by both addresses and both ports:"    \

@@ -12,13 +12,16 @@
 
 #include "fw_keys.h"
 
-static inline void fw_hll_add(uint8_t *registers, unsigned p, uint64_t hash)
+/* Returns whether the hash changed its register, which then stands for it. */
+static inline int fw_hll_add(uint8_t *registers, unsigned p, uint64_t hash)
 {
     uint64_t rest = hash << p | 1ULL << (p - 1); /* the guard bit bounds the rank at 65 - p */
     uint8_t rank = (uint8_t)(__builtin_clzll(rest) + 1);
     uint8_t *r = &registers[hash >> (64 - p)];
-    if (FW_UNLIKELY(*r < rank))
-        *r = rank;
+    if (FW_LIKELY(*r >= rank))
+        return 0;
+    *r = rank;
+    return 1;
 }
 
 /* Add each key to 2^p registers. */

@@ -3,6 +3,7 @@
 #define FW_LAYOUT_H
 
 #include "fw_epoch.h"
+#include "fw_hellos.h"
 
 struct fw_field {
     const char *record, *name;
@@ -39,6 +40,9 @@ struct fw_name {
 #define FW_COLUMN(name, format, count, what)                                                                           \
     {"struct fw_packet", #name, format, offsetof(struct fw_packet, name), count, sizeof(struct fw_packet), what},
 
+#define FW_HELLO_COLUMN(name, format, count, what)                                                                     \
+    {"struct fw_hello_seen", #name, format, offsetof(struct fw_hello_seen, name), count, sizeof(struct fw_hello_seen), what},
+
 static const struct fw_field FW_LAYOUT[] = {
     FW_ADDRESS_FEATURES(FW_VICTIM_ADDRESS_ROW)
     FW_VICTIM_COUNTERS(FW_VICTIM_ROW)
@@ -70,6 +74,28 @@ static const struct fw_field FW_LAYOUT[] = {
     FW_COLUMN(payload, "<u4", 0, "bytes of transport payload, as on the wire")
     FW_COLUMN(message, "<u4", 0, "1 + number of the message in it, 0 for none")
     FW_COLUMN(captured, "<u4", 0, "bytes of transport payload that were captured")
+    FW_HELLO_COLUMN(ts_ns, "<u8", 0, "nanoseconds since 1970")
+    FW_HELLO_COLUMN(key, "<u8", 0, "keyed hash of all that makes the fingerprint")
+    FW_HELLO_COLUMN(name_key, "<u8", 0, "keyed hash of the server name, 0 for none")
+    FW_HELLO_COLUMN(src, "<u8", 2, "source address: upper and lower half, IPv4 as in ::ffff:a.b.c.d")
+    FW_HELLO_COLUMN(dst, "<u8", 2, "destination address")
+    FW_HELLO_COLUMN(packet, "<u4", 0, "place in its batch of the packet that made it whole")
+    FW_HELLO_COLUMN(at, "<u4", 0, "where its text begins: the ids (<u2 each), then the name; of an Initial the datagram")
+    FW_HELLO_COLUMN(size, "<u4", 0, "bytes of the text")
+    FW_HELLO_COLUMN(sport, "<u2", 0, "source port")
+    FW_HELLO_COLUMN(dport, "<u2", 0, "destination port")
+    FW_HELLO_COLUMN(version, "<u2", 0, "highest version that it offers")
+    FW_HELLO_COLUMN(ciphers, "<u2", 0, "ids of cipher suites in the text")
+    FW_HELLO_COLUMN(extensions, "<u2", 0, "ids of extensions behind them")
+    FW_HELLO_COLUMN(algorithms, "<u2", 0, "ids of signature algorithms behind those")
+    FW_HELLO_COLUMN(name_length, "<u2", 0, "bytes of the server name")
+    FW_HELLO_COLUMN(transport, "u1", 0, "the letter t, d or q: TLS over TCP, DTLS, QUIC")
+    FW_HELLO_COLUMN(sealed, "u1", 0, "1: an Initial of QUIC, still encrypted")
+    FW_HELLO_COLUMN(named, "u1", 0, "1: there is an extension server_name")
+    FW_HELLO_COLUMN(outer, "u1", 0, "1: an encrypted hello stands behind it, or the pretence of one")
+    FW_HELLO_COLUMN(protocols, "u1", 0, "1: ALPN names a protocol ...")
+    FW_HELLO_COLUMN(first, "u1", 0, "... of the first one the first byte ...")
+    FW_HELLO_COLUMN(last, "u1", 0, "... and the last")
 };
 #define FW_LAYOUT_ROWS (sizeof FW_LAYOUT / sizeof FW_LAYOUT[0])
 

@@ -47,7 +47,7 @@ static void reset_counters(struct fw_slot *s)
         if ((unsigned)s->wrote >> class & 1u)
             memset(v->sources[class], 0, sizeof v->sources[class]);
     if (s->wrote & (1u << FW_CLASS_SYN | 1u << FW_CLASS_UDP))
-        memset(v->syn_ports, 0, offsetof(struct fw_victim, service) - offsetof(struct fw_victim, syn_ports));
+        memset(v->udp_marks, 0, offsetof(struct fw_victim, service) - offsetof(struct fw_victim, udp_marks));
     if (s->wrote & FW_WROTE_SERVICE)
         memset(v->service, 0, sizeof v->service);
     if (s->wrote & 1u << FW_CLASS_HTTP)
@@ -107,28 +107,15 @@ struct fw_slot *fw_victim_admit(struct fw_victims *t, uint64_t hash, const struc
     return least;
 }
 
-/* Salted with the slot's keyed hash, so nobody outside can aim two ports at one bucket. */
-static inline uint32_t bucket_of(const struct fw_slot *s, uint32_t key)
+static inline struct fw_port_count *bucket(const struct fw_slot *s, struct fw_port_count *table, uint8_t proto,
+                                           uint16_t port)
 {
-    return ((key ^ (uint32_t)s->hash) * 0x9e3779b1u) >> 26;
+    return &table[fw_port_bucket(s->hash, fw_port_key(proto, port))];
 }
 
-/* The key of a port: the protocol in the upper half. */
-static inline uint32_t port_key(uint8_t proto, uint16_t port) { return (uint32_t)proto << 16 | port; }
-
-static void vote(const struct fw_slot *s, struct fw_port_count *table, uint32_t key, uint32_t bytes)
+static void vote(const struct fw_slot *s, struct fw_port_count *table, uint8_t proto, uint16_t port, uint32_t bytes)
 {
-    struct fw_port_count *b = &table[bucket_of(s, key)];
-    b->packets++;
-    b->bytes += bytes;
-    if (b->vote == 0)
-        b->key = key;
-    b->vote += b->key == key ? 1 : -1;
-}
-
-static inline uint64_t port_hash(const struct fw_slot *s, uint16_t port)
-{
-    return fw_mix64(s->hash + port * 0x9e3779b97f4a7c15ULL);
+    fw_port_vote(bucket(s, table, proto, port), fw_port_key(proto, port), bytes);
 }
 
 static void count_path(struct fw_victim *v, const struct fw_message *h)
@@ -227,7 +214,8 @@ static const uint16_t DARK8[256] = {[6] = 1,       [7] = 1 << 1,  [11] = 1 << 2,
                                     [22] = 1 << 4, [26] = 1 << 5, [28] = 1 << 6, [29] = 1 << 7,
                                     [30] = 1 << 8, [33] = 1 << 9, [55] = 1 << 10};
 
-static inline void count_source(struct fw_victim *v, unsigned class, const struct fw_packet *p)
+/* Returns whether the source is the first of its register, or changes it. */
+static inline int count_source(struct fw_victim *v, unsigned class, const struct fw_packet *p)
 {
     uint16_t block = p->bits & FW_V6 ? 0 : DARK8[p->src.lo >> 24 & 255];
     v->bogons[class] += (p->bits & FW_BOGON) != 0;
@@ -235,18 +223,19 @@ static inline void count_source(struct fw_victim *v, unsigned class, const struc
         v->dark[class]++;
         v->dark_blocks[class] |= block;
     }
-    fw_hll_add(v->sources[class], FW_HLL_P, p->src_hash);
+    return fw_hll_add(v->sources[class], FW_HLL_P, p->src_hash);
 }
 
 static void count_udp(struct fw_slot *s, const struct fw_packet *p)
 {
     struct fw_victim *v = &s->v;
     s->wrote |= 1u << FW_CLASS_UDP | FW_WROTE_SERVICE;
-    count_source(v, FW_CLASS_UDP, p);
-    fw_hll_add(v->udp_ports, FW_SMALL_HLL_P, port_hash(s, p->dport));
+    if (count_source(v, FW_CLASS_UDP, p))
+        v->udp_marks[p->src_hash >> (64 - FW_HLL_P)] = fw_port_mark(p->sport);
+    fw_hll_add(v->udp_ports, FW_SMALL_HLL_P, fw_port_hash(s->hash, p->dport));
     fw_hll_add(v->udp_flows, FW_NAMES_HLL_P, fw_flow_hash(p));
-    vote(s, v->opened, port_key(17, p->dport), p->bytes);
-    vote(s, v->service, port_key(17, p->sport), p->bytes);
+    vote(s, v->opened, 17, p->dport, p->bytes);
+    vote(s, v->service, 17, p->sport, p->bytes);
     vote_port(&v->kinds[FW_UDP], p->sport);
     v->udp_payload_max = v->udp_payload_max > p->payload ? v->udp_payload_max : p->payload;
 }
@@ -256,8 +245,8 @@ static void count_syn(struct fw_slot *s, const struct fw_packet *p)
     struct fw_victim *v = &s->v;
     s->wrote |= 1u << FW_CLASS_SYN;
     count_source(v, FW_CLASS_SYN, p);
-    fw_hll_add(v->syn_ports, FW_SMALL_HLL_P, port_hash(s, p->dport));
-    vote(s, v->opened, port_key(6, p->dport), p->bytes);
+    fw_hll_add(v->syn_ports, FW_SMALL_HLL_P, fw_port_hash(s->hash, p->dport));
+    vote(s, v->opened, 6, p->dport, p->bytes);
 }
 
 void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packet *p, const struct fw_message *said,
@@ -294,7 +283,7 @@ void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packe
         break;
     case FW_SYNACK:
         s->wrote |= FW_WROTE_SERVICE;
-        vote(s, v->service, port_key(6, p->sport), p->bytes);
+        vote(s, v->service, 6, p->sport, p->bytes);
         /* fall through */
     default:
         s->wrote |= 1u << FW_CLASS_TCP;
@@ -313,7 +302,7 @@ void fw_victim_known(struct fw_slot *s, const struct fw_packet *p)
 {
     s->v.kinds[p->kind].known++;
     if (p->kind == FW_UDP)
-        s->v.service[bucket_of(s, port_key(17, p->sport))].known++;
+        bucket(s, s->v.service, 17, p->sport)->known++;
 }
 
 void fw_victim_out(struct fw_victims *t, struct fw_slot *s, const struct fw_packet *p, const struct fw_message *said)
@@ -323,7 +312,7 @@ void fw_victim_out(struct fw_victims *t, struct fw_slot *s, const struct fw_pack
     v->kinds[p->kind].out++;
     if (p->kind == FW_UDP || p->kind == FW_SYN) {
         s->wrote |= FW_WROTE_SERVICE;
-        v->service[bucket_of(s, port_key(p->proto, p->dport))].out++;
+        bucket(s, v->service, p->proto, p->dport)->out++;
     }
     if (FW_LIKELY(said == NULL))
         return;

@@ -10,6 +10,7 @@
 #include "fw_hll.h"
 #include "fw_message.h"
 #include "fw_packet.h"
+#include "fw_ports.h"
 
 #define FW_SLOT_SETS 128u
 #define FW_SLOT_WAYS 8u
@@ -30,10 +31,6 @@ enum fw_class { FW_CLASS_LIST(FW_CLASS) FW_CLASSES };
 
 struct fw_kind_count {
     FW_KIND_FEATURES(FW_MEMBER)
-};
-
-struct fw_port_count {
-    FW_PORT_FEATURES(FW_MEMBER)
 };
 
 struct fw_path_count {

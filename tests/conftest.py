@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
+settings.register_profile("busy", deadline=None)  # how long an example takes says more of the machine
+settings.load_profile("busy")
 sys.path.insert(0, str(Path(__file__).parent))
 if TYPE_CHECKING:
     from lab import Lab

@@ -8,6 +8,8 @@ Everything is made through netlink by pyroute2 and taken down again, whatever ha
 from __future__ import annotations
 
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -24,6 +26,8 @@ from evaluate import records
 
 CLIENT, SERVER = "10.99.0.1", "10.99.0.2"
 CLIENT6, SERVER6 = "fd99::1", "fd99::2"
+COUNTED = re.compile(rb" ([\d,]+) packets,.* ([\d,]+) lost,")
+"""The packets of a watch's counters, and the lost ones."""
 
 
 class Lab:
@@ -71,11 +75,27 @@ class Lab:
     def floodwatch(self, *argv: str) -> subprocess.Popen[bytes]:
         """Start floodwatch beside the server, and wait until it watches if that is what it does."""
         command = (sys.executable, "-P", "-m", "floodwatch", *argv)
-        process = self.start(self.server, *command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "bufsize": 0}  # a line, and no more
+        process = self.start(self.server, *command, **pipes)
         assert process.stderr is not None
         if argv[0] == "watch":
             process.stderr.readline()
         return process
+
+    def seen(self, watch: subprocess.Popen[bytes], packets: int, seconds: float = 20) -> None:
+        """Wait until a watch has seen so many packets, or counted them as lost, by its own counters.
+
+        Raises:
+            AssertionError: they do not come.
+        """
+        assert watch.stderr is not None
+        end, found = time.monotonic() + seconds, 0
+        while found < packets and watch.poll() is None:
+            assert time.monotonic() < end, f"{found} of {packets} packets were seen"
+            watch.send_signal(signal.SIGUSR1)
+            while not (counted := COUNTED.search(line := watch.stderr.readline())):
+                assert line, "the watch ended"
+            found = sum(int(number.replace(b",", b"")) for number in counted.groups())
 
     def send(self, capture: Path, *, deliver: bool = False) -> None:
         """Send a capture from the client's end, at its own pace; see ``sender``."""

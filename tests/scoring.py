@@ -62,7 +62,8 @@ class Score:
         return out
 
 
-def _ns(text: str) -> int:
+def ns(text: str) -> int:
+    """A time of a report in nanoseconds."""
     whole, _, fraction = text.removesuffix("Z").partition(".")
     return int(datetime.fromisoformat(whole + "+00:00").timestamp()) * 10**9 + int(
         fraction.ljust(9, "0") or 0
@@ -146,8 +147,8 @@ class Judge:
         where = ipaddress.ip_network(event.victim.ip, strict=False)
         return (
             ipaddress.ip_network(true.victim_ip, strict=False).subnet_of(where)  # type: ignore[arg-type]
-            and _ns(event.first) <= true.last_ns + self._slack
-            and true.first_ns - self._slack <= _ns(event.last)
+            and ns(event.first) <= true.last_ns + self._slack
+            and true.first_ns - self._slack <= ns(event.last)
         )
 
     def _judge_flood(self, flood: FloodTruth) -> None:
@@ -168,7 +169,7 @@ class Judge:
         score.found += 1
         first = min(events, key=lambda event: event.detected)
         if self._slack < MINUTE_NS:  # else the clock was set, and there is no telling
-            delay = max((_ns(first.detected) - flood.first_ns) / 1e9 - flood.late_s, 0.0)
+            delay = max((ns(first.detected) - flood.first_ns) / 1e9 - flood.late_s, 0.0)
             score.delays.setdefault(str(first.vector), []).append(delay)
             self._judge_dates(flood, events)
         said = first.sources.origin
@@ -180,9 +181,9 @@ class Judge:
 
     def _judge_dates(self, flood: FloodTruth, events: list[Event]) -> None:
         """How far first and last of the events are from the flood's, in seconds; negative: too early."""
-        begin = (min(_ns(event.first) for event in events) - flood.first_ns) / 1e9
+        begin = (min(ns(event.first) for event in events) - flood.first_ns) / 1e9
         begin -= min(max(begin, 0.0), flood.late_s)
-        end = (max(_ns(event.last) for event in events) - flood.last_ns) / 1e9
+        end = (max(ns(event.last) for event in events) - flood.last_ns) / 1e9
         self.score.begins.append(begin)
         self.score.ends.append(end)
         if max(abs(begin), abs(end)) > DATED_S:
@@ -206,7 +207,7 @@ class Judge:
         wrong: set[int] = set()
         for event in self._report.floods:
             if event.id not in self._matched and self._near(event, crowd):
-                wrong.update(range(_ns(event.first) // EPOCH_NS, _ns(event.last) // EPOCH_NS + 1))
+                wrong.update(range(ns(event.first) // EPOCH_NS, ns(event.last) // EPOCH_NS + 1))
         score.crowd_epochs_called_attack += len(epochs & wrong)
 
     def _judge_lists(self) -> None:

@@ -2,6 +2,7 @@
 
     python tests/served.py serve                       TCP echo at PORTS, UDP echo at ECHO
     python tests/served.py use ADDRESS SECONDS         connections that last and polls; prints JSON at the end
+    python tests/served.py use ADDRESS SECONDS told    the same; a line of standard input begins the seconds
 
 Long connections to each of ``PORTS`` send a byte five times a second; one more to each sleeps from its first
 byte until shortly before the end. Polls of ``ECHO`` come each from a new port.
@@ -78,7 +79,14 @@ async def byte(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     await asyncio.wait_for(reader.readexactly(1), PATIENCE_S)
 
 
-async def long_connection(address: str, port: int, end: float, told: Told, *, sleeps: bool) -> None:
+def over(end: asyncio.Future[float]) -> bool:
+    """Has the end come, if it is known yet?"""
+    return end.done() and time.time() >= end.result()
+
+
+async def long_connection(
+    address: str, port: int, end: asyncio.Future[float], told: Told, *, sleeps: bool
+) -> None:
     """A connection from the beginning to the end."""
     name = f"{port}{' asleep' if sleeps else ''}"
     told.lived[name] = False
@@ -86,15 +94,15 @@ async def long_connection(address: str, port: int, end: float, told: Told, *, sl
     with contextlib.suppress(OSError, asyncio.TimeoutError, asyncio.IncompleteReadError):
         await byte(reader, writer)
         if sleeps:
-            await asyncio.sleep(max(end - WAKES_S - time.time(), 0))
-        while time.time() < end:
+            await asyncio.sleep(max(await end - WAKES_S - time.time(), 0))
+        while not over(end):
             await byte(reader, writer)
             await asyncio.sleep(0.2)
         told.lived[name] = True
     writer.close()
 
 
-async def polls(address: str, end: float, told: Told) -> None:
+async def polls(address: str, end: asyncio.Future[float], told: Told) -> None:
     """Forty questions a second, each from a new port."""
     loop, family = asyncio.get_running_loop(), socket.AF_INET6 if ":" in address else socket.AF_INET
 
@@ -111,30 +119,35 @@ async def polls(address: str, end: float, told: Told) -> None:
             told.polls.append((began, False))
 
     asked = set[asyncio.Task[None]]()
-    while time.time() < end:
+    while not over(end):
         asked.add(asyncio.create_task(ask()))
         await asyncio.sleep(0.025)
     await asyncio.gather(*asked)
 
 
-async def use(address: str, seconds: float) -> None:
-    """Use everything for a while, then tell.
+async def use(address: str, seconds: float, *, waits: bool) -> None:
+    """Use everything for a while, which may begin when it is told to, then tell.
 
     The first connection finds the way: who had to repeat its SYN would repeat everything else slowly as well.
     """
     _, first = await asyncio.open_connection(address, PORTS[0])
     first.close()
-    told, end = Told(), time.time() + seconds
-    long = [
+    told, end = Told(), asyncio.get_running_loop().create_future()
+    users = [
         asyncio.create_task(long_connection(address, port, end, told, sleeps=sleeps))
         for port in PORTS
         for sleeps in (False, True)
     ]
     await asyncio.sleep(0.3)
     print("ready", flush=True)
-    await asyncio.gather(polls(address, end, told), *long)
+    users.append(asyncio.create_task(polls(address, end, told)))
+    if waits:
+        await asyncio.to_thread(sys.stdin.readline)
+    end.set_result(time.time() + seconds)
+    await asyncio.gather(*users)
     print(json.dumps({"lived": told.lived, "polls": told.polls}))
 
 
 if __name__ == "__main__":
-    asyncio.run(serve() if sys.argv[1] == "serve" else use(sys.argv[2], float(sys.argv[3])))
+    what, *argv = sys.argv[1:]
+    asyncio.run(serve() if what == "serve" else use(argv[0], float(argv[1]), waits="told" in argv))

@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from pathlib import Path
 
 import pytest
+from keys import PCAPS, Answer, answer, seeds
 
-from floodwatch.config.options import ScanOptions
-from floodwatch.pipeline.scan import scan
-
-PCAPS = Path(__file__).parent.parent / "pcaps"
 QUICK = ("syn_flood", "http_flood", "ntp_amplification")
 LONG = ("syn_flood", "http_flood", "real_nginx_synflood")
 
 
-def answer(path: str, seed: bytes) -> tuple[str, ...]:
-    """What a report names, whom, and what it advises."""
-    report = scan([path], ScanOptions(seed=seed))
-    return tuple(
-        sorted(
-            f"{event.vector} {event.verdict} {event.victim.ip} {event.victim.port} {event.sources.origin} "
-            f"{event.action.recommended}"
-            for event in report.events()
-        )
-    )
-
-
-def seeds(number: int) -> list[bytes]:
-    random.seed(64)
-    return [random.randbytes(16) for _ in range(number)]
-
-
-def the_same(answers: Iterable[tuple[str, ...]]) -> None:
+def the_same(answers: Iterable[Answer]) -> None:
     found = Counter(answers)
     assert len(found) == 1, found.most_common()
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +44,10 @@ def scan_of(capture: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("victim", ["198.51.100.7", pytest.param("2001:db8::7", marks=pytest.mark.slow)])
 def test_a_flood_on_the_wire_is_the_flood_of_its_capture(wire: Lab, tmp_path: Path, victim: str) -> None:
-    capture, _ = made(tmp_path, "syn_flood", duration=2.0, victim=victim)
+    capture, truth = made(tmp_path, "syn_flood", duration=2.0, victim=victim)
     watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--seed", "0" * 32)
-    begin = time.time()
     wire.send(capture)
-    time.sleep(0.5)
+    wire.seen(watch, truth.packets)
     watch.send_signal(signal.SIGINT)
     lines, _ = finish(watch)
     report = lines[-1]
@@ -65,15 +65,15 @@ def test_a_flood_on_the_wire_is_the_flood_of_its_capture(wire: Lab, tmp_path: Pa
     assert flood["sources"]["origin"] == scanned["sources"]["origin"]
     assert flood["packets"] == pytest.approx(scanned["packets"], rel=0.1)
     assert watch.returncode == 130
-    detected = time.mktime(time.strptime(opened["detected"][:19], "%Y-%m-%dT%H:%M:%S")) - time.timezone
-    assert detected - begin < 3.0 + 2.0  # the flood begins 3 s after the capture does
+    first, detected = (datetime.fromisoformat(opened[name]) for name in ("first", "detected"))
+    assert detected - first < timedelta(seconds=2)
 
 
 def test_every_frame_is_seen_or_said_to_be_lost(wire: Lab, tmp_path: Path) -> None:
     capture, truth = made(tmp_path, "udp_flood", duration=2.0)
     watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--", "ip")
     wire.send(capture)
-    time.sleep(0.3)
+    wire.seen(watch, truth.packets)
     watch.send_signal(signal.SIGTERM)
     lines, _ = finish(watch)
     (read,) = lines[-1]["inputs"]
@@ -88,7 +88,7 @@ def test_a_stopped_watch_counts_what_its_ring_lost(wire: Lab, tmp_path: Path) ->
     watch.send_signal(signal.SIGSTOP)
     wire.send(capture)
     watch.send_signal(signal.SIGCONT)
-    time.sleep(0.7)
+    wire.seen(watch, truth.packets)
     watch.send_signal(signal.SIGINT)
     lines, err = finish(watch)
     (read,) = lines[-1]["inputs"]
@@ -104,7 +104,7 @@ def test_several_workers_give_the_verdicts_of_one(wire: Lab, tmp_path: Path) -> 
         "watch", "-i", "vb", "--format", "ndjson", "--workers", "2", "--top", "0", "--", "ip"
     )
     wire.send(capture)
-    time.sleep(0.3)
+    wire.seen(watch, truth.packets)
     watch.send_signal(signal.SIGINT)
     lines, _ = finish(watch)
     (read,) = lines[-1]["inputs"]
@@ -129,41 +129,42 @@ def test_an_idle_interface_still_ends_its_floods(wire: Lab, tmp_path: Path) -> N
 
 
 def test_lines_for_people_and_counters_on_demand(wire: Lab, tmp_path: Path) -> None:
-    capture, _ = made(tmp_path, "ntp_amplification", duration=1.0)
-    watch = wire.floodwatch("watch", "-i", "vb", "--duration", "7")
+    capture, truth = made(tmp_path, "ntp_amplification", duration=1.0)
+    watch = wire.floodwatch("watch", "-i", "vb")
     wire.send(capture)
-    watch.send_signal(signal.SIGUSR1)
-    out, err = watch.communicate(timeout=20)
+    wire.seen(watch, truth.packets)  # as the counters say
+    watch.send_signal(signal.SIGINT)
+    out, _ = watch.communicate(timeout=20)
     first = out.decode().splitlines()[0]
     assert "opened  NTP amplification (reflection)  198.51.100.7:80  peak" in first
     assert "1 FLOOD" in out.decode()
-    assert "packets," in err.decode()
 
 
 def test_programs_iterate_over_the_events_of_an_interface(wire: Lab, tmp_path: Path) -> None:
     capture, truth = made(tmp_path, "ntp_amplification", duration=1.0)
     script = (
         "import floodwatch as fw\n"
-        "with fw.live('vb', duration=10, filter='ip') as watch:\n"
+        "with fw.live('vb', duration=60, filter='ip') as watch:\n"
         "    print('ready', flush=True)\n"
         "    for event in watch:\n"
         "        guards = [one.protection for one in watch.decisions()]\n"
         "        print(event.vector.value, event.state, *guards, flush=True)\n"
+        "        if event.state == 'ended': watch.stop()\n"
         "    print(watch.stats().packets + watch.stats().lost, len(watch.report().floods))\n"
     )
     program = wire.start(wire.server, sys.executable, "-P", "-c", script, stdout=subprocess.PIPE)
     assert program.stdout is not None
     program.stdout.readline()
     wire.send(capture)
-    lines = program.communicate(timeout=20)[0].decode().splitlines()
+    lines = program.communicate(timeout=60)[0].decode().splitlines()
     assert lines == ["ntp_amplification open reflected", "ntp_amplification ended", f"{truth.packets} 1"]
 
 
 def test_the_picture_shows_floods_and_leaves_the_answer_alone(wire: Lab, tmp_path: Path) -> None:
-    capture, _ = made(tmp_path, "udp_flood", duration=1.5)
+    capture, truth = made(tmp_path, "udp_flood", duration=1.5)
     watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--picture", "always")
     wire.send(capture)
-    time.sleep(0.5)
+    wire.seen(watch, truth.packets)
     watch.send_signal(signal.SIGINT)
     lines, err = finish(watch)
     assert lines[-1]["schema"] == "floodwatch.report/1"
@@ -236,7 +237,7 @@ def test_merged_frames_count_as_the_segments_they_carry(wire: Lab) -> None:
         f"s.sendall(bytes({size})); s.close()"
     )
     assert wire.start(wire.client, sys.executable, "-c", sender).wait(20) == 0
-    time.sleep(0.3)
+    wire.seen(watch, -(-size // 1448))
     watch.send_signal(signal.SIGINT)
     lines, _ = finish(watch)
     (read,) = lines[-1]["inputs"]
@@ -254,7 +255,7 @@ def test_the_flight_recorder_keeps_frames_from_before_and_during_a_flood(wire: L
     recorded = tmp_path / "flight.pcapng"
     watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "-w", str(recorded))
     wire.send(capture)
-    time.sleep(0.5)
+    wire.seen(watch, truth.packets)
     watch.send_signal(signal.SIGINT)
     lines, _ = finish(watch)
     opened, flood = lines[0], lines[-1]["floods"][0]
@@ -274,11 +275,11 @@ def test_the_flight_recorder_keeps_frames_from_before_and_during_a_flood(wire: L
 
 @pytest.mark.slow
 def test_the_flight_recorder_ends_at_its_limit(wire: Lab, tmp_path: Path) -> None:
-    capture, _ = made(tmp_path, "ntp_amplification", duration=2.0)
+    capture, truth = made(tmp_path, "ntp_amplification", duration=2.0)
     recorded = tmp_path / "flight.pcapng"
     watch = wire.floodwatch("watch", "-i", "vb", "-w", str(recorded), "--write-max", "50")
     wire.send(capture)
-    time.sleep(0.3)
+    wire.seen(watch, truth.packets)
     watch.send_signal(signal.SIGINT)
     _, err = watch.communicate(timeout=20)
     assert fw.scan(str(recorded)).inputs[0].packets == 50
@@ -300,7 +301,7 @@ def test_tags_that_the_kernel_took_off_are_put_back(wire: Lab) -> None:
         f"[s.send({frame!r}) for _ in range(50)]"
     )
     assert wire.start(wire.client, sys.executable, "-c", script).wait(10) == 0
-    time.sleep(0.3)
+    wire.seen(watch, 50)
     watch.send_signal(signal.SIGINT)
     lines, _ = finish(watch)
     assert lines[-1]["inputs"][0]["packets"] == 50

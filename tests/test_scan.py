@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import json
 import signal
 import struct
 import subprocess
 import sys
+import termios
 import time
 from datetime import datetime
 from pathlib import Path
@@ -16,8 +18,10 @@ from typing import Any
 import dpkt
 import jsonschema
 import pytest
+from click.testing import CliRunner
 
 from floodwatch import synth
+from floodwatch.cli import main
 from floodwatch.config.options import ScanOptions
 from floodwatch.detectors.reflection import TALKING
 from floodwatch.model.vector import AMPLIFIERS
@@ -37,9 +41,16 @@ def run(*args: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[b
 
 
 def report(*args: str, stdin: bytes | None = None) -> tuple[int, dict[str, Any]]:
-    done = run("--format", "json", *args, stdin=stdin)
-    assert done.stdout, done.stderr.decode()
-    return done.returncode, json.loads(done.stdout)
+    """The exit code and the report of the command, in this process where it needs no standard input."""
+    argv = ("--format", "json", *args)
+    if stdin is None:
+        called = CliRunner().invoke(main, ["scan", "--seed", SEED, *argv])
+        code, out, err = called.exit_code, called.stdout_bytes, called.stderr
+    else:
+        done = run(*argv, stdin=stdin)
+        code, out, err = done.returncode, done.stdout, done.stderr.decode()
+    assert out, err
+    return code, json.loads(out)
 
 
 @pytest.fixture(scope="module")
@@ -331,7 +342,10 @@ def test_one_signal_ends_the_wait_for_a_silent_pipe(jobs: str) -> None:
     assert process.stdin is not None
     process.stdin.write(gzip.decompress(header)[:10_000])
     process.stdin.flush()
-    time.sleep(1.5)
+    while int.from_bytes(fcntl.ioctl(process.stdin, termios.FIONREAD, bytes(4)), sys.byteorder):
+        assert process.poll() is None
+        time.sleep(0.05)
+    time.sleep(0.2)  # what it took is counted
     process.send_signal(signal.SIGINT)
     assert process.stdout is not None
     answer = json.loads(process.stdout.read())

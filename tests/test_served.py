@@ -256,7 +256,15 @@ def test_p59_p60_old_connections_and_other_services_live_beside_guards(wire: Lab
     server.stdout.readline()
     users = [
         wire.start(
-            wire.client, sys.executable, str(HERE / "served.py"), "use", address, "6", stdout=subprocess.PIPE
+            wire.client,
+            sys.executable,
+            str(HERE / "served.py"),
+            "use",
+            address,
+            "6",
+            "told",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         for address in (SERVER, SERVER6)
     ]
@@ -266,10 +274,14 @@ def test_p59_p60_old_connections_and_other_services_live_beside_guards(wire: Lab
     driver = drive(wire)  # tracking begins only now, and the sleepers have said nothing since
     began = time.time()
     floods = [forge(wire, kind, to, 3, 1500) for kind in ("ack", "udp") for to in (SERVER, SERVER6)]
-    for flood in floods:
-        flood.wait(20)
     for one in users:
-        told = json.loads(one.communicate(timeout=20)[0].splitlines()[-1])
+        assert one.stdin is not None
+        one.stdin.write(b"go\n")
+        one.stdin.flush()
+    for flood in floods:
+        flood.wait(60)
+    for one in users:
+        told = json.loads(one.communicate(timeout=60)[0].splitlines()[-1])
         assert len(told["lived"]) == 8
         assert all(told["lived"].values()), told["lived"]
         during = [ok for at, ok in told["polls"] if at > began]
@@ -296,7 +308,7 @@ AGAIN = """
 import subprocess
 TABLE = "inet floodwatch"
 from floodwatch.mitigate import Blocker
-def stands(): return subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True).stdout
+def stands(): return subprocess.run(["nft", "-s", "list", "ruleset"], capture_output=True, text=True).stdout
 with Blocker(dry_run=False) as blocker:
     blocker.track()
     first = stands()

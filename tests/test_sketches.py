@@ -11,6 +11,7 @@ import tracemalloc
 import zlib
 from collections import Counter
 from ipaddress import IPv4Address, IPv6Address
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -204,7 +205,7 @@ WRONG_KEYS = [
     (-1, OverflowError), (2**64, OverflowError), (np.array([1, -1]), OverflowError), (1.5, TypeError),
     (True, TypeError), (None, TypeError), (np.array([1.0]), TypeError), (np.array([True]), TypeError),
     (np.zeros((2, 2)), ValueError), (np.zeros((2, 2, 2), np.uint8), ValueError), (np.float64(1), TypeError),
-    ([1, [2]], TypeError), ([1, None], TypeError), ({1}, TypeError), (object(), TypeError),
+    ([1, [2]], TypeError), ([1, None], TypeError), ({1}, TypeError), (..., TypeError),
     (np.array(["2020-01-01"], dtype="M8[D]"), TypeError), ([-1], OverflowError),
     ("\ud800", UnicodeEncodeError),
 ]  # fmt: skip
@@ -452,13 +453,16 @@ def test_the_cells_are_a_view_that_cannot_write(make: Sketch) -> None:
 )  # fmt: skip
 def test_memory_is_the_formula(make: Any, formula: int) -> None:
     make()
+    used = []
     tracemalloc.start()
-    before = tracemalloc.get_traced_memory()[0]
-    sketch = make()
-    used = tracemalloc.get_traced_memory()[0] - before
+    for _ in range(9):  # other threads may allocate as well
+        before = tracemalloc.get_traced_memory()[0]
+        sketch = make()
+        used.append(tracemalloc.get_traced_memory()[0] - before)
+        assert sketch.nbytes == formula
+        del sketch
     tracemalloc.stop()
-    assert sketch.nbytes == formula
-    assert abs(used - formula - 400) <= 0.01 * formula
+    assert abs(median(used) - formula - 400) <= 0.01 * formula
 
 
 def test_threads_take_turns() -> None:

@@ -146,10 +146,10 @@ def test_same_seed_same_bytes(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", synth.SCENARIOS)
 def test_every_scenario_is_quick_and_ordered(name: str, tmp_path: Path) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     trace = synth.generate(name)
     truth = synth.write(trace, tmp_path / "x.pcap", snaplen=96)
-    assert time.perf_counter() - begin < 8
+    assert time.process_time() - begin < 8
     times = trace.packets()["t"]
     assert truth.packets == len(times) > 1000
     assert (np.diff(times) >= 0).all()

@@ -14,11 +14,15 @@ import numpy as np
 from .._engine import PACKET_DTYPE, Batch
 from ..capture import Filter, compile_filter
 from ..capture.file import Reading, open_reading
+from ..capture.hellos import Collector
 from ..config.options import ScanOptions
+from .greeted import Greeted
 from .packets import PacketBatch
 
 Capture = str | os.PathLike[str]
 BATCH = 65536
+MOST_KEPT = 65536
+"""Hellos of one batch whose fingerprints can be told."""
 
 
 def read(
@@ -59,8 +63,10 @@ def _read(
     key = os.urandom(16)
     for path in paths:
         reading = open_reading(path, ScanOptions(), key, compiled, threading.Event())
-        decoder = reading.decoder
-        yield from _with_frames(reading, size) if keep_raw else _plain(reading, size)
+        decoder, collector = reading.decoder, Collector(key, min(size, MOST_KEPT))
+        decoder.collect(collector.found)
+        how = _with_frames if keep_raw else _plain
+        yield from how(reading, size, collector)
         if reading.error is not None:
             reading.error.packets_ok = decoder.packets
             if strict or reading.blocks is None:
@@ -68,20 +74,24 @@ def _read(
             warnings.warn(f"{path}: {reading.error} (after {decoder.packets:,} packets)", stacklevel=2)
 
 
-def _plain(reading: Reading, size: int) -> Iterator[PacketBatch]:
+def _plain(reading: Reading, size: int, collector: Collector) -> Iterator[PacketBatch]:
     free: SimpleQueue[Batch] = SimpleQueue()
     free.put(Batch(size))
     for filled in reading.batches(free):
         if len(filled):
-            yield PacketBatch(filled.records(), filled.messages())
+            greeted = Greeted(collector, [collector.found.drain()])
+            yield PacketBatch(filled.records(), filled.messages(), greeted=greeted)
         free.put(filled)
 
 
-def _with_frames(reading: Reading, size: int) -> Iterator[PacketBatch]:
+def _with_frames(reading: Reading, size: int, collector: Collector) -> Iterator[PacketBatch]:
     """Decode packet by packet, so that each one's frame is at hand."""
     free: SimpleQueue[Batch] = SimpleQueue()
     free.put(Batch(1))
-    records, messages, texts, frames = [], bytearray(), bytearray(), []
+    records: list[Any] = []
+    frames: list[Any] = []
+    greeted: list[Any] = []
+    messages, texts = bytearray(), bytearray()
     for filled in reading.batches(free):
         if len(filled):
             record = filled.records().copy()
@@ -92,21 +102,29 @@ def _with_frames(reading: Reading, size: int) -> Iterator[PacketBatch]:
                 messages += shifted.tobytes()
                 texts += text
                 record["message"] = len(messages) // len(said)
+            if len(collector.found):
+                hellos, said = collector.found.drain()
+                hellos = hellos.copy()
+                hellos["packet"] = len(records)
+                greeted.append((hellos, said))
             records.append(record)
             frames.append((int(record["ts_ns"][0]), *reading.decoder.frame()))
         free.put(filled)
         if len(records) == size:
-            yield _gathered(records, messages, texts, frames)
-            records, messages, texts, frames = [], bytearray(), bytearray(), []
+            yield _gathered(records, messages, texts, frames, Greeted(collector, greeted))
+            records, frames, greeted = [], [], []
+            messages, texts = bytearray(), bytearray()
     if records:
-        yield _gathered(records, messages, texts, frames)
+        yield _gathered(records, messages, texts, frames, Greeted(collector, greeted))
 
 
-def _gathered(records: list[Any], messages: bytearray, texts: bytearray, frames: list[Any]) -> PacketBatch:
+def _gathered(
+    records: list[Any], messages: bytearray, texts: bytearray, frames: list[Any], greeted: Greeted
+) -> PacketBatch:
     kept = np.empty(len(frames), dtype=object)
     kept[:] = frames
     packets = np.empty(len(records), PACKET_DTYPE)  # np.concatenate would take the padding out
     for number, record in enumerate(records):
         packets[number] = record[0]
     packets.flags.writeable = False
-    return PacketBatch(packets, (bytes(messages), bytes(texts)), kept)
+    return PacketBatch(packets, (bytes(messages), bytes(texts)), kept, greeted)

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._engine import Batch, Decoder
+from ..capture.hellos import Collector
+from .greeted import Greeted
 from .interop import from_frames, to_capture
 
 if TYPE_CHECKING:
@@ -43,11 +45,13 @@ class PacketBatch:
         records: NDArray[np.void],
         messages: tuple[bytes, bytes] = (b"", b""),
         frames: NDArray[np.object_] | None = None,
+        greeted: Greeted | None = None,
     ) -> None:
         """Wrap what ``floodwatch._engine.Batch`` holds; ``read`` and ``from_scapy`` do it for you."""
         self._records = records
         self._messages = messages
         self._frames = frames
+        self._greeted = greeted or Greeted()
 
     @classmethod
     def from_scapy(cls, packets: Iterable[Packet]) -> PacketBatch:
@@ -59,9 +63,12 @@ class PacketBatch:
             ValueError: a packet that begins with neither Ethernet nor IP.
         """
         several: list[Any] = [packets] if hasattr(packets, "payload") else list(packets)
-        batch = Batch(max(len(several), 1))
-        Decoder(os.urandom(16)).fill(to_capture(several), 0, batch)
-        return cls(batch.records(), batch.messages())
+        batch, key = Batch(max(len(several), 1)), os.urandom(16)
+        decoder, collector = Decoder(key), Collector(key, min(max(len(several), 1), 65536))
+        decoder.collect(collector.found)
+        decoder.fill(to_capture(several), 0, batch)
+        greeted = Greeted(collector, [collector.found.drain()])
+        return cls(batch.records(), batch.messages(), greeted=greeted)
 
     def to_scapy(self, index: int | slice | None = None) -> list[Packet]:
         """The frames as packets of scapy: all of them, a slice or one.
@@ -89,11 +96,12 @@ class PacketBatch:
     def __getitem__(self, index: slice | list[int] | NDArray[Any]) -> PacketBatch: ...
     def __getitem__(self, index: int | slice | list[int] | NDArray[Any]) -> dict[str, Any] | PacketBatch:
         if isinstance(index, int | np.integer):
-            one = PacketBatch(self._records[[index]], self._messages)
+            one = PacketBatch(self._records[[index]])
             plain = {name: getattr(one, name)[0].item() for name in COLUMNS if name not in ADDRESSES}
             return {"src": _address(one.src[0]), "dst": _address(one.dst[0])} | plain
         frames = None if self._frames is None else self._frames[index]
-        return PacketBatch(_frozen(self._records[index]), self._messages, frames)
+        greeted = self._greeted.only(index, len(self))
+        return PacketBatch(_frozen(self._records[index]), self._messages, frames, greeted)
 
     def __repr__(self) -> str:
         return f"PacketBatch({len(self):,} packets)"
@@ -167,6 +175,20 @@ class PacketBatch:
     def payload(self) -> NDArray[np.uint32]:
         """Bytes of transport payload on the wire; for ICMP all after type, code and checksum."""
         return self._records["payload"]
+
+    @cached_property
+    def ja4(self) -> NDArray[np.object_]:
+        """JA4 fingerprints: text where a packet makes a ClientHello whole (TLS, DTLS, QUIC), else None.
+
+        Made on first use, and no column of ``to_numpy``. QUIC needs the extra ``decrypt``; a hello of QUIC
+        that lies in several batches is found where the column was asked for in each of them.
+        """
+        return self._greeted.column(0, len(self))
+
+    @cached_property
+    def sni(self) -> NDArray[np.object_]:
+        """Server names: text where ``ja4`` has one, "" where the hello names none, else None."""
+        return self._greeted.column(1, len(self))
 
     def to_numpy(self) -> NDArray[np.void]:
         """One structured array with a field a column (a copy)."""

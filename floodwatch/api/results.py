@@ -68,6 +68,7 @@ def scan(
     baseline: str | os.PathLike[str] | None = None,
     floors: Mapping[str, float] | None = None,
     false_alarms: str | None = None,
+    profile: str = "default",
     proxies: Sequence[str] = (),
     nat64: Sequence[str] = (),
     progress: pipeline.OnProgress | None = None,
@@ -85,6 +86,7 @@ def scan(
         baseline: a file that ``floodwatch scan --save-baseline`` kept: clients and usual rates to begin with.
         floors: rates a second, in its unit, below which a vector is not named; not below the built-in ones.
         false_alarms: a budget as ``1/30d``, for limits above what is usual (see ``config.limits``).
+        profile: a budget by its name, ``default``, ``sensitive`` or ``strict``.
         proxies: networks of proxies, or files of them: they are looked past (see ``config.proxies``).
         nat64: prefixes of NAT64 beside the well-known ones, as ``2001:db8:64::/96``.
         progress: called now and then, possibly from another thread.
@@ -104,7 +106,7 @@ def scan(
     kept = None if baseline is None else os.fspath(baseline)
     options = ScanOptions(
         filter=filter, jobs=workers, seed=seed, top=top, merge=merge, baseline=kept,
-        limits=limits.ask(floors or {}, false_alarms, least_floor), nat64=translators(nat64),
+        limits=limits.ask(floors or {}, false_alarms, least_floor, profile), nat64=translators(nat64),
         proxies=read_proxies(proxies),
     )  # fmt: skip
     report = pipeline.scan([os.fspath(path) for path in several], options, on_progress=progress, stop=stop)

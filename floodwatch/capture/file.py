@@ -6,12 +6,16 @@ import os
 import threading
 from collections.abc import Iterator
 from queue import SimpleQueue
+from typing import TYPE_CHECKING
 
 from .._engine import ERRORS, NEED_MORE, Batch, Decoder, frame_hashes
 from ..config.options import ScanOptions
 from ..errors import InputError
 from ..model.address import spans
 from . import CERTAIN, Block, Blocks, Filter, open_blocks, share_of_twins
+
+if TYPE_CHECKING:
+    from .hellos import Tally
 
 PROBED = 16_384
 """Frames at the beginning of a capture that are looked at for twins."""
@@ -26,6 +30,7 @@ class Reading:
         self.twins = 0.0
         self.error: InputError | None = None
         self.blocks: Blocks | None = None
+        self.tally: Tally | None = None
         self._options = options
         self._stop = stop
 
@@ -54,6 +59,8 @@ class Reading:
             while code == 0 and not self._stop.is_set():
                 batch = free.get()
                 code, position = self.decoder.fill(block.data, position, batch)
+                if self.tally is not None:
+                    self.tally.take()
                 yield batch
             if code not in (0, NEED_MORE):
                 raise InputError(self.path, ERRORS[code], self.decoder.why, offset=self.decoder.offset)
@@ -109,4 +116,10 @@ def open_reading(
     if options.proxies:
         decoder.trust(spans(options.proxies))
     decoder.count_once()
-    return Reading(path, decoder, options, stop)
+    reading = Reading(path, decoder, options, stop)
+    if options.describe:
+        from .hellos import Tally
+
+        reading.tally = Tally(key)
+        decoder.collect(reading.tally.collector.found)
+    return reading

@@ -34,8 +34,8 @@ def duration(ctx: click.Context, option: click.Parameter, value: str | None) -> 
     return None if match is None else int(match[1]) * UNITS[match[2] or "s"]
 
 
-def read_limits(texts: tuple[str, ...], false_alarms: str | None) -> Limits:
-    """What ``--set`` and ``--false-alarms`` say.
+def read_limits(texts: tuple[str, ...], false_alarms: str | None, profile: str = "default") -> Limits:
+    """What ``--set``, ``--false-alarms`` and ``--profile`` say.
 
     Raises:
         ConfigError: it cannot be understood, or not be done.
@@ -51,7 +51,7 @@ def read_limits(texts: tuple[str, ...], false_alarms: str | None) -> Limits:
             wanted[name.strip().lower()] = float(rate)
         except ValueError:
             raise ConfigError(f"write a threshold as syn_flood=900, not {text!r}") from None
-    return limits.ask(wanted, false_alarms, least_floor)
+    return limits.ask(wanted, false_alarms, least_floor, profile)
 
 
 def read_proxy(ctx: click.Context, option: click.Parameter, value: tuple[str, ...]) -> Proxies:
@@ -84,6 +84,8 @@ SET = click.option("--set", "floors", multiple=True, metavar="VECTOR=RATE",
                    help="Raise a vector's threshold, per second, as syn_flood=900; repeatable.")  # fmt: skip
 FALSE_ALARMS = click.option("--false-alarms", metavar="N/TIME",
                             help="Budget, as 1/30d: thresholds above each victim's usual rate.")  # fmt: skip
+PROFILE = click.option("--profile", type=click.Choice(["default", "sensitive", "strict"]), default="default",
+                       help="False alarms allowed: one in 30 days, a day, or a year.")  # fmt: skip
 PROXY = click.option("--proxy", "proxies", multiple=True, metavar="CIDR|FILE", callback=read_proxy,
                      help="A proxy or CDN, or a list of them: never blocked, its clients are told apart by "
                           "what it writes of them; repeatable.")  # fmt: skip

@@ -19,6 +19,7 @@ from .options import (
     BASELINE,
     FALSE_ALARMS,
     NAT64,
+    PROFILE,
     PROXY,
     SAVE_BASELINE,
     SET,
@@ -114,6 +115,7 @@ def read_time(ctx: click.Context, option: click.Parameter, value: str | None) ->
 @PROXY
 @SET
 @FALSE_ALARMS
+@PROFILE
 @NAT64
 @click.option("--sketch-out", metavar="FILE",
               help="Save the distinct sources as a sketch; give a --seed to merge several.")  # fmt: skip
@@ -127,8 +129,9 @@ def read_time(ctx: click.Context, option: click.Parameter, value: str | None) ->
 @click.pass_context
 def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], bpf: str | None,
          filter_file: str | None, style: str, output: str | None, sketch_out: str | None,
-         save_baseline: str | None, floors: tuple[str, ...], false_alarms: str | None, strict: bool,
-         exit_zero: bool, color: str, progress: str, quiet: bool, **settings: Any) -> None:  # fmt: skip
+         save_baseline: str | None, floors: tuple[str, ...], false_alarms: str | None, profile: str,
+         strict: bool, exit_zero: bool, color: str, progress: str, quiet: bool,
+         **settings: Any) -> None:  # fmt: skip
     """Look for floods in packet captures.
 
     Captures are pcap or pcapng files, also compressed, directories of them, or - for standard input. Words
@@ -146,7 +149,7 @@ def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], 
     if not paths:
         raise click.UsageError("name a capture, a directory or - for standard input")
     expression = one_filter(bpf, filter_file, trailing or after_dashes)
-    options = ScanOptions(filter=expression, limits=read_limits(floors, false_alarms), **settings)
+    options = ScanOptions(filter=expression, limits=read_limits(floors, false_alarms, profile), **settings)
     output = None if output == "-" else output
     for file in filter(None, (output, sketch_out, save_baseline)):
         check_output(file, paths)

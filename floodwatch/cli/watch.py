@@ -22,6 +22,7 @@ from .options import (
     BASELINE,
     FALSE_ALARMS,
     NAT64,
+    PROFILE,
     PROXY,
     SAVE_BASELINE,
     SET,
@@ -83,6 +84,7 @@ Examples:
 @PROXY
 @SET
 @FALSE_ALARMS
+@PROFILE
 @NAT64
 @click.option("--mode", type=click.Choice(["observe", "suggest", "enforce"]), default="observe",
               help="Only watch; say what would be blocked; or block it.")  # fmt: skip
@@ -112,9 +114,9 @@ Examples:
 @click.pass_context
 def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, ...], bpf: str | None,
           filter_file: str | None, save_baseline: str | None, floors: tuple[str, ...],
-          false_alarms: str | None, mode: str, never_block: tuple[str, ...], never_file: str | None,
-          backend: str, audit_file: str | None, said: tuple[str, ...], keep: bool, style: str,
-          exit_zero: bool, color: str, picture: str, **settings: Any) -> None:  # fmt: skip
+          false_alarms: str | None, profile: str, mode: str, never_block: tuple[str, ...],
+          never_file: str | None, backend: str, audit_file: str | None, said: tuple[str, ...], keep: bool,
+          style: str, exit_zero: bool, color: str, picture: str, **settings: Any) -> None:  # fmt: skip
     """Look for floods on live interfaces; nothing is blocked unless --mode enforce says so.
 
     Prints a line for every flood that begins or ends, and a report at the end (Ctrl-C, SIGTERM or SIGHUP).
@@ -139,7 +141,10 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
 
     expression = one_filter(bpf, filter_file, words or ctx.meta[FILTER_WORDS])
     options = WatchOptions(
-        filter=expression, limits=read_limits(floors, false_alarms), services=services(said), **settings
+        filter=expression,
+        limits=read_limits(floors, false_alarms, profile),
+        services=services(said),
+        **settings,
     )
     if options.confirm and mode != "enforce":
         raise click.UsageError("--confirm is for --mode enforce")
@@ -161,20 +166,22 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
                 keep_bpf=bool(acting.interfaces),
                 reads=[*library, *(blocker.never.folders() if blocker else ())],
             )
-            say(f"watching {watch.name}, {MODES[mode]}; Ctrl-C ends with the report")
-            for note in (*watch.notes, *confined.notes):
-                say(note)
             heart = Heartbeat()
-            with _counters_on_signal(watch, screen), screen or nullcontext():
-                for moment in watch.moments():
-                    told = bool(moment.changes or moment.notes or moment.acts)
-                    alive = heart.beat(moment.counters, told=told)
-                    if told or alive:
-                        with _above(screen):
-                            _tell(moment, style, audit)
-                            say(alive) if alive else None
-                    if screen is not None:
-                        screen.draw(moment)
+            with _counters_on_signal(watch, screen):
+                say(f"watching {watch.name}, {MODES[mode]}; Ctrl-C ends with the report")
+                for note in (*watch.notes, *confined.notes):
+                    say(note)
+                with screen or nullcontext():
+                    for moment in watch.moments():
+                        told = bool(moment.changes or moment.notes or moment.acts)
+                        alive = heart.beat(moment.counters, told=told)
+                        if told or alive:
+                            with _above(screen):
+                                _tell(moment, style, audit)
+                                if alive:
+                                    say(alive)
+                        if screen is not None:
+                            screen.draw(moment)
             report = watch.report()
             if baseline is not None:
                 write_kept(baseline, encode_memory(watch.analysis.detection.learnt()))

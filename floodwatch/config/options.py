@@ -43,7 +43,8 @@ class ScanOptions(Struct, frozen=True, kw_only=True):
         until_ns: ... nor are those at this time or later.
         merge: put all captures on one clock, as one capture.
         follow: wait for a file to grow, until told to stop.
-        describe: name the captures' interfaces too, which differ between containers of the same packets.
+        describe: name the captures' interfaces too, which differ between containers of the same packets, and
+            count the ClientHellos by fingerprint.
         baseline: a file of what was learnt before (see ``memory``), or None.
         limits: floors and the budget of false alarms.
         proxies: networks of proxies, see ``config.proxies``.

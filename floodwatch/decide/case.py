@@ -59,6 +59,8 @@ class Case:
     id: str = ""
     streak: int = 0
     persist: int = 1
+    weak: bool = True
+    """It was never over its floor for as long as it takes: only evidence that adds up can name it."""
     course: Course = field(default_factory=Course)
     detected_ns: int = 0
     epochs: int = 0

@@ -101,9 +101,11 @@ class Decider:
             return
         self._open[key] = case
         if finding.epoch > case.epoch and case.ended(max(_begin(finding), case.epoch)):
-            if not finding.over:
+            if not (finding.over or _enough(finding)):
                 return
             case.pulses += 1
+        if case.weak:
+            self._strengthen(case, finding)
         case.add(finding)
         self.current.add(case)
 
@@ -111,21 +113,30 @@ class Decider:
         """A finding about what is no verdict yet."""
         case = self._pending.pop(key, None)
         if case is None or finding.epoch - case.epoch > _patience(case):
-            if case is None and not finding.over:
+            if case is None and not finding.over and finding.weight is None:
                 return
             case = new_case(finding)
-        case.streak = _streak(case.streak, finding)
-        case.persist = finding.persist
+        self._strengthen(case, finding)
         case.add(finding)
-        if case.streak < finding.persist:
+        if case.weak and not _enough(finding):
             self._pending[key] = case
             return
-        case.floor = finding.floor
-        case.held = finding.count if finding.held is None else finding.held
+        if case.weak and finding.weight is not None:
+            case.floor, case.held = finding.weight.floor, finding.weight.gathered
         case.open(now_ns)
         self._open[key] = case
         self._at.setdefault(case.victim, []).append(case)
         self.current.add(case)
+
+    @staticmethod
+    def _strengthen(case: Case, finding: Finding[Any]) -> None:
+        """Count epochs over the floor; enough of them in a row and it is more than weak evidence."""
+        case.streak = _streak(case.streak, finding)
+        case.persist = finding.persist
+        if case.streak >= finding.persist:
+            case.weak = False
+            case.floor = finding.floor
+            case.held = finding.count if finding.held is None else finding.held
 
     def _close(self, case: Case) -> None:
         """Keep a closed case; where there are too many, forget the smallest."""
@@ -159,6 +170,11 @@ def _streak(before: int, finding: Finding[Any]) -> int:
     if finding.over:
         return before + (2 if persist == LULL_PERSIST and count >= LOUD * floor else 1)
     return before if persist <= FEW and EDGE * floor <= count < floor else 0
+
+
+def _enough(finding: Finding[Any]) -> bool:
+    """Evidence adds up to what names it, whatever one epoch holds."""
+    return finding.weight is not None and finding.weight.enough
 
 
 def _patience(case: Case) -> int:

@@ -49,6 +49,12 @@ PROTECTIONS: dict[Action, Protection] = {
     "cap_unknown": "capped",
 }
 """What stands before a victim where the advice says it all; else its family knows."""
+WEAK: tuple[Action, str] = (
+    "observe",
+    "it stays below the floors from which size does harm, and no source is proven real: a rule could cost "
+    "more than it saves",
+)
+"""What is advised where only evidence that adds up names it."""
 SEEN_TOLD = 5
 """Sources that are told of where none is proven."""
 NOT_PROVEN: frozenset[Origin] = frozenset({"unknown", "mixed"})
@@ -91,6 +97,8 @@ class Meaning:
         self.verdict: Verdict = "unclear" if unclear else case.verdict
         self.path = winner(case.paths, case.count)
         self.action, self.why = case.family.advice(self.facts, self.origin, self.path is not None)
+        if case.weak and self.origin != "real":
+            self.action, self.why = WEAK
         if case.via or case.spared:
             self.action, self.why = through_a_proxy(case, self.action, self.why)
         elif self.action == "drop_sources" and not case.settled:

@@ -117,7 +117,7 @@ class Detection:
 
     def __init__(self, memory: Memory, limits: Limits, proxies: Sequence[Network] = ()) -> None:
         self._limits = limits
-        self.tracker = Tracker(memory, limits)
+        self.tracker = Tracker(memory, limits, [test for detector in DETECTORS for test in detector.tests])
         self._served = Served(memory.networks)
         self.proxies = Proxies(proxies)
         self._visitors = Visitors(memory.networks, self.proxies)
@@ -169,15 +169,18 @@ class Detection:
         """Hold a finding against the user's limits; below half of them it does not even keep an event.
 
         Where an epoch holds the packets of a whole second (``coarse``), its floor is that much higher, too.
+        Where the network of the victim is named as a whole, its share of that is no evidence of its own.
         """
         if not _by_epoch(finding):
             return True
         finding.limit = max(finding.limit, self._limits.floors.get(finding.vector, 0.0))
         least = finding.limit * finding.quarters / EPOCHS_PER_SECOND
+        spread = (finding.vector, carpet.around(finding.victim)) in self._named
+        finding.weight = None if spread or finding.count < least else finding.weight
         if coarse:
             least = max(least, EPOCHS_PER_SECOND * finding.floor.count)
         finding.over = finding.over and finding.count >= least
-        return finding.count >= least / 2
+        return finding.count >= least / 2 or finding.weight is not None
 
 
 def _as_flood(finding: Finding[Any]) -> Flood:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._sketches import hll_estimate
+from ..model.address import Address
 from ..model.epoch import CLASS_OTHER, CLASS_SYN, CLASS_UDP, ICMP, SYN, SYNACK, UDP
 from ..model.finding import Finding, Floor
 from ..model.summary import Summary
@@ -58,6 +59,12 @@ KINDS = {
     UDP: Kind(UDP_FLOOD, CLASS_UDP),
     ICMP: Kind(ICMP_FLOOD, CLASS_OTHER),
 }
+
+
+def around(victim: Address) -> Address:
+    """The address by which a carpet over the network of a host is told: a /24 of IPv4, a /64 of IPv6."""
+    hi, lo = victim
+    return (0, lo & ~0xFF) if hi == 0 and lo >> 32 == MAPPED else (hi, 0)
 
 
 def detect(scene: Scene) -> Iterator[Finding[Any]]:
@@ -110,7 +117,7 @@ def _finding(
     return Finding(
         vector=family.vectors[0] if port is None else amplification(port),
         verdict=family.verdict,
-        victim=(0, int(first["lo"]) & ~0xFF) if four else (int(first["hi"]), 0),
+        victim=around((int(first["hi"]), int(first["lo"]))),
         prefix=24 if four else 64,
         protocol=family.protocol if four or kind != ICMP else "icmp6",
         epoch=summary.epoch,

@@ -1,4 +1,4 @@
-"""What a family of vectors is: everything that is known about it, in one record, beside its detection.
+"""What a family of vectors is: all that is known about it, in one record, beside its detection.
 
 A detector makes findings with ``Family.seen`` (one victim's epoch) or ``Family.told`` (a look back over
 seconds); the decision asks the same record what they mean; reports, limits, guards and tests ask it the rest.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol
 from msgspec import Struct
 
 from ..history.clients import Visitors
+from ..history.evidence import SequentialTest
 from ..history.victims import View, source_registers
 from ..model.address import Address
 from ..model.decision import Protection
@@ -51,9 +52,7 @@ class Named(Facts):
 
 
 def by_handshakes(facts: Named, count: float, distinct: float) -> Origin:
-    """The origin is real where most of what is listed comes from sources that finished a handshake, with us
-    or with a proxy that is trusted.
-    """
+    """Real where most of what is listed comes from those who finished a handshake, with us or a proxy."""
     real = facts.proven + facts.vouched
     return "real" if facts.asked > 0 and real >= PROVEN_SHARE * facts.asked else "unknown"
 
@@ -160,7 +159,7 @@ class Family(Struct, Generic[F], frozen=True):
 
     def says(self, floor: Floor) -> str:
         """The rule that fired, made from the very floor that the finding was held against."""
-        return floor.says(self.rule)
+        return (floor.rule or self.rule).format(floor=f"{floor.count:,.10g}") + floor.given
 
     def seen(
         self,
@@ -285,8 +284,7 @@ def _end_ns(stretches: list[tuple[int, int]]) -> int:
 
 
 class Scene(NamedTuple):
-    """What detectors look at: one epoch, the victims that are loaded in it or were just before, and who
-    visits them.
+    """One epoch, the victims that are loaded in it or were just before, and who visits them.
 
     ``named`` is what was found in the last second, by detectors earlier in the list in this epoch too.
     """
@@ -312,9 +310,11 @@ class Detector(NamedTuple):
         of_victim: findings from one victim's last second.
         of_epoch: findings from a whole epoch.
         watcher: makes what looks at whole epochs and remembers something.
+        tests: weak evidence that adds up for it.
     """
 
     families: tuple[Family[Any], ...]
     of_victim: Callable[[View], Iterator[Finding[Any]]] | None = None
     of_epoch: Callable[[Scene], Iterator[Finding[Any]]] | None = None
     watcher: Callable[[], Watcher] | None = None
+    tests: tuple[SequentialTest, ...] = ()

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..history.ports import port_shares, services
 from ..history.sources import source_counts
-from ..history.victims import View, port_shares
+from ..history.victims import View
 from ..model.epoch import CLASS_UDP, EPOCHS_PER_SECOND, UDP
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Facts, Finding, Floor, Majority, Mean, Sum
@@ -88,9 +89,9 @@ def detect(view: View) -> Iterator[Finding[Echoes]]:
     if row is None or int(row["kinds"]["packets"][UDP]) < FLOOR.count // 2:
         return
     mine = [(port, votes) for port, votes in port_shares(row["opened"], UDP_NUMBER) if port in PORTS]
-    for index, held in enumerate(row["service"] if mine else ()):
-        key, votes, back = int(held["key"]), int(held["vote"]), int(held["out"])
-        if key >> 16 != UDP_NUMBER or key & 0xFFFF not in PORTS or votes < BOTH * int(held["packets"]):
+    for held in services(row, UDP_NUMBER) if mine else ():
+        votes, back = held.vote, held.asked
+        if held.port not in PORTS or votes < BOTH * held.packets:
             continue
         # packets are counted by either port, so the port that gets about as many is taken for theirs
         port, opened = min(mine, key=lambda found: abs(found[1] - votes))
@@ -98,10 +99,15 @@ def detect(view: View) -> Iterator[Finding[Echoes]]:
         if (
             count >= BOTH * max(votes, opened)
             and back >= BOTH * count
-            and not _is_asked(row, (port, key & 0xFFFF), count)
+            and not _is_asked(row, (port, held.port), count)
         ):
-            lately = sum(int(recent["service"]["vote"][index]) for recent in view.recent())
-            yield from _judge(view, row, count, lately, (back, port, key & 0xFFFF))
+            lately = sum(
+                service.vote
+                for recent in view.recent()
+                for service in services(recent, UDP_NUMBER)
+                if service.port == held.port
+            )
+            yield from _judge(view, row, count, lately, (back, port, held.port))
 
 
 def _judge(

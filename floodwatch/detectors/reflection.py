@@ -15,8 +15,9 @@ import numpy as np
 from msgspec import field
 from msgspec.structs import replace
 
+from ..history.ports import Service, port_shares, services
 from ..history.sources import source_counts
-from ..history.victims import View, distinct_sources, port_shares
+from ..history.victims import View, distinct_sources
 from ..model.epoch import CLASS_UDP, EPOCHS_PER_SECOND, FRAGMENT, UDP
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Facts, Finding, Floor, Majority, Mean, SourceCount, Sum, Tally
@@ -182,26 +183,31 @@ def detect(view: View) -> Iterator[Finding[Answers]]:
         yield _finding(view, view.row, held)
 
 
-def reflecting(view: View) -> list[np.void]:
-    """Buckets of ``service`` that reflect, over half of the floor."""
+def reflecting(view: View) -> list[Service]:
+    """Service ports that reflect, over half of the floor."""
     row = view.row
     if row is None:
         return []
-    service = row["service"]
-    busy = (service["packets"] >= FLOOR.count / 2) | (
-        (service["bytes"] >= FLOOR_BYTES / 2) & (service["packets"] >= FEW)
-    )
-    return [service[i] for i in np.flatnonzero(busy) if _reflects(view, row, int(i))]
+    busy = row["service"]["packets"] >= FEW
+    return [
+        held
+        for held in services(row, UDP_NUMBER, busy)
+        if _loud(held.packets, held.bytes, 0.5) and _reflects(view, row, held)
+    ]
 
 
-def _reflects(view: View, row: np.void, index: int) -> bool:
-    held = row["service"][index]
-    port, packets = int(held["key"]) & 0xFFFF, int(held["packets"])
-    if int(held["vote"]) < 0.5 * packets or int(held["key"]) >> 16 != UDP_NUMBER:
+def _loud(packets: int, size: int, share: float = 1.0) -> bool:
+    """So many answers, or bytes of at least a few, are over that share of the floor."""
+    return packets >= share * FLOOR.count or (size >= share * FLOOR_BYTES and packets >= FEW)
+
+
+def _reflects(view: View, row: np.void, held: Service) -> bool:
+    port, packets = held.port, held.packets
+    if held.vote < 0.5 * packets:
         return False
-    recent = view.recent()
-    asked, answered = (sum(int(r["service"][name][index]) for r in recent) for name in ("out", "packets"))
-    if asked >= ASKED_SHARE * answered or int(held["known"]) >= SPOKEN_TO * packets:
+    tables = [recent["service"][held.bucket] for recent in view.recent()]
+    asked, answered = (sum(int(table[name]) for table in tables) for name in ("out", "packets"))
+    if asked >= ASKED_SHARE * answered or held.known >= SPOKEN_TO * packets:
         return False
     if _resolves(view, held):
         return True
@@ -216,17 +222,16 @@ def _reflects(view: View, row: np.void, index: int) -> bool:
     return senders >= UNKNOWN_REFLECTORS and port < EPHEMERAL and not lasts(view, UDP, CLASS_UDP)
 
 
-def _resolves(view: View, held: np.void) -> bool:
+def _resolves(view: View, held: Service) -> bool:
     """So a resolver looks whose questions were not captured."""
-    ordinary = int(held["bytes"]) <= ANSWERS_BYTES * int(held["packets"])
-    names = int(held["key"]) & 0xFFFF == NAMES
-    return names and view.one_way and ordinary and lately(view, CLASS_UDP) <= SENDERS
+    ordinary = held.bytes <= ANSWERS_BYTES * held.packets
+    return held.port == NAMES and view.one_way and ordinary and lately(view, CLASS_UDP) <= SENDERS
 
 
-def _is_doubtful(view: View, held: np.void) -> bool:
+def _is_doubtful(view: View, held: Service) -> bool:
     """A resolver, or media of few peers: their other half was not captured."""
-    small = int(held["bytes"]) < BULK_BYTES * int(held["packets"])
-    media = view.one_way and small and _may_talk(int(held["key"]) & 0xFFFF)
+    small = held.bytes < BULK_BYTES * held.packets
+    media = view.one_way and small and _may_talk(held.port)
     return _resolves(view, held) or (media and lasts(view, UDP, CLASS_UDP))
 
 
@@ -243,16 +248,16 @@ def _patience(view: View, row: np.void, port: int) -> int:
     return TOLD_APART if few and not view.final else 1
 
 
-def _finding(view: View, row: np.void, held: np.void) -> Finding[Answers]:
-    port, packets, size = int(held["key"]) & 0xFFFF, int(held["packets"]), int(held["bytes"])
+def _finding(view: View, row: np.void, held: Service) -> Finding[Answers]:
+    port, packets, size = held.port, held.packets, held.bytes
     fragments = row["kinds"][FRAGMENT]
     tails = int(fragments["packets"]) if size >= FULL_BYTES * packets else 0
     tail_bytes = int(fragments["bytes"]) if tails else 0
     facts = Answers(
         answers=float(row["kinds"]["packets"][UDP]),
-        ports={port: int(held["vote"])},
-        asked={port: int(held["out"])},
-        answer_bytes=size * int(held["vote"]) / packets,
+        ports={port: held.vote},
+        asked={port: held.asked},
+        answer_bytes=size * held.vote / packets,
         unheard=float(view.one_way),
         service_port=port,
     )
@@ -263,11 +268,11 @@ def _finding(view: View, row: np.void, held: np.void) -> Finding[Answers]:
         facts,
         (UDP,),
         vector=amplification(port),
-        count=max(int(held["vote"]) - int(held["known"]), 0) + tails,
+        count=max(held.vote - held.known, 0) + tails,
         floor=FLOOR,
         persist=DOUBTFUL.persist if doubtful else _patience(view, row, port),
-        over=packets >= FLOOR.count or (size >= FLOOR_BYTES and packets >= FEW),
-        size=int(size * int(held["vote"]) / packets) + tail_bytes,
+        over=_loud(packets, size),
+        size=int(size * held.vote / packets) + tail_bytes,
         ports=port_shares(row["opened"], UDP_NUMBER),
         sources=CLASS_UDP,
         top=_reflectors(view.heavy(), int(row["reference"]), port, split=tails > 0),

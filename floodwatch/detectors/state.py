@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..history.ports import services
 from ..history.sources import source_counts
 from ..history.victims import SCAN_SOURCES, View, distinct_sources
 from ..model.epoch import ACK, CLASS_TCP, DATA, FIN, RST, SYN, SYNACK, TCP_ODD
@@ -189,20 +190,20 @@ def _answered(
     view: View, row: np.void, answers: int, one_way: bool
 ) -> Finding[OutOfState] | Finding[Refusals]:
     """SYN-ACKs that nobody asked for: reflected by servers, or forged like any other packet."""
-    tcp = [held for held in row["service"] if held["vote"] > 0 and int(held["key"]) >> 16 == TCP_NUMBER]
-    biggest = max(tcp, key=lambda held: (int(held["vote"]), int(held["key"])), default=None)
-    served = sum(int(b["vote"]) for b in tcp if int(b["key"]) & 0xFFFF < WELL_KNOWN or b is biggest)
+    tcp = list(services(row, TCP_NUMBER))
+    biggest = max(tcp, key=lambda held: (held.vote, held.port), default=None)
+    served = sum(held.vote for held in tcp if held.port < WELL_KNOWN or held is biggest)
     servers = served >= SERVICE_SHARE * int(row["kinds"]["packets"][SYNACK])
     if biggest is None or not servers or distinct_sources(row, CLASS_TCP) < REFLECTORS:
         return _finding(view, row, UNASKED_SYN_ACKS, (SYNACK,), answers, one_way)
     resets = _strange(row, (RST,), one_way)
     facts = Refusals(
         answers=float(row["kinds"]["packets"][SYNACK]),
-        ports={int(biggest["key"]) & 0xFFFF: int(biggest["vote"])},
-        asked={int(biggest["key"]) & 0xFFFF: int(biggest["out"])},
+        ports={biggest.port: biggest.vote},
+        asked={biggest.port: biggest.asked},
         unheard=float(one_way),
         resets=float(resets),
-        service_port=int(biggest["key"]) & 0xFFFF,
+        service_port=biggest.port,
     )
     return TCP_REFLECTION.seen(
         view,

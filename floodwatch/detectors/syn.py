@@ -2,6 +2,9 @@
 
 The excess is judged, not the victim: attempts minus the handshakes that real clients finished, minus the SYNs
 that real clients sent again because the server was slow. What is left is the flood, even in a crowd.
+
+Far below the floor two tests add up what cannot be normal (``history.evidence``): SYNs of ever other sources
+of which nobody says any more, and SYNs of anybody at few ports, refused ones too.
 """
 
 from __future__ import annotations
@@ -9,9 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..history.victims import View, port_shares
-from ..model.epoch import CLASS_SYN, SYN
+from .._sketches import hll_estimate
+from ..history.evidence import Rows, SequentialTest
+from ..history.ports import port_shares
+from ..history.victims import SCAN_TRIES, View, distinct_sources
+from ..model.epoch import ACK, CLASS_SYN, DATA, FIN, SYN
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Sum
 from ..model.vector import TCP_NUMBER, Vector
@@ -40,6 +47,58 @@ REFUSED = 0.1
 """Share of the attempts that met a closed port, from which it is worth telling ..."""
 CLOSED = 0.5
 """... and from which the port is closed for all."""
+
+
+LOSS = 0.5
+"""For each handshake that was finished so many that were not count as loss and impatience beside it."""
+EVER_OTHER = 0.8
+"""Share of the attempts that distinct sources make, from which none of them asks twice."""
+
+
+def _beyond_loss(rows: Rows) -> NDArray[np.float64]:
+    """Attempts beyond those that were finished, with loss beside them, and those that were sent again.
+
+    Flows of which only what follows a handshake was seen show that handshakes are missing in the capture.
+    """
+    finished = rows["finished"].astype(np.float64) + rows["followed"]
+    unseen: NDArray[np.float64] = rows["kinds"]["strange_flows"][:, [DATA, ACK, FIN]].sum(axis=1)
+    asked = _attempts(rows, rows["kinds"]["packets"][:, SYN])
+    left: NDArray[np.float64] = asked - (1 + LOSS) * finished - rows["syn_again"] - unseen
+    return left
+
+
+def _silent_sources(rows: Rows) -> NDArray[np.float64]:
+    """Attempts of ever other sources of which nobody says any more; a refusal is an answer."""
+    left: NDArray[np.float64] = _beyond_loss(rows) - rows["refused"]
+    for at in np.flatnonzero(left > 0):
+        attempts = float(rows["syn_flows"][at])
+        if distinct_sources(rows[at], CLASS_SYN) < EVER_OTHER * attempts:
+            left[at] = 0
+    return left
+
+
+def _few_ports(rows: Rows) -> NDArray[np.float64]:
+    """Attempts of anybody, unless they look for services: few packets for each port."""
+    left = _beyond_loss(rows)
+    for at in np.flatnonzero(left > 0):
+        touched = hll_estimate(np.ascontiguousarray(rows["syn_ports"][at]))
+        if int(rows["kinds"]["packets"][at, SYN]) <= SCAN_TRIES * touched:
+            left[at] = 0
+    return left
+
+
+SILENT_SOURCES = SequentialTest(
+    20.0,
+    _silent_sources,
+    "SYNs of ever other sources that nobody goes on with, refuses or repeats add up to a log-likelihood "
+    "ratio of {floor}, held against 20 a second: scans, backscatter and retries bring no more",
+)
+FEW_PORTS = SequentialTest(
+    80.0,
+    _few_ports,
+    "unfinished handshakes at few ports add up to a log-likelihood ratio of {floor}, held against 80 a "
+    "second: retries and health checks bring no more",
+)
 
 
 FINISHED = "as many handshakes were finished as begun"
@@ -156,15 +215,17 @@ def detect(view: View) -> Iterator[Finding[Attempts]]:
 def _judge(
     view: View, row: np.void, after: np.void | None, epoch: int, least: float
 ) -> Finding[Attempts] | None:
-    raw = int(row["kinds"]["packets"][SYN])
-    if raw < FLOOR.count // 2:
+    raw, weight = int(row["kinds"]["packets"][SYN]), view.weight(SILENT_SOURCES, FEW_PORTS)
+    if raw < FLOOR.count // 2 and weight is None:
         return None
-    attempts = _attempts(row, raw)
+    attempts = float(_attempts(row, raw))
     finished = max(_finished(view, row), _finished(view, after))
     retried = max(int(row["syn_again"]), 0 if after is None else int(after["syn_again"]))
     unfinished = attempts - finished - retried
     few = unfinished < FLOOR.count / 2 or unfinished < least / 2 * attempts
-    if few or view.scanned(row, CLASS_SYN, row["syn_ports"], raw):
+    if few and unfinished < SILENT_SOURCES.per_epoch / 2:
+        weight = None
+    if (few and weight is None) or view.scanned(row, CLASS_SYN, row["syn_ports"], raw):
         return None
     facts = Attempts(
         attempts=attempts,
@@ -177,7 +238,7 @@ def _judge(
         again=float(row["syn_again"]),
         **addresses(view, row, CLASS_SYN),
     )
-    return SYN_FLOOD.seen(
+    found = SYN_FLOOD.seen(
         view,
         facts,
         (SYN,),
@@ -190,15 +251,20 @@ def _judge(
         ports=port_shares(row["opened"], TCP_NUMBER),
         sources=CLASS_SYN,
     )
+    found.weight = weight
+    return found
 
 
-def _attempts(row: np.void, raw: int) -> float:
+def _attempts(rows: Rows | np.void, raw: NDArray[np.uint32] | int) -> NDArray[np.float64]:
     """Connections asked for: frames that were captured twice and retransmissions count once, but what is sent
-    over and over counts each time; the first that come again are taken for copies then."""
-    flows, again, copies, replayed = (int(row[f"syn_{n}"]) for n in ("flows", "again", "copies", "replayed"))
+    over and over counts each time; the first that come again are taken for copies then.
+    """
+    flows, again, copies, replayed = (
+        np.asarray(rows[f"syn_{n}"], np.float64) for n in ("flows", "again", "copies", "replayed")
+    )
     seen = flows + again + copies + replayed
-    asked = flows + replayed + (copies if replayed > copies else 0)
-    return raw * asked / seen if seen else float(raw)
+    asked = flows + replayed + np.where(replayed > copies, copies, 0)
+    return np.where(seen > 0, raw * asked / np.maximum(seen, 1), raw)
 
 
 def _finished(view: View, row: np.void | None) -> int:
@@ -208,4 +274,4 @@ def _finished(view: View, row: np.void | None) -> int:
     return int(row["finished"]) + (int(row["followed"]) if view.one_way else 0)
 
 
-DETECTOR = Detector((SYN_FLOOD,), detect)
+DETECTOR = Detector((SYN_FLOOD,), detect, tests=(SILENT_SOURCES, FEW_PORTS))

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..history.victims import View, port_shares
+from ..history.ports import port_shares
+from ..history.victims import View
 from ..model.epoch import CLASS_UDP, EPOCHS_PER_SECOND, UDP
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Mean, Sum
@@ -198,7 +199,7 @@ def _unasked(view: View, row: np.void) -> int:
         asked = np.maximum(asked, recent["service"]["out"])
     reach = int(min(max(packets_a_flow(view), 1.0), ANSWER_REACH))
     excess = np.maximum(row["service"]["packets"].astype(np.int64) - reach * asked, 0)
-    reflected = sum(int(held["packets"]) for held in reflecting(view))
+    reflected = sum(held.packets for held in reflecting(view))
     judged = int(row["dns_queries"]) + (int(row["quic_initials"]) if only_initials(row) else 0)
     return min(int(excess.sum()) - reflected, int(row["kinds"]["packets"][UDP]) - judged)
 

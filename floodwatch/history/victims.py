@@ -35,12 +35,13 @@ from ..model.epoch import (
     TCP_ODD,
     UDP,
 )
+from ..model.finding import Weight
 from ..model.summary import Summary
 from .baseline import Baseline
+from .evidence import Evidence, SequentialTest
+from .interest import bursting
 from .memory import Memory
 
-BARE = [SYN, TCP_ODD, UDP, ICMP, FRAGMENT, OTHER, CARRIER, MALFORMED]
-"""Kinds of which a burst is worth a look by itself; the others belong to connections."""
 KINDS_OF = {
     CLASS_SYN: [SYN],
     CLASS_UDP: [UDP],
@@ -54,7 +55,7 @@ MAX_TRACKS = 4096
 SCAN_SOURCES, SCAN_PORTS, SCAN_TRIES = 8, 40, 6
 """So few sources that try so many ports in an epoch, each so often at most, look for services."""
 SCATTERED = 3
-"""Blocks without Internet clients in one epoch from which on random addresses explain them."""
+"""Blocks without Internet clients in one epoch from which random addresses explain them."""
 SWEEP = 3 * 65_536
 """Packets that try every port of a host three times; what goes on after them looks for nothing."""
 RISE = 1.5
@@ -63,8 +64,6 @@ BEGIN = 2
 """Epochs in which an analysis begins: the first one is hardly ever whole."""
 Metric: TypeAlias = Literal["udp", "requests"]
 METRICS_AT_FIRST: tuple[Metric, ...] = ("udp", "requests")
-_INTERESTING = 20  # packets of one kind in an epoch, far under every floor
-_INTERESTING_REQUESTS = 5
 
 
 def source_registers(row: np.void, source_class: int) -> NDArray[np.uint8]:
@@ -81,16 +80,6 @@ def distinct_sources(row: np.void, source_class: int) -> float:
 def union(registers: Sequence[NDArray[np.uint8]]) -> float:
     """Estimated distinct items of several sketches together."""
     return hll_estimate(np.ascontiguousarray(np.maximum.reduce(registers))) if registers else 0.0
-
-
-def port_shares(opened: np.ndarray, protocol: int) -> list[tuple[int, int]]:
-    """(port, packets) of the ports that win their bucket's majority vote; packets is a lower bound."""
-    keys, votes = opened["key"], opened["vote"]
-    return [
-        (int(key) & 0xFFFF, int(vote))
-        for key, vote in zip(keys, votes, strict=True)
-        if vote > 0 and int(key) >> 16 == protocol
-    ]
 
 
 def counted(row: np.void, metric: Metric) -> int:
@@ -124,7 +113,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a detector looks at: one victim at the end of one epoch."""
+    """One victim at the end of one epoch."""
 
     track: Track
     epoch: int
@@ -132,6 +121,7 @@ class View:
     before: np.void | None
     final: bool
     baseline: Baseline
+    evidence: Evidence
     limits: Limits
     heavy: Callable[[], NDArray[np.void]]
 
@@ -144,6 +134,11 @@ class View:
         """The victim's usual rate per second of one of ``baseline.METRICS``, ``late`` (0, 1) epochs ago."""
         row = self.row if self.row is not None else self.before
         return None if row is None else self.baseline.usual(int(row["reference"]), metric, self.epoch - late)
+
+    def weight(self, *tests: SequentialTest) -> Weight | None:
+        """What adds up by the loudest of these tests; None: nothing worth a look."""
+        row = self.row if self.row is not None else self.before
+        return None if row is None else self.evidence.of(int(row["reference"]), tests)
 
     def sweeps(self, packets: int) -> bool:
         """So many packets more that few sources sent to ever other ports are still a look for services."""
@@ -225,12 +220,12 @@ class View:
 class Tracker:
     """Tracks of every victim worth a look; at most ``MAX_TRACKS``, the stalest forgotten first."""
 
-    def __init__(self, memory: Memory, limits: Limits) -> None:
+    def __init__(self, memory: Memory, limits: Limits, tests: Sequence[SequentialTest] = ()) -> None:
         self._limits = limits
+        self._evidence = Evidence(tests, limits.needed)
         self._tracks: dict[Address, Track] = {}
         self.baseline = Baseline(memory)
-        self.received = 0
-        self.sent = 0
+        self.received = self.sent = 0
         self._begun: int | None = None
 
     def begin(self, epoch: int) -> None:
@@ -249,7 +244,7 @@ class Tracker:
         if summary.gap:
             self._forget_gap(epoch)
             self.baseline.bridge(epoch)
-        interesting = _interesting(victims)
+        interesting = bursting(victims) | self._evidence.update(victims, epoch, coarse=summary.coarse)
         for index in np.flatnonzero(interesting | self._tracked(victims)):
             self._add(victims[index], epoch)
         return [view for track in self._tracks.values() if (view := self._view(track, summary)) is not None]
@@ -259,7 +254,17 @@ class Tracker:
         row, before = track.row(epoch), track.row(epoch - 1)
         if row is None and before is None:
             return None
-        return View(track, epoch, row, before, summary.final, self.baseline, self._limits, summary.heavy)
+        return View(
+            track,
+            epoch,
+            row,
+            before,
+            summary.final,
+            self.baseline,
+            self._evidence,
+            self._limits,
+            summary.heavy,
+        )
 
     def row(self, victim: Address, epoch: int) -> np.void | None:
         """What a victim that is worth a look got in one of the last epochs, or None."""
@@ -303,11 +308,3 @@ class Tracker:
             track.rows.clear()
             track.rows.extend(kept)
             track.judged = -1 if track.judged >= epoch else track.judged
-
-
-def _interesting(victims: np.ndarray) -> np.ndarray:
-    packets = victims["kinds"]["packets"]
-    odd: np.ndarray = victims["kinds"]["strange"].max(axis=1, initial=0) >= _INTERESTING
-    bare: np.ndarray = packets[:, BARE].max(axis=1, initial=0) >= _INTERESTING
-    interesting: np.ndarray = bare | odd | (victims["requests"] >= _INTERESTING_REQUESTS)
-    return interesting

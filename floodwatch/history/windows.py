@@ -63,7 +63,7 @@ class Windows:
             self._second.append(self.now(summary))
         self.age += 1
         if summary.window_ends:
-            self.earlier = self._now
+            self.earlier = self._second[-1]
             self._second.clear()
             self.lasted, self.age = self.age, 0
             self.number += 1

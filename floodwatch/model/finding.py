@@ -111,17 +111,29 @@ class Gathered(Generic[F]):
 class Floor(Struct, frozen=True):
     """The count that a finding was held against, and under which circumstances it is that one.
 
-    ``rule`` says from what is named, with ``{floor}`` for the count, where that is not the family's rule.
+    ``rule`` is what it says where that is not the rule of the family.
     """
 
     count: float
     where: str = ""
     rule: str = ""
 
-    def says(self, usual: str) -> str:
-        """From what is named, given the family's rule."""
-        says = (self.rule or usual).format(floor=f"{self.count:,.10g}")
-        return says + (f" ({self.where})" if self.where else "")
+    @property
+    def given(self) -> str:
+        """The circumstances as they stand behind a rule."""
+        return f" ({self.where})" if self.where else ""
+
+
+class Weight(Struct, frozen=True):
+    """Evidence that adds up over epochs (see ``history.evidence``): so much by now, and what it needs."""
+
+    gathered: float
+    floor: Floor
+
+    @property
+    def enough(self) -> bool:
+        """It names something, though nothing was over any floor."""
+        return self.gathered >= self.floor.count
 
 
 Proof: TypeAlias = Literal["handshake", "forwarded"]
@@ -206,6 +218,7 @@ class Finding(Struct, Generic[F], kw_only=True):
         spared: senders left out of ``top``, because they are proxies.
         seen: bounds per source of what certainly belongs to the excess, proven or not; the largest only.
         limit: the rate a second that the user's limits ask for; 0: none.
+        weight: weak evidence of it that adds up, or None.
     """
 
     vector: Vector
@@ -238,3 +251,4 @@ class Finding(Struct, Generic[F], kw_only=True):
     earlier: int = 0
     busiest: int = 0
     held: float | None = None
+    weight: Weight | None = None

@@ -27,6 +27,54 @@ class Interface(Record, frozen=True, kw_only=True):
     snaplen: Count
 
 
+class Fingerprint(Record, frozen=True, kw_only=True):
+    """A JA4 fingerprint and how many ClientHellos have it."""
+
+    ja4: str
+    hellos: Count
+
+
+class ServerName(Record, frozen=True, kw_only=True):
+    """A server name (SNI) and how many ClientHellos ask for it.
+
+    Of ``outer`` ones the name is that of the outer hello: another may be encrypted behind it (RFC 9849), or a
+    browser pretends so, which looks the same.
+    """
+
+    sni: str
+    hellos: Count
+    outer: Count
+
+
+class Greetings(Record, frozen=True, kw_only=True):
+    """The ClientHellos of a capture (RFC 8446, RFC 9000), with the 50 most frequent fingerprints and names.
+
+    ``tls``, ``dtls`` and ``quic`` count those that were whole and read; what was not is counted beside them.
+    """
+
+    tls: Count
+    dtls: Count
+    quic: Count
+    versions: dict[str, Count]
+    """Highest version that a hello offers."""
+    fingerprints: tuple[Fingerprint, ...]
+    names: tuple[ServerName, ...]
+    broken: Count
+    """What begins like a hello and contradicts itself."""
+    unfinished: Count
+    """Hellos of which the end never came."""
+    cut: Count
+    """Hellos and Initials that the snap length cut."""
+    initials: Count
+    """Initial packets of QUIC, several a hello perhaps."""
+    refused: Count
+    """Initials that no key opens: forged, or their connection began before the capture."""
+    missed: Count
+    """Hellos and Initials that were not looked at: beyond the bounded sample, or no library opens them."""
+    opener: bool
+    """The library that opens Initials (extra ``decrypt``) is installed."""
+
+
 class Input(Record, frozen=True, kw_only=True):
     """One capture: what was read from it, what could not be decoded, and where reading stopped."""
 
@@ -57,6 +105,8 @@ class Input(Record, frozen=True, kw_only=True):
     """Frames that carried another packet, by the kind of the outermost tunnel."""
     interfaces: tuple[Interface, ...] = ()
     """Interfaces that the capture describes; only ``info`` tells them."""
+    hellos: Greetings | None = None
+    """ClientHellos; only ``info`` tells them."""
     error: InputFault | None
 
 

@@ -48,6 +48,7 @@ def of_capture(reading: Reading, analysis: Analysis, *, describe: bool) -> Input
             Interface(name=name, linktype=linktype_name(number), snaplen=snaplen)
             for name, number, snaplen in (decoder.interfaces if describe else ())
         ),
+        hellos=None if reading.tally is None else reading.tally.told(),
         error=fault,
         duration_s=((decoder.last_ns or 0) - (decoder.first_ns or 0)) / 1e9,
     )
@@ -111,7 +112,7 @@ def report(
         complete=complete,
         inputs=tuple(inputs),
         settings=Settings(
-            profile="default",
+            profile=options.limits.profile,
             epoch_s=EPOCH_NS / 1e9,
             seeded=options.seed is not None,
             filter=options.filter,

@@ -46,11 +46,13 @@ class Posture:
 
     def weighed(self, finding: Finding[Any]) -> Finding[Any]:
         """A finding, which is over its floor only if it is over its service's limit as well."""
-        if finding.over and self._services and finding.verdict in FLOODS and finding.ports:
+        loud = finding.over or finding.weight is not None
+        if loud and self._services and finding.verdict in FLOODS and finding.ports:
             port = max(finding.ports, key=lambda held: held[1])[0]
             victim = _network(address_text(finding.victim), finding.prefix)
             at = self._service(protocol_number(finding.protocol), port, victim)
-            finding.over = at is None or finding.count * EPOCHS_PER_SECOND >= at.limit
+            if at is not None and finding.count * EPOCHS_PER_SECOND < at.limit:
+                finding.over, finding.weight = False, None
         return finding
 
     def decided(self, decision: Decision) -> Decision:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from floodwatch.model.report import Info, Input
+from collections.abc import Iterator
+
+from floodwatch.model.report import Greetings, Info, Input
 from floodwatch.report import words
 from floodwatch.report.escape import flow, printable
 from floodwatch.report.units import compact, largest_first, percent, plural, span
@@ -16,6 +18,10 @@ REJECTS = {
     "bad_transport": "too short for their transport header",
     "nested": "with more nested headers than any stack sends",
 }
+
+
+LISTED = 10
+"""Fingerprints, and names, on a page; JSON tells more."""
 
 
 def render_info(info: Info, *, unicode: bool, width: int) -> str:
@@ -54,10 +60,42 @@ def _page(item: Input, unicode: bool, width: int) -> list[str]:
         lines += row("duplicates", _doubled(item))
     if item.elsewhere:
         lines += row("forwarded", words.ELSEWHERE.format(plural(item.elsewhere, "more sighting")))
+    for label, text in _greetings(item.hellos) if item.hellos else ():
+        lines += row(label, text)
     if item.error:
         where = "" if item.error.offset is None else f" at byte {item.error.offset:,}"
         lines += row("error", f"{item.error.message} ({item.error.code}{where})")
     return lines
+
+
+def _greetings(hellos: Greetings) -> Iterator[tuple[str, str]]:
+    """Rows on the ClientHellos of a capture; none where there are none."""
+    whole = {"TLS": hellos.tls, "DTLS": hellos.dtls, "QUIC": hellos.quic}
+    if total := sum(whole.values()):
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in whole.items() if count)
+        offers = ", ".join(
+            f"{version} {percent(count / total)}" for version, count in hellos.versions.items()
+        )
+        yield "hellos", f"{kinds}; offering at most {offers}"
+    for one in hellos.fingerprints[:LISTED]:
+        yield "ja4", f"{one.ja4} {plural(one.hellos, 'hello')} ({percent(one.hellos / total)})"
+    for name in hellos.names[:LISTED]:
+        outer = f", {name.outer:,} of them as the outer name" if name.outer else ""
+        yield "name", f"{name.sni} {plural(name.hellos, 'hello')}{outer}"
+    for count, what in (
+        (hellos.broken, "broken: its lengths contradict each other, or it is longer than 8 KiB"),
+        (hellos.unfinished, "unfinished: the rest never came"),
+        (hellos.cut, "cut by the snap length"),
+        (hellos.refused, "of QUIC that no key opens: forged, or begun before the capture"),
+    ):
+        if count:
+            yield "hellos", f"{count:,} {what}"
+    if hellos.missed:
+        yield (
+            "hellos",
+            f"{hellos.missed:,} not looked at: "
+            + ("more than the sample takes" if hellos.opener else words.NO_OPENER),
+        )
 
 
 def _lost(item: Input) -> str:

@@ -16,6 +16,7 @@ ORIGINS: dict[Origin, str] = {
 ONE_WAY = "only one direction was captured: no source can be proven real"
 MIRRORED = "every frame was captured twice, as mirror ports do: {} left out"
 ELSEWHERE = "packets that pass several interfaces count once: {} left out"
+NO_OPENER = "to read the hellos of QUIC, pip install 'floodwatch[decrypt]'"
 DOUBTS = frozenset({"copies", "stamps"})
 """Evidence against the numbers themselves, which is always shown."""
 PATTERNS = {"pulse": "in pulses", "carpet": "across a whole prefix", "ramp": "rising slowly"}

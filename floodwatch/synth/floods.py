@@ -33,16 +33,16 @@ def record(trace: Trace, flood: Flood, vector: str, packets: Array, **facts: Any
     distinct = len(np.unique(packets[["src_hi", "src"]]))
     known: dict[str, Any] = {"unit": "packet/s", "pattern": "steady", "path": None, "sources": None}
     known |= {"requests": None, "peak_per_second": peak(packets["t"]), "source_count": distinct} | facts
-    trace.truth.floods.append(
-        FloodTruth(
-            vector=vector,
-            victim_ip=flood.victim,
-            victim_port=flood.port,
-            packets=len(packets),
-            **span(packets["t"]),
-            **known,
-        )
+    true = FloodTruth(
+        vector=vector,
+        victim_ip=flood.victim,
+        victim_port=flood.port,
+        packets=len(packets),
+        **span(packets["t"]),
+        **known,
     )
+    trace.truth.floods.append(true)
+    trace.sent.append((true, packets))
 
 
 def forge(trace: Trace, flood: Flood, count: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from floodwatch.synth.truth import Truth
+from floodwatch.synth.truth import FloodTruth, Truth
 
 Array = NDArray[Any]
 
@@ -86,6 +86,8 @@ class Trace:
         self.truth = Truth(scenario=scenario, seed=seed)
         self.start = START_NS
         self.stop: int | None = None
+        self.sent: list[tuple[FloodTruth, Array]] = []
+        """Each flood with the packets that its sources sent."""
         self._parts: list[Array] = []
 
     def at(self, seconds: float) -> int:

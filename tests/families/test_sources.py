@@ -46,6 +46,15 @@ def test_what_may_be_chance_is_taken_off() -> None:
     assert surely(np.array([0, 1, 4, 100])).tolist() == [0.0, 0.0, 2.0, 90.0]
 
 
+def test_habits_outlast_a_window_in_whose_last_epoch_nobody_asked() -> None:
+    windows = Windows()
+    asked = summary(0, [host().source("203.0.113.1", requests=9)])
+    windows.close_epoch(asked)
+    windows.close_epoch(summary(1, [host()], window_ends=True))
+    assert windows.earlier is not None
+    assert windows.earlier["requests"].tolist() == [9]
+
+
 def test_requests_count_from_the_onset_on() -> None:
     windows, onsets = Windows(), Onsets()
 

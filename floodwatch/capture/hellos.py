@@ -1,0 +1,145 @@
+"""The ClientHellos of a capture, counted by fingerprint, name and version, in fixed memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._engine import Hellos
+from ..model.report import Fingerprint, Greetings, ServerName
+from .initials import Initials, can_open
+from .ja4 import UNKNOWN, VERSIONS, ja4, server_name
+
+ROOM = 8192
+"""Hellos between two drains: one a packet of a scan's batch."""
+KEPT = 4096
+"""Fingerprints, and names, that are counted at a time."""
+TOLD = 50
+"""Of them the most frequent ones are told."""
+T = TypeVar("T")
+
+
+class Collector:
+    """Gets the ClientHellos that a decoder finds; those of QUIC are opened here.
+
+    Attributes:
+        found: what the decoder collects into.
+        initials: what opens QUIC.
+    """
+
+    def __init__(self, key: bytes, room: int = ROOM) -> None:
+        self.found = Hellos(room, key)
+        self.initials = Initials()
+        self._inside = Hellos(1, key)
+
+    def read(self, records: NDArray[np.void], texts: bytes) -> list[tuple[NDArray[np.void], bytes]]:
+        """Of what was drained the hellos (HELLO_DTYPE, none sealed), each part with its texts."""
+        plain = records[records["sealed"] == 0]
+        parts = [(plain, texts)] if len(plain) else []
+        for sealed in records[records["sealed"] != 0]:
+            opened = self._open(sealed, texts)
+            if opened is not None:
+                parts.append(opened)
+        return parts
+
+    def _open(self, sealed: np.void, texts: bytes) -> tuple[NDArray[np.void], bytes] | None:
+        client = sealed["src"].tobytes() + sealed["sport"].tobytes()
+        server = sealed["dst"].tobytes() + sealed["dport"].tobytes()
+        at = int(sealed["at"])
+        body = self.initials.open(client, server, texts[at : at + int(sealed["size"])])
+        if body is None or not self._inside.add(body, "q"):
+            return None
+        records, text = self._inside.drain()
+        opened = records.copy()
+        for name in ("ts_ns", "src", "dst", "sport", "dport", "packet"):
+            opened[name] = sealed[name]
+        return opened, text
+
+    @property
+    def broken(self) -> int:
+        """Hellos, and what was opened of QUIC, that contradict themselves."""
+        return self.found.broken + self.initials.broken + self._inside.broken
+
+
+class _Counts(Generic[T]):
+    """How often each key came, with what it stands for; the rarest make room, and are counted together."""
+
+    def __init__(self) -> None:
+        self.held: dict[int, tuple[int, T]] = {}
+        self.others = 0
+
+    def add(self, key: int, count: int, what: T) -> None:
+        before = self.held.get(key)
+        self.held[key] = (count, what) if before is None else (before[0] + count, before[1])
+        if len(self.held) > 2 * KEPT:
+            ordered = sorted(self.held.items(), key=lambda item: -item[1][0])
+            self.held = dict(ordered[:KEPT])
+            self.others += sum(counted for _, (counted, _) in ordered[KEPT:])
+
+
+class Tally:
+    """Counts the hellos of one capture."""
+
+    def __init__(self, key: bytes) -> None:
+        self.collector = Collector(key)
+        self._fingerprints: _Counts[str] = _Counts()
+        self._names: _Counts[str] = _Counts()
+        self._outer: Counter[int] = Counter()
+        self._versions: Counter[str] = Counter()
+        self._transports: Counter[str] = Counter()
+
+    def take(self) -> None:
+        """Count what the decoder found since the last call."""
+        if len(self.collector.found) == 0:
+            return
+        for records, texts in self.collector.read(*self.collector.found.drain()):
+            for i, count in _distinct(records["key"]):
+                self._fingerprints.add(int(records["key"][i]), count, ja4(records[i], texts))
+            named = records[records["name_length"] > 0]
+            for i, count in _distinct(named["name_key"]):
+                self._names.add(int(named["name_key"][i]), count, server_name(named[i], texts))
+            outer = named[named["outer"] != 0]
+            for i, count in _distinct(outer["name_key"]):
+                self._outer[int(outer["name_key"][i])] += count
+            for i, count in _distinct(records["version"]):
+                self._versions[VERSIONS.get(int(records["version"][i]), UNKNOWN)[1]] += count
+            for i, count in _distinct(records["transport"]):
+                self._transports[chr(records["transport"][i])] += count
+
+    def told(self) -> Greetings:
+        """What was counted, most frequent first."""
+        found, initials = self.collector.found, self.collector.initials
+        return Greetings(
+            tls=self._transports["t"],
+            dtls=self._transports["d"],
+            quic=self._transports["q"],
+            versions=dict(sorted(self._versions.items(), key=lambda item: (-item[1], item[0]))),
+            fingerprints=tuple(
+                Fingerprint(ja4=text, hellos=count) for _, count, text in _ranked(self._fingerprints)
+            ),
+            names=tuple(
+                ServerName(sni=text, hellos=count, outer=self._outer[key])
+                for key, count, text in _ranked(self._names)
+            ),
+            broken=self.collector.broken,
+            unfinished=found.unfinished + initials.unfinished,
+            cut=found.cut,
+            initials=found.sealed,
+            refused=initials.refused,
+            missed=found.missed + initials.unopened,
+            opener=can_open(),
+        )
+
+
+def _ranked(counts: _Counts[str]) -> list[tuple[int, int, str]]:
+    ordered = sorted((-count, text, key) for key, (count, text) in counts.held.items())
+    return [(key, -count, text) for count, text, key in ordered[:TOLD]]
+
+
+def _distinct(column: NDArray[np.generic]) -> list[tuple[int, int]]:
+    """Where each distinct value stands first, in this order, and how often it comes."""
+    _, first, counts = np.unique(column, return_index=True, return_counts=True)
+    return sorted(zip(first.tolist(), counts.tolist(), strict=True))

@@ -1,0 +1,21 @@
+"""Which victims of an epoch are worth a look: a burst of one kind of packets, far under every floor."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..model.epoch import CARRIER, FRAGMENT, ICMP, MALFORMED, OTHER, SYN, TCP_ODD, UDP
+
+BARE = [SYN, TCP_ODD, UDP, ICMP, FRAGMENT, OTHER, CARRIER, MALFORMED]
+"""Kinds of which a burst is worth a look by itself; the others belong to connections."""
+PACKETS, REQUESTS = 20, 5
+"""So many of one kind in an epoch."""
+
+
+def bursting(victims: NDArray[np.void]) -> NDArray[np.bool_]:
+    """Which of the rows are; shape (rows,)."""
+    packets = victims["kinds"]["packets"]
+    odd: NDArray[np.bool_] = victims["kinds"]["strange"].max(axis=1, initial=0) >= PACKETS
+    bare: NDArray[np.bool_] = packets[:, BARE].max(axis=1, initial=0) >= PACKETS
+    return bare | odd | (victims["requests"] >= REQUESTS)

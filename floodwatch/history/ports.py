@@ -1,0 +1,60 @@
+"""The ports of a victim's epoch, as the buckets of its tables tell them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+TWO_PORTS = (("key", "vote"), ("second", "second_vote"))
+"""The two ports that a bucket tells, with their votes."""
+
+
+def port_shares(opened: np.ndarray, protocol: int) -> list[tuple[int, int]]:
+    """(port, packets) of the ports that are told by vote; packets is a lower bound."""
+    keys, votes = (
+        np.concatenate([opened[name] for name in names]).astype(np.int64)
+        for names in zip(*TWO_PORTS, strict=True)
+    )
+    told = (votes > 0) & (keys >> 16 == protocol)
+    return list(zip((keys[told] & 0xFFFF).tolist(), votes[told].tolist(), strict=True))
+
+
+class Service(NamedTuple):
+    """What a victim got from one service port in an epoch. Of a bucket that it shares with another port, its
+    part is as its part of the votes; what the victim sent to the two ports is not told apart.
+
+    Attributes:
+        bucket: in ``service``.
+        port: of the senders.
+        vote: packets from it, at least.
+        packets: as many, with those of rare ports of the bucket.
+        bytes: of these.
+        known: of these, packets from peers that the victim spoke to.
+        asked: packets that the victim sent to ports of the bucket.
+    """
+
+    bucket: int
+    port: int
+    vote: int
+    packets: int
+    bytes: int
+    known: int
+    asked: int
+
+
+def services(row: np.void, protocol: int, least: NDArray[np.bool_] | None = None) -> Iterator[Service]:
+    """The service ports that a victim got packets from, in buckets for which ``least`` holds."""
+    table = row["service"]
+    voted = np.maximum(table["vote"], table["second_vote"]) > 0
+    for index in np.flatnonzero(voted if least is None else voted & least):
+        held = table[index]
+        votes = int(held["vote"]) + int(held["second_vote"])
+        for key, vote in ((int(held[key]), int(held[vote])) for key, vote in TWO_PORTS):
+            if vote > 0 and key >> 16 == protocol:
+                packets, size, known = (
+                    int(held[name]) * vote // votes for name in ("packets", "bytes", "known")
+                )
+                yield Service(int(index), key & 0xFFFF, vote, packets, size, known, int(held["out"]))

@@ -1,0 +1,456 @@
+"""ClientHellos by fingerprint: published values, an independent reading of every capture, and bad input."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import lzma
+import os
+import shutil
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import ECB
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.l2 import Ether
+from scapy.packet import Packet
+from scapy.utils import wrpcap
+
+import floodwatch as fw
+
+PROGRAM = (sys.executable, "-P", "-m", "floodwatch")
+Need = Callable[[object, str], None]
+GREASE = 0x3A3A
+CHROME = "t13d1516h2_8daaf6152771_e5627efa2ab1"
+
+# What FoxIO publishes for these files (python/test/testdata, rust/ja4/src/snapshots).
+PUBLISHED = {
+    "tls3.pcapng.gz": {
+        CHROME: 4,
+        "t13d1516h2_8daaf6152771_9b887d9acb53": 3,
+        "q13d0310h3_55b375c5d22e_cd85d2d88918": 5,
+        "q13d0311h3_55b375c5d22e_3512bcbbc9ec": 1,
+    },
+    "browsers-x509.pcapng.gz": {CHROME: 3},
+    "http2-with-cookies.pcapng.gz": {CHROME: 1},
+}
+
+
+def info(*captures: Path) -> dict[str, Any]:
+    done = subprocess.run(
+        [*PROGRAM, "info", "--format", "json", *map(str, captures)], capture_output=True, check=True, cwd="/"
+    )
+    hellos = json.loads(done.stdout)["inputs"][0]["hellos"]
+    assert isinstance(hellos, dict)
+    return hellos
+
+
+def fingerprints(hellos: dict[str, Any]) -> dict[str, int]:
+    return {one["ja4"]: one["hellos"] for one in hellos["fingerprints"]}
+
+
+def directory(variable: str, need: Need) -> Path:
+    path = Path(os.environ.get(variable) or os.devnull)
+    need(path.is_dir(), f"{variable} names no directory")
+    return path
+
+
+@pytest.mark.captures
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_fingerprints_are_the_published_ones(name: str, need: Need) -> None:
+    assert fingerprints(info(directory("FLOODWATCH_FIELD", need) / name)) == PUBLISHED[name]
+
+
+# An independent reading: tshark dissects the hellos, and the fingerprint is made here from its decimal lists.
+
+FIELDS = (
+    "ip.src", "ipv6.src", "tcp.srcport", "udp.srcport", "ip.dst", "ipv6.dst", "tcp.dstport", "udp.dstport",
+    "tls.handshake.ja3_full", "dtls.handshake.ja3_full", "tls.handshake.extensions.supported_version",
+    "tls.handshake.sig_hash_alg", "tls.handshake.sig_hash_alg_len", "tls.handshake.extensions_alpn_str",
+    "tls.handshake.extensions_server_name",
+)  # fmt: skip
+ALGORITHM_LISTS = (13, 34, 50)
+"""Extensions that tshark reads as lists of signature algorithms."""
+SHORT = {0x304: "13", 0x303: "12", 0x302: "11", 0x301: "10", 0x300: "s3", 0xFEFF: "d1", 0xFEFD: "d2"}
+
+
+def sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12] if text else "0" * 12
+
+
+def fingerprint_of(row: dict[str, str], transport: str) -> str:
+    version, ciphers, extensions = (
+        [int(n) for n in part.split("-") if n]
+        for part in (row["tls.handshake.ja3_full"] or row["dtls.handshake.ja3_full"]).split(",")[:3]
+    )
+    offered = [int(n, 16) for n in row["tls.handshake.extensions.supported_version"].split(",") if n]
+    best = max((v for v in offered if v & 0x0F0F != 0x0A0A), default=version[0])
+    numbers = [int(n, 16) for n in row["tls.handshake.sig_hash_alg"].split(",") if n]
+    lists: dict[int, list[int]] = {}
+    lengths = [int(n) // 2 for n in row["tls.handshake.sig_hash_alg_len"].split(",") if n]
+    for kind, length in zip((e for e in extensions if e in ALGORITHM_LISTS), lengths, strict=False):
+        lists[kind], numbers = numbers[:length], numbers[length:]
+    algorithms = [n for n in lists.get(13, []) if n & 0x0F0F != 0x0A0A]
+    protocol = row["tls.handshake.extensions_alpn_str"].split(",")[0]
+    kept = ",".join(f"{e:04x}" for e in sorted(e for e in extensions if e not in (0, 16)))
+    kept += "_" + ",".join(f"{n:04x}" for n in algorithms) if algorithms else ""
+    return (
+        f"{transport}{SHORT.get(best, '00')}{'d' if 0 in extensions else 'i'}"
+        f"{min(len(ciphers), 99):02}{min(len(extensions), 99):02}"
+        f"{protocol[0] + protocol[-1] if protocol else '00'}"
+        f"_{sha(','.join(f'{c:04x}' for c in sorted(ciphers)))}_{sha(kept)}"
+    )
+
+
+def expanded(path: Path) -> bytes:
+    data = path.read_bytes()
+    try:
+        return {".gz": gzip.decompress, ".xz": lzma.decompress}.get(path.suffix, bytes)(data)
+    except (EOFError, OSError, lzma.LZMAError):
+        return b""
+
+
+def by_tshark(path: Path) -> set[tuple[str, ...]]:
+    """(source, port, destination, port, fingerprint, name) of each ClientHello that tshark finds."""
+    words = [word for field in FIELDS for word in ("-e", field)]
+    done = subprocess.run(
+        ["tshark", "-r", "-", "-Y", "(tls.handshake.ja3 || dtls.handshake.ja3) && !icmp && !icmpv6",
+         "-T", "fields", "-E", "separator=|", "-E", "occurrence=a", *words],
+        input=expanded(path), capture_output=True, check=False,
+    )  # fmt: skip
+    found = set()
+    for line in done.stdout.decode().splitlines():
+        row = dict(zip(FIELDS, line.split("|"), strict=True))
+        transport = "t" if row["tcp.srcport"] else "d" if row["dtls.handshake.ja3_full"] else "q"
+        ends = (
+            (row["ip.src"] or row["ipv6.src"]).split(",")[-1],
+            (row["tcp.srcport"] or row["udp.srcport"]).split(",")[-1],
+            (row["ip.dst"] or row["ipv6.dst"]).split(",")[-1],
+            (row["tcp.dstport"] or row["udp.dstport"]).split(",")[-1],
+        )
+        name = row["tls.handshake.extensions_server_name"].split(",")[0]
+        found.add((*ends, fingerprint_of(row, transport), name))
+    return found
+
+
+def by_floodwatch(path: Path) -> set[tuple[str, ...]]:
+    found = set()
+    for batch in fw.read(path):
+        for i in (batch.ja4 != None).nonzero()[0]:  # noqa: E711 (an array)
+            one = batch[int(i)]
+            ends = (one["src"], one["sport"], one["dst"], one["dport"])
+            found.add((*map(str, ends), batch.ja4[i], batch.sni[i]))
+    return found
+
+
+@pytest.mark.captures
+@pytest.mark.parametrize("variable", ["FLOODWATCH_FIELD", "FLOODWATCH_TLS", "FLOODWATCH_CAPTURES"])
+def test_every_hello_reads_as_tshark_reads_it(variable: str, need: Need) -> None:
+    need(shutil.which("tshark"), "tshark is missing")
+    folder = directory(variable, need)
+    # What has no link type that both read, or is cut on purpose, is compared by test_decode_oracle.py.
+    paths = sorted(path for path in folder.rglob("*.*") if ".pcap" in path.name or path.suffix == ".cap")
+    with ThreadPoolExecutor(2) as pool:
+        theirs = list(pool.map(by_tshark, paths))
+    asked = [(path, hellos) for path, hellos in zip(paths, theirs, strict=True) if hellos]
+    assert asked
+    wrong = {path.name: by_floodwatch(path) ^ hellos for path, hellos in asked}
+    assert {name: one for name, one in wrong.items() if one} == {}
+
+
+# Hellos made here, in every shape that the wire gives them.
+
+Extensions = Sequence[tuple[int, bytes]]
+
+
+def vector(width: int, content: bytes) -> bytes:
+    return len(content).to_bytes(width, "big") + content
+
+
+def numbers(*values: int) -> bytes:
+    return b"".join(value.to_bytes(2, "big") for value in values)
+
+
+def sni(name: bytes) -> tuple[int, bytes]:
+    return 0, vector(2, b"\0" + vector(2, name))
+
+
+def alpn(*names: bytes) -> tuple[int, bytes]:
+    return 16, vector(2, b"".join(vector(1, name) for name in names))
+
+
+VERSIONS = (43, vector(1, numbers(GREASE, 0x304, 0x303)))
+ALGORITHMS = (13, vector(2, numbers(0x403, GREASE, 0x804, 0x401)))
+USUAL: Extensions = ((GREASE, b""), sni(b"shop.example"), ALGORITHMS, alpn(b"h2"), VERSIONS)
+ANSWER = ("t13d0304h2_" + sha("1301,1302,c02b") + "_" + sha("000d,002b_0403,0804,0401"), "shop.example")
+
+
+def hello(extensions: Extensions = USUAL, cookie: bytes | None = None, version: int = 0x303) -> bytes:
+    """The body of a ClientHello."""
+    listed = b"".join(numbers(kind) + vector(2, content) for kind, content in extensions)
+    return (
+        numbers(version) + bytes(range(32)) + vector(1, b"\x11" * 32)
+        + (b"" if cookie is None else vector(1, cookie))
+        + vector(2, numbers(GREASE, 0xC02B, 0x1302, 0x1301)) + b"\x01\0" + vector(2, listed)
+    )  # fmt: skip
+
+
+def message(body: bytes) -> bytes:
+    return b"\x01" + vector(3, body)
+
+
+def in_records(content: bytes, *cuts: int) -> bytes:
+    """The message in TLS records, cut at these places."""
+    edges = [0, *cuts, len(content)]
+    return b"".join(b"\x16\x03\x01" + vector(2, content[a:b]) for a, b in pairwise(edges))
+
+
+def segment(data: bytes, at: int = 0, port: int = 40_000) -> Packet:
+    return Ether() / IP(src="192.0.2.1", dst="203.0.113.80") / TCP(
+        sport=port, dport=443, seq=(0xFFFFFF00 + at) % 2**32, flags="PA"
+    ) / data  # fmt: skip
+
+
+def datagram(data: bytes, port: int = 40_000, back: bool = False) -> Packet:
+    ends, ports = ["192.0.2.1", "203.0.113.80"], [port, 443]
+    if back:
+        ends, ports = ends[::-1], ports[::-1]
+    return Ether() / IP(src=ends[0], dst=ends[1]) / UDP(sport=ports[0], dport=ports[1]) / data
+
+
+def said(*packets: Packet) -> list[tuple[str, str]]:
+    batch = fw.PacketBatch.from_scapy(packets)
+    return [pair for pair in zip(batch.ja4, batch.sni, strict=True) if pair[0] is not None]
+
+
+def counted(tmp_path: Path, *packets: Packet) -> dict[str, Any]:
+    wrpcap(str(tmp_path / "made.pcap"), list(packets))
+    return info(tmp_path / "made.pcap")
+
+
+RECORD = in_records(message(hello()))
+
+
+def test_a_hello_in_one_segment() -> None:
+    assert said(segment(RECORD)) == [ANSWER]
+    assert said(segment(RECORD + in_records(b"\x0b\0\0\0"))) == [ANSWER]
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 5, 6, 8, 9, 40, 100, len(RECORD) - 1])
+def test_a_hello_over_two_segments(cut: int) -> None:
+    assert said(segment(RECORD[:cut]), segment(RECORD[cut:], cut)) == [ANSWER]
+
+
+def test_a_hello_byte_by_byte_and_with_a_gap_that_is_filled_later() -> None:
+    assert said(*(segment(RECORD[i : i + 1], i) for i in range(len(RECORD)))) == [ANSWER]
+    head, middle, tail = segment(RECORD[:50]), segment(RECORD[50:90], 50), segment(RECORD[90:], 90)
+    assert said(head, tail, middle) == [ANSWER]
+    assert said(head, tail) == []
+
+
+@pytest.mark.parametrize("cuts", [(1,), (3, 4), (40,), (100, 101, 102), tuple(range(1, 120))])
+def test_a_hello_over_several_records(cuts: tuple[int, ...]) -> None:
+    split = in_records(message(hello()), *cuts)
+    assert said(segment(split)) == [ANSWER]
+    assert said(segment(split[:33]), segment(split[33:], 33)) == [ANSWER]
+
+
+def test_of_bytes_that_come_twice_the_first_count() -> None:
+    forged = segment(RECORD[:60] + b"\xff" * 20)
+    assert said(segment(RECORD[:80]), forged, segment(RECORD[80:], 80)) == [ANSWER]
+
+
+def test_a_segment_that_comes_again_is_no_second_hello(tmp_path: Path) -> None:
+    assert said(segment(RECORD), segment(RECORD)) == [ANSWER]
+    second = segment(RECORD, len(RECORD))  # after a HelloRetryRequest
+    assert said(segment(RECORD), second) == [ANSWER, ANSWER]
+    # An encrypted handshake may look like the beginning of a hello.
+    told = counted(tmp_path, segment(RECORD), segment(b"\x16\x03\x03\0\x28\x01" + bytes(39), len(RECORD)))
+    assert (told["tls"], told["broken"], told["unfinished"]) == (1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("first", "letters"),
+    [(b"h2", "h2"), (b"http/1.1", "h1"), (b"q", "qq"), (b"\xab", "ab"), (b"\xab\xcd", "ad"), (b"0\xab", "3b"),
+     (b"01\xab\xcd", "3d"), (b"0\xab\xcd1", "01"), (b"\xba\xad", "bd"), (b"a-", "6d"), (b"\x3a\x3a", "h2")],
+)  # fmt: skip
+def test_protocols_as_the_text_of_ja4_has_them(first: bytes, letters: str) -> None:
+    ((found, _),) = said(segment(in_records(message(hello([alpn(first, b"h2")])))))
+    assert found.startswith(f"t12i0301{letters}_")
+
+
+def test_what_is_missing_is_zeros() -> None:
+    body = hello([])
+    for bare in (body, body[:-2]):  # no extensions, and not even their length
+        assert said(segment(in_records(message(bare)))) == [
+            ("t12i030000_" + sha("1301,1302,c02b") + "_" + "0" * 12, "")
+        ]
+
+
+def test_a_name_before_an_encrypted_hello_is_told_as_the_outer_one(tmp_path: Path) -> None:
+    inner = (0xFE0D, b"\0" + bytes(20))
+    packets = [
+        segment(in_records(message(hello([sni(b"cover.example"), inner])))),
+        segment(in_records(message(hello([sni(b"cover.example")]))), port=40_001),
+        segment(in_records(message(hello([sni(b"\xff\x1b[31m")]))), port=40_002),
+    ]
+    assert counted(tmp_path, *packets)["names"] == [
+        {"sni": "cover.example", "hellos": 2, "outer": 1},
+        {"sni": "\\xff\x1b[31m", "hellos": 1, "outer": 0},
+    ]
+    done = subprocess.run([*PROGRAM, "info", str(tmp_path / "made.pcap")], capture_output=True, check=True)
+    assert b"cover.example 2 hellos, 1 of them as the outer name" in done.stdout
+    assert b"\x1b" not in done.stdout
+
+
+def test_shuffled_extensions_are_one_fingerprint(tmp_path: Path) -> None:
+    packets = [
+        segment(in_records(message(hello([*USUAL[i:], *USUAL[:i]]))), port=41_000 + i)
+        for i in range(len(USUAL))
+    ]
+    assert counted(tmp_path, *packets)["fingerprints"] == [{"ja4": ANSWER[0], "hellos": len(USUAL)}]
+
+
+def test_a_hello_of_dtls() -> None:
+    body = hello([sni(b"shop.example"), (43, vector(1, numbers(0xFEFD, 0xFEFC)))], b"cookie", 0xFEFD)
+    start = b"\x01" + vector(3, body)[:3] + bytes(5) + vector(3, body)
+    flight = b"\x16\xfe\xff" + bytes(8) + vector(2, start)
+    kept = "_" + sha("1301,1302,c02b") + "_" + sha("002b")
+    assert said(datagram(flight)) == [("dd3d030200" + kept, "shop.example")]
+
+
+# QUIC: Initials sealed here with the client's keys that the RFCs print for one connection id.
+
+ID = bytes.fromhex("8394c8f03e515708")
+PRINTED = {
+    1: ("1f369613dd76d5467730efcbe3b1a22d", "fa044b2f42a3fd3b46fb255c", "9f50449e04a0e810283a1e9933adedd2"),
+    0x6B3343CF: (
+        "8b1a0bc121284290a29e0971b5cd045d", "91f73e2351d8fa91660e909f", "45b95e15235d6f45a6b19cbcb0294ba9"
+    ),
+}  # fmt: skip
+"""Version -> key, vector and header key (RFC 9001, A.1; RFC 9369, A.1)."""
+QUIC = ("q" + ANSWER[0][1:], ANSWER[1])
+
+
+def varint(value: int) -> bytes:
+    return (0x4000 | value).to_bytes(2, "big")
+
+
+def sealed(frames: bytes, number: int = 0, version: int = 1, name: bytes = ID, token: bytes = b"") -> bytes:
+    key, start, protect = map(bytes.fromhex, PRINTED[version])
+    frames = frames.ljust(1150, b"\0")
+    first = 0xC1 if version == 1 else 0xD1
+    head = bytes([first]) + version.to_bytes(4, "big") + vector(1, name) + vector(1, b"me")
+    head += varint(len(token)) + token + varint(2 + len(frames) + 16) + number.to_bytes(2, "big")
+    nonce = (int.from_bytes(start, "big") ^ number).to_bytes(12, "big")
+    body = AESGCM(key).encrypt(nonce, frames, head)
+    mask = Cipher(AES(protect), ECB()).encryptor().update(body[2:18])
+    masked = bytearray(head)
+    masked[0] ^= mask[0] & 0x0F
+    masked[-2] ^= mask[1]
+    masked[-1] ^= mask[2]
+    return bytes(masked) + body
+
+
+def crypto(content: bytes, start: int, end: int) -> bytes:
+    return b"\x06" + varint(start) + varint(len(content[start:end])) + content[start:end]
+
+
+LONG = message(hello([*USUAL[:-1], VERSIONS, (51, bytes(1400))]))
+LONG_ANSWER = (
+    "q13d0305h2_" + sha("1301,1302,c02b") + "_" + sha("000d,002b,0033_0403,0804,0401"),
+    "shop.example",
+)
+
+
+@pytest.mark.parametrize("version", PRINTED)
+def test_a_hello_in_an_initial(version: int) -> None:
+    content = message(hello())
+    assert said(datagram(sealed(crypto(content, 0, 9999), version=version, token=b"token"))) == [QUIC]
+
+
+def test_pieces_in_any_order_over_datagrams_and_an_answer_between() -> None:
+    ack = b"\x02\x05\0\0\0\x01"  # PING behind it
+    pieces = [
+        sealed(crypto(LONG, 900, 9999) + crypto(LONG, 10, 300), 1),
+        sealed(ack + crypto(LONG, 300, 900), 2, name=b"theirs"),  # the keys stay those of the first id
+        sealed(crypto(LONG, 0, 12), 3, name=b"theirs"),
+    ]
+    answer = datagram(sealed(crypto(b"\x02" + bytes(60), 0, 61), 0), back=True)
+    first, second, third = map(datagram, pieces)
+    assert said(first, answer, second, third) == [LONG_ANSWER]
+    assert said(first, second) == []
+    assert said(second, first, third) == []  # the first one seen names the keys: nothing else can
+
+
+def test_packets_behind_an_initial_in_its_datagram() -> None:
+    early = b"\xd0\0\0\0\x01" + vector(1, ID) + vector(1, b"me") + varint(40) + bytes(40)
+    inside = sealed(crypto(message(hello()), 0, 9999))
+    assert said(datagram(inside + early)) == [QUIC]
+
+
+def test_without_the_library_it_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "cryptography.py").write_text("raise ImportError")
+    wrpcap(
+        str(tmp_path / "made.pcap"), [segment(RECORD), datagram(sealed(crypto(message(hello()), 0, 9999)))]
+    )
+    done = subprocess.run(
+        [*PROGRAM, "info", str(tmp_path / "made.pcap")],
+        capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert "1 not looked at: to read the hellos of QUIC, pip install" in done.stdout
+    assert ANSWER[0] in done.stdout
+
+
+# Bad input.
+
+
+def test_bad_input_is_counted_and_told(tmp_path: Path) -> None:
+    lying = bytearray(RECORD)
+    lying[9 + 2 + 32] = 200  # the session reaches beyond the hello
+    forged = bytearray(sealed(crypto(message(hello()), 0, 9999)))
+    forged[-1] ^= 1
+    long_token = b"\xc0\0\0\0\x01" + vector(1, ID) + b"\0" + varint(16_000) + bytes(1100)
+    packets = [
+        segment(bytes(lying)),
+        segment(b"\x16\x03\x01\x40\0\x01\xff\xff\xff\x03\x03" + bytes(200), port=40_001),
+        segment(RECORD[:70], port=40_002),
+        datagram(bytes(forged)),
+        datagram(long_token, 40_003),
+        datagram(sealed(crypto(LONG, 0, 500)), 40_004),
+        datagram(sealed(crypto(b"\x02" + bytes(30), 0, 31)), 40_005),
+    ]
+    told = counted(tmp_path, *packets)
+    assert {name: count for name, count in told.items() if count and isinstance(count, int)} == {
+        "broken": 4, "unfinished": 2, "initials": 4, "refused": 1, "opener": True,
+    }  # fmt: skip
+    done = subprocess.run(
+        [*PROGRAM, "info", str(tmp_path / "made.pcap")], capture_output=True, text=True, check=True
+    )
+    for word in ("4 broken", "2 unfinished", "1 of QUIC that no key opens"):
+        assert word in done.stdout
+
+
+def test_what_the_snap_length_cuts_is_told(tmp_path: Path) -> None:
+    packets = [segment(RECORD), datagram(sealed(crypto(message(hello()), 0, 9999)))]
+    for packet in packets:
+        packet.wirelen = len(packet)
+    cut = [Ether(bytes(packet)[:120]) for packet in packets]
+    for whole, part in zip(packets, cut, strict=True):
+        part.wirelen = len(whole)
+    path = tmp_path / "cut.pcap"
+    rows = [struct.pack("<4I", 1, i, 120, len(one)) + bytes(one)[:120] for i, one in enumerate(packets)]
+    path.write_bytes(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 120, 1) + b"".join(rows))
+    told = info(path)
+    assert (told["tls"], told["quic"], told["cut"], told["broken"]) == (0, 0, 2, 0)
