@@ -18,6 +18,7 @@ from msgspec import Struct
 from ._sketches import cpu
 from .capture import Backlog, LiveRing, compile_filter
 from .capture.compression import ZSTANDARD, compression_of
+from .config.files import number
 from .config.options import WatchOptions
 from .errors import FloodwatchError, InputError
 from .mitigate import BACKENDS, Lock, NeverBlock
@@ -96,15 +97,8 @@ def _backends() -> Iterator[Check]:
             yield _tried(row.check, row.probe, needed=row.needed)
 
 
-def _number(path: str) -> int | None:
-    try:
-        return int(Path(path).read_text())
-    except (OSError, ValueError):
-        return None
-
-
 def _cookies() -> Iterator[Check]:
-    value = _number("/proc/sys/net/ipv4/tcp_syncookies")
+    value = number("/proc/sys/net/ipv4/tcp_syncookies")
     if value is None:
         yield Check("SYN cookies", "note", "the kernel does not say whether it has them")
     elif value == 0:
@@ -136,7 +130,7 @@ def _merges(name: str) -> bool:
 
 
 def _backlog() -> Iterator[Check]:
-    room, counts = _number("/proc/sys/net/core/netdev_max_backlog"), Backlog()
+    room, counts = number("/proc/sys/net/core/netdev_max_backlog"), Backlog()
     lost = counts.drops()
     counts.close()
     if lost:

@@ -36,6 +36,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "big-endian hosts need
 
 static inline uint32_t fw_min32(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
+static inline int fw_is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
+
 /* Saturating add: counters stop at their maximum, they never wrap (count-min must not under-count). */
 static inline uint32_t fw_sat_add32(uint32_t a, uint32_t b)
 {

@@ -24,8 +24,6 @@ int fw_ranges_hold(const struct fw_ranges *r, uint64_t hi, uint64_t lo)
     return m->first_hi < hi || (m->first_hi == hi && m->first_lo <= lo);
 }
 
-static int is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
-
 /* a.b.c.d at the start of the text; returns its length, or 0. */
 static uint32_t dotted(const uint8_t *p, uint32_t size, uint32_t *out)
 {
@@ -34,7 +32,7 @@ static uint32_t dotted(const uint8_t *p, uint32_t size, uint32_t *out)
         uint32_t number = 0, digits = 0;
         if (part && (at >= size || p[at++] != '.'))
             return 0;
-        for (; at < size && is_digit(p[at]) && digits < 3; at++, digits++)
+        for (; at < size && fw_is_digit(p[at]) && digits < 3; at++, digits++)
             number = number * 10 + p[at] - '0';
         if (!digits || number > 255)
             return 0;
@@ -46,7 +44,7 @@ static uint32_t dotted(const uint8_t *p, uint32_t size, uint32_t *out)
 
 static int hex(uint8_t c)
 {
-    if (is_digit(c))
+    if (fw_is_digit(c))
         return c - '0';
     c |= 0x20;
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
@@ -110,7 +108,7 @@ int fw_forward_address(const uint8_t *text, uint32_t size, uint64_t *hi, uint64_
     uint32_t used = dotted(text, size, &four);
     if (used) {
         for (uint32_t at = used + 1; at < size; at++)
-            if (!is_digit(text[at]))
+            if (!fw_is_digit(text[at]))
                 return 0;
         *hi = 0;
         *lo = FW_V4_TAG | four;

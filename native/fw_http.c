@@ -110,12 +110,10 @@ static uint32_t content_length(const uint8_t *p, uint32_t size)
     return 0;
 }
 
-static int is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
-
 static int parse(const struct fw_key *key, const uint8_t *p, uint32_t size, struct fw_message *out)
 {
     if (size >= 12 && memcmp(p, "HTTP/1.", 7) == 0) {
-        if (!is_digit(p[9]) || !is_digit(p[10]) || !is_digit(p[11]) || p[8] != ' ')
+        if (!fw_is_digit(p[9]) || !fw_is_digit(p[10]) || !fw_is_digit(p[11]) || p[8] != ' ')
             return FW_SAID_NOTHING;
         out->status = (uint16_t)((p[9] - '0') * 100 + (p[10] - '0') * 10 + (p[11] - '0'));
         out->what = FW_HTTP_RESPONSE;

@@ -136,6 +136,17 @@ def test_p18_p21_panic_takes_all_of_ours_and_nothing_else(wire: Lab) -> None:
     assert "there was no table" in ctl(wire, "panic", "--yes")
 
 
+def test_panic_leaves_tables_of_others_alone_whatever_their_sets_are_called(wire: Lab) -> None:
+    names = ("blocked_hosts", "blocklist4", "block4_p99", "throttle", "limited4_p99")
+    sets = "".join(f"set {name} {{ type ipv4_addr; }}; " for name in names)
+    load = wire.start(wire.server, "nft", "-f", "-", stdin=subprocess.PIPE)
+    load.communicate(f"table inet fw_x {{ {sets}}}".encode(), timeout=10)
+    before = run(wire, "nft", "list", "ruleset")
+    assert names[0] in before
+    assert "fw_x" in ctl(wire, "panic", "--yes")
+    assert run(wire, "nft", "list", "ruleset") == before
+
+
 def test_a_dry_run_needs_no_right_and_changes_nothing(wire: Lab) -> None:
     command = (sys.executable, "-P", "-m", "floodwatch", "ctl", "block", "203.0.113.9")
     said = run(wire, "setpriv", "--bounding-set", "-net_admin", *command, "--dry-run")

@@ -22,7 +22,7 @@ from floodwatch.decide.recall import decision_of
 from floodwatch.errors import BlockRefused, EnforceError, EnvironmentFault
 from floodwatch.mitigate import Block, Blocker, ByHand, NeverBlock, Step
 from floodwatch.mitigate.audit import Ledger
-from floodwatch.mitigate.byhand import ALLOWED_MOST, Word
+from floodwatch.mitigate.byhand import ALLOWED_MOST, Word, sweep
 from floodwatch.mitigate.guards import Guard, Standing
 from floodwatch.mitigate.places import SITE_MOST, Places, Route, survey
 from floodwatch.model.decision import Decision, Suspect
@@ -251,6 +251,25 @@ def test_a_record_stays_small_and_forgets_nothing_that_counts(record: Path) -> N
         assert {word.why for word in reader.allowed().values()} == {"round 7"}
 
 
+def test_a_record_of_a_namespace_is_swept_when_nobody_needs_it_any_more(tmp_path: Path) -> None:
+    paths = {name: tmp_path / "state" / f"orders-{name}" for name in ("over", "empty", "counts", "followed")}
+    for name, path in paths.items():
+        ctl = ByHand(path)
+        if name != "empty":
+            ctl.allow(OTHER, seconds=60 if name == "counts" else 0.01, why="x")
+        ctl.close()
+    paths["linked"] = paths["over"].with_name("orders-linked")
+    paths["linked"].symlink_to(paths["empty"])
+    followed = ByHand(paths["followed"])
+    time.sleep(0.02)
+    sweep(tmp_path / "state")
+    left = {name for name, path in paths.items() if path.is_symlink() or path.exists()}
+    assert left == {"counts", "followed", "linked"}
+    ByHand(paths["followed"]).allow(OTHER, seconds=60, why="later")
+    followed.refresh()
+    assert followed.allowed()[OTHER].why == "later"
+
+
 def test_what_may_not_be_allowed_is_refused(record: Path) -> None:
     ctl = ByHand(record)
     for wide in ("0.0.0.0/0", "10.0.0.0/7", "2001::/16", "::ffff:1.2.3.4"):
@@ -281,7 +300,7 @@ def test_a_record_that_others_could_write_is_not_believed(record: Path, tmp_path
     with pytest.raises(EnforceError, match="cannot write"):
         ByHand(record).allow(OTHER, seconds=60, why="x")
     assert not (tmp_path / "none").exists()
-    assert not ByHand(tmp_path / "none" / "orders", make=False).followed
+    assert ByHand(tmp_path / "none" / "orders", make=False).allowed() == {}
     assert not (tmp_path / "none").exists()
 
 

@@ -196,6 +196,12 @@ def test_incomplete_input_is_said_and_not_called_clean() -> None:
     assert text.endswith("No flood found in what could be read.\n")
 
 
+def test_a_watch_that_a_signal_ended_says_so_and_may_be_called_clean() -> None:
+    text = render(replace(REPORT, inputs=(replace(INPUT, format="live"),), floods=(), complete=False))
+    assert "a signal ended the watch" in text
+    assert text.endswith("\n\nNo flood found.\n")
+
+
 def test_several_inputs_name_the_capture_of_each_flood() -> None:
     second = replace(INPUT, path="other.pcap", first="2025-01-26T23:59:59Z", last="2025-01-26T23:59:59.02Z")
     text = render(replace(REPORT, inputs=(INPUT, second), floods=(replace(SYN, input="other.pcap"),)))

@@ -150,7 +150,7 @@ def test_what_is_seen_one_way_gets_no_guard_that_takes_both_and_that_is_told_onc
 
 
 def test_where_tracking_can_never_learn_no_guard_goes_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "_number", lambda path: 0)  # strict, and nothing is tracked yet
+    monkeypatch.setattr(keeper, "number", lambda path: 0)  # strict, and nothing is tracked yet
     with Blocker() as dry:
         dry.track()
         said = dry.guard([decision("strange"), decision("limited", protocol=17, port=53)], NOBODY)

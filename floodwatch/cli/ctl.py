@@ -103,7 +103,7 @@ def blocks(ctx: click.Context, why: bool, as_json: bool) -> None:
 
     Each line has the seconds left and the packets dropped, XDP included.
     """
-    from floodwatch.mitigate import describe, standing
+    from floodwatch.mitigate import standing
 
     held, held_guards = standing()
     ordered = sorted(held.items(), key=lambda item: (item[0].version, -item[1][1], item[0]))
@@ -122,8 +122,7 @@ def blocks(ctx: click.Context, why: bool, as_json: bool) -> None:
         write_stdout(json.dumps(rows).encode() + b"\n")
     else:
         lines = [_row(f"{n}{f' to {b.rate}/s' if b.rate else ''}", b, p, why) for n, (b, p) in ordered]
-        lines += [_row(f"protects {describe(g)}", s, s.packets, why) for g, s in held_guards.items()]
-        write_stdout("".join(lines).encode())
+        write_stdout("".join([*lines, *_guard_lines(held_guards, why)]).encode())
     ctx.exit(0 if held or held_guards else NOTHING)
 
 
@@ -190,14 +189,13 @@ def allowed(ctx: click.Context, as_json: bool) -> None:
 @click.pass_context
 def guards(ctx: click.Context, why: bool, as_json: bool) -> None:
     """List the rules that protect victims without naming a source, read back from the kernel."""
-    from floodwatch.mitigate import describe, standing
+    from floodwatch.mitigate import standing
 
     held = standing()[1]
     if as_json:
         write_stdout(json.dumps(list(_guard_rows(held))).encode() + b"\n")
     else:
-        lines = [_row(f"protects {describe(g)}", s, s.packets, why) for g, s in held.items()]
-        write_stdout("".join(lines).encode())
+        write_stdout("".join(_guard_lines(held, why)).encode())
     ctx.exit(0 if held else NOTHING)
 
 
@@ -249,6 +247,13 @@ def _guard_rows(held: Mapping[Guard, Standing]) -> Iterator[dict[str, object]]:
             "guard": guard.kind, "victim": name_of(guard.victim), "number": guard.number, "port": guard.port,
             "seconds": round(found.seconds, 1), "packets": found.packets, "why": found.why,
         }  # fmt: skip
+
+
+def _guard_lines(held: Mapping[Guard, Standing], why: bool) -> Iterator[str]:
+    from floodwatch.mitigate import describe
+
+    for guard, found in held.items():
+        yield _row(f"protects {describe(guard)}", found, found.packets, why)
 
 
 def _row(what: str, held: Block | Standing, packets: int, why: bool) -> str:

@@ -26,8 +26,8 @@ Exit codes:
   3    a capture is missing, broken or not understood, and nothing was found
        (with --strict also when something was found)
   4    environment: permission, disk, missing library
-  130  interrupted (143: terminated), after writing a report; that of a scan
-       has "complete": false; 129: hung up, the same"""
+  130  interrupted (143: terminated), after writing a report that has
+       "complete": false; 129: hung up, the same"""
 
 
 PROGRAM = "program"

@@ -182,7 +182,7 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
                                     say(alive)
                         if screen is not None:
                             screen.draw(moment)
-            report = watch.report()
+            report = watch.report(complete=stop.exit_code is None)
             if baseline is not None:
                 write_kept(baseline, encode_memory(watch.analysis.detection.learnt()))
             _say_lost(watch.counters())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import EnvironmentFault
@@ -74,6 +76,21 @@ def whole(file: int) -> bytes:
     return b"".join(iter(lambda: os.read(file, 1 << 16), b""))
 
 
+def number(path: str) -> int | None:
+    """The one number that a file holds, as a setting of the kernel (proc(5)); None: there is none."""
+    try:
+        return int(Path(path).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def entries(text: str) -> Iterator[tuple[int, str]]:
+    """The entries of a list, one a line, with the numbers of their lines; ``#`` begins a comment."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if entry := line.partition("#")[0].strip():
+            yield number, entry
+
+
 class Followed:
     """A file that is read again and again, also after rights were given up.
 
@@ -105,8 +122,8 @@ class Followed:
     @property
     def replaced(self) -> bool:
         """Did another file take its place, one that may not be read?"""
-        gone = self._look() is not None and self._file is not None
-        return gone and self._file is not None and os.fstat(self._file).st_nlink == 0
+        refused = self._look() is not None
+        return refused and self._file is not None and os.fstat(self._file).st_nlink == 0
 
     def state(self) -> tuple[int, ...] | None:
         """Something that differs when the file does; None where there is none."""

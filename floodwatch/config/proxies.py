@@ -6,11 +6,11 @@ import ipaddress
 from collections.abc import Iterable
 from pathlib import Path
 
+from .._engine import RANGES_MOST
 from ..errors import ConfigError
 from ..model.address import Network
+from .files import entries
 
-MOST = 4096
-"""Networks that are named at most, after those inside others are left out."""
 WIDEST = {4: 8, 6: 16}
 """Shortest prefixes that are taken: whoever named the whole world would believe everybody."""
 
@@ -31,8 +31,10 @@ def read_proxies(named: Iterable[str]) -> tuple[Network, ...]:
     four = ipaddress.collapse_addresses(n for n in found if isinstance(n, ipaddress.IPv4Network))
     six = ipaddress.collapse_addresses(n for n in found if isinstance(n, ipaddress.IPv6Network))
     networks: tuple[Network, ...] = (*four, *six)
-    if len(networks) > MOST:
-        raise ConfigError(f"{len(networks):,} networks of proxies are named: at most {MOST:,} are taken")
+    if len(networks) > RANGES_MOST:
+        raise ConfigError(
+            f"{len(networks):,} networks of proxies are named: at most {RANGES_MOST:,} are taken"
+        )
     return networks
 
 
@@ -54,15 +56,12 @@ def _bounded(network: Network, where: str) -> Network:
 
 def _listed(path: str) -> list[Network]:
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text"
         raise ConfigError(f"--proxy {path}: neither a network nor a list that can be read ({why})") from error
     out: list[Network] = []
-    for number, line in enumerate(lines, 1):
-        entry = line.partition("#")[0].strip()
-        if not entry:
-            continue
+    for number, entry in entries(text):
         network = _network(entry)
         if network is None:
             raise ConfigError(f"{path}, line {number}: {entry[:80]!r} is no network")

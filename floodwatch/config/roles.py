@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from msgspec import Struct
 
 from ..errors import ConfigError
-from ..model.address import Network
+from ..model.address import Network, within
 
 Sources: TypeAlias = Literal["drop", "limit", "none"]
 Mode: TypeAlias = Literal["enforce", "observe"]
@@ -84,10 +84,7 @@ class Service(Struct, frozen=True, kw_only=True):
         """Is a flood at this port of this host about it? Interfaces are not looked at."""
         if protocol != self.protocol or port is None or not any(a <= port <= b for a, b in self.ports):
             return False
-        mine = (n for n in self.networks if n.version == victim.version)
-        return not self.networks or any(
-            victim.network_address in n and victim.prefixlen >= n.prefixlen for n in mine
-        )
+        return not self.networks or any(within(victim, network) for network in self.networks)
 
 
 def parse(text: str) -> Service:

@@ -23,16 +23,12 @@ from .cover import Onsets
 from .memory import Addresses, Networks, codes
 from .proxies import Proxies
 from .sources import ADDRESS, Paces
-from .windows import Windows, positions, requests_in
+from .windows import HELD, TRIED, Windows, positions, requests_in
 
 MOST = 262_144
 """Networks that are remembered; then no new ones are learnt."""
 AGED = 2
 """Windows after its first visit from which on a network is known."""
-TRIED = 12
-"""Epochs (3 s) that a pace has to stand before it is believed: no flood goes unnoticed for longer ..."""
-HELD = 40
-"""... and epochs (10 s) after one in which nothing is learnt about its victim."""
 
 
 class KnownNetworks:

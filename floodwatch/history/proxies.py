@@ -26,11 +26,13 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model.address import Address, Network, source_cidr, source_network, spans
+from .._engine import VOUCHED_MOST
+from ..model.address import Address, Network, meet, source_cidr, source_network, spans
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.finding import Via
 from ..model.summary import Summary
 from .memory import Networks
+from .windows import HELD, TRIED, trim
 
 Known: TypeAlias = Literal["forwarded_header", "proxy_line", "named", "carried", "shared"]
 """How a proxy is known to be one; ``carried``: it names nobody, but carried most of what was served;
@@ -41,8 +43,6 @@ SHARE = 0.05
 """... its share of the packets of those who ask the victim for something ..."""
 AGED = 32
 """... and epochs (8 s) that it does so."""
-TRIED, HELD = 12, 40
-"""As in ``clients``: epochs until a second is believed, and epochs after a flood in which nothing is."""
 SEVERAL = 2
 """Different clients that a sender names where nobody comes directly ..."""
 DIRECT = 3
@@ -55,7 +55,7 @@ window, from which it may be many people."""
 STACKS = 3
 """Different TCP stacks behind an address that asks like that, from which it is shared; so is one with
 ``SHARE`` and ``ENOUGH`` requests that fetch parts of pages: no single person reads so fast."""
-CARRIERS_MOST = 4096
+CARRIERS_MOST = VOUCHED_MOST
 """Senders that are remembered; then no new ones are learnt."""
 ADDRESSES_MOST = 4096
 NEIGHBOURS = {False: 8, True: 16}
@@ -147,10 +147,10 @@ class Proxies:
 
     def within(self, victim: Address, network: Network) -> bool:
         """A network of sources holds a proxy, or an address that many share."""
-        held = [n for n in self._named[network.version] if n.overlaps(network)]
+        named = self._named[network.version]
         both = (*self._presumed, *(key for key, carrier in self._carriers.items() if carrier.earned))
         mine = (source_network(key.source, key.v6) for key in both if key.victim == victim)
-        return bool(held) or any(n.version == network.version and n.overlaps(network) for n in mine)
+        return any(meet(one, network) for one in (*named, *mine))
 
     def networks(self) -> Networks:
         """The networks of all that are spared, as ``clients`` numbers them: limits let them pass."""
@@ -206,8 +206,7 @@ class Proxies:
     def _take(self, summary: Summary, asked: NDArray[np.void]) -> None:
         for row in asked:
             self._addresses[int(row["reference"])] = int(row["hi"]), int(row["lo"])
-        for surplus in list(self._addresses)[: max(len(self._addresses) - ADDRESSES_MOST, 0)]:
-            del self._addresses[surplus]
+        trim(self._addresses, ADDRESSES_MOST)
         rows = _direct(summary.heavy())
         for row in rows[rows["forwards"] > 0]:
             key, pair = self._key(row), int(row["pair_hash"])

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from ..model.address import Address
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.summary import Summary
-from .clients import HELD, TRIED, KnownNetworks, networks
+from .clients import KnownNetworks, networks
 from .memory import Networks
+from .windows import HELD, TRIED
 
 
 class Flood(NamedTuple):

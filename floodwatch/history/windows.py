@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,17 @@ from numpy.typing import NDArray
 
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.summary import Summary
+
+TRIED = 12
+"""Epochs (3 s) that what was seen stands before it is believed: no flood goes unnoticed for longer ..."""
+HELD = 40
+"""... and epochs (10 s) after one in which nothing is learnt about its victim."""
+
+
+def trim(held: dict[Any, Any], most: int) -> None:
+    """Forget the oldest entries beyond so many."""
+    for oldest in list(islice(held, max(len(held) - most, 0))):
+        del held[oldest]
 
 
 class Windows:

@@ -14,6 +14,8 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
+from ..history.windows import trim
+from ..model.address import meet
 from ..model.decision import SOURCE_RATES, Decision
 from ..model.epoch import rfc3339
 from ..model.event import Action, Time
@@ -32,7 +34,7 @@ SELF, SOMEBODY = "floodwatch", "somebody else"
 EVENTS_MOST, REFUSED_MOST, ACTS_MOST = 4096, 65_536, 131_072
 LATE_S = 1.0
 """A rule that is missed so long before its end ended by itself: it is looked for twice a second."""
-SOURCES: tuple[Action, ...] = ("drop_sources", "limit_per_source")
+SOURCES: tuple[Action, ...] = tuple(SOURCE_RATES)
 
 
 class Act(Struct, frozen=True, kw_only=True):
@@ -131,8 +133,7 @@ class Ledger:
             met = (blocked[s.network][0].rate for s in one.sources if s.network in blocked)
             if one.action in SOURCE_RATES and (rates := set(met)):
                 self._note(one.id, "drop_sources" if 0 in rates else "limit_per_source")
-        for old in list(self._victims)[: max(len(self._victims) - EVENTS_MOST, 0)]:
-            del self._victims[old]
+        trim(self._victims, EVENTS_MOST)
 
     def saw_blocks(self, counted: Mapping[Network, tuple[Block, int]]) -> None:
         """What is blocked now, read back: what ended or came without us is written down."""
@@ -223,12 +224,12 @@ class Ledger:
         return self._taken.get(_key(event), "none")
 
     def _note(self, event: str, action: Action) -> None:
-        before, key = self._taken.get(_key(event), "none"), _key(event)
+        key = _key(event)
+        before = self._taken.get(key, "none")
         if before in SOURCES and (action not in SOURCES or before == SOURCES[0]):
             return
         self._taken[key] = action
-        for old in list(self._taken)[: max(len(self._taken) - EVENTS_MOST, 0)]:
-            del self._taken[old]
+        trim(self._taken, EVENTS_MOST)
 
     def _ended(self, rule: _Rule, now: float, word: Word | None) -> None:
         """A rule is not there any more, and this process did not take it away."""
@@ -243,7 +244,7 @@ class Ledger:
     def _allowed(self, network: Network) -> Word | None:
         """The order to let pass that a block of this network stood against."""
         allowed = (w for w in self._words if w.what == "allow" and w.network)
-        return next((w for w in allowed if _overlap(w.network, network)), None)
+        return next((w for w in allowed if meet(ipaddress.ip_network(w.network), network)), None)
 
     def _word(self, what: str, network: str) -> Word | None:
         """The operator's order that explains it, where there is one."""
@@ -297,8 +298,3 @@ def _named(block: Block) -> str:
 def _clock(seconds: float) -> str:
     """Wall-clock time of a Unix time, to the millisecond."""
     return rfc3339(round(seconds * 1000) * 1_000_000)
-
-
-def _overlap(told: str, network: Network) -> bool:
-    other: Network = ipaddress.ip_network(told)
-    return isinstance(other, type(network)) and other.overlaps(network)

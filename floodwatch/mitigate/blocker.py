@@ -13,6 +13,7 @@ from types import TracebackType
 from ..errors import EnforceError
 from ..history.answers import Answers
 from ..history.memory import Networks
+from ..model.address import meet
 from ..model.decision import Decision
 from ..model.event import Action
 from . import ordered
@@ -83,7 +84,7 @@ class Blocker:
             raise
 
     def _never(self, network: Network) -> str | None:
-        if any(network.version == held.version and network.overlaps(held) for held in self._lifted):
+        if any(meet(network, held) for held in self._lifted):
             return LIFTED
         return self.never.why(network)
 
@@ -118,7 +119,7 @@ class Blocker:
         unguarded, standing = self.by_hand.unguarded(), self.guards()
         self.ledger.saw_guards(standing)
         wanted = [one for one in decisions if not unguarded or one.victim not in unguarded]
-        said = self._keeper.bring(wanted, known, answers, one_way=one_way)
+        said = self._keeper.bring(wanted, standing, known, answers, one_way=one_way)
         if standing or said:
             self.ledger.guarded(self.guards(), said)
         return said
@@ -266,10 +267,10 @@ class Blocker:
 
     def withdraw(self, why: str = "the watch ends") -> str:
         """Take away what events called for, and the table if nothing ordered by hand is left; says what."""
-        active = self.active()
-        self.ledger.saw_blocks(self._backend.counted())
-        mine = [block for block in active.values() if block.why.startswith(MINE)]
-        kept = len(active) - len(mine)
+        counted = self._backend.counted()
+        self.ledger.saw_blocks(counted)
+        mine = [block for block, _ in counted.values() if block.why.startswith(MINE)]
+        kept = len(counted) - len(mine)
         steps = [Step("remove", block, why) for block in mine]
         guards = self.guards()
         self.ledger.saw_guards(guards)

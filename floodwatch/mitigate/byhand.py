@@ -17,6 +17,8 @@ import stat
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -33,6 +35,8 @@ ALLOW_MOST_S, RECORD_S, UNGUARDED_S = 366 * 86_400.0, 86_400.0, 600.0
 WIDEST = {4: 8, 6: 19}
 """Shortest prefixes that may be allowed."""
 NETNS_COOKIE = 71
+RUN, BESIDE = Path("/run/floodwatch"), "orders-"
+"""Where the records of other network namespaces than the host's lie, and how their names begin."""
 NOBODY = (1 << 32) - 1
 WHY_MOST = 200
 FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW
@@ -53,12 +57,17 @@ class Word(Struct, frozen=True, kw_only=True):
 _decoder, _encoder = msgspec.json.Decoder(Word), msgspec.json.Encoder()
 
 
+@lru_cache(2 * ALLOWED_MOST)
+def _parsed(network: str) -> Network:
+    return ipaddress.ip_network(network)
+
+
 def default_path() -> Path:
     """Where the record lies: of the host to stay, of another network namespace as long as the host runs."""
     if os.geteuid():
         return Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}") / "floodwatch.orders"
     if _beside_the_host():
-        return Path(f"/run/floodwatch/orders-{_namespace():x}")
+        return RUN / f"{BESIDE}{_namespace():x}"
     return Path("/var/lib/floodwatch/orders")
 
 
@@ -75,6 +84,29 @@ def _namespace() -> int:
     """A number of this network namespace that no other gets until the next boot (SO_NETNS_COOKIE)."""
     with socket.socket(socket.AF_UNIX) as asked:
         return int.from_bytes(asked.getsockopt(socket.SOL_SOCKET, NETNS_COOKIE, 8), sys.byteorder)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the records of network namespaces that nobody has open, and in which no word counts any more."""
+    for path in folder.glob(f"{BESIDE}*"):
+        with suppress(OSError):
+            opened = os.open(path, os.O_RDONLY | FLAGS)
+            try:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not _kept(_words(os.pread(opened, BYTES_MOST, 0)), time.time()):
+                    path.unlink()
+            finally:
+                os.close(opened)
+
+
+def _held_open(path: Path, flags: int) -> int:
+    """A file that is not swept away as long as it is open."""
+    while True:
+        opened = os.open(path, flags | FLAGS, 0o600)
+        fcntl.flock(opened, fcntl.LOCK_SH)
+        if os.fstat(opened).st_nlink:
+            return opened
+        os.close(opened)
 
 
 def operator() -> str:
@@ -103,6 +135,8 @@ class ByHand:
 
     def __init__(self, path: Path | None = None, *, make: bool = True) -> None:
         self.path = path or default_path()
+        if make and path is None and os.geteuid() == 0:
+            sweep(RUN)
         self._file = self._open(os.O_RDONLY | (os.O_CREAT if make else 0))
         self._state: tuple[int, int] | None = None
         self._newest: dict[tuple[str, str], Word] = {}
@@ -115,7 +149,7 @@ class ByHand:
         try:
             if flags & os.O_CREAT:
                 self.path.parent.mkdir(mode=0o700, exist_ok=True)
-            opened = os.open(self.path, flags | FLAGS, 0o600)
+            opened = _held_open(self.path, flags)
         except OSError as error:
             if not flags & os.O_APPEND:
                 return None  # then nobody can have ordered anything
@@ -127,11 +161,6 @@ class ByHand:
             os.close(opened)
             raise EnforceError(f"{self.path} is not ours alone to write: look who made it, and remove it")
         return opened
-
-    @property
-    def followed(self) -> bool:
-        """It is open, so that what is ordered from now on will be seen."""
-        return self._file is not None
 
     def refresh(self) -> None:
         """Read again, if something was written."""
@@ -168,7 +197,7 @@ class ByHand:
     def _networks(self, what: What) -> dict[Network, Word]:
         now = time.time()
         self._newest = {key: word for key, word in self._newest.items() if word.until > now}
-        return {ipaddress.ip_network(w.network): w for w in self._newest.values() if w.what == what}
+        return {_parsed(w.network): w for w in self._newest.values() if w.what == what}
 
     def write(
         self, what: What, networks: Iterable[Network] = (), *, why: str, seconds: float = 0.0
@@ -181,7 +210,7 @@ class ByHand:
         opened = self._open(os.O_RDWR | os.O_APPEND | os.O_CREAT)
         assert opened is not None
         try:
-            fcntl.flock(opened, fcntl.LOCK_EX)
+            fcntl.lockf(opened, fcntl.LOCK_EX)
             held = list(_words(os.pread(opened, BYTES_MOST, 0)))
             at = max(time.time(), *(word.at + 1e-6 for word in held)) if held else time.time()
             until = at + (seconds or RECORD_S)
@@ -233,7 +262,7 @@ def _words(held: bytes) -> Iterable[Word]:
         try:
             word = _decoder.decode(line)
             if word.network:
-                ipaddress.ip_network(word.network)
+                _parsed(word.network)
             yield word
         except (msgspec.DecodeError, ValueError):
             continue

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from ..errors import InputError
-from ..model.address import Network
+from ..model.address import Network, meet
 from ..model.event import FLOODS, Event
 from ..report.escape import printable
+from .guards import name_of
 from .plan import Policy, refusal
 
 NOTHING = "there is nothing to deny: no source is proven real"
@@ -53,12 +54,7 @@ def _network(event: Event, text: str) -> Network:
 
 
 def _among(network: Network, others: list[Network]) -> bool:
-    return any(network.version == other.version and network.overlaps(other) for other in others)
-
-
-def _text(network: Network) -> str:
-    """A host without the length of its prefix."""
-    return str(network.network_address if network.prefixlen == network.max_prefixlen else network)
+    return any(meet(network, other) for other in others)
 
 
 def _notes(event: Event, style: str, listed: list[Network]) -> list[str]:
@@ -71,15 +67,15 @@ def _notes(event: Event, style: str, listed: list[Network]) -> list[str]:
 
 
 def _nginx(event: Event, listed: list[Network]) -> str:
-    return _lines([*_notes(event, "nginx", listed), *(f"deny {_text(network)};" for network in listed)])
+    return _lines([*_notes(event, "nginx", listed), *(f"deny {name_of(network)};" for network in listed)])
 
 
 def _haproxy(event: Event, listed: list[Network]) -> str:
-    return _lines([*_notes(event, "haproxy", listed), *map(_text, listed)])
+    return _lines([*_notes(event, "haproxy", listed), *map(name_of, listed)])
 
 
 def _cdn(event: Event, listed: list[Network]) -> str:
-    return msgspec.json.encode([_text(network) for network in listed]).decode() + "\n"
+    return msgspec.json.encode([name_of(network) for network in listed]).decode() + "\n"
 
 
 def _lines(lines: Iterable[str]) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
+from ..config.files import number
 from ..errors import BlockRefused, EnforceError
 from ..history.answers import Answers
 from ..history.memory import Networks
@@ -32,15 +32,7 @@ STRICT = "nf_conntrack_tcp_loose is 0 and tracking began with this watch"
 
 def begins_strict() -> bool:
     """Tracking begins now, and will never learn of connections behind this host that stand already."""
-    return _number(LOOSE) == 0 and _number(COUNT) == 0
-
-
-def _number(path: str) -> int | None:
-    """A setting or count of the kernel; None: it is not there."""
-    try:
-        return int(Path(path).read_text())
-    except (OSError, ValueError):
-        return None
+    return number(LOOSE) == 0 and number(COUNT) == 0
 
 
 def outgrown(standing: Iterable[Guard], wanted: Sequence[Order]) -> list[Guard]:
@@ -97,12 +89,19 @@ class Keeper:
         self._spared_at = time.monotonic()
 
     def bring(
-        self, decisions: Sequence[Decision], known: Networks, answers: Answers | None, *, one_way: bool
+        self,
+        decisions: Sequence[Decision],
+        standing: Mapping[Guard, Standing],
+        known: Networks,
+        answers: Answers | None,
+        *,
+        one_way: bool,
     ) -> list[str]:
         """Bring the guards in line with the floods; returns what was done, in words.
 
         Args:
             decisions: about the floods that are going on.
+            standing: the guards that the backend holds now.
             known: networks whose clients pass limits, see ``history.memory``.
             answers: what victims answer; None: nobody looks.
             one_way: only what comes in is seen here.
@@ -112,7 +111,7 @@ class Keeper:
             EnforceError: the kernel refused; nothing was changed.
         """
         witnessed(decisions)
-        now, standing = time.monotonic(), self._backend.guards()
+        now = time.monotonic()
         wanted, said = self._seen(orders(decisions, self._shield), one_way=one_way)
         wanted = [order for order in wanted if not self._harm.spared(order.guard)]
         up, down, told = self._trials.plan(wanted, standing, now)
@@ -138,7 +137,7 @@ class Keeper:
         up: Sequence[Order],
         down: Sequence[Guard],
         known: Networks,
-        standing: dict[Guard, Standing],
+        standing: Mapping[Guard, Standing],
         now: float,
     ) -> None:
         fresh = any(order.guard not in standing for order in up)

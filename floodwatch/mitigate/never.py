@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatch
 from functools import cache
 
-from ..config.files import Followed
+from ..config.files import Followed, entries
 from ..errors import ConfigError
 from ..model.address import Network
 from .peers import peers
@@ -100,7 +100,10 @@ class NeverBlock:
             yield f"network behind {interface}", networks
         for path, words, reason in (("/etc/resolv.conf", ("nameserver",), "resolver"), *_time_files()):
             yield reason, tuple(_configured(path, words))
-        yield "peer of a live SSH session", frozenset(_host(str(peer)) for peer in peers(ssh_ports()))
+        yield (
+            "peer of a live SSH session",
+            frozenset(ipaddress.ip_network(peer) for peer in peers(ssh_ports())),
+        )
 
     def why(self, network: Network) -> str | None:
         """The reason why a network must not be blocked (it overlaps one of these), or None."""
@@ -143,15 +146,14 @@ class NeverFile:
         try:
             if self._followed.replaced:
                 raise ConfigError(f"{self.path} was replaced by a file that a watch has no right to read")
-            lines = self._followed.read().decode().splitlines()
+            text = self._followed.read().decode()
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"cannot read the never-block list {self.path}: {error}") from error
-        for number, line in enumerate(lines, 1):
-            if entry := line.partition("#")[0].strip():
-                try:
-                    found.append(ipaddress.ip_network(entry, strict=False))
-                except ValueError as error:
-                    raise ConfigError(f"{self.path}, line {number}: {error}") from error
+        for number, entry in entries(text):
+            try:
+                found.append(ipaddress.ip_network(entry, strict=False))
+            except ValueError as error:
+                raise ConfigError(f"{self.path}, line {number}: {error}") from error
         return tuple(found)
 
     def networks(self) -> tuple[Network, ...]:
@@ -171,10 +173,6 @@ class NeverFile:
         return trouble
 
 
-def _host(address: str) -> Network:
-    return ipaddress.ip_network(address)
-
-
 def _time_files() -> tuple[tuple[str, tuple[str, ...], str], ...]:
     words = ("server", "pool", "peer", "NTP", "FallbackNTP")
     return tuple((path, words, "time server") for path in TIME_FILES)
@@ -186,7 +184,7 @@ def _configured(path: str, words: tuple[str, ...]) -> Iterator[Network]:
         first, *rest = re.split(r"[\s=]+", line.strip()) or [""]
         for value in rest if first in words else ():
             try:
-                yield _host(value.partition("%")[0])
+                yield ipaddress.ip_network(value.partition("%")[0])
             except ValueError:
                 continue
 

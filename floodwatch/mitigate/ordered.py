@@ -10,6 +10,7 @@ from dataclasses import replace as changed
 from msgspec.structs import replace
 
 from ..errors import BlockRefused, EnforceError
+from ..model.address import meet
 from .backend import BACKENDS, KERNEL, Backend
 from .guards import Guard
 from .plan import NOBODY, Block, Network, Ordered, Policy, Step, plan
@@ -55,7 +56,7 @@ def spare(network: Network) -> list[Network]:
     """Lift what meets a network that is allowed from now on; returns the blocks that went."""
     with closing(BACKENDS[KERNEL].make(())) as backend:
         active = _active(backend)
-        met = [n for n in active if n.version == network.version and n.overlaps(network)]
+        met = [n for n in active if meet(n, network)]
         if met:
             backend.apply([Step("remove", active[n], "it is allowed now") for n in met])
     return met

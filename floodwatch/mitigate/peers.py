@@ -13,9 +13,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
+from .vital import TCP
+
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 SOCK_DIAG, BY_FAMILY, DUMP, DONE, ERROR = 4, 20, 0x301, 3, 2
-TCP, ESTABLISHED = 6, 1
+ESTABLISHED = 1
+HEADER, RECEIVE_BYTES, TIMEOUT_S = 16, 1 << 17, 2.0
 TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 
 
@@ -30,29 +33,47 @@ def peers(ports: Iterable[int]) -> set[Address]:
 
 
 def _asked(ports: set[int]) -> Iterator[Address]:
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, SOCK_DIAG) as kernel:
-        kernel.settimeout(2.0)
+    with asking() as kernel:
         for family in (socket.AF_INET, socket.AF_INET6):
             for port in ports:
-                asks = struct.pack("=BBBBI", family, TCP, 0, 0, 1 << ESTABLISHED)
-                asks += struct.pack("!HH", port, 0) + bytes(36) + b"\xff" * 8  # no address, no cookie
-                kernel.send(struct.pack("=IHHII", 16 + len(asks), BY_FAMILY, DUMP, 0, 0) + asks)
-                yield from _answers(kernel)
+                for message in dumped(kernel, family, TCP, 1 << ESTABLISHED, port):
+                    raw = message[24:40]  # behind four bytes, two ports and our own address
+                    yield ipaddress.ip_address(raw[:4] if message[0] == socket.AF_INET else raw)
 
 
-def _answers(kernel: socket.socket) -> Iterator[Address]:
+def asking() -> socket.socket:
+    """A socket to ask the kernel of sockets with, to be closed."""
+    kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, SOCK_DIAG)
+    kernel.settimeout(TIMEOUT_S)
+    return kernel
+
+
+def dumped(kernel: socket.socket, family: int, protocol: int, states: int, port: int = 0) -> Iterator[bytes]:
+    """Ask for sockets; yields of each its struct inet_diag_msg, as far as the addresses.
+
+    Args:
+        kernel: see ``asking``; one question at a time.
+        family: AF_INET or AF_INET6.
+        protocol: IP protocol number.
+        states: bits of the states that are wanted.
+        port: of this host; 0 for any.
+
+    Raises:
+        OSError: the kernel does not tell.
+    """
+    asks = struct.pack("=BBBBI", family, protocol, 0, 0, states)
+    asks += struct.pack("!HH", port, 0) + bytes(36) + b"\xff" * 8  # no address, no cookie
+    kernel.send(struct.pack("=IHHII", HEADER + len(asks), BY_FAMILY, DUMP, 0, 0) + asks)
     while True:
-        answer, at = kernel.recv(1 << 16), 0
-        while at + 16 <= len(answer):
+        answer, at = kernel.recv(RECEIVE_BYTES), 0
+        while at + HEADER <= len(answer):
             size, kind = struct.unpack_from("=IH", answer, at)
             if kind == DONE:
                 return
             if kind == ERROR:
-                raise OSError(-struct.unpack_from("=i", answer, at + 16)[0], "sock_diag")
-            end = at + 16 + 24  # behind the header, four bytes, two ports and our own address
-            raw = answer[end : end + 16]
-            yield ipaddress.ip_address(raw[:4] if answer[at + 16] == socket.AF_INET else raw)
-            at += max((size + 3) & ~3, 16)
+                raise OSError(-struct.unpack_from("=i", answer, at + HEADER)[0], "sock_diag")
+            yield answer[at + HEADER : at + min(size, HEADER + 52)]
+            at += max((size + 3) & ~3, HEADER)
 
 
 def read_tables(ports: set[int]) -> Iterator[Address]:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from ..model.address import Network
+from ..model.address import Network, within
 
 REST = 20.0
 """Routes are not read again for so many times as long as reading them took: there may be a million."""
@@ -77,12 +77,7 @@ class Places:
         """Is this an address of that interface, or in a network behind it?"""
         if network in self.own:
             return self.own[network] == interface
-        return any(
-            network.version == held.version
-            and network.network_address in held
-            and held.prefixlen <= network.prefixlen
-            for held in self.by_interface.get(interface, ())
-        )
+        return any(within(network, held) for held in self.by_interface.get(interface, ()))
 
     def close(self) -> None:
         """Hear no news any more."""
@@ -100,7 +95,9 @@ def survey(routes: Iterable[Route]) -> tuple[frozenset[Network], dict[str, tuple
         elif len(over[interface]) <= SITE_MOST:
             over[interface].add(to)
     inside = {name: held for name, held in over.items() if out and name not in out and len(held) <= SITE_MOST}
-    return frozenset(map(_host, gateways)), {name: _site(held) for name, held in sorted(inside.items())}
+    return frozenset(map(ipaddress.ip_network, gateways)), {
+        name: _site(held) for name, held in sorted(inside.items())
+    }
 
 
 def _site(listed: Iterable[str]) -> tuple[Network, ...]:
@@ -137,7 +134,7 @@ def _own(kernel: IPRoute, names: dict[int, str]) -> dict[Network, str]:
     found = {}
     for message in kernel.get_addr():
         if address := message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS"):
-            found[_host(address)] = names.get(message["index"], "")
+            found[ipaddress.ip_network(address)] = names.get(message["index"], "")
     return found
 
 
@@ -155,7 +152,3 @@ def _routes(kernel: IPRoute, names: dict[int, str]) -> Iterator[Route]:
             name = names.get(index or 0)
             if name and name != LOOPBACK:
                 yield Route(to, name, way.get_attr("RTA_GATEWAY") or (via and via["addr"]))
-
-
-def _host(address: str) -> Network:
-    return ipaddress.ip_network(address)

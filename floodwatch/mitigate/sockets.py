@@ -12,14 +12,12 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext, suppress
 
-from .peers import BY_FAMILY, DONE, DUMP, ERROR, ESTABLISHED, SOCK_DIAG, TCP
+from .peers import ESTABLISHED, asking, dumped
+from .vital import TCP, UDP
 
-UDP = 17
 STATES = {TCP: 1 << ESTABLISHED | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11, UDP: 1 << ESTABLISHED}
 """Established, SYN sent, and those that close. Not SYN received, of which a flood makes what it likes."""
 MAPPED = bytes(10) + b"\xff\xff"
-RECEIVE_BYTES = 1 << 17
-TIMEOUT_S = 2.0
 Connections = dict[int, Sequence[bytes]]
 
 
@@ -41,22 +39,11 @@ def connections() -> Connections:
 
 
 def _asked(family: int, protocol: int) -> Iterator[tuple[int, bytes]]:
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, SOCK_DIAG) as kernel:
-        kernel.settimeout(TIMEOUT_S)
-        asks = struct.pack("=BBBBI", family, protocol, 0, 0, STATES[protocol]) + bytes(48)
-        kernel.send(struct.pack("=IHHII", 16 + len(asks), BY_FAMILY, DUMP, 0, 0) + asks)
-        end = struct.pack("!B3x", protocol)
-        while True:
-            answer, at = kernel.recv(RECEIVE_BYTES), 0
-            while at + 16 <= len(answer):
-                size, kind = struct.unpack_from("=IH", answer, at)
-                if kind == DONE:
-                    return
-                if kind == ERROR:
-                    raise OSError(-struct.unpack_from("=i", answer, at + 16)[0], "sock_diag")
-                if (told := _packed(answer[at + 16 : at + 68], family, end)) is not None:
-                    yield told
-                at += max((size + 3) & ~3, 16)
+    end = struct.pack("!B3x", protocol)
+    with asking() as kernel:
+        for message in dumped(kernel, family, protocol, STATES[protocol]):
+            if (told := _packed(message, family, end)) is not None:
+                yield told
 
 
 def _packed(message: bytes, family: int, protocol: bytes) -> tuple[int, bytes] | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from msgspec.structs import replace
 
 from ..errors import EnforceError
+from ..history.windows import trim
 from .backend import Backend
 from .effects import Effects
 from .plan import Block, Network, Step
@@ -83,8 +84,7 @@ class Upkeep:
             network = step.block.network
             self.offences[network] = self.offences.pop(network, 0) + 1  # the newest stand last
             self._added.append(now)
-        for oldest in list(self.offences)[: max(len(self.offences) - OFFENDERS_MOST, 0)]:
-            del self.offences[oldest]
+        trim(self.offences, OFFENDERS_MOST)
         self._effects.begin(added, now)
         wanted = [step.block.network for step in steps if step.what != "remove"]
         short = sum(network not in held for network in wanted)

@@ -61,6 +61,16 @@ def _span(network: Network) -> tuple[int, int, int, int]:
     return first >> 64, first & LOW, last >> 64, last & LOW
 
 
+def meet(one: Network, other: Network) -> bool:
+    """Have two networks an address in common?"""
+    return one.version == other.version and one.overlaps(other)
+
+
+def within(inner: Network, outer: Network) -> bool:
+    """Does a network lie in another, or is it the same?"""
+    return inner.prefixlen >= outer.prefixlen and meet(inner, outer)
+
+
 def mapped(network: Network) -> ipaddress.IPv4Address | None:
     """The IPv4 address that is written as an IPv6 one, or None."""
     return network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None

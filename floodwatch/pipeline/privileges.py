@@ -2,7 +2,7 @@
 
 A watch is then a user of its own without files, who cannot start programs, open connections, or reach other
 processes. What it needs afterwards was opened before: rings, the recorder's file, the file of a baseline,
-the lock. Files that are *followed* (a never-block list, resolv.conf) are read by ``config.followed``: their
+the lock. Files that are *followed* (a never-block list, resolv.conf) are read by ``config.files``: their
 folders are listed in ``reads`` and stay readable, to this user as to everybody; what only root may read is
 read on from the descriptor that was opened before, as long as the same file is written to.
 """

@@ -251,8 +251,8 @@ class Watch:
         per_second = 1e9 / EPOCH_NS
         return tuple((address_text((int(row["hi"]), int(row["lo"]))), n * per_second) for row, n in rows)
 
-    def report(self) -> Report:
-        """The report of the whole watch, after ``moments`` ended."""
+    def report(self, *, complete: bool = True) -> Report:
+        """The report of the whole watch, after ``moments`` ended; not complete where a signal ended it."""
         counters = self.counters()
         events = self.analysis.events()
         read = of_watch(self.name, self.taps, self.analysis, seconds=counters.seconds, lost=counters.lost)
@@ -261,6 +261,7 @@ class Watch:
             self._taken(events),
             sources=self.analysis.engine.total_sources(),
             options=self.options,
+            complete=complete,
             forgotten=self.analysis.forgotten,
         )
 

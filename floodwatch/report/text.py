@@ -24,6 +24,8 @@ LABEL_END = 14
 SPARK_WIDTH = 24
 PATH_WIDTH = 120
 EVIDENCE_LINES = 2
+STOPPED = "stopped before the end: this report covers only what was read until then"
+ENDED = "a signal ended the watch"
 BARS_UNICODE = "▁▂▃▄▅▆▇█"
 BARS_ASCII = ".:-=#"
 
@@ -123,10 +125,14 @@ def _input_notes(item: Input) -> list[str]:
     return notes
 
 
+def _is_live(report: Report) -> bool:
+    return any(item.format == "live" for item in report.inputs)
+
+
 def _notes(report: Report, view: _View) -> list[str]:
     notes = []
     if not report.complete:
-        notes.append("stopped before the end: this report covers only what was read until then")
+        notes.append(ENDED if _is_live(report) else STOPPED)
     if report.settings.filter:
         notes.append(f"only packets that match the filter: {view.safe(report.settings.filter)}")
     if report.totals.skipped:
@@ -259,5 +265,6 @@ def _closing(report: Report) -> str:
         return "Full detail: --format json"
     if report.complete and report.inputs and all(item.error and not _decoded(item) for item in report.inputs):
         return "Nothing was decoded, so nothing can be said."
-    partial = not report.complete or any(item.error for item in report.inputs)
+    stopped = not report.complete and not _is_live(report)
+    partial = stopped or any(item.error for item in report.inputs)
     return "No flood found in what could be read." if partial else "No flood found."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from floodwatch.model.decision import SOURCE_RATES
 from floodwatch.model.event import Action, Event, Origin, Severity, Sources
 
 COLORS: dict[Severity, str] = {"low": "36", "medium": "33", "high": "31", "critical": "1;31"}
@@ -51,6 +52,6 @@ def origin(sources: Sources) -> str:
 def advice(event: Event) -> str:
     """What to do about it."""
     at_a_proxy = event.sources.top and all(top.proof == "forwarded" for top in event.sources.top)
-    if at_a_proxy and event.action.recommended in ("drop_sources", "limit_per_source"):
+    if at_a_proxy and event.action.recommended in SOURCE_RATES:
         return "deny the listed clients at the proxy"
     return ADVICE[event.action.recommended]

@@ -11,9 +11,9 @@ import pytest
 from scenes import Host, address_of, host, summary
 
 from floodwatch import synth
-from floodwatch._engine import Batch, Decoder
+from floodwatch._engine import RANGES_MOST, Batch, Decoder
 from floodwatch.config.options import ScanOptions
-from floodwatch.config.proxies import MOST, WIDEST, read_proxies
+from floodwatch.config.proxies import WIDEST, read_proxies
 from floodwatch.decide.recall import decision_of
 from floodwatch.errors import ConfigError
 from floodwatch.history.proxies import (
@@ -270,7 +270,7 @@ def test_proxies_are_read_from_arguments_and_files(tmp_path: Path) -> None:
         ("10.0.0.0/8\nnonsense\n", "line 2: 'nonsense' is no network"),
         ("0.0.0.0/0\n", f"line 1: a /0 is wider than the /{WIDEST[4]}"),
         ("fe80::1%eth0\n", "line 1: 'fe80::1%eth0' is no network"),
-        ("\n".join(f"10.{i >> 8}.{i & 255}.1" for i in range(MOST + 1)), f"at most {MOST:,}"),
+        ("\n".join(f"10.{i >> 8}.{i & 255}.1" for i in range(RANGES_MOST + 1)), f"at most {RANGES_MOST:,}"),
         (None, "neither a network nor a list that can be read"),
     ],
 )

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ..plan import Block, Network
 from . import codec
 from .codec import Message, attribute, nested, text, u32
-from .layout import form_of, set_name
+from .layout import FORMS, set_name
 from .objects import TABLE, End, element
 from .terms import ADDRESS, LIST_ELEMENT
 
@@ -90,7 +90,7 @@ def lifted_network(version: int, key: int) -> Network:
 
 def networks(name: str, bodies: Iterator[memoryview]) -> Iterator[tuple[Network, Block, int]]:
     """What a dump of a set of blocked networks holds: each with its block, and the packets it dropped."""
-    version, length, rate = form_of(name)
+    version, length, rate = FORMS[name]
     make = ipaddress.IPv4Network if version == 4 else ipaddress.IPv6Network
     for keys, left, why, packets in _columns(bodies, ADDRESS[version].size):
         found = [make((key, length)) for key in keys]

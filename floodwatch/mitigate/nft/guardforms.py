@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from ..guards import Guard, Kind
+from ..vital import TCP, UDP
 from .objects import FORWARD, PREROUTING, Chain, Rule
 from .passes import AGAIN, MISSED, NO_SYN, SERVICES, known_heads, service, unknown_again
 from .terms import (
@@ -20,9 +21,7 @@ from .terms import (
     SYN,
     SYNPROXY,
     TARGET_PORT,
-    TCP,
     TRANSPORT_PROTOCOL,
-    UDP,
     UNTRACKED,
     Key,
     Term,

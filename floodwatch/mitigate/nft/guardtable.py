@@ -111,8 +111,10 @@ def form_of(name: str) -> SetForm | None:
     )
     if kind is None:
         return None
-    bits = int(length) if length else 8 * ADDRESS[int(version)].size
-    return SetForm(kind, store, int(version), bits, port is not None)
+    bits = 8 * ADDRESS[int(version)].size
+    if length and int(length) >= bits:
+        return None
+    return SetForm(kind, store, int(version), int(length or bits), port is not None)
 
 
 def missing(guards: Iterable[Guard], sets: set[str]) -> Iterator[Part]:

@@ -36,16 +36,18 @@ def set_name(version: int, length: int, rate: int) -> str:
     return name if length == 8 * ADDRESS[version].size else f"{name}_p{length}"
 
 
+FORMS = {
+    set_name(version, length, rate): (version, length, rate)
+    for version in (4, 6)
+    for length in range(8 * ADDRESS[version].size + 1)
+    for rate in NAMES
+}
+"""The version, prefix length and rate of each such set, by its name; tables of others may have any names."""
+
+
 def holds_blocks(name: str) -> bool:
     """Is this one of the sets of blocked or limited networks?"""
-    return name.startswith(tuple(NAMES.values()))
-
-
-def form_of(name: str) -> tuple[int, int, int]:
-    """The version, prefix length and rate of a set of blocked networks, by its name."""
-    host, _, suffix = name.partition("_p")
-    version, rates = int(host[-1]), {name: rate for rate, name in NAMES.items()}
-    return version, int(suffix) if suffix else 8 * ADDRESS[version].size, rates[host[:-1]]
+    return name in FORMS
 
 
 def skeleton() -> Iterator[Part]:
@@ -67,7 +69,7 @@ def missing(blocks: Iterable[Block], sets: set[str]) -> Iterator[Part]:
 
 def block_set(name: str) -> Iterator[Part]:
     """A set of blocked networks, and the rule that looks it up."""
-    version, length, rate = form_of(name)
+    version, length, rate = FORMS[name]
     kind, never = ADDRESS[version], f"never{version}"
     yield Set(name, (kind,), (limit_over(rate), COUNTER) if rate else (COUNTER,), SET_SIZE)
     whole = source(version, 8 * kind.size)

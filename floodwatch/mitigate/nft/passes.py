@@ -25,6 +25,7 @@ from collections.abc import Iterator
 
 from .. import vital
 from ..sockets import Connections
+from ..vital import TCP, UDP
 from . import codec
 from .codec import Message, text
 from .objects import CONSTANT, DYNAMIC, POSTROUTING, TABLE, Chain, End, Members, Part, Rule, Set, keys
@@ -40,14 +41,13 @@ from .terms import (
     KIND_OF_ICMP6,
     LONE_PROTOCOL,
     NEW,
+    PROTOCOLS,
     RELATED,
     RST,
     SOURCE_PORT,
     SYN,
     TARGET_PORT,
-    TCP,
     TRANSPORT_PROTOCOL,
-    UDP,
     UNTRACKED,
     Key,
     Term,
@@ -83,7 +83,6 @@ AGAIN_RATE = 20
 that slept through the beginning, and little for a flood that repeats itself."""
 HEADED_RATE = 500
 """Later fragments a second that pass, of each sender of first ones."""
-WORDS = {TCP: "tcp", UDP: "udp"}
 NO_SYN = of_protocol(TCP), of_tcp_flags(FIN | SYN | RST | ACK, SYN, equal=False)
 
 
@@ -96,7 +95,7 @@ def parts() -> Iterator[Part]:
     yield Members(
         "vital_services",
         tuple(struct.pack("!B3xH2x", *service) for service in vital.SERVICES),
-        tuple(f"{WORDS[protocol]} . {port}" for protocol, port in vital.SERVICES),
+        tuple(f"{PROTOCOLS[protocol]} . {port}" for protocol, port in vital.SERVICES),
     )
     yield Set("vital_kinds", (TRANSPORT_PROTOCOL.type, KIND_OF_ICMP6.type), (), flag=CONSTANT)
     kinds = tuple(bytes((ICMP6, 0, 0, 0, n, 0, 0, 0)) for n in vital.ICMP6_KINDS)

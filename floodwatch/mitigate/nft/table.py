@@ -10,6 +10,7 @@ import errno
 import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 
 from ...errors import EnforceError
 from ...history.memory import Networks
@@ -57,7 +58,7 @@ class Table:
     def exists(self) -> bool:
         """Is there such a table now?"""
         try:
-            self._sets = set(self._set_names())
+            self._sets = set(set_names(self._kernel, TABLE))
         except EnforceError as error:
             if error.errno == errno.ENOENT:
                 return False
@@ -74,7 +75,7 @@ class Table:
         """
         wanted, messages = self._wanted(never), list[Message]()
         stands = self.exists()
-        whole = stands and sorted(self._rules()) == rules_of(self._sets)
+        whole = stands and sorted(rule_comments(self._kernel, TABLE)) == rules_of(frozenset(self._sets))
         if stands and not whole:
             messages.append(Message(codec.DEL_TABLE, text(1, TABLE)))
         if not whole:
@@ -83,7 +84,7 @@ class Table:
             messages += _never_messages(wanted, fresh=not whole)
         self._kernel.commit(messages)
         if not whole:
-            self._sets = set(self._set_names())
+            self._sets = set(set_names(self._kernel, TABLE))
         self._never = wanted
         return not whole
 
@@ -92,19 +93,6 @@ class Table:
         if never is not self._given[0]:
             self._given = never, frozenset(never)
         return self._given[1]
-
-    def _rules(self) -> Iterator[str]:
-        """The comments of our table's rules, as the kernel has them."""
-        for body in self._kernel.dump(codec.GET_RULE, text(1, TABLE)):
-            found = dict(codec.attributes(body))
-            if bytes(found.get(1, b"")).rstrip(b"\0") == TABLE.encode():
-                yield codec.comment_of(bytes(found.get(7, b"")))
-
-    def _set_names(self) -> Iterator[str]:
-        for body in self._kernel.dump(codec.GET_SET, text(1, TABLE)):
-            found = dict(codec.attributes(body))
-            if 1 in found and 2 in found and bytes(found[1]).rstrip(b"\0") == TABLE.encode():
-                yield bytes(found[2]).rstrip(b"\0").decode()
 
     def blocks(self) -> dict[Network, Block]:
         """What the kernel holds now, read back: networks with the seconds that are left and why."""
@@ -171,7 +159,7 @@ class Table:
         """
         if self.exists() and passes.FIRST not in self._sets:
             self._kernel.commit([part.message() for part in passes.parts()])
-            self._sets = set(self._set_names())
+            self._sets = set(set_names(self._kernel, TABLE))
 
     def spare(self, ask: Callable[[], Connections]) -> None:
         """Let connections of this host pass guards, whatever tracking knows; no others any more.
@@ -200,7 +188,7 @@ class Table:
         messages = [part.message() for part in guardtable.missing(wanted, self._sets)]
         messages += [*guardtable.known(known), *guardtable.removals(down), *guardtable.elements(up)]
         self._kernel.commit(messages)
-        self._sets = set(self._set_names())
+        self._sets = set(set_names(self._kernel, TABLE))
 
     def lift(self, networks: Sequence[Network], *, undo: bool = False) -> None:
         """Remember for ten minutes, for other processes too, that the operator lifted these blocks.
@@ -245,7 +233,27 @@ class Table:
         self._kernel.close()
 
 
-def rules_of(sets: set[str]) -> list[str]:
+def set_names(kernel: Netfilter, table: str) -> Iterator[str]:
+    """The names of the sets of a table, as the kernel has them."""
+    for found in _listed(kernel, codec.GET_SET, table):
+        yield bytes(found[2]).rstrip(b"\0").decode()
+
+
+def rule_comments(kernel: Netfilter, table: str) -> Iterator[str]:
+    """The comment of each rule of a table, as the kernel has them."""
+    for found in _listed(kernel, codec.GET_RULE, table):
+        yield codec.comment_of(bytes(found.get(7, b"")))
+
+
+def _listed(kernel: Netfilter, kind: int, table: str) -> Iterator[dict[int, memoryview]]:
+    for body in kernel.dump(kind, text(1, table)):
+        found = dict(codec.attributes(body))
+        if bytes(found.get(1, b"")).rstrip(b"\0") == table.encode():
+            yield found
+
+
+@lru_cache(8)
+def rules_of(sets: frozenset[str]) -> list[str]:
     """The comments of the rules that belong to these sets."""
     blocks = (part for name in sets if holds_blocks(name) for part in layout.block_set(name))
     guards = (rule for name in sets for rule in guardtable.rules(name))

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from ..vital import TCP, UDP
 from .codec import attribute, nested, text, u8, u32, u64
 
 IPV4, IPV6 = 2, 10
@@ -33,7 +34,7 @@ STATES: Mapping[int, str] = {
 CT_STATE, CT_DIRECTION, CT_STATUS, CONFIRMED = 0, 1, 2, 8
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 FLAGS: Mapping[int, str] = {FIN: "fin", SYN: "syn", RST: "rst", ACK: "ack"}
-ICMP, TCP, UDP, ICMP6 = 1, 6, 17, 58
+ICMP, ICMP6 = 1, 58
 PROTOCOLS: Mapping[int, str] = {TCP: "tcp", UDP: "udp", ICMP: "icmp", ICMP6: "ipv6-icmp"}
 JUMP = 0xFFFF_FFFD
 PROXY_MSS, PROXY_WINDOW_SCALE, PROXY_OPTIONS = 1460, 7, 0x0F
