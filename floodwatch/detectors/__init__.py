@@ -146,8 +146,8 @@ class Detection:
         floods = list[Flood]()
         for look in self._detectors:
             for finding in look(scene):
-                self._named[finding.vector, finding.victim] = summary.epoch
                 if finding.verdict in FLOODS:
+                    self._named[finding.vector, finding.victim] = summary.epoch
                     floods.append(_as_flood(finding))
                 if self._let_through(finding, coarse=summary.coarse):
                     self._see(finding, summary)

@@ -61,13 +61,11 @@ class Told:
     Attributes:
         end: the first epoch that no finding counted.
         newest_ns: connections that began later are new.
-        window: new ones by source, in this window of the heavy-hitter table ...
-        proven: ... and those of them whose handshake was seen.
+        proven: new ones by source, of those with a handshake, in this window of the heavy-hitter table.
     """
 
     end: int = 0
     newest_ns: int = 0
-    window: Counter[Holder] = field(default_factory=Counter)
     proven: Counter[Holder] = field(default_factory=Counter)
 
 
@@ -85,7 +83,7 @@ class Held(NamedTuple):
             of all of these the most that began in any one second are ``busiest``.
         proven: of both, those whose handshake was seen.
         stretch: epochs that were not told yet.
-        top: proven sources, with what they began in this window, and ``seen`` others.
+        top: proven sources, with what they began in this window, and ``seen`` others, with what is new.
         told: what was told of them before.
     """
 
@@ -147,7 +145,6 @@ class Places:
     def forget_window(self) -> None:
         """The window of the heavy-hitter table ended: bounds of sources are added up from here on."""
         for told in self._told.values():
-            told.window.clear()
             told.proven.clear()
 
 
@@ -168,8 +165,10 @@ def _held(rows: NDArray[np.void], summary: Summary, told: Told) -> Held:
     new = rows["since_ns"] > told.newest_ns
     fresh = new & (rows["since_ns"].astype(np.int64) > now - EPOCHS_PER_SECOND * EPOCH_NS)
     keys = [(int(s["source"]), int(s["low"]), int(s["v6"])) for s in sources]
-    real = rows["proven"] > 0
-    _count(told.window, keys, which[new & ~real])
+    shaken = _proven(summary)
+    real = (rows["proven"] > 0) | np.array([key in shaken for key in keys], bool)[which]
+    seen = Counter[Holder]()
+    _count(seen, keys, which[new & ~real])
     _count(told.proven, keys, which[new & real])
     begin = told.end or int(rows["since_ns"].min()) // EPOCH_NS
     return Held(
@@ -187,9 +186,16 @@ def _held(rows: NDArray[np.void], summary: Summary, told: Told) -> Held:
         proven=int(weight[new & real].sum()),
         stretch=(begin, max(int(ends.max()) // EPOCH_NS + 1, begin)),
         top=_sources(told.proven),
-        seen=_sources(told.window)[:SEEN],
+        seen=_sources(seen)[:SEEN],
         told=told,
     )
+
+
+def _proven(summary: Summary) -> set[Holder]:
+    """Sources that are known to have finished a handshake lately, on any connection."""
+    rows = summary.heavy()
+    rows = rows[rows["proven"] > 0]
+    return set(zip(rows["source"].tolist(), rows["low"].tolist(), rows["v6"].tolist(), strict=True))
 
 
 def _busiest(times: NDArray[np.int64], weight: NDArray[np.int64]) -> int:

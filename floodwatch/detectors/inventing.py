@@ -122,6 +122,7 @@ class InventingDetector:
         self._newest = summary.epoch
         if not 0 < quarters <= WITHIN:
             quarters = 1
+        self._forget(summary.epoch)
         rows = asking(summary.heavy())
         since = self._since.note(rows, self._earlier, summary.epoch + 1 - quarters)
         suspect = (rows["named"] >= LEAST) | (rows["agents"] >= LEAST)
@@ -135,10 +136,9 @@ class InventingDetector:
             if known is not None and (Vector.HTTP_FLOOD, known[0]) not in scene.named:
                 scene.visitors.flooded(victim, summary.epoch)
                 yield self._finding(summary, victim, known, found[found["victim"] == victim], quarters)
-        self._before = None if summary.window_ends else rows
+        self._before = rows
         if summary.window_ends:
-            self._earlier = rows
-        self._forget(summary.epoch)
+            self._end_window(rows, summary.epoch)
 
     def _judge(self, row: np.void, since: int, summary: Summary) -> bool:
         """Take in what a source asks; returns whether it invents it."""
@@ -149,17 +149,21 @@ class InventingDetector:
                 return False
             batch = self._batches[pair] = Batch(since, summary.epoch)
         batch.newest = summary.epoch
-        whole = batch.with_row(row)
-        shows = whole.shows()
-        invents = batch.invents if shows is None else shows
-        batch.invents = invents
-        if summary.window_ends:
-            whole.invents = invents
-            long = summary.epoch - batch.since > WITHIN
-            over = shows is False or int(whole.counts[0]) >= 2 * COUNTED or (long and not invents)
-            anew = Batch(summary.epoch + 1, summary.epoch, invents=invents, told=batch.told and invents)
-            self._batches[pair] = anew if over else whole
-        return invents
+        shows = batch.with_row(row).shows()
+        batch.invents = batch.invents if shows is None else shows
+        return batch.invents
+
+    def _end_window(self, rows: NDArray[np.void], epoch: int) -> None:
+        """Add up what was asked in it; batches that hold enough, show nothing or took too long begin anew."""
+        self._before, self._earlier = None, rows
+        for row in rows[np.isin(rows["pair_hash"], np.array([*self._batches], np.uint64))]:
+            pair = int(row["pair_hash"])
+            batch = self._batches[pair].with_row(row)
+            long = epoch - batch.since > WITHIN and not batch.invents
+            if long or batch.shows() is False or int(batch.counts[0]) >= 2 * COUNTED:
+                told = batch.told and batch.invents
+                batch = Batch(epoch + 1, batch.newest, invents=batch.invents, told=told)
+            self._batches[pair] = batch
 
     def _finding(
         self,
