@@ -82,6 +82,8 @@ CLASS_HTTP: Final[int]
 """HTTP requests."""
 CLASS_TCP: Final[int]
 """TCP packets that are no bare SYN."""
+CLASS_SEALED: Final[int]
+"""Turns of TLS and QUIC: requests that cannot be read."""
 VICTIM_DTYPE: Final[np.dtype[np.void]]
 """One address and what it got in one epoch.
 
@@ -97,10 +99,10 @@ VICTIM_DTYPE: Final[np.dtype[np.void]]
 - ``followed`` (<u4) weight of the flows whose client went on though no SYN-ACK was seen: forgeable
 - ``refused`` (<u4) weight of the flows that the address answered with RST
 - ``beats`` ((16,)<u4) packets by time, in steps of 2^24 ns (17 ms): of step n in place n mod 16
-- ``bogons`` ((5,)<u4) packets of each class from addresses that cannot occur on the public Internet (RFC
+- ``bogons`` ((6,)<u4) packets of each class from addresses that cannot occur on the public Internet (RFC
   6890)
-- ``dark`` ((5,)<u4) packets of each class from /8 networks that hold no Internet clients
-- ``dark_blocks`` ((5,)<u2) which of those networks, a bit each
+- ``dark`` ((6,)<u4) packets of each class from /8 networks that hold no Internet clients
+- ``dark_blocks`` ((6,)<u2) which of those networks, a bit each
 - ``icmp_errors`` (<u4) ICMP errors: unreachable and the like (RFC 792, RFC 4443)
 - ``icmp_replies`` (<u4) ICMP echo replies
 - ``requests`` (<u4) HTTP/1 requests
@@ -146,7 +148,7 @@ VICTIM_DTYPE: Final[np.dtype[np.void]]
   - ``strange_flows`` (<u4) weight of such flows that began
   - ``known`` (<u4) packets, of UDP, ICMP, OTHER and CARRIER, from addresses that this one sent the same
     protocol to lately (fw_peers.h)
-- ``sources`` ((5120,)u1) distinct sources (IPv4 address or IPv6 /64) of each class: HyperLogLog, p = 10
+- ``sources`` ((6144,)u1) distinct sources (IPv4 address or IPv6 /64) of each class: HyperLogLog, p = 10
 - ``udp_marks`` ((1024,)u1) mark of the source port (fw_port_mark) by which the source came that each register
   of UDP stands for: a sample of all sources (Gibbons 2001)
 - ``syn_ports`` ((64,)u1) distinct destination ports of SYNs: HyperLogLog, p = 6
@@ -179,6 +181,22 @@ VICTIM_DTYPE: Final[np.dtype[np.void]]
   - ``length`` (<u2) bytes of the text
   - ``posts`` (u1) 1: it was asked for by a method with a body
   - ``text`` ((76,)u1) the path without query, cut to its room
+- ``sealed`` ((2,)sealed) connections whose content is sealed: of TLS over TCP, of QUIC
+  - ``bytes`` (<u8) application data of clients, in bytes
+  - ``answered`` (<u8) bytes of the answers in exchanges that ended
+  - ``hellos`` (<u4) handshakes begun
+  - ``finished`` (<u4) handshakes that their client finished
+  - ``first`` (<u4) connections whose handshake was seen that were asked the first time
+  - ``turns`` (<u4) turns: application data of the client after data of the server
+  - ``records`` (<u4) records of application data of clients; those that cannot be a request stay out
+  - ``small`` (<u4) records as long as RST_STREAM and WINDOW_UPDATE of HTTP/2
+  - ``exchanges`` (<u4) turns whose answer was seen to its end
+  - ``port`` (<u4) majority port of the turns and hellos
+  - ``port_vote`` (<i4) its vote
+  - ``shapes`` ((16,)shape) shapes of exchanges
+    - ``hash`` (<u4) the majority shape: lengths of a request and of its answer, in steps (fw_sealed.h)
+    - ``vote`` (<i4) its vote
+    - ``exchanges`` (<u4) exchanges of the whole bucket
 """
 HOST_DTYPE: Final[np.dtype[np.void]]
 """One address and what it got and sent in one epoch, in short.
@@ -232,6 +250,19 @@ HEAVY_DTYPE: Final[np.dtype[np.void]]
 - ``queries`` (<u8) bit hash(query) of every request with one: linear counting
 - ``names`` (<u8) bit hash(name of the first parameter) of every such request: linear counting
 - ``low`` (<u8) lower half of the address of a translator; else 0
+- ``shapes`` (<u8) bit hash(shape) of every exchange: linear counting
+- ``sealed_bytes`` (<u8) application data that it sent, in bytes
+- ``answered`` (<u8) bytes of the answers in its exchanges
+- ``turns`` (<u4) turns
+- ``quic_turns`` (<u4) those of them over QUIC
+- ``records`` (<u4) records of application data, without those that cannot be a request
+- ``small`` (<u4) records as long as RST_STREAM and WINDOW_UPDATE of HTTP/2
+- ``exchanges`` (<u4) exchanges that ended
+- ``alike`` (<u4) exchanges of the shape of the one before
+- ``hellos`` (<u2) handshakes begun; saturates, as do the next two
+- ``shaken`` (<u2) handshakes finished
+- ``first`` (<u2) connections asked the first time
+- ``last_shape`` (<u2) the low bits of the last shape
 """
 HELD_DTYPE: Final[np.dtype[np.void]]
 """One connection on which a client holds a server's place.
@@ -424,6 +455,13 @@ class Decoder:
 
         Args:
             beside: a decoder of other points of the same host that counts once; its thread must be ours.
+        """
+
+    def only(self, addresses: NDArray[np.uint64]) -> None:
+        """From now on leave out, as filtered, packets that are neither from nor to one of these.
+
+        Args:
+            addresses: (n, 2): upper and lower half, in ascending order; of a tunnel those of what it carries.
         """
 
     def collect(self, hellos: Hellos) -> None:

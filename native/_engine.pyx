@@ -231,7 +231,7 @@ cdef class Hellos:
 cdef class Decoder:
     cdef fw_decoder *raw
     cdef Hellos hellos
-    cdef object filter_owner
+    cdef object filter_owner, wanted
     cdef Decoder beside
 
     def __cinit__(self, bytes key):
@@ -300,6 +300,15 @@ cdef class Decoder:
         self.raw.points = <fw_points *>calloc(1, sizeof(fw_points))
         if self.raw.points == NULL:
             raise MemoryError
+
+    def only(self, addresses):
+        plain = np.ascontiguousarray(addresses, np.uint64)
+        if plain.ndim != 2 or plain.shape[1] != 2:
+            raise ValueError("addresses are pairs of their upper and lower half")
+        nobody = np.zeros((1, 2), np.uint64)
+        self.wanted = plain if len(plain) else nobody  # the memory of an empty array may be NULL: all are wanted
+        self.raw.only.count = len(plain)
+        self.raw.only.held = <const fw_addr *><uintptr_t>self.wanted.ctypes.data
 
     def collect(self, Hellos hellos):
         self.hellos = hellos

@@ -23,6 +23,8 @@ RECORDS = {
     "kind": (None, "One kind of packets of a victim, an element of `kinds`."),
     "port": (None, "One bucket of ports of a victim, an element of `opened` or `service`."),
     "path": (None, "One bucket of HTTP paths of a victim, an element of `paths`."),
+    "shape": (None, "One bucket of shapes of exchanges, an element of `shapes`."),
+    "sealed": (None, "Connections of one protocol whose content is sealed, an element of `sealed`."),
     "host": ("HOST_DTYPE", "One address and what it got and sent in one epoch, in short."),
     "heavy": ("HEAVY_DTYPE", "One heavy pair of a source and a victim, over the open window."),
     "held": ("HELD_DTYPE", "One connection on which a client holds a server's place."),

@@ -80,6 +80,11 @@ cdef extern from "fw_decode.h" nogil:
         uint8_t *texts
     int fw_hellos_add(fw_hellos *, const fw_packet *, uint32_t, int, const uint8_t *, uint32_t)
     void fw_hellos_drained(fw_hellos *)
+    struct fw_addr:
+        uint64_t hi, lo
+    struct fw_hosts:
+        uint64_t count
+        const fw_addr *held
     struct fw_decoder:
         fw_hasher hasher
         fw_walker walker
@@ -91,6 +96,7 @@ cdef extern from "fw_decode.h" nogil:
         fw_points *points
         uint64_t elsewhere
         fw_hellos *hellos
+        fw_hosts only
         uint64_t rejected[6]
         uint16_t unread_type
         uint64_t tunnelled[11]

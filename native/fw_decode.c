@@ -54,7 +54,7 @@ static int listen(const struct fw_decoder *d, const struct fw_packet *p, const u
         return FW_SAID_NOTHING;
     if (p->dport == 53 || p->sport == 53)
         return fw_dns_parse(key, payload, p->captured, out);
-    return p->dport == 443 ? fw_quic_parse(payload, p->captured, out) : FW_SAID_NOTHING;
+    return p->dport == 443 || p->sport == 443 ? fw_quic_parse(payload, p->captured, out) : FW_SAID_NOTHING;
 }
 
 /* Put the packet that another one carries behind it; 0 when it carries none. */
@@ -89,7 +89,7 @@ static void reject(struct fw_decoder *d, const struct fw_frame *f, int reason)
     d->unread_vote += d->unread_type == type ? 1 : -1;
 }
 
-/* Returns 0 for a packet that was counted at another point. */
+/* Returns 0 for a packet that was counted at another point, or that nobody wants. */
 static int decode(struct fw_decoder *d, const struct fw_frame *f, struct fw_batch *b)
 {
     struct fw_packet *p = &b->packets[b->count];
@@ -107,8 +107,14 @@ static int decode(struct fw_decoder *d, const struct fw_frame *f, struct fw_batc
     }
     p->ts_ns = f->ts_ns;
     p->bytes = f->len;
-    if (FW_UNLIKELY(p->kind >= FW_UDP) && FW_UNLIKELY(decode_inner(d, b, p, &payload)))
-        p++;
+    uint32_t carried = FW_UNLIKELY(p->kind >= FW_UDP) && decode_inner(d, b, p, &payload);
+    p += carried;
+    if (FW_UNLIKELY(d->only.held != NULL) && !fw_hosts_hold(&d->only, &p->src) && !fw_hosts_hold(&d->only, &p->dst)) {
+        b->count -= carried;
+        b->carriers -= carried;
+        d->filtered++;
+        return 0;
+    }
     if (p->captured >= 8 && listen(d, p, payload, &b->messages[b->message_count]) != FW_SAID_NOTHING)
         p->message = ++b->message_count;
     if (FW_UNLIKELY(d->hellos != NULL))

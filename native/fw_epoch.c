@@ -36,6 +36,7 @@ struct seen {
     const struct fw_message *said;   /* what was said in it, or NULL */
     const struct fw_client *client;  /* for whom a trusted proxy asks, or NULL */
     enum fw_flow_news news;
+    const struct fw_exchange *sealed; /* what it tells of a sealed connection, or NULL */
     const struct fw_slot *to;        /* its victim's */
     uint8_t via;                     /* with a client: how the proxy names it */
 };
@@ -115,6 +116,25 @@ static void count_asked(const struct fw_engine *e, struct fw_heavy *s, const str
         bound_requests(e, s, pair);
 }
 
+static void count_sealed(struct fw_heavy_sealed *s, const struct fw_exchange *x)
+{
+    s->sealed_bytes += x->bytes;
+    s->turns += x->turn;
+    s->quic_turns += x->turn & x->quic;
+    s->records += x->records;
+    s->small += x->small;
+    fw_count16(&s->hellos, x->hello);
+    fw_count16(&s->shaken, x->finished);
+    fw_count16(&s->first, x->first);
+    if (!x->ended)
+        return;
+    s->answered += x->answer;
+    s->alike += s->exchanges && s->last_shape == (uint16_t)x->shape;
+    s->exchanges++;
+    s->last_shape = (uint16_t)x->shape;
+    s->shapes |= 1ULL << (x->shape >> 26);
+}
+
 static void count_heavy(struct fw_engine *e, const struct seen *x, uint64_t pair, uint32_t estimate, uint32_t gate)
 {
     const struct fw_packet *p = x->p;
@@ -130,6 +150,10 @@ static void count_heavy(struct fw_engine *e, const struct seen *x, uint64_t pair
     }
     if (p->kind == FW_SYN)
         s->stacks = (uint16_t)(s->stacks | 1u << (p->bits >> FW_STACK_SHIFT));
+    if (FW_UNLIKELY(x->sealed != NULL))
+        count_sealed(fw_topk_sealed(&e->heavy, s), x->sealed);
+    if (x->sealed && x->sealed->proven)
+        s->proven = s->proven ? s->proven : 1;
     if (x->news == FW_FLOW_FINISHED)
         s->proven = (uint8_t)(s->proven < UINT8_MAX ? s->proven + 1 : UINT8_MAX);
     else if (is_proven(x->news))
@@ -239,7 +263,8 @@ static const struct fw_client *whose(struct fw_engine *e, const struct fw_packet
 static void count_towards(struct fw_engine *e, const struct fw_packet *p, const struct fw_message *h,
                           enum fw_flow_news news, struct fw_slot *to, uint64_t pair)
 {
-    struct seen x = {p, h, NULL, news, to, 0};
+    struct fw_exchange sealed;
+    struct seen x = {p, h, NULL, news, NULL, to, 0};
     uint64_t asker = p->src_hash;
     uint32_t requests = 0;
     if (FW_UNLIKELY(h != NULL)) {
@@ -248,6 +273,10 @@ static void count_towards(struct fw_engine *e, const struct fw_packet *p, const 
         requests = h->what == FW_HTTP_REQUEST ? 1u + h->more : 0;
     }
     fw_victim_in(&e->victims, to, p, h, asker);
+    if (FW_UNLIKELY(h != NULL) && fw_sealed_said(h) && fw_sealed_observe(&e->sealed, p, h, &sealed)) {
+        x.sealed = &sealed;
+        fw_victim_sealed(to, p, &sealed);
+    }
     uint32_t estimate = fw_cm_add(&e->pairs, pair, p->bytes, requests), gate = gate_of(e);
     if (FW_UNLIKELY(estimate > gate))
         count_heavy(e, &x, pair, estimate, gate);
@@ -375,6 +404,7 @@ void fw_engine_close_epoch(struct fw_engine *e, const struct fw_packet *next)
     fw_flow_close_epoch(&e->flows);
     fw_peers_close_epoch(&e->peers, e->gap);
     fw_held_close_epoch(&e->held, epoch * FW_EPOCH_NS);
+    fw_sealed_close_epoch(&e->sealed);
     if (ends)
         end_window(e);
     e->epoch_packets = e->epoch_bytes = 0;

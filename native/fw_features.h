@@ -36,7 +36,8 @@
     C(UDP, "UDP packets")                                                                                              \
     C(OTHER, "ICMP, fragments, other protocols, carriers, malformed")                                                        \
     C(HTTP, "HTTP requests")                                                                                           \
-    C(TCP, "TCP packets that are no bare SYN")
+    C(TCP, "TCP packets that are no bare SYN")                                                                         \
+    C(SEALED, "turns of TLS and QUIC: requests that cannot be read")
 
 #define FW_ADDRESS_FEATURES(F)                                                                                         \
     F(uint64_t, hi, , "upper half of the address; 0 for IPv4")                                                         \
@@ -76,6 +77,27 @@
     F(uint16_t, length, , "bytes of the text")                                                                         \
     F(uint8_t, posts, , "1: it was asked for by a method with a body")                                                 \
     F(uint8_t, text, [FW_PATH_TEXT], "the path without query, cut to its room")
+
+/* Per victim, protocol (TLS over TCP, QUIC) and bucket of shapes. */
+#define FW_SHAPE_FEATURES(F)                                                                                           \
+    F(uint32_t, hash, , "the majority shape: lengths of a request and of its answer, in steps (fw_sealed.h)")          \
+    F(int32_t, vote, , "its vote")                                                                                     \
+    F(uint32_t, exchanges, , "exchanges of the whole bucket")
+
+/* Per victim and protocol (TLS over TCP, QUIC): connections whose content is sealed, told from the outside. */
+#define FW_SEALED_FEATURES(F)                                                                                          \
+    F(uint64_t, bytes, , "application data of clients, in bytes")                                                      \
+    F(uint64_t, answered, , "bytes of the answers in exchanges that ended")                                            \
+    F(uint32_t, hellos, , "handshakes begun")                                                                          \
+    F(uint32_t, finished, , "handshakes that their client finished")                                                   \
+    F(uint32_t, first, , "connections whose handshake was seen that were asked the first time")                        \
+    F(uint32_t, turns, , "turns: application data of the client after data of the server")                             \
+    F(uint32_t, records, , "records of application data of clients; those that cannot be a request stay out")          \
+    F(uint32_t, small, , "records as long as RST_STREAM and WINDOW_UPDATE of HTTP/2")                                  \
+    F(uint32_t, exchanges, , "turns whose answer was seen to its end")                                                 \
+    F(uint32_t, port, , "majority port of the turns and hellos")                                                       \
+    F(int32_t, port_vote, , "its vote")                                                                                \
+    F(struct fw_shape_count, shapes, [FW_SHAPES], "shapes of exchanges")
 
 /* Per victim: the counters that any packet may write. The first row of this list and of the tables below stays the
  * first: an epoch's end clears from one to the next (fw_victim.c). */
@@ -152,6 +174,10 @@
     F(uint8_t, http_paths, [1 << FW_SMALL_HLL_P], "distinct paths of requests: HyperLogLog, p = 6")                    \
     F(struct fw_path_count, paths, [FW_PATHS], "paths of requests")
 
+/* Per victim: written by packets of TLS and QUIC only. */
+#define FW_VICTIM_SEALED_TABLES(F)                                                                                     \
+    F(struct fw_sealed_count, sealed, [FW_SEALED_KINDS], "connections whose content is sealed: of TLS over TCP, of QUIC")
+
 /* Per address that got packets, in short: for looks over whole networks. */
 #define FW_HOST_FEATURES(F)                                                                                            \
     F(uint32_t, reference, , "as in the victim's record")                                                              \
@@ -223,5 +249,21 @@
 /* The same as the heavy pairs, in what is listed only: the table keeps it beside the entries, for hardly any needs it. */
 #define FW_HEAVY_LISTED_FEATURES(F)                                                                                    \
     F(uint64_t, low, , "lower half of the address of a translator; else 0")
+
+/* The same, of sources that speak TLS or QUIC. */
+#define FW_HEAVY_SEALED_FEATURES(F)                                                                                    \
+    F(uint64_t, shapes, , "bit hash(shape) of every exchange: linear counting")                                        \
+    F(uint64_t, sealed_bytes, , "application data that it sent, in bytes")                                             \
+    F(uint64_t, answered, , "bytes of the answers in its exchanges")                                                   \
+    F(uint32_t, turns, , "turns")                                                                                      \
+    F(uint32_t, quic_turns, , "those of them over QUIC")                                                               \
+    F(uint32_t, records, , "records of application data, without those that cannot be a request")                      \
+    F(uint32_t, small, , "records as long as RST_STREAM and WINDOW_UPDATE of HTTP/2")                                  \
+    F(uint32_t, exchanges, , "exchanges that ended")                                                                   \
+    F(uint32_t, alike, , "exchanges of the shape of the one before")                                                   \
+    F(uint16_t, hellos, , "handshakes begun; saturates, as do the next two")                                           \
+    F(uint16_t, shaken, , "handshakes finished")                                                                       \
+    F(uint16_t, first, , "connections asked the first time")                                                           \
+    F(uint16_t, last_shape, , "the low bits of the last shape")
 
 #endif

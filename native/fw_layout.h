@@ -31,10 +31,13 @@ struct fw_name {
 #define FW_KIND_ROW(type, name, d, what) FW_ROW(struct fw_kind_count, name, type, name, d, what)
 #define FW_PORT_ROW(type, name, d, what) FW_ROW(struct fw_port_count, name, type, name, d, what)
 #define FW_PATH_ROW(type, name, d, what) FW_ROW(struct fw_path_count, name, type, name, d, what)
+#define FW_SHAPE_ROW(type, name, d, what) FW_ROW(struct fw_shape_count, name, type, name, d, what)
+#define FW_SEALED_ROW(type, name, d, what) FW_ROW(struct fw_sealed_count, name, type, name, d, what)
 #define FW_HOST_ADDRESS_ROW(type, name, d, what) FW_ROW(struct fw_host, address.name, type, name, d, what)
 #define FW_HOST_ROW(type, name, d, what) FW_ROW(struct fw_host, name, type, name, d, what)
 #define FW_HELD_ROW(type, name, d, what) FW_ROW(struct fw_held, name, type, name, d, what)
 #define FW_HEAVY_ROW(type, name, d, what) FW_ROW(struct fw_heavy_count, name, type, name, d, what)
+#define FW_HEAVY_SEALED_ROW(type, name, d, what) FW_ROW(struct fw_heavy_count, sealed.name, type, name, d, what)
 
 /* Packets are not counters, and their keyed hashes stay here: the columns are chosen one by one. */
 #define FW_COLUMN(name, format, count, what)                                                                           \
@@ -49,6 +52,9 @@ static const struct fw_field FW_LAYOUT[] = {
     FW_VICTIM_SOURCES(FW_VICTIM_ROW)
     FW_VICTIM_PORT_TABLES(FW_VICTIM_ROW)
     FW_VICTIM_HTTP_TABLES(FW_VICTIM_ROW)
+    FW_VICTIM_SEALED_TABLES(FW_VICTIM_ROW)
+    FW_SHAPE_FEATURES(FW_SHAPE_ROW)
+    FW_SEALED_FEATURES(FW_SEALED_ROW)
     FW_KIND_FEATURES(FW_KIND_ROW)
     FW_PORT_FEATURES(FW_PORT_ROW)
     FW_PATH_FEATURES(FW_PATH_ROW)
@@ -56,6 +62,7 @@ static const struct fw_field FW_LAYOUT[] = {
     FW_HOST_FEATURES(FW_HOST_ROW)
     FW_HEAVY_FEATURES(FW_HEAVY_ROW)
     FW_HEAVY_LISTED_FEATURES(FW_HEAVY_ROW)
+    FW_HEAVY_SEALED_FEATURES(FW_HEAVY_SEALED_ROW)
     FW_HELD_FEATURES(FW_HELD_ROW)
     FW_COLUMN(ts_ns, "<u8", 0, "nanoseconds since 1970")
     FW_COLUMN(src, "<u8", 2, "source address: upper and lower half, IPv4 as in ::ffff:a.b.c.d")

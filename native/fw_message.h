@@ -14,18 +14,24 @@ enum fw_said {
     FW_HTTP_RESPONSE,
     FW_DNS_QUERY,
     FW_DNS_ANSWER,
-    FW_TLS_HELLO,   /* a ClientHello */
-    FW_TLS_RECORD,  /* application data, or the end of a handshake: the client went on */
     FW_HTTP2,       /* nothing but frames of HTTP/2, the last one perhaps cut */
+    FW_PROXY_LINE,  /* the PROXY protocol, with nothing behind it that is a request */
+    FW_TLS_HELLO,   /* a ClientHello; from here on the content is sealed */
+    FW_TLS_RECORD,  /* application data, or the end of a handshake: the client went on */
     FW_QUIC_INITIAL, /* long header, version known, type Initial */
-    FW_PROXY_LINE    /* the PROXY protocol, with nothing behind it that is a request */
+    FW_QUIC_LONG,   /* the same, of another type */
+    FW_QUIC_SHORT   /* short header: the connection is open */
 };
+
+/* Records of a TLS packet that are no application data, a bit each. */
+enum fw_shook { FW_SHOOK_CHANGED = 1, FW_SHOOK_HANDSHAKE = 2, FW_SHOOK_ALERT = 4 };
 
 /* How a sender tells for whom it speaks. */
 enum fw_via { FW_VIA_NOBODY = 0, FW_VIA_HEADER, FW_VIA_LINE };
 
 struct fw_message {
-    const uint8_t *path; /* request target without scheme, host and query; or the zone of a DNS name, as labels */
+    const uint8_t *path; /* request target without scheme, host and query; or the zone of a DNS name, as labels; of QUIC
+                          * the connection ids: of a long header with their lengths, of a short one as much as can be one */
     uint64_t path_hash;  /* keyed hash of the path; of the whole name for DNS; 0 for others */
     uint64_t zone_hash;  /* DNS: keyed hash of the name without its first label */
     uint16_t path_len;   /* at most FW_PATH_MAX */
@@ -47,6 +53,10 @@ struct fw_message {
     uint8_t via;         /* enum fw_via: how it says so */
     uint8_t line;        /* a PROXY line stands at the start of the payload ... */
     uint8_t deeper;      /* ... and names a proxy, behind which the headers name the client */
+    uint16_t record[2];  /* TLS: lengths of the first two records of application data ... */
+    uint8_t records;     /* ... and how many begin in the packet, without those that are told apart next; at most 255 */
+    uint8_t small;       /* TLS: records as long as a frame of 13 bytes: RST_STREAM and WINDOW_UPDATE of HTTP/2; at most 255 */
+    uint8_t shook;       /* TLS: enum fw_shook */
     uint8_t streams, resets, continuations; /* HTTP/2: frames HEADERS, RST_STREAM, CONTINUATION; at most 255 */
 };
 
@@ -62,11 +72,11 @@ int fw_http_read(const struct fw_key *key, const struct fw_ranges *named, const 
 uint64_t fw_http_hash(const struct fw_key *key, const uint8_t *path, uint32_t n);
 /* RFC 1035: a message with one question, standard opcode, whose name is whole and plain. */
 int fw_dns_parse(const struct fw_key *key, const uint8_t *payload, uint32_t size, struct fw_message *out);
-/* RFC 8446, 5.1: the header of a record at the start of the payload. */
+/* RFC 8446, 5.1: records from the start of the payload on, as far as they were captured. */
 int fw_tls_parse(const uint8_t *payload, uint32_t size, struct fw_message *out);
 /* RFC 9113, 4.1: frames from the first byte of the payload on, or from behind the client's preface. */
 int fw_http2_parse(const uint8_t *payload, uint32_t size, struct fw_message *out);
-/* RFC 9000, 17.2.2 and RFC 9369: an Initial packet of version 1 or 2. */
+/* RFC 9000, 17.2 and 17.3, RFC 9369: the header of a packet of version 1 or 2. */
 int fw_quic_parse(const uint8_t *payload, uint32_t size, struct fw_message *out);
 
 /* Cheap tests before the parsers: can these bytes begin HTTP/1, a TLS record, a frame of HTTP/2? (size >= 8)

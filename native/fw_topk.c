@@ -17,6 +17,7 @@ struct fw_heavy *fw_topk_admit(struct fw_topk *t, uint64_t pair_hash, uint32_t e
         return NULL;
     t->evicted += smallest->pair_hash != 0;
     memset(smallest, 0, sizeof *smallest);
+    memset(fw_topk_sealed(t, smallest), 0, sizeof *t->sealed);
     smallest->pair_hash = pair_hash;
     smallest->missed = estimate - 1; /* this packet itself is counted by the caller */
     return smallest;
@@ -30,6 +31,7 @@ uint32_t fw_topk_list(const struct fw_topk *t, struct fw_heavy_count *out)
         if (!entry->pair_hash)
             continue;
         memcpy(&out[n], entry, sizeof *entry);
+        out[n].sealed = t->sealed[i];
         out[n++].low = entry->v6 == FW_SOURCE_ADDRESS ? t->low[i] : 0;
     }
     return n;

@@ -27,16 +27,23 @@ struct fw_heavy {
 _Static_assert(sizeof(struct fw_heavy) == 112 && offsetof(struct fw_heavy, clients) == 64,
                "what most packets write is one cache line long");
 
+/* What is kept beside an entry, for few need it: of sources that speak TLS or QUIC. */
+struct fw_heavy_sealed {
+    FW_HEAVY_SEALED_FEATURES(FW_MEMBER)
+};
+
 /* An entry as it is listed. */
 struct fw_heavy_count {
     FW_HEAVY_FEATURES(FW_MEMBER)
     FW_HEAVY_LISTED_FEATURES(FW_MEMBER)
+    struct fw_heavy_sealed sealed;
 };
 _Static_assert(offsetof(struct fw_heavy_count, low) == sizeof(struct fw_heavy), "it begins with the entry");
 
 struct fw_topk {
     struct fw_heavy sets[FW_TOPK_SETS][FW_TOPK_WAYS];
     uint64_t low[FW_TOPK_SETS * FW_TOPK_WAYS]; /* lower halves of sources that are one IPv6 address */
+    struct fw_heavy_sealed sealed[FW_TOPK_SETS * FW_TOPK_WAYS]; /* zero from an entry's admission on */
     uint64_t evicted; /* entries replaced since the last clear */
 };
 
@@ -68,6 +75,12 @@ struct fw_heavy *fw_topk_admit(struct fw_topk *t, uint64_t pair_hash, uint32_t e
 static inline uint64_t *fw_topk_low(struct fw_topk *t, const struct fw_heavy *entry)
 {
     return &t->low[entry - t->sets[0]];
+}
+
+/* Where what an entry says in TLS or QUIC is counted. */
+static inline struct fw_heavy_sealed *fw_topk_sealed(struct fw_topk *t, const struct fw_heavy *entry)
+{
+    return &t->sealed[entry - t->sets[0]];
 }
 
 /* Copy the entries that are not free, in table order. `out` has room for the whole table; returns how many. */

@@ -51,7 +51,9 @@ static void reset_counters(struct fw_slot *s)
     if (s->wrote & FW_WROTE_SERVICE)
         memset(v->service, 0, sizeof v->service);
     if (s->wrote & 1u << FW_CLASS_HTTP)
-        memset(v->http_paths, 0, sizeof *v - offsetof(struct fw_victim, http_paths));
+        memset(v->http_paths, 0, offsetof(struct fw_victim, sealed) - offsetof(struct fw_victim, http_paths));
+    if (s->wrote & 1u << FW_CLASS_SEALED)
+        memset(v->sealed, 0, sizeof v->sealed);
     s->wrote = s->touched = 0;
 }
 
@@ -170,6 +172,8 @@ static void count_zone(struct fw_victim *v, const struct fw_message *m)
     v->zone_vote += v->zone_hash == m->zone_hash ? 1 : -1;
 }
 
+#define QUIC_PORT 443
+
 static void count_message(struct fw_slot *s, const struct fw_packet *p, const struct fw_message *m, uint64_t asker)
 {
     struct fw_victim *v = &s->v;
@@ -186,7 +190,7 @@ static void count_message(struct fw_slot *s, const struct fw_packet *p, const st
         v->tls_hellos++;
         break;
     case FW_TLS_RECORD:
-        v->tls_records++;
+        v->tls_records += m->shook != FW_SHOOK_ALERT || m->records || m->small;
         break;
     case FW_HTTP2:
         v->h2_streams += m->streams;
@@ -194,7 +198,7 @@ static void count_message(struct fw_slot *s, const struct fw_packet *p, const st
         v->h2_continuations += m->continuations;
         break;
     case FW_QUIC_INITIAL:
-        v->quic_initials++;
+        v->quic_initials += p->dport == QUIC_PORT;
         break;
     default:
         break;

@@ -11,6 +11,7 @@
 #include "fw_message.h"
 #include "fw_packet.h"
 #include "fw_ports.h"
+#include "fw_sealed.h"
 
 #define FW_SLOT_SETS 128u
 #define FW_SLOT_WAYS 8u
@@ -21,6 +22,8 @@
 #define FW_NAMES_HLL_P 8u /* distinct names, distinct flows: 6.5 % */
 #define FW_PORTS 64u
 #define FW_PATHS 16u
+#define FW_SHAPES 16u
+#define FW_SEALED_KINDS 2u /* TLS over TCP, QUIC */
 #define FW_BEATS 16u /* an epoch touches 15 or 16 steps of time ... */
 #define FW_BEAT_BITS 24u /* ... of 2^24 ns */
 #define FW_PATH_TEXT 76u
@@ -37,6 +40,14 @@ struct fw_path_count {
     FW_PATH_FEATURES(FW_MEMBER)
 };
 
+struct fw_shape_count {
+    FW_SHAPE_FEATURES(FW_MEMBER)
+};
+
+struct fw_sealed_count {
+    FW_SEALED_FEATURES(FW_MEMBER)
+};
+
 /* All members stand in fw_features.h, and all are exported. */
 struct fw_victim {
     struct fw_addr address;
@@ -44,6 +55,7 @@ struct fw_victim {
     FW_VICTIM_SOURCES(FW_MEMBER)
     FW_VICTIM_PORT_TABLES(FW_MEMBER)
     FW_VICTIM_HTTP_TABLES(FW_MEMBER)
+    FW_VICTIM_SEALED_TABLES(FW_MEMBER)
 };
 
 struct fw_slot {
@@ -78,6 +90,8 @@ struct fw_slot *fw_victim_admit(struct fw_victims *t, uint64_t hash, const struc
 void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packet *p, const struct fw_message *said,
                   uint64_t asker);
 void fw_victim_out(struct fw_victims *t, struct fw_slot *s, const struct fw_packet *p, const struct fw_message *said);
+/* Count what a packet towards the address tells of a sealed connection. */
+void fw_victim_sealed(struct fw_slot *s, const struct fw_packet *p, const struct fw_exchange *x);
 /* Count a packet that was counted towards the address as one from an address that it spoke to. */
 void fw_victim_known(struct fw_slot *s, const struct fw_packet *p);
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import lzma
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -22,6 +23,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
@@ -121,6 +124,13 @@ def expanded(path: Path) -> bytes:
         return b""
 
 
+LIKELY = re.compile(
+    rb"\x16\x03[\0-\x04]..\x01|\x16\xfe[\xfc-\xff]|[\xc0-\xff]\0\0\0\x01.|[\xc0-\xff]\x6b\x33\x43\xcf",
+    re.DOTALL,
+)
+"""What a file holds that has a hello in one piece; tshark takes a second for each file."""
+
+
 def by_tshark(path: Path) -> set[tuple[str, ...]]:
     """(source, port, destination, port, fingerprint, name) of each ClientHello that tshark finds."""
     words = [word for field in FIELDS for word in ("-e", field)]
@@ -159,8 +169,7 @@ def by_floodwatch(path: Path) -> set[tuple[str, ...]]:
 def test_every_hello_reads_as_tshark_reads_it(variable: str, need: Need) -> None:
     need(shutil.which("tshark"), "tshark is missing")
     folder = directory(variable, need)
-    # What has no link type that both read, or is cut on purpose, is compared by test_decode_oracle.py.
-    paths = sorted(path for path in folder.rglob("*.*") if ".pcap" in path.name or path.suffix == ".cap")
+    paths = sorted(path for path in folder.rglob("*.*") if LIKELY.search(expanded(path)))
     with ThreadPoolExecutor(2) as pool:
         theirs = list(pool.map(by_tshark, paths))
     asked = [(path, hellos) for path, hellos in zip(paths, theirs, strict=True) if hellos]
@@ -216,8 +225,11 @@ def in_records(content: bytes, *cuts: int) -> bytes:
     return b"".join(b"\x16\x03\x01" + vector(2, content[a:b]) for a, b in pairwise(edges))
 
 
+ETHERNET = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
+
+
 def segment(data: bytes, at: int = 0, port: int = 40_000) -> Packet:
-    return Ether() / IP(src="192.0.2.1", dst="203.0.113.80") / TCP(
+    return ETHERNET / IP(src="192.0.2.1", dst="203.0.113.80") / TCP(
         sport=port, dport=443, seq=(0xFFFFFF00 + at) % 2**32, flags="PA"
     ) / data  # fmt: skip
 
@@ -226,7 +238,7 @@ def datagram(data: bytes, port: int = 40_000, back: bool = False) -> Packet:
     ends, ports = ["192.0.2.1", "203.0.113.80"], [port, 443]
     if back:
         ends, ports = ends[::-1], ports[::-1]
-    return Ether() / IP(src=ends[0], dst=ends[1]) / UDP(sport=ports[0], dport=ports[1]) / data
+    return ETHERNET / IP(src=ends[0], dst=ends[1]) / UDP(sport=ports[0], dport=ports[1]) / data
 
 
 def said(*packets: Packet) -> list[tuple[str, str]]:
@@ -454,3 +466,67 @@ def test_what_the_snap_length_cuts_is_told(tmp_path: Path) -> None:
     path.write_bytes(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 120, 1) + b"".join(rows))
     told = info(path)
     assert (told["tls"], told["quic"], told["cut"], told["broken"]) == (0, 0, 2, 0)
+
+
+def test_a_scan_of_who_greets_so(tmp_path: Path) -> None:
+    tool = in_records(message(hello([sni(b"shop.example")])))
+    tool_ja4 = "t12d030100_" + sha("1301,1302,c02b") + "_" + "0" * 12
+    packets = []
+    for host in range(1, 6):  # 1 and 2 greet as the tool does
+        for packet in (segment(tool if host < 3 else RECORD), segment(b"", 900)):
+            packet[IP].src = f"192.0.2.{host}"
+            packets.append(packet)
+        answer = (
+            ETHERNET / IP(src="203.0.113.80", dst=f"192.0.2.{host}") / TCP(sport=443, dport=40_000, flags="A")
+        )
+        packets.append(answer)
+    wrpcap(str(tmp_path / "made.pcap"), packets)
+    scan = [*PROGRAM, "scan", "--format", "json", "--filter-ja4"]
+
+    def of(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*scan, *words], capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    told = json.loads(of(tool_ja4, "made.pcap").stdout)
+    assert (told["inputs"][0]["packets"], told["inputs"][0]["filtered"]) == (6, 9)
+    assert told["settings"]["ja4"] == [tool_ja4]
+    both = json.loads(of(tool_ja4, "--filter-ja4", ANSWER[0], "made.pcap").stdout)
+    assert both["inputs"][0]["packets"] == 15
+    none = of(CHROME, "made.pcap")
+    assert none.returncode == 3
+    assert "none of 15 packets is of who sent such a hello" in none.stdout
+    assert of("t13", "made.pcap").returncode == of(tool_ja4, "-").returncode == 2
+    assert of(tool_ja4, "missing.pcap").returncode == 3
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_no_bytes_bring_it_down(data: st.DataObject) -> None:
+    """Segments and Initials with bytes changed, cut and out of order: an answer, or nothing."""
+    flights = [RECORD, LONG[:100], sealed(crypto(LONG, 0, 700)), sealed(crypto(LONG, 700, 9999), 1)]
+    packets = []
+    for _ in range(data.draw(st.integers(1, 6))):
+        flight = bytearray(data.draw(st.sampled_from(flights)))
+        for _ in range(data.draw(st.integers(0, 3))):
+            flight[data.draw(st.integers(0, len(flight) - 1))] = data.draw(st.integers(0, 255))
+        part = bytes(flight[: data.draw(st.integers(0, len(flight)))])
+        place = data.draw(st.integers(0, 300))
+        packets.append(datagram(part) if flight[0] >= 0xC0 else segment(part, place))
+    for fingerprint, _ in said(*packets):
+        assert re.fullmatch(r"[tq]\w{2}[di]\d{4}\w{2}(_[0-9a-f]{12}){2}", fingerprint)
+    frames = data.draw(st.binary(max_size=60))
+    for version in PRINTED:  # well sealed, and nonsense inside
+        said(datagram(sealed(frames, version=version)))
+
+
+def test_memory_is_flat_whatever_greets(tmp_path: Path) -> None:
+    """Of more fingerprints than are kept the frequent one stays; the others are told in one number."""
+    rare = [
+        segment(in_records(message(hello([(number, b"")]))), port=1024 + number % 60_000)
+        for number in range(100, 9_500)
+        if number & 0x0F0F != 0x0A0A
+    ]
+    often = [segment(RECORD, port=62_000 + i) for i in range(40)]
+    told = counted(tmp_path, *rare, *often)
+    assert told["tls"] == len(rare) + 40
+    assert told["fingerprints"][0] == {"ja4": ANSWER[0], "hellos": 40}
+    assert told["forgotten"] >= len(rare) - 8192 > 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._engine import Hellos
+from .._engine import HELLO_DTYPE, Hellos
 from ..model.report import Fingerprint, Greetings, ServerName
 from .initials import Initials, can_open
 from .ja4 import UNKNOWN, VERSIONS, ja4, server_name
@@ -80,13 +81,28 @@ class _Counts(Generic[T]):
             self.others += sum(counted for _, (counted, _) in ordered[KEPT:])
 
 
+_Kept = tuple[bytes, bytes]
+"""A record and its text. What they say is worked out at the end, of those that are still there."""
+
+
+def _keep(hello: np.void, texts: bytes) -> _Kept:
+    at = int(hello["at"])
+    return hello.tobytes(), texts[at : at + int(hello["size"])]
+
+
+def _kept(kept: _Kept) -> tuple[np.void, bytes]:
+    record = np.frombuffer(kept[0], HELLO_DTYPE).copy()
+    record["at"] = 0
+    return record[0], kept[1]
+
+
 class Tally:
     """Counts the hellos of one capture."""
 
     def __init__(self, key: bytes) -> None:
         self.collector = Collector(key)
-        self._fingerprints: _Counts[str] = _Counts()
-        self._names: _Counts[str] = _Counts()
+        self._fingerprints: _Counts[_Kept] = _Counts()
+        self._names: _Counts[_Kept] = _Counts()
         self._outer: Counter[int] = Counter()
         self._versions: Counter[str] = Counter()
         self._transports: Counter[str] = Counter()
@@ -97,10 +113,10 @@ class Tally:
             return
         for records, texts in self.collector.read(*self.collector.found.drain()):
             for i, count in _distinct(records["key"]):
-                self._fingerprints.add(int(records["key"][i]), count, ja4(records[i], texts))
+                self._fingerprints.add(int(records["key"][i]), count, _keep(records[i], texts))
             named = records[records["name_length"] > 0]
             for i, count in _distinct(named["name_key"]):
-                self._names.add(int(named["name_key"][i]), count, server_name(named[i], texts))
+                self._names.add(int(named["name_key"][i]), count, _keep(named[i], texts))
             outer = named[named["outer"] != 0]
             for i, count in _distinct(outer["name_key"]):
                 self._outer[int(outer["name_key"][i])] += count
@@ -118,12 +134,13 @@ class Tally:
             quic=self._transports["q"],
             versions=dict(sorted(self._versions.items(), key=lambda item: (-item[1], item[0]))),
             fingerprints=tuple(
-                Fingerprint(ja4=text, hellos=count) for _, count, text in _ranked(self._fingerprints)
+                Fingerprint(ja4=text, hellos=count) for _, count, text in _ranked(self._fingerprints, ja4)
             ),
             names=tuple(
                 ServerName(sni=text, hellos=count, outer=self._outer[key])
-                for key, count, text in _ranked(self._names)
+                for key, count, text in _ranked(self._names, server_name)
             ),
+            forgotten=self._fingerprints.others,
             broken=self.collector.broken,
             unfinished=found.unfinished + initials.unfinished,
             cut=found.cut,
@@ -134,8 +151,9 @@ class Tally:
         )
 
 
-def _ranked(counts: _Counts[str]) -> list[tuple[int, int, str]]:
-    ordered = sorted((-count, text, key) for key, (count, text) in counts.held.items())
+def _ranked(counts: _Counts[_Kept], says: Callable[[np.void, bytes], str]) -> list[tuple[int, int, str]]:
+    """Key, count and text of the most frequent ones, in an order that does not depend on the keys."""
+    ordered = sorted((-count, says(*_kept(kept)), key) for key, (count, kept) in counts.held.items())
     return [(key, -count, text) for count, text, key in ordered[:TOLD]]
 
 

@@ -73,6 +73,16 @@ def _tell(change: Change) -> None:
     click.echo(line(change.what, change.event).decode(), err=True, nl=False)
 
 
+def read_ja4(ctx: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Fingerprints as ``info`` lists them."""
+    for value in values:
+        if not re.fullmatch(r"[tdq]\w{2}[di]\d{4}\w{2}(_[0-9a-f]{12}){2}", value):
+            raise click.BadParameter(
+                f"{value} is no JA4 fingerprint; floodwatch info lists those of a capture"
+            )
+    return values
+
+
 def read_time(ctx: click.Context, option: click.Parameter, value: str | None) -> int:
     """Nanoseconds since 1970 of a ``--since`` or ``--until``; without a zone the time is UTC."""
     from floodwatch.config.options import ALL_TIME
@@ -96,6 +106,8 @@ def read_time(ctx: click.Context, option: click.Parameter, value: str | None) ->
 @click.option("-r", "--read", "reads", multiple=True, metavar="FILE", help="Capture to read; repeatable.")
 @click.option("-f", "--filter", "bpf", metavar="BPF", help="Count only packets that match, as in tcpdump.")
 @click.option("-F", "--filter-file", metavar="FILE", help="Read the filter from FILE.")
+@click.option("--filter-ja4", "ja4", multiple=True, callback=read_ja4, metavar="JA4",
+              help="Count only packets of hosts that greet with this fingerprint; repeatable.")  # fmt: skip
 @click.option("--recursive", is_flag=True, help="Enter the directories below a directory.")
 @click.option("--since", "since_ns", callback=read_time, metavar="T",
               help="Count packets from T on: 2025-01-27T02:13:07Z, or seconds since 1970.")  # fmt: skip
@@ -159,6 +171,8 @@ def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], 
         raise click.UsageError("--follow takes one file")
     if options.since_ns >= options.until_ns:
         raise click.UsageError("--since must be earlier than --until")
+    if options.follow and options.ja4:
+        raise click.UsageError("--filter-ja4 reads a capture twice, --follow once")
     progress = "never" if quiet or options.follow else progress
     if ctx.find_root().obj == PROGRAM:
         files = filter(None, (output, sketch_out, save_baseline))

@@ -49,6 +49,7 @@ class ScanOptions(Struct, frozen=True, kw_only=True):
         limits: floors and the budget of false alarms.
         proxies: networks of proxies, see ``config.proxies``.
         nat64: networks of translators beside the well-known ones.
+        ja4: fingerprints; only packets from and to hosts that sent a ClientHello with one of them count.
     """
 
     filter: str | None = None
@@ -66,6 +67,7 @@ class ScanOptions(Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     proxies: tuple[Network, ...] = ()
     nat64: tuple[Translator, ...] = ()
+    ja4: tuple[str, ...] = ()
 
 
 class Progress(Struct, frozen=True):

@@ -35,9 +35,11 @@ from . import (
     quic,
     reflection,
     scripts,
+    sealed,
     slow,
     state,
     syn,
+    tls,
     udp,
 )
 from .family import Detector, Family, Scene
@@ -47,6 +49,7 @@ DETECTORS: tuple[Detector, ...] = (
     syn.DETECTOR,
     state.DETECTOR,
     connect.DETECTOR,
+    tls.DETECTOR,
     http2.DETECTOR,
     reflection.DETECTOR,
     udp.DETECTOR,
@@ -58,6 +61,7 @@ DETECTORS: tuple[Detector, ...] = (
     malformed.DETECTOR,
     http.DETECTOR,
     inventing.DETECTOR,
+    sealed.DETECTOR,
     carpet.DETECTOR,
     scripts.DETECTOR,
     guessing.DETECTOR,

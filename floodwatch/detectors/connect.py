@@ -1,4 +1,4 @@
-"""Connections that real clients finish and do not use: connection floods, unfinished TLS handshakes."""
+"""Connections that real clients finish and do not use: connection floods."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ..model.epoch import CLASS_TCP, DATA, SYN
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import F, Facts, Finding, Floor, SourceCount, Sum
 from ..model.vector import Vector
-from .family import BLOCK, LIMIT, PROVEN_SHARE, Detector, Family, by_finished
+from .family import BLOCK, LIMIT, Detector, Family, by_finished
 from .shares import share
 from .syn import FINISHED, WENT_ON
 
 FLOOR = Floor(125)
-"""Connections, or TLS handshakes begun, in an epoch: 500 a second."""
+"""Connections in an epoch: 500 a second."""
 UNUSED = 0.5
-"""Packets of data (or of TLS) per connection below which it was not meant."""
+"""Packets of data per connection below which it was not meant."""
 NAMED = 4
 """Connections that one source finished from which it is named ..."""
 FEW = 12
@@ -37,14 +37,6 @@ class Connections(Facts):
     data: Sum = 0.0
 
 
-class Hellos(Facts):
-    """TLS handshakes that were begun, packets of TLS that followed, handshakes of TCP that were finished."""
-
-    hellos: Sum = 0.0
-    records: Sum = 0.0
-    finished: Sum = 0.0
-
-
 def _evidence(facts: Connections) -> list[Evidence]:
     value = facts.data / max(facts.made, 1)
     says = (
@@ -58,20 +50,8 @@ def _evidence(facts: Connections) -> list[Evidence]:
     ]
 
 
-def _tls_evidence(facts: Hellos) -> list[Evidence]:
-    value = facts.records / max(facts.hellos, 1)
-    says = (
-        f"{facts.records:,.0f} further TLS packets came for {facts.hellos:,.0f} handshakes that were begun, "
-        f"{value:.2f} for each"
-    )
-    return [Evidence(name="records_per_hello", value=round(value, 3), usual=3.0, says=says)]
-
-
-def _tls_origin(facts: Hellos, count: float, distinct: float) -> Origin:
-    return "real" if facts.finished >= PROVEN_SHARE * facts.hellos else "unknown"
-
-
-def _advice(facts: Facts, origin: Origin, known_path: bool) -> tuple[Action, str]:
+def block_or_limit(facts: Facts, origin: Origin, known_path: bool) -> tuple[Action, str]:
+    """Block whom handshakes prove, else limit what is begun."""
     return BLOCK if origin == "real" else LIMIT
 
 
@@ -79,7 +59,7 @@ CONNECTION_FLOOD = Family(
     (Vector.CONNECTION_FLOOD,),
     Connections,
     _evidence,
-    _advice,
+    block_or_limit,
     floors=(FLOOR,),
     rule="{floor} connections in a quarter of a second, with less than one data packet for every two of them",
     unit="conn/s",
@@ -87,23 +67,10 @@ CONNECTION_FLOOD = Family(
     usual="finished",
     origin=by_finished,
 )
-TLS_FLOOD = Family(
-    (Vector.TLS_FLOOD,),
-    Hellos,
-    _tls_evidence,
-    _advice,
-    floors=(FLOOR,),
-    rule="{floor} TLS handshakes begun in a quarter of a second, fewer than half of which continue",
-    unit="hello/s",
-    persist=3,
-    usual="finished",
-    origin=_tls_origin,
-    promised_s=3.0,
-)
 
 
-def detect(view: View) -> Iterator[Finding[Connections] | Finding[Hellos]]:
-    """Judge what was begun in the last second by what followed on it: connections, and TLS handshakes."""
+def detect(view: View) -> Iterator[Finding[Connections]]:
+    """Judge the connections that were made in the last second by what followed on them."""
     row = view.row
     if row is None:
         return
@@ -116,23 +83,20 @@ def detect(view: View) -> Iterator[Finding[Connections] | Finding[Hellos]]:
             finished=float(row["finished"]),
             data=float(row["kinds"]["packets"][DATA]),
         )
-        yield _finding(view, row, CONNECTION_FLOOD, SYN, made, facts)
-    hellos = int(row["tls_hellos"])
-    if hellos >= FLOOR.count // 2 and view.lately("tls_records") < UNUSED * view.lately("tls_hellos"):
-        begun = Hellos(
-            hellos=float(hellos), records=float(row["tls_records"]), finished=float(row["finished"])
-        )
-        yield _finding(view, row, TLS_FLOOD, DATA, hellos, begun)
+        yield idle(view, row, CONNECTION_FLOOD, SYN, made, FLOOR, facts)
 
 
-def _finding(view: View, row: np.void, family: Family[F], kind: int, count: int, facts: F) -> Finding[F]:
+def idle(
+    view: View, row: np.void, family: Family[F], kind: int, count: int, floor: Floor, facts: F
+) -> Finding[F]:
+    """What is begun and not used, with the sources that do so."""
     kinds = row["kinds"]
     return family.seen(
         view,
         facts,
         (kind,),
         count=count,
-        floor=FLOOR,
+        floor=floor,
         size=int(kinds["bytes"][: DATA + 2].sum()),
         ports=[(int(k["port"]), int(k["port_vote"])) for k in kinds[SYN + 1 : DATA + 2]],
         sources=CLASS_TCP,
@@ -150,4 +114,4 @@ def _idlers(heavy: np.ndarray, victim: int) -> list[SourceCount]:
     ]
 
 
-DETECTOR = Detector((CONNECTION_FLOOD, TLS_FLOOD), detect)
+DETECTOR = Detector((CONNECTION_FLOOD,), detect)

@@ -44,6 +44,8 @@ INVENTED = Floor(
 """... from which it invents what it asks; ``inventing`` judges that."""
 UNFINISHED = 0.5
 ONE_PATH = 0.8
+FOLLOWED = 0.5
+"""Share of the new connections that begin a handshake of TLS, from which they are judged as such."""
 FEW_ASSETS = 0.05
 LOUD = 1.3
 """Requests per source in one second, from which one path without its parts is not reading: all come back."""
@@ -151,8 +153,9 @@ def detect(scene: Scene) -> Iterator[Finding[Any]]:
 
 def _judge(view: View, row: np.void, scene: Scene) -> Iterator[Finding[Any]]:
     requests, visitors = int(row["requests"]), scene.visitors
+    finished = 0 if _sealed(view) else int(row["finished"])
     if requests < FLOOR.count // 2:
-        yield from surge(view, row, requests, int(row["finished"]), 0)
+        yield from surge(view, row, requests, finished, 0)
         return
     if int(row["unfinished"]) + _bodiless(row) >= UNFINISHED * requests:
         return  # requests that never end ask for nothing: they hold places, which is another vector
@@ -164,7 +167,7 @@ def _judge(view: View, row: np.void, scene: Scene) -> Iterator[Finding[Any]]:
         yield programs(view, row)
         return
     if told == "steady":
-        yield from surge(view, row, requests, int(row["finished"]), 0)
+        yield from surge(view, row, requests, finished, 0)
         return
     alone = len(found.rows) == 1
     floor = ALONE if alone else FLOOR
@@ -175,7 +178,7 @@ def _judge(view: View, row: np.void, scene: Scene) -> Iterator[Finding[Any]]:
         yield _flood(view, row, found, flood, floor, visitors, whole=whole)
     if whole or visitors.flood_ended(reference, view.epoch):
         return
-    for visit in surge(view, row, requests - flood, 0 if flood else int(row["finished"]), flood):
+    for visit in surge(view, row, requests - flood, 0 if flood else finished, flood):
         table = visitors.windows.now(scene.summary)
         visit.facts.listed, visit.facts.known = visitors.asked(table[table["victim"] == reference])
         yield visit
@@ -234,6 +237,12 @@ def _hammered(view: View, row: np.void) -> bool:
         and surging(view, "requests", requests * EPOCHS_PER_SECOND)
         and pace(view) >= LOUD
     )
+
+
+def _sealed(view: View) -> bool:
+    """Most connections go on with TLS, and are judged by what is seen of that."""
+    begun = sum(int(row["sealed"]["hellos"].sum()) for row in view.recent())
+    return begun >= FOLLOWED * view.lately("finished")
 
 
 def _winner(row: np.void) -> int:

@@ -3,7 +3,8 @@
 Rapid reset (CVE-2023-44487): each stream costs the client two small frames and the server a request. Clients
 that change their mind reset a stream now and then; here it is the rule. CONTINUATION flood (CVE-2024-24549
 and others): a header goes on in frame after frame and is never finished; browsers hardly ever need one such
-frame. Left out: what TLS hides. There both are small records at a high rate, which chats send as well.
+frame. Inside TLS a reset is told from its length: it is as long as a WINDOW_UPDATE, which downloads send as
+well, but not beside as many records that ask for something. CONTINUATION cannot be told there.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..history.sealed import TLS
 from ..history.sources import explaining, source_counts
 from ..history.victims import View
-from ..model.epoch import CLASS_TCP, DATA
+from ..model.epoch import CLASS_SEALED, CLASS_TCP, DATA, EPOCHS_PER_SECOND
 from ..model.event import Evidence
 from ..model.finding import Finding, Floor, Most, Sum
 from ..model.vector import Vector
@@ -30,6 +32,14 @@ CONTINUATIONS = Floor(50)
 """Continuations in an epoch: 200 a second ..."""
 PER_HEADER = 2.0
 """... if so many come for each header of the last second."""
+SEALED = Floor(60, "told inside TLS by their length")
+"""Records as long as a reset in an epoch, inside TLS: 240 a second ..."""
+ASKING = 0.5
+"""... if so many records that may ask for something come for each ..."""
+TURNS = 0.5
+"""... and fewer turns: nobody waits for the answers."""
+SEALED_NAMED = 48
+"""Such records of one source, in the window of the heavy-hitter table, from which it is named."""
 NAMED = 8
 """Packets with such frames, in the window of the heavy-hitter table, from which a source is named."""
 
@@ -37,12 +47,13 @@ NAMED = 8
 class Frames(Named):
     """Streams that were opened, and the frames that broke them.
 
-    ``listed`` are sources that sent many packets with such frames in one window, ``real`` those of them that
-    are proven.
+    ``sealed`` are those inside TLS, told by their length. ``listed`` are sources that sent many packets with
+    such frames in one window, ``real`` those of them that are proven.
     """
 
     streams: Sum = 0.0
     broken: Sum = 0.0
+    sealed: Sum = 0.0
     listed: Most = 0.0
     real: Most = 0.0
 
@@ -61,7 +72,10 @@ def _frames(facts: Frames, what: str) -> list[Evidence]:
 
 
 def _resets(facts: Frames) -> list[Evidence]:
-    return _frames(facts, "RST_STREAM frames")
+    if not facts.sealed:
+        return _frames(facts, "RST_STREAM frames")
+    what = "records as long as RST_STREAM (and WINDOW_UPDATE; TLS hides which)"
+    return _frames(facts, what)
 
 
 def _continuations(facts: Frames) -> list[Evidence]:
@@ -73,9 +87,10 @@ RAPID_RESET = Family(
     Frames,
     _resets,
     block_or_cap,
-    floors=(RESETS,),
+    floors=(RESETS, SEALED),
+    severe=EPOCHS_PER_SECOND * SEALED.count,
     title=lambda vector: "HTTP/2 rapid reset",
-    rule="{floor} RST_STREAM frames in a quarter of a second, at least one for every two streams",
+    rule="{floor} resets of streams in a quarter of a second, at least one for every two streams",
     unit="record/s",
     persist=2,
     origin=by_handshakes,
@@ -101,6 +116,7 @@ def detect(view: View) -> Iterator[Finding[Frames]]:
     row = view.row
     if row is None:
         return
+    yield from _inside_tls(view, row)
     resets, continuations = int(row["h2_resets"]), int(row["h2_continuations"])
     reset, continued = resets >= RESETS.count // 2, continuations >= CONTINUATIONS.count // 2
     if not (reset or continued):
@@ -137,6 +153,39 @@ def _finding(view: View, row: np.void, family: Family[Frames], count: int, floor
         ports=[(int(kind["port"]), count * int(kind["port_vote"]) // max(int(kind["packets"]), 1))],
         sources=CLASS_TCP,
         top=source_counts(proven, "strains", "packets"),
+    )
+
+
+def _inside_tls(view: View, row: np.void) -> Iterator[Finding[Frames]]:
+    """Resets that TLS hides: records of their length, beside as many that may open streams."""
+    small = int(row["sealed"][TLS]["small"])
+    if small < SEALED.count // 2:
+        return
+    held = [recent["sealed"][TLS] for recent in view.recent()]
+    resets, records, turns = (sum(int(one[name]) for one in held) for name in ("small", "records", "turns"))
+    if records < ASKING * resets or turns > TURNS * resets:
+        return
+    heavy = view.heavy()
+    rows = heavy[(heavy["victim"] == int(row["reference"])) & (heavy["small"] >= SEALED_NAMED)]
+    rows = explaining(rows[rows["turns"] <= TURNS * rows["small"]], "small", 2 * SEALED_NAMED)
+    proven = rows[rows["proven"] > 0]
+    facts = Frames(
+        streams=float(row["sealed"][TLS]["records"]),
+        broken=float(small),
+        sealed=float(small),
+        asked=float(rows["small"].sum()),
+        proven=float(proven["small"].sum()),
+    )
+    yield RAPID_RESET.seen(
+        view,
+        facts,
+        (DATA,),
+        count=small,
+        floor=SEALED,
+        size=int(row["sealed"][TLS]["bytes"]),
+        ports=[(int(row["sealed"][TLS]["port"]), small)],
+        sources=CLASS_SEALED,
+        top=source_counts(proven, "small", "small"),
     )
 
 

@@ -85,10 +85,13 @@ class Visitors:
     Args:
         before: networks of clients that are known from the start.
         proxies: whoever asks for others.
+        windows: the table over time, where requests are something else than those of HTTP in clear text.
     """
 
-    def __init__(self, before: Networks, proxies: Proxies | None = None) -> None:
-        self.windows = Windows()
+    def __init__(
+        self, before: Networks, proxies: Proxies | None = None, windows: Windows | None = None
+    ) -> None:
+        self.windows = windows or Windows()
         self.proxies = proxies or Proxies()
         self.networks = KnownNetworks(before)
         self.paces = Paces()

@@ -18,4 +18,7 @@ def bursting(victims: NDArray[np.void]) -> NDArray[np.bool_]:
     packets = victims["kinds"]["packets"]
     odd: NDArray[np.bool_] = victims["kinds"]["strange"].max(axis=1, initial=0) >= PACKETS
     bare: NDArray[np.bool_] = packets[:, BARE].max(axis=1, initial=0) >= PACKETS
-    return bare | odd | (victims["requests"] >= REQUESTS)
+    sealed = victims["sealed"]  # turns, handshakes and resets that TLS and QUIC hide are requests, too
+    asked = victims["requests"] + (sealed["turns"] + sealed["hellos"] + sealed["small"]).sum(axis=1)
+    found: NDArray[np.bool_] = bare | odd | (asked >= REQUESTS)
+    return found

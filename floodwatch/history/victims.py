@@ -62,8 +62,8 @@ RISE = 1.5
 """How much more than at first is no rise yet."""
 BEGIN = 2
 """Epochs in which an analysis begins: the first one is hardly ever whole."""
-Metric: TypeAlias = Literal["udp", "requests"]
-METRICS_AT_FIRST: tuple[Metric, ...] = ("udp", "requests")
+Metric: TypeAlias = Literal["udp", "requests", "turns"]
+METRICS_AT_FIRST: tuple[Metric, ...] = ("udp", "requests", "turns")
 
 
 def source_registers(row: np.void, source_class: int) -> NDArray[np.uint8]:
@@ -84,6 +84,8 @@ def union(registers: Sequence[NDArray[np.uint8]]) -> float:
 
 def counted(row: np.void, metric: Metric) -> int:
     """One of the counters of which ``View.unchanged`` knows how it began."""
+    if metric == "turns":
+        return int(row["sealed"]["turns"].sum())
     return int(row["kinds"]["packets"][UDP] if metric == "udp" else row["requests"])
 
 
@@ -168,7 +170,7 @@ class View:
         In the first second that cannot be told yet, and is taken to be so; what ends with it was no habit.
 
         Args:
-            metric: ``requests``, or ``udp`` for packets of UDP.
+            metric: ``requests``, ``udp`` for packets of UDP, or ``turns`` of TLS and QUIC.
         """
         first, rows = self.track.at_first.get(metric, 0), self.recent()
         if not self.track.early:

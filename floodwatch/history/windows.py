@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.summary import Summary
 
+SEALED = ("exchanges", "alike", "records", "small", "turns", "quic_turns", "sealed_bytes", "answered")
+"""Counters of a row about TLS and QUIC that do not saturate."""
 TRIED = 12
 """Epochs (3 s) that what was seen stands before it is believed: no flood goes unnoticed for longer ..."""
 HELD = 40
@@ -28,6 +31,10 @@ class Windows:
     """The heavy-hitter table over time, rows with requests only: now, an epoch and a second ago, and at the
     end of the window before.
 
+    Args:
+        rows: the rows of a table that count, by pair, with requests in the field of that name.
+        silent: nobody asked in an epoch, given its victims.
+
     Attributes:
         number: of the window, from 0 on.
         age: epochs of it that have closed.
@@ -35,7 +42,12 @@ class Windows:
         earlier: the table at the end of the window before, or None.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        rows: Callable[[NDArray[np.void]], NDArray[np.void]] | None = None,
+        silent: Callable[[NDArray[np.void]], bool] | None = None,
+    ) -> None:
+        self._rows, self._silent = rows or asking, silent or nobody_asks
         self.number = self.age = self.lasted = 0
         self.earlier: NDArray[np.void] | None = None
         self._second: deque[NDArray[np.void]] = deque(maxlen=EPOCHS_PER_SECOND)
@@ -44,7 +56,7 @@ class Windows:
     def now(self, summary: Summary) -> NDArray[np.void]:
         """The table at the end of this epoch."""
         if self._now is None:
-            self._now = asking(summary.heavy())
+            self._now = self._rows(summary.heavy())
         return self._now
 
     @property
@@ -69,7 +81,7 @@ class Windows:
 
     def close_epoch(self, summary: Summary) -> None:
         """Keep this epoch's table for the rates of the next ones."""
-        if self._now is None and (summary.victims["requests"] == 0).all() and self._second:
+        if self._now is None and self._second and self._silent(summary.victims):
             self._second.append(self._second[-1])  # nobody asked, so the table stands as it was
         else:
             self._second.append(self.now(summary))
@@ -109,6 +121,11 @@ class Since:
         return since
 
 
+def nobody_asks(victims: NDArray[np.void]) -> bool:
+    """No victim got a request in this epoch."""
+    return bool((victims["requests"] == 0).all())
+
+
 def asking(heavy: NDArray[np.void]) -> NDArray[np.void]:
     """The rows with requests, by pair: the form in which ``machines`` takes its tables."""
     rows = heavy[heavy["requests"] > 0]
@@ -142,6 +159,8 @@ def with_earlier(rows: NDArray[np.void], earlier: NDArray[np.void] | None) -> ND
     out, theirs = rows.copy(), earlier[at[mine]]
     for name in ("requests", "packets", "missed"):
         out[name][mine] += theirs[name]
+    for name in SEALED:
+        out[name][mine] += theirs[name]
     for name in (
         "assets",
         "repeats",
@@ -149,6 +168,9 @@ def with_earlier(rows: NDArray[np.void], earlier: NDArray[np.void] | None) -> ND
         "errors",
         "denied",
         "logins",
+        "hellos",
+        "shaken",
+        "first",
     ):  # these saturate in the engine as well
         both = out[name][mine].astype(np.uint32) + theirs[name]
         out[name][mine] = np.minimum(both, 0xFFFF)

@@ -11,6 +11,7 @@ from .._engine import ACK as ACK
 from .._engine import CARRIER as CARRIER
 from .._engine import CLASS_HTTP as CLASS_HTTP
 from .._engine import CLASS_OTHER as CLASS_OTHER
+from .._engine import CLASS_SEALED as CLASS_SEALED
 from .._engine import CLASS_SYN as CLASS_SYN
 from .._engine import CLASS_TCP as CLASS_TCP
 from .._engine import CLASS_UDP as CLASS_UDP

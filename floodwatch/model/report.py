@@ -59,6 +59,8 @@ class Greetings(Record, frozen=True, kw_only=True):
     """Highest version that a hello offers."""
     fingerprints: tuple[Fingerprint, ...]
     names: tuple[ServerName, ...]
+    forgotten: Count
+    """Hellos of rare fingerprints that were too many to keep: counts are lower bounds then."""
     broken: Count
     """What begins like a hello and contradicts itself."""
     unfinished: Count
@@ -124,6 +126,8 @@ class Settings(Record, frozen=True, kw_only=True):
     epoch_s: float
     seeded: bool
     filter: str | None
+    ja4: tuple[str, ...] = ()
+    """Fingerprints: only packets from and to who greeted with one of them were counted."""
 
 
 class Totals(Record, frozen=True, kw_only=True):

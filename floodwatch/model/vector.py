@@ -47,6 +47,8 @@ class Vector(StrEnum):
     IP_PROTOCOL_FLOOD = "ip_protocol_flood"
     MALFORMED_FLOOD = "malformed_flood"
     HTTP_FLOOD = "http_flood"
+    HTTPS_FLOOD = "https_flood"
+    HTTP3_FLOOD = "http3_flood"
     SLOW_HTTP = "slow_http"
     API_PROBING = "api_probing"
     LOGIN_BRUTEFORCE = "login_bruteforce"

@@ -116,6 +116,7 @@ def report(
             epoch_s=EPOCH_NS / 1e9,
             seeded=options.seed is not None,
             filter=options.filter,
+            ja4=options.ja4 if isinstance(options, ScanOptions) else (),
         ),
         totals=Totals(
             packets=sum(item.packets for item in inputs),

@@ -24,6 +24,7 @@ from ..model.report import Input, Report
 from . import answer
 from .analysis import Analysis, Change
 from .answer import of_capture, seen_in
+from .greeters import greeters
 from .unread import unmatched
 
 OnProgress = Callable[[Progress], None]
@@ -72,7 +73,8 @@ def scan(
         stop: set it to end early with ``complete`` false.
 
     Raises:
-        ConfigError: the filter is wrong, or the baseline cannot be read.
+        ConfigError: the filter is wrong, the baseline cannot be read, or fingerprints are asked for of what
+            cannot be read twice.
         EnvironmentFault: the filter needs libpcap, which is missing.
     """
     compiled = compile_filter(options.filter) if options.filter else None
@@ -81,7 +83,15 @@ def scan(
     found = list(discover(paths, recursive=options.recursive))
     captures = [item.path for item in found if item.capture]
     together = min(options.jobs, len(captures))
-    opened = partial(open_reading, options=options, key=key, compiled=compiled, stop=halt)
+
+    def opened(*paths: str) -> list[Reading]:
+        readings = [open_reading(path, options, key, compiled, halt) for path in paths]
+        if options.ja4:
+            wanted = greeters(paths, options.ja4, key, halt)
+            for reading in readings:
+                reading.decoder.only(wanted)
+        return readings
+
     memory = load(options.baseline) if options.baseline else nothing()
     run = partial(
         _analyse,
@@ -93,12 +103,12 @@ def scan(
         stop=halt,
     )
     if options.merge:
-        analyses = [run("merged", [opened(path) for path in captures])]
+        analyses = [run("merged", opened(*captures))]
     elif together > 1:
         with ThreadPoolExecutor(together) as pool:
-            analyses = list(pool.map(lambda path: run(path, [opened(path)]), captures))
+            analyses = list(pool.map(lambda path: run(path, opened(path)), captures))
     else:
-        analyses = [run(path, [opened(path)]) for path in captures]
+        analyses = [run(path, opened(path)) for path in captures]
     registers = np.zeros(4096, np.uint8)
     for analysis in analyses:
         registers = np.maximum(registers, np.frombuffer(analysis.sources, np.uint8))

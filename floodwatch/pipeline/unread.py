@@ -55,6 +55,7 @@ def unmatched(inputs: Sequence[Input], options: ScanOptions) -> list[Input]:
     wanted = " and ".join(
         [
             *(["matches the filter"] if options.filter else []),
+            *(["is of who sent such a hello"] if options.ja4 else []),
             *(["lies in the time that was asked for"] if within else []),
         ]
     )

@@ -83,7 +83,8 @@ def _greetings(hellos: Greetings) -> Iterator[tuple[str, str]]:
         outer = f", {name.outer:,} of them as the outer name" if name.outer else ""
         yield "name", f"{name.sni} {plural(name.hellos, 'hello')}{outer}"
     for count, what in (
-        (hellos.broken, "broken: its lengths contradict each other, or it is longer than 8 KiB"),
+        (hellos.forgotten, "of fingerprints that were too many to keep"),
+        (hellos.broken, "broken: lengths that contradict each other, or more than 8 KiB"),
         (hellos.unfinished, "unfinished: the rest never came"),
         (hellos.cut, "cut by the snap length"),
         (hellos.refused, "of QUIC that no key opens: forged, or begun before the capture"),

@@ -135,6 +135,8 @@ def _notes(report: Report, view: _View) -> list[str]:
         notes.append(ENDED if _is_live(report) else STOPPED)
     if report.settings.filter:
         notes.append(f"only packets that match the filter: {view.safe(report.settings.filter)}")
+    if report.settings.ja4:
+        notes.append(f"only packets from and to who greeted as {', '.join(report.settings.ja4)}")
     if report.totals.skipped:
         notes.append(f"skipped {plural(report.totals.skipped, 'file')} that are not captures")
     if report.totals.forgotten:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from itertools import count
 from typing import Any
@@ -21,7 +21,17 @@ from floodwatch._sketches import HyperLogLog, hll_estimate
 from floodwatch.detectors.held import HEADER
 from floodwatch.history.sources import ADDRESS
 from floodwatch.model.address import Address
-from floodwatch.model.epoch import CLASS_HTTP, CLASS_SYN, CLASS_UDP, CLASSES, DATA, EPOCH_NS, SYN, UDP
+from floodwatch.model.epoch import (
+    CLASS_HTTP,
+    CLASS_SEALED,
+    CLASS_SYN,
+    CLASS_UDP,
+    CLASSES,
+    DATA,
+    EPOCH_NS,
+    SYN,
+    UDP,
+)
 from floodwatch.model.summary import Summary
 from floodwatch.model.vector import TCP_NUMBER, UDP_NUMBER
 from floodwatch.pipeline.analysis import LEAST
@@ -136,6 +146,22 @@ class Host:
         self.bucket("paths", 0, length=len(path), posts=int(fields.get("posts", 0) > 0))
         self.row["paths"][0]["text"][: len(path)] = np.frombuffer(path.encode(), np.uint8)
         return self.set(**{"requests": number, "http_port": 80, **fields})
+
+    def sealed(self, over: int = 0, *, shapes: Mapping[int, int] | None = None, sources: int = 1,
+               **fields: int) -> Host:  # fmt: skip
+        """What is told of TLS (0) or QUIC (1); ``shapes`` are exchanges by the bucket of their shape."""
+        self.kind(UDP if over else DATA, max(fields.get("turns", 0), 20), sources={CLASS_SEALED: sources})
+        held = self.row["sealed"][over]
+        for bucket, exchanges in (shapes or {}).items():
+            shape = held["shapes"][bucket]
+            shape["hash"], shape["vote"], shape["exchanges"] = (
+                bucket << 26 | bucket << 1 | 1,
+                exchanges,
+                exchanges,
+            )
+        for name, value in {"port": 443, "exchanges": sum((shapes or {}).values()), **fields}.items():
+            held[name] = value
+        return self
 
     def source(self, name: str, *, bits: int = 0, **fields: int) -> Host:
         """A heavy hitter; ``bits`` is how many of the 64 bits of its paths are set."""

@@ -6,8 +6,9 @@ import pytest
 from promises import Watch, keeps_event, keeps_floor
 from scenes import Host, host
 
-from floodwatch.detectors.connect import CONNECTION_FLOOD, FLOOR, NAMED, SMALL, TLS_FLOOD, UNUSED
+from floodwatch.detectors.connect import CONNECTION_FLOOD, FLOOR, NAMED, SMALL, UNUSED
 from floodwatch.detectors.family import PROVEN_SHARE
+from floodwatch.detectors.tls import TLS_FLOOD
 from floodwatch.model.epoch import CLASS_TCP, DATA, EPOCHS_PER_SECOND, SYN, SYNACK
 from floodwatch.model.vector import TCP_NUMBER, Vector
 

@@ -1,0 +1,225 @@
+"""Requests that cannot be read: what is told of them, and the families of floods and crowds of them.
+
+See ``sealed`` for how they are told apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from ..history.sealed import QUIC, TLS, common_shapes
+from ..history.victims import View
+from ..model.epoch import CLASS_SEALED, DATA, EPOCHS_PER_SECOND, UDP
+from ..model.event import Action, Evidence, Origin
+from ..model.finding import Finding, Floor, Mean, SourceCount, Sum
+from ..model.vector import Vector
+from .crowd import PERSIST, RATIO
+from .family import Family, Named, by_handshakes, unknown
+from .http import block_or_cap, proof
+from .shares import share
+
+FLOOR = Floor(15)
+"""Turns of machines in an epoch: 60 a second ..."""
+ALONE = Floor(25, "all from one source, which may be a health check or a script")
+"""... and 100 where one single source sends them."""
+SCATTERED = 0.3
+"""Share of the exchanges that a few shapes hold, up to which they are as various as people's."""
+SURGE = Floor(10)
+"""Turns in an epoch from which a surge is worth telling."""
+ENDED = 0.3
+"""Share of the turns whose answers were seen to their end, from which shapes tell something."""
+PATIENT = 40
+"""Epochs (10 s) that a surge lasts before it is told where machines may yet show."""
+PACE = 4.0
+"""Turns a second for each source that people keep up."""
+REQUEST = 29.0
+"""Bytes of the shortest request: a header of HTTP/2 with three bytes, and 17 of a TLS record."""
+
+
+class Turns(Named):
+    """Turns, those of machines among them, their bytes; exchanges that ended, and those of common shapes."""
+
+    turns: Sum = 0.0
+    machine: Sum = 0.0
+    bytes: Sum = 0.0
+    exchanges: Sum = 0.0
+    common: Sum = 0.0
+    answered: Sum = 0.0
+    pace: Mean = 0.0
+
+
+def _shapes(facts: Turns) -> Evidence:
+    says = "of the exchanges have one of the few commonest lengths of request and answer"
+    return share("common_shapes", facts.common, facts.exchanges, 0.1, says, "at least")
+
+
+def _evidence(facts: Turns) -> list[Evidence]:
+    says = (
+        "of the turns (encrypted data of a client after data of the server) come from sources that repeat "
+        "the same exchange, as people do not"
+    )
+    return [
+        share("machine_share", facts.machine, facts.turns, 0.0, says),
+        _shapes(facts),
+        *proof(facts, "of what such sources sent"),
+    ]
+
+
+def _crowd_evidence(facts: Turns) -> list[Evidence]:
+    each = facts.answered / max(facts.exchanges, 1)
+    says = f"a client that asks in a second does so about {facts.pace:.1f} times, on average of all seconds"
+    return [
+        _shapes(facts),
+        Evidence(name="pace", value=round(facts.pace, 2), usual=None, says=says),
+        Evidence(
+            name="answer_bytes",
+            value=round(each),
+            usual=None,
+            says=f"an answer is {each:,.0f} bytes long on average",
+        ),
+    ]
+
+
+def _people(facts: Turns) -> bool:
+    ended = facts.exchanges >= ENDED * EPOCHS_PER_SECOND * facts.turns  # exchanges are of a second each
+    return ended and facts.common <= SCATTERED * facts.exchanges and facts.pace <= PACE
+
+
+def _crowd_advice(facts: Turns, origin: Origin, known_path: bool) -> tuple[Action, str]:
+    if _people(facts):
+        return "scale_out", (
+            "these look like people: what they ask for is as various as pages are, at a reader's pace; "
+            "blocking would hit users"
+        )
+    return "observe", (
+        "people or machines, nothing that was captured tells: the requests are encrypted, and their lengths "
+        "are neither those of readers nor those of programs that repeat. What would tell: the server's log, "
+        "or a capture where TLS ends"
+    )
+
+
+def _flood(vector: Vector, protocol: str, what: str) -> Family[Turns]:
+    return Family(
+        (vector,),
+        Turns,
+        _evidence,
+        block_or_cap,
+        floors=(FLOOR, ALONE),
+        rule="{floor} " + what + " in a quarter of a second, from sources that repeat the same exchanges",
+        unit="req/s",
+        protocol=protocol,
+        persist=2,
+        sent=lambda facts: facts.machine,
+        origin=by_handshakes,
+        title=lambda vector: "HTTPS flood" if vector is Vector.HTTPS_FLOOD else "HTTP/3 flood",
+        promised_s=10.0,
+    )
+
+
+def _crowd(vector: Vector, protocol: str) -> Family[Turns]:
+    return Family(
+        (vector,),
+        Turns,
+        _crowd_evidence,
+        _crowd_advice,
+        floors=(SURGE,),
+        severe=200.0,
+        rule=f"a surge of {{floor}} or more in a quarter of a second, {RATIO:g} times the usual",
+        unit="req/s",
+        protocol=protocol,
+        verdict="crowd",
+        persist=PERSIST,
+        origin=unknown,
+        people=_people,
+        title=lambda vector: "crowd of HTTPS clients",
+    )
+
+
+HTTPS_FLOOD = _flood(Vector.HTTPS_FLOOD, "tcp", "turns of TLS")
+HTTP3_FLOOD = _flood(Vector.HTTP3_FLOOD, "udp", "turns of QUIC")
+HTTPS_CROWD = _crowd(Vector.HTTPS_FLOOD, "tcp")
+HTTP3_CROWD = _crowd(Vector.HTTP3_FLOOD, "udp")
+Over: TypeAlias = Literal[0, 1]
+OVER: tuple[Over, Over] = (0, 1)
+"""``TLS`` and ``QUIC``."""
+FLOODS: tuple[Family[Turns], Family[Turns]] = (HTTPS_FLOOD, HTTP3_FLOOD)
+CROWDS: tuple[Family[Turns], Family[Turns]] = (HTTPS_CROWD, HTTP3_CROWD)
+
+
+class Seen(NamedTuple):
+    """Turns a second, those that are usual (None: not known), whether that is a surge over them, and whether
+    newcomers came lately.
+    """
+
+    rate: float
+    usual: float | None
+    surges: bool
+    arriving: bool
+
+
+def taken(rows: list[np.void]) -> int:
+    """Turns of a victim in some epochs, given its rows."""
+    return sum(int(row["sealed"]["turns"].sum()) for row in rows)
+
+
+def facts_of(view: View, row: np.void, over: Over, machine: float, **whom: float) -> Turns:
+    """What is told of a victim's turns; exchanges are those of the last second."""
+    now, recent = row["sealed"][over], view.recent()
+    shapes, exchanges = common_shapes(held["sealed"][over] for held in recent)
+    return Turns(
+        turns=float(now["turns"]),
+        machine=machine,
+        bytes=float(now["bytes"]),
+        exchanges=float(exchanges),
+        common=float(sum(shapes.values())),
+        answered=float(sum(int(held["sealed"][over]["answered"]) for held in recent)),
+        pace=taken(recent) / max(view.senders(CLASS_SEALED), 1.0),
+        **whom,
+    )
+
+
+def surge(view: View, row: np.void, seen: Seen, flood: int) -> Iterator[Finding[Turns]]:
+    """More turns than usual that no machine explains."""
+    rate = seen.rate - EPOCHS_PER_SECOND * flood
+    floor = EPOCHS_PER_SECOND * SURGE.count
+    if seen.usual is None or rate < floor / 2 or rate < RATIO / 2 * seen.usual:
+        return
+    turns = row["sealed"]["turns"]
+    over = OVER[int(turns[QUIC] > turns[TLS])]
+    facts = facts_of(view, row, over, 0.0)
+    count = max(int(turns.sum()) - flood, 0)
+    finding = found(CROWDS[over], view, row, facts, over, count, SURGE, seen)
+    finding.over = seen.arriving and rate >= floor and rate >= RATIO * seen.usual
+    finding.persist = PERSIST if _people(facts) else PATIENT
+    yield finding
+
+
+def found(
+    family: Family[Turns],
+    view: View,
+    row: np.void,
+    facts: Turns,
+    over: Over,
+    count: int,
+    floor: Floor,
+    seen: Seen,
+    top: list[SourceCount] | None = None,
+) -> Finding[Turns]:
+    """A finding about the turns of one protocol; see ``Family.seen``."""
+    now, turns = row["sealed"][over], max(int(row["sealed"][over]["turns"]), 1)
+    finding = family.seen(
+        view,
+        facts,
+        (UDP if over else DATA,),
+        count=count,
+        floor=floor,
+        size=int(now["bytes"]) * min(count, turns) // turns,
+        ports=[(int(now["port"]), count)],
+        sources=CLASS_SEALED,
+        top=top,
+    )
+    finding.baseline = seen.usual
+    return finding

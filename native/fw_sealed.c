@@ -1,0 +1,223 @@
+#include "fw_sealed.h"
+
+#include "fw_flow.h"
+
+#define CID_USUAL 8u /* bytes of a connection id, where its choice was not seen */
+
+static struct fw_sealed_flow *find(struct fw_sealed *t, uint64_t hash)
+{
+    struct fw_sealed_flow *set = t->sets[hash & (FW_SEALED_SETS - 1)];
+    for (unsigned i = 0; i < FW_SEALED_WAYS; i++)
+        if (set[i].hash == hash && set[i].state != FW_SEALED_FREE)
+            return &set[i];
+    return NULL;
+}
+
+/* Is `a` better replaced than `b`? */
+static int worse(const struct fw_sealed_flow *a, const struct fw_sealed_flow *b)
+{
+    int asked = a->state == FW_SEALED_OPEN, other = b->state == FW_SEALED_OPEN;
+    if (a->state == FW_SEALED_FREE || b->state == FW_SEALED_FREE)
+        return b->state != FW_SEALED_FREE;
+    return asked != other ? other : a->epoch < b->epoch;
+}
+
+static struct fw_sealed_flow *insert(struct fw_sealed *t, uint64_t hash, uint64_t client, enum fw_sealed_state state)
+{
+    struct fw_sealed_flow *set = t->sets[hash & (FW_SEALED_SETS - 1)], *place = &set[0];
+    for (unsigned i = 1; i < FW_SEALED_WAYS; i++)
+        if (worse(&set[i], place))
+            place = &set[i];
+    memset(place, 0, sizeof *place);
+    place->hash = hash;
+    place->client = (uint32_t)client;
+    place->state = (uint8_t)state;
+    place->epoch = t->epoch;
+    return place;
+}
+
+/* Lengths in steps: of an answer 64 bytes, and an eighth of it where it is longer. */
+static uint32_t step_of(uint32_t bytes)
+{
+    uint32_t step = bytes / FW_SEALED_STEP;
+    return step < 16 ? step : (uint32_t)(28 - __builtin_clz(step)) << 8 | step >> (28 - __builtin_clz(step));
+}
+
+static uint32_t shape_of(const struct fw_sealed_flow *f, uint32_t answer)
+{
+    uint64_t both = (uint64_t)(f->quic ? f->request / 8u : f->request) << 32 | step_of(answer);
+    return (uint32_t)(fw_mix64(both + f->quic * 0x9e3779b97f4a7c15ULL) >> 32) | 1u;
+}
+
+static void end_exchange(struct fw_sealed_flow *f, uint32_t answer, struct fw_exchange *out)
+{
+    if (!f->request)
+        return;
+    out->ended = 1;
+    out->answer = answer;
+    out->shape = shape_of(f, answer);
+    f->request = 0;
+}
+
+static void begin_turn(struct fw_sealed_flow *f, uint32_t request, struct fw_exchange *out)
+{
+    out->turn = 1;
+    out->first = f->state == FW_SEALED_FINISHED;
+    f->state = FW_SEALED_OPEN;
+    f->request = (uint16_t)(request ? request : 1);
+}
+
+static void finish(struct fw_sealed_flow *f, struct fw_exchange *out)
+{
+    out->finished = 1;
+    f->state = FW_SEALED_FINISHED;
+}
+
+/* What of the packet belongs to the handshake; returns how many of its records of application data do. */
+static unsigned shake(struct fw_sealed_flow *f, const struct fw_message *h, struct fw_exchange *out)
+{
+    if (f->state >= FW_SEALED_FINISHED)
+        return 0;
+    if (f->state == FW_SEALED_CHANGED) {
+        if (h->shook & FW_SHOOK_HANDSHAKE || h->records || h->small)
+            finish(f, out);
+        return 0;
+    }
+    if (h->shook & FW_SHOOK_HANDSHAKE) { /* TLS 1.2: keys and Finished are handshake records */
+        f->state = FW_SEALED_CHANGED;
+        if (h->shook & FW_SHOOK_CHANGED)
+            finish(f, out);
+        return 0;
+    }
+    if (!h->records)
+        return 0;
+    finish(f, out);
+    return 1; /* TLS 1.3: Finished */
+}
+
+static int observe_tls(struct fw_sealed *t, const struct fw_packet *p, const struct fw_message *h, struct fw_exchange *out)
+{
+    uint64_t hash = fw_flow_hash(p);
+    struct fw_sealed_flow *f = find(t, hash);
+    int mine = f && f->client == (uint32_t)p->sender_hash;
+    if (h->what == FW_TLS_HELLO) {
+        out->hello = 1;
+        if (mine && f->state == FW_SEALED_HELLO) /* asked to say it again (RFC 8446, 4.1.4) */
+            return 1;
+        f = insert(t, hash, p->sender_hash, FW_SEALED_HELLO);
+        f->seq = p->seq + p->payload;
+        return 1;
+    }
+    if (!f && h->records && p->dport < p->sport) {
+        f = insert(t, hash, p->sender_hash, FW_SEALED_OPEN);
+        f->seq = p->seq;
+        mine = 1;
+    }
+    if (!mine)
+        return 0;
+    f->epoch = t->epoch;
+    unsigned skipped = shake(f, h, out);
+    uint32_t records = h->records - skipped, moved = p->ack - f->heard, bytes = p->seq + p->payload - f->seq;
+    int heard = (int32_t)moved > 0;
+    f->seq = p->seq + p->payload;
+    if (f->state >= FW_SEALED_FINISHED && !out->finished)
+        out->bytes = bytes <= FW_SEALED_GROWN ? bytes : p->payload;
+    else if (records)
+        out->bytes = p->payload;
+    out->records = (uint8_t)records;
+    out->small = h->small;
+    if ((records && heard) || h->shook & FW_SHOOK_ALERT)
+        end_exchange(f, moved <= INT32_MAX ? moved : 0, out);
+    if (records && (heard || f->state == FW_SEALED_FINISHED)) {
+        begin_turn(f, h->record[skipped < 2 ? skipped : 1], out);
+        f->heard = p->ack;
+    }
+    return 1;
+}
+
+static uint32_t hash_cid(const uint8_t *id, uint32_t size)
+{
+    uint64_t hash = size + 1;
+    for (uint32_t i = 0; i < size; i++)
+        hash = fw_mix64(hash ^ id[i]);
+    return (uint32_t)hash;
+}
+
+/* The connection id of a long header that `skip` others stand before; 0 if it was not captured. */
+static uint32_t long_cid(const struct fw_message *h, unsigned skip, uint32_t *size)
+{
+    uint32_t at = 0;
+    for (;; skip--) {
+        if (at >= h->path_len || h->path[at] >= h->path_len - at)
+            return 0;
+        *size = h->path[at];
+        if (skip == 0)
+            return hash_cid(h->path + at + 1, *size);
+        at += 1 + *size;
+    }
+}
+
+static int of_server(struct fw_sealed *t, struct fw_sealed_flow *f, const struct fw_packet *p, const struct fw_message *h)
+{
+    if (!f && h->what == FW_QUIC_SHORT && p->sport < p->dport) {
+        f = insert(t, fw_flow_hash(p), p->dst_hash, FW_SEALED_OPEN);
+        f->quic = 1;
+        f->least = 27 + CID_USUAL;
+    }
+    if (!f)
+        return 0;
+    f->heard += p->payload;
+    if (f->state == FW_SEALED_HELLO && h->what != FW_QUIC_SHORT) {
+        uint32_t size = 0;
+        f->cid = long_cid(h, 1, &size);
+        f->cid_size = (uint8_t)size;
+        f->least = (uint16_t)(27 + size);
+        f->state = FW_SEALED_CHANGED;
+    }
+    return 0;
+}
+
+static int observe_quic(struct fw_sealed *t, const struct fw_packet *p, const struct fw_message *h, struct fw_exchange *out)
+{
+    uint64_t hash = fw_flow_hash(p);
+    struct fw_sealed_flow *f = find(t, hash);
+    if (f ? f->client != (uint32_t)p->sender_hash : p->sport < p->dport)
+        return of_server(t, f, p, h);
+    out->quic = 1;
+    if (!f && h->what == FW_QUIC_INITIAL) {
+        f = insert(t, hash, p->sender_hash, FW_SEALED_HELLO);
+        f->quic = 1;
+        out->hello = 1;
+        return 1;
+    }
+    if (!f)
+        return 0;
+    f->epoch = t->epoch;
+    if (h->what != FW_QUIC_SHORT) {
+        uint32_t size = 0;
+        if (f->state == FW_SEALED_CHANGED && f->cid && long_cid(h, 0, &size) == f->cid) {
+            finish(f, out);
+            out->proven = 1;
+        }
+        return 1;
+    }
+    if (f->state < FW_SEALED_FINISHED || p->payload < (uint32_t)f->least + FW_QUIC_REQUEST)
+        return 1;
+    out->records = 1;
+    out->bytes = p->payload;
+    out->proven = f->cid && f->cid_size <= h->path_len && hash_cid(h->path, f->cid_size) == f->cid;
+    if (f->heard) {
+        end_exchange(f, f->heard, out);
+        begin_turn(f, p->payload, out);
+        f->heard = 0;
+    }
+    return 1;
+}
+
+int fw_sealed_observe(struct fw_sealed *t, const struct fw_packet *p, const struct fw_message *h, struct fw_exchange *out)
+{
+    memset(out, 0, sizeof *out);
+    return h->what >= FW_QUIC_INITIAL ? observe_quic(t, p, h, out) : observe_tls(t, p, h, out);
+}
+
+void fw_sealed_close_epoch(struct fw_sealed *t) { t->epoch++; }

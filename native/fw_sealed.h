@@ -1,0 +1,69 @@
+/* Connections whose content is sealed (TLS over TCP, QUIC), followed from the outside: handshakes, turns and exchanges.
+ *
+ * A *turn* is application data of the client after data of the server. An *exchange* is a request and its answer: the
+ * length of the first record of a turn, and how much the server sent until the next turn (over TCP: how far the client's
+ * ACK number came, so that packets of the server cost nothing). Of HTTP/1.1 turns are requests; HTTP/2 and HTTP/3 ask for
+ * several in one turn. What is no request: the client's Finished, which in TLS 1.3 is a record of application data
+ * (RFC 8446, appendix D.4), alerts, and records as long as one frame of HTTP/2 without a header (fw_message.h).
+ *
+ * Memory is fixed: a set-associative table with exact flow hashes. A new connection takes a free way, else the way that
+ * asked for nothing yet and is oldest, else the oldest: hellos that nobody goes on with push out one another.
+ *
+ * QUIC proves the client's address: its Handshake packet names the connection id that the server chose (RFC 9000, 8.1). */
+#ifndef FW_SEALED_H
+#define FW_SEALED_H
+
+#include "fw_message.h"
+#include "fw_packet.h"
+
+#define FW_SEALED_SETS 4096u
+#define FW_SEALED_WAYS 4u
+#define FW_SEALED_STEP 64u       /* bytes of an answer that make a step ... */
+#define FW_SEALED_GROWN (1u << 20) /* no more bytes between two packets of one connection are believed */
+#define FW_QUIC_REQUEST 12u      /* bytes by which a packet with a request is longer than one with an ACK alone */
+
+enum fw_sealed_state {
+    FW_SEALED_FREE = 0,
+    FW_SEALED_HELLO,    /* the client's first message was seen */
+    FW_SEALED_CHANGED,  /* TLS: its ChangeCipherSpec; QUIC: the server answered */
+    FW_SEALED_FINISHED, /* its handshake is finished */
+    FW_SEALED_OPEN      /* it asked, or was open before the capture */
+};
+
+struct fw_sealed_flow {
+    uint64_t hash;
+    uint32_t client;  /* a piece of the hash of its address */
+    uint32_t seq;     /* TCP: end of the newest data that was counted */
+    uint32_t heard;   /* TCP: the ACK number when the turn began; QUIC: bytes of the server since */
+    uint32_t epoch;   /* of the last change */
+    uint32_t cid;     /* QUIC: a hash of the connection id that the server chose */
+    uint16_t request; /* length of the first record of the turn; 0: none yet */
+    uint16_t least;   /* QUIC: the shortest packet of the client */
+    uint8_t state, quic, cid_size;
+};
+
+struct fw_sealed {
+    struct fw_sealed_flow sets[FW_SEALED_SETS][FW_SEALED_WAYS];
+    uint32_t epoch;
+};
+
+/* What one packet of a client tells. */
+struct fw_exchange {
+    uint32_t bytes;  /* of sealed data since its last packet that was counted */
+    uint32_t answer; /* an exchange ended: bytes that the server sent ... */
+    uint32_t shape;  /* ... and a hash of both lengths in steps */
+    uint8_t hello, finished, first, turn; /* first: the first turn of a connection whose handshake was seen */
+    uint8_t ended;   /* an exchange ended */
+    uint8_t records, small;
+    uint8_t quic, proven;
+};
+
+/* Feed one packet whose message is of TLS or QUIC. Returns 1 and fills *out if it tells of its client, 0 if not: it is the
+ * server's, or of no connection that is followed. */
+int fw_sealed_observe(struct fw_sealed *t, const struct fw_packet *p, const struct fw_message *h, struct fw_exchange *out);
+
+void fw_sealed_close_epoch(struct fw_sealed *t);
+
+static inline int fw_sealed_said(const struct fw_message *h) { return h->what >= FW_TLS_HELLO; }
+
+#endif
