@@ -149,8 +149,8 @@ VICTIM_DTYPE: Final[np.dtype[np.void]]
   - ``known`` (<u4) packets, of UDP, ICMP, OTHER and CARRIER, from addresses that this one sent the same
     protocol to lately (fw_peers.h)
 - ``sources`` ((6144,)u1) distinct sources (IPv4 address or IPv6 /64) of each class: HyperLogLog, p = 10
-- ``udp_marks`` ((1024,)u1) mark of the source port (fw_port_mark) by which the source came that each register
-  of UDP stands for: a sample of all sources (Gibbons 2001)
+- ``udp_marks`` ((1024,)<u2) which source each register of UDP stands for: low byte the mark of its port
+  (fw_port_mark), high byte of its hash, the largest of equal ranks; a sample of all sources (Gibbons 2001)
 - ``syn_ports`` ((64,)u1) distinct destination ports of SYNs: HyperLogLog, p = 6
 - ``udp_ports`` ((64,)u1) distinct destination ports of UDP packets: HyperLogLog, p = 6
 - ``udp_flows`` ((256,)u1) distinct flows of UDP packets, by both addresses and both ports: HyperLogLog, p = 8

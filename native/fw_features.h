@@ -158,9 +158,9 @@
 
 /* Per victim: written by SYN, SYN-ACK and UDP packets only. */
 #define FW_VICTIM_PORT_TABLES(F)                                                                                       \
-    F(uint8_t, udp_marks, [1 << FW_HLL_P],                                                                             \
-      "mark of the source port (fw_port_mark) by which the source came that each register of UDP stands for:"          \
-      " a sample of all sources (Gibbons 2001)")                                                                       \
+    F(uint16_t, udp_marks, [1 << FW_HLL_P],                                                                            \
+      "which source each register of UDP stands for: low byte the mark of its port (fw_port_mark), high byte of its"   \
+      " hash, the largest of equal ranks; a sample of all sources (Gibbons 2001)")                                     \
     F(uint8_t, syn_ports, [1 << FW_SMALL_HLL_P], "distinct destination ports of SYNs: HyperLogLog, p = 6")             \
     F(uint8_t, udp_ports, [1 << FW_SMALL_HLL_P], "distinct destination ports of UDP packets: HyperLogLog, p = 6")      \
     F(uint8_t, udp_flows, [1 << FW_NAMES_HLL_P], "distinct flows of UDP packets, by both addresses and both ports:"    \

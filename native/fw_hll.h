@@ -12,16 +12,29 @@
 
 #include "fw_keys.h"
 
-/* Returns whether the hash changed its register, which then stands for it. */
-static inline int fw_hll_add(uint8_t *registers, unsigned p, uint64_t hash)
+static inline uint8_t fw_hll_rank(unsigned p, uint64_t hash)
 {
     uint64_t rest = hash << p | 1ULL << (p - 1); /* the guard bit bounds the rank at 65 - p */
-    uint8_t rank = (uint8_t)(__builtin_clzll(rest) + 1);
-    uint8_t *r = &registers[hash >> (64 - p)];
-    if (FW_LIKELY(*r >= rank))
-        return 0;
-    *r = rank;
-    return 1;
+    return (uint8_t)(__builtin_clzll(rest) + 1);
+}
+
+static inline void fw_hll_add(uint8_t *registers, unsigned p, uint64_t hash)
+{
+    uint8_t rank = fw_hll_rank(p, hash), *r = &registers[hash >> (64 - p)];
+    if (FW_UNLIKELY(*r < rank))
+        *r = rank;
+}
+
+/* The same; `of` says beside each register of whom it is: low byte a mark, high byte the end of the hash, of which the
+ * largest stands among equal ranks, whoever came first. */
+static inline void fw_hll_add_marked(uint8_t *registers, uint16_t *of, unsigned p, uint64_t hash, uint8_t mark)
+{
+    uint64_t at = hash >> (64 - p);
+    uint8_t rank = fw_hll_rank(p, hash);
+    if (FW_LIKELY(registers[at] > rank || (registers[at] == rank && of[at] >> 8 >= (hash & 255))))
+        return;
+    registers[at] = rank;
+    of[at] = (uint16_t)((hash & 255) << 8 | mark);
 }
 
 /* Add each key to 2^p registers. */

@@ -111,6 +111,7 @@ static int observe_tls(struct fw_sealed *t, const struct fw_packet *p, const str
     if (!f && h->records && p->dport < p->sport) {
         f = insert(t, hash, p->sender_hash, FW_SEALED_OPEN);
         f->seq = p->seq;
+        f->heard = p->ack - 1; /* what was asked before is not known: this is a turn */
         mine = 1;
     }
     if (!mine)

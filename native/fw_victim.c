@@ -218,8 +218,7 @@ static const uint16_t DARK8[256] = {[6] = 1,       [7] = 1 << 1,  [11] = 1 << 2,
                                     [22] = 1 << 4, [26] = 1 << 5, [28] = 1 << 6, [29] = 1 << 7,
                                     [30] = 1 << 8, [33] = 1 << 9, [55] = 1 << 10};
 
-/* Returns whether the source is the first of its register, or changes it. */
-static inline int count_source(struct fw_victim *v, unsigned class, const struct fw_packet *p)
+static inline void count_address(struct fw_victim *v, unsigned class, const struct fw_packet *p)
 {
     uint16_t block = p->bits & FW_V6 ? 0 : DARK8[p->src.lo >> 24 & 255];
     v->bogons[class] += (p->bits & FW_BOGON) != 0;
@@ -227,15 +226,20 @@ static inline int count_source(struct fw_victim *v, unsigned class, const struct
         v->dark[class]++;
         v->dark_blocks[class] |= block;
     }
-    return fw_hll_add(v->sources[class], FW_HLL_P, p->src_hash);
+}
+
+static inline void count_source(struct fw_victim *v, unsigned class, const struct fw_packet *p)
+{
+    count_address(v, class, p);
+    fw_hll_add(v->sources[class], FW_HLL_P, p->src_hash);
 }
 
 static void count_udp(struct fw_slot *s, const struct fw_packet *p)
 {
     struct fw_victim *v = &s->v;
     s->wrote |= 1u << FW_CLASS_UDP | FW_WROTE_SERVICE;
-    if (count_source(v, FW_CLASS_UDP, p))
-        v->udp_marks[p->src_hash >> (64 - FW_HLL_P)] = fw_port_mark(p->sport);
+    count_address(v, FW_CLASS_UDP, p);
+    fw_hll_add_marked(v->sources[FW_CLASS_UDP], v->udp_marks, FW_HLL_P, p->src_hash, fw_port_mark(p->sport));
     fw_hll_add(v->udp_ports, FW_SMALL_HLL_P, fw_port_hash(s->hash, p->dport));
     fw_hll_add(v->udp_flows, FW_NAMES_HLL_P, fw_flow_hash(p));
     vote(s, v->opened, 17, p->dport, p->bytes);

@@ -50,14 +50,14 @@ class Count(NamedTuple):
         return self.lo <= self.exact <= self.hi
 
 
-def exact(event: Event, packets: Array) -> int:
-    """Distinct sources of a flood's packets in the stretches of an event."""
+def exact(event: Event, true: FloodTruth, packets: Array) -> int:
+    """Distinct sources of a flood's packets in the stretches of an event; what stands for many is one."""
     inside = np.zeros(len(packets), bool)
     for stretch in event.counted.stretches:
         inside |= (packets["t"] >= ns(stretch.first)) & (packets["t"] < ns(stretch.until))
     sources = packets[inside][["src_hi", "src"]].copy()
     sources["src"][sources["src_hi"] > 0] = 0
-    return len(np.unique(sources))
+    return min(len(np.unique(sources)), true.source_count)
 
 
 def told(true: FloodTruth, floods: Iterable[Event]) -> Iterator[Event]:
@@ -79,7 +79,7 @@ def counted(scenario: str, keys: list[bytes]) -> list[Count]:
                 for event in told(true, floods) if true in trace.truth.floods else ():
                     said = event.sources.distinct
                     out.append(
-                        Count(scenario, true.vector, exact(event, packets), said.lo, said.est, said.hi)
+                        Count(scenario, true.vector, exact(event, true, packets), said.lo, said.est, said.hi)
                     )
     return out
 

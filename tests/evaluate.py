@@ -5,7 +5,8 @@
 The development set may be looked at while a detector is written. The held-out set has other seeds, rates,
 lengths and mixes; nobody tunes to it. Both are superposed on real benign captures where FLOODWATCH_CAPTURES
 names some. The degraded set loses packets, a direction, their order or the clock on the way. The truth comes
-from the generator, beside the packets; the detector never reads it. Others recorded what field, cases, benign
+from the generator, beside the packets; the detector never reads it. Noise is a month of background, in two
+halves. Others recorded what field, cases, benign
 and tls hold (FLOODWATCH_FIELD, _CASES, _CAPTURES and _TLS name their folders; see ``given``). A new set is a
 line in SETS.
 """
@@ -176,10 +177,28 @@ def make(case: Case, folder: Path, captures: Path | None) -> tuple[Path, list[Tr
     return out, truths
 
 
+@dataclass(frozen=True)
+class Quiet:
+    """Days of what one host on the Internet gets when nothing is wrong."""
+
+    days: float
+    seed: int
+
+    def score(self, limits: Limits) -> Score:
+        """Make, scan and judge it: whatever is named is a false alarm."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "noise.pcap"
+            truth = synth.make("noise", path, synth.Params(seed=self.seed, duration=86_400 * self.days))
+            report = scan([str(path)], ScanOptions(seed=self.seed.to_bytes(16, "big"), limits=limits))
+            name, nothing = f"{self.days:g} days of noise", frozenset[str]()
+            return Judge(name, report, [truth], slack_ns=0, beyond=nothing, whole=True).judge()
+
+
 SETS: dict[str, Callable[[], Iterable[Scored]]] = {
     "development": partial(cases, "development"),
     "held-out": partial(cases, "held-out"),
     "degraded": partial(cases, "degraded"),
+    "noise": lambda: [Quiet(15.0, seed) for seed in (1, 2)],
     "field": partial(given.measured, "field"),
     "cases": partial(given.measured, "cases"),
     "benign": given.benign,

@@ -19,14 +19,17 @@ import click
 from floodwatch.cli import main
 from floodwatch.cli.explain import explain
 from floodwatch.cli.output import EXIT_CODES
+from floodwatch.config.limits import DEFAULT
 from floodwatch.config.roles import ROLES
 from floodwatch.decide.events import PROTECTIONS
 from floodwatch.detectors import (
+    DETECTORS,
     FAMILIES,
     carpet,
     reflection,
 )
 from floodwatch.detectors.family import Family
+from floodwatch.model.epoch import EPOCHS_PER_SECOND
 from floodwatch.model.event import SOURCE_RATE, Action
 from floodwatch.model.finding import Floor
 from floodwatch.model.vector import AMPLIFIERS, Vector
@@ -116,6 +119,17 @@ def vectors() -> str:
             (name, named, rules(vector), least(vector), f"{of.promised_s:g} s", recommended(of), enforced(of))
         )
     return table(("Vector", "Title", "Named from", "Least rate", "Within", "Recommended", "Enforced"), rows)
+
+
+def weak() -> str:
+    """Tests of weak evidence, by the vectors that they may name."""
+    rows = []
+    for detector in DETECTORS:
+        named = ", ".join(f"`{v}`" for f in detector.families if f.verdict == "attack" for v in f.vectors)
+        for test in detector.tests:
+            least = f"{EPOCHS_PER_SECOND * test.per_epoch:.2g}"
+            rows.append((named, test.rule.format(floor=f"{DEFAULT:.1f}"), f"{test.most:g}", least))
+    return table(("Vectors", "Evidence", "Normal at most, a second", "Tells from, a second"), rows)
 
 
 def amplifiers() -> str:
@@ -246,7 +260,7 @@ def roles() -> str:
 MAKERS: dict[str, Callable[[], str]] = {
     maker.__name__: maker
     for maker in (
-        vectors, amplifiers, carpets, actions, outputs, styles, rejects, exit_codes, options, roles,
+        vectors, amplifiers, weak, carpets, actions, outputs, styles, rejects, exit_codes, options, roles,
     )
 }  # fmt: skip
 

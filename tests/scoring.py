@@ -20,7 +20,9 @@ from floodwatch.synth.truth import CrowdTruth, FloodTruth, SideTruth, Truth
 BLOCKING = ("drop_sources", "limit_per_source")
 MINUTE_NS = 60_000_000_000
 DATED_S = 1.0
-"""First and last of a flood are told to within this."""
+"""Floods of which first or last is told further off are listed."""
+DATED = {"field": DATED_S, "cases": DATED_S, "development": 2.0, "held-out": 2.0}
+"""Seconds to within which first and last are to be told, by set."""
 
 
 @dataclass
@@ -237,7 +239,7 @@ def share(part: int, whole: int) -> float:
     return part / whole if whole else 1.0
 
 
-def rows(score: Score) -> list[Row]:
+def rows(which: str, score: Score) -> list[Row]:
     """The table of one set beside the numbers that we ask of ourselves."""
     hours = score.seconds / 3600
     right, left_open, wrong = score.origins.values()
@@ -263,8 +265,9 @@ def rows(score: Score) -> list[Row]:
         ("first of a flood, furthest off", score.begins),
         ("last of a flood, furthest off", score.ends),
     ):
-        worst = max(off, key=abs, default=0.0)
-        table.append(Row(label, f"{worst:+.2f} s of {len(off)}", "-", True))
+        worst, most = max(off, key=abs, default=0.0), DATED.get(which)
+        asked = "-" if most is None else f"{most:g} s"
+        table.append(Row(label, f"{worst:+.2f} s of {len(off)}", asked, most is None or abs(worst) <= most))
     for vector, delays in sorted(score.delays.items()):
         late, asked = float(np.percentile(delays, 95)), FAMILIES[Vector(vector)].promised_s
         label = f"onset to detected, {vector}"
@@ -274,7 +277,7 @@ def rows(score: Score) -> list[Row]:
 
 def show(which: str, score: Score) -> list[Row]:
     """Print one set's table and every case that fell short; returns the lines that do not hold."""
-    table = rows(score)
+    table = rows(which, score)
     print(f"\n{which} set: {score.cases} captures (delays: 95th percentile of packet time)")
     for row in table:
         short = "" if row.holds else "SHORT"

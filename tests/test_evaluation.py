@@ -10,7 +10,7 @@ import pytest
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("which", ["development", "held-out", "degraded"])
+@pytest.mark.parametrize("which", ["development", "held-out", "degraded", "benign"])
 def test_the_evaluation_holds_its_floor(which: str, captures: Path) -> None:
     command = [sys.executable, str(Path(__file__).parent / "evaluate.py"), which]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)

@@ -16,6 +16,7 @@ from floodwatch.cli import main
 from floodwatch.config.limits import Limits, budget
 from floodwatch.decide.tuning import Proposal
 from floodwatch.synth import floods
+from floodwatch.synth.addresses import public4
 
 CAPTURES = Path(__file__).resolve().parents[1] / "pcaps"
 DAY, FLOOD, CROWD = (CAPTURES / f"{name}.pcap.gz" for name in ("launch-day", "syn_flood", "crowd"))
@@ -133,13 +134,16 @@ def test_the_rule_that_an_event_states_is_the_one_that_fired(tmp_path: Path) -> 
 
 
 def bursts(path: Path, last: float) -> None:
-    """UDP that comes at 100 or 700 packets a second, by chance, for 70 s; then two seconds of ``last``."""
+    """UDP that comes at 100 or 700 packets a second, by chance, for 70 s; then two seconds of ``last``.
+
+    Its addresses are such as clients have: forged ones would add up to evidence of their own.
+    """
     rng = np.random.default_rng(5)
     trace = synth.Trace("bursts", 5, rng)
-    for step in range(140):
-        rate = float(rng.choice([100.0, 700.0]))
-        floods.udp_flood(trace, floods.Flood("198.51.100.7", None, trace.at(step / 2), 0.5, rate))
-    floods.udp_flood(trace, floods.Flood("198.51.100.7", None, trace.at(70.0), 2.0, last))
+    steps = [(trace.at(step / 2), 0.5, float(rng.choice([100.0, 700.0]))) for step in range(140)]
+    for start, seconds, rate in (*steps, (trace.at(70.0), 2.0, last)):
+        sent = floods.udp_flood(trace, floods.Flood("198.51.100.7", None, start, seconds, rate))
+        sent["src"] = public4(rng, len(sent))
     trace.stop = trace.at(73.0)
     synth.write(trace, path)
 

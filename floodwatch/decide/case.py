@@ -19,7 +19,7 @@ from ..model.address import Address, address_text
 from ..model.decision import SOURCES_MOST
 from ..model.epoch import EPOCH_NS, EPOCHS_PER_SECOND
 from ..model.event import Verdict
-from ..model.finding import Finding, Floor, Gathered, SourceCount, SourceKey, Via
+from ..model.finding import Finding, Floor, Gathered, Own, SourceCount, SourceKey, Via
 from ..model.vector import Vector
 from .course import Course
 
@@ -86,6 +86,7 @@ class Case:
     via: Counter[Via] = field(default_factory=Counter)
     spared: set[SourceKey] = field(default_factory=set)
     sources: NDArray[np.uint8] | None = None
+    own: Own | None = None
     top: dict[SourceKey, SourceCount] = field(default_factory=dict)
     settled: dict[SourceKey, SourceCount] = field(default_factory=dict)
     seen: dict[SourceKey, SourceCount] = field(default_factory=dict)
@@ -155,8 +156,7 @@ class Case:
             self.settled.pop(key, None)
         self.spared.update(finding.spared[: VIA_MOST - len(self.spared)])
         if finding.sources is not None:
-            registers = finding.sources
-            self.sources = registers.copy() if self.sources is None else np.maximum(self.sources, registers)
+            self._merge(finding.sources, finding.own)
         if finding.beats is not None:
             self.course.add(finding.epoch, finding.beats)
         if finding.top:
@@ -171,6 +171,16 @@ class Case:
         if len(self.seen) > 2 * SEEN_MOST:
             kept = sorted(self.seen.values(), key=lambda s: -s.lo)[:SEEN_MOST]
             self.seen = {source.key: source for source in kept}
+
+    def _merge(self, registers: NDArray[np.uint8], own: Own | None) -> None:
+        """Add one epoch's sources; of two in one register the higher rank stays, as in the engine."""
+        if self.sources is None:
+            self.sources, self.own = registers.copy(), own
+            return
+        if self.own is not None and own is not None:
+            new = (registers > self.sources) | ((registers == self.sources) & (own.order > self.own.order))
+            self.own = Own(*(np.where(new, of, before) for of, before in zip(own, self.own, strict=True)))
+        self.sources = np.maximum(self.sources, registers)
 
     def _stretch(self, first: int, end: int) -> None:
         """Note the epochs that a finding counted; those of two detectors may overlap."""

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
-from .._sketches import hll_estimate
 from ..detectors.family import Family
 from ..model.address import source_cidr
 from ..model.decision import SOURCE_RATES, Decision, Protection, Suspect, prove
@@ -36,6 +35,7 @@ from ..model.finding import SEEN_SHARE, SourceCount
 from ..model.vector import protocol_number
 from . import judge
 from .case import Case, winner
+from .distinct import estimate, estimate_own, without_clients
 from .seeing import UNKNOWN, Seen
 from .through import for_shared, proxies_of, through_a_proxy
 
@@ -59,7 +59,7 @@ SEEN_TOLD = 5
 """Sources that are told of where none is proven."""
 NOT_PROVEN: frozenset[Origin] = frozenset({"unknown", "mixed"})
 """Origins of floods whose addresses show nothing, and may be those of the senders."""
-NO_SOURCES = bytes(1024)
+NO_SOURCES = np.zeros(1024, np.uint8)
 
 
 def protection(action: Action, family: Family[Any]) -> Protection | None:
@@ -68,31 +68,31 @@ def protection(action: Action, family: Family[Any]) -> Protection | None:
     return family.protection if by_signature else PROTECTIONS.get(action)
 
 
-def estimate(registers: object, precision: int) -> Estimate:
-    """Distinct sources with the bounds of two standard errors (1.04 / sqrt(2^p))."""
-    value = hll_estimate(registers)
-    error = 2 * 1.04 / 2 ** (precision / 2)
-    return Estimate(est=round(value), lo=int(value / (1 + error)), hi=int(value * (1 + error)) + 1)
-
-
 class Meaning:
     """What a case means by now: its facts, whose addresses the sources are, and what to do.
 
     Attributes:
         case: it, with what the open window proved added up.
         verdict: a crowd that nothing shows to be people is unclear.
+        distinct: sources of the excess, and ...
+        everybody: ... those of all packets of the same class.
     """
 
     def __init__(self, case: Case) -> None:
         self.case = case
         self.facts = case.gathered.merged()
         registers = np.ascontiguousarray(case.sources) if case.sources is not None else NO_SOURCES
-        self.distinct = estimate(registers, 10)
-        count, est = float(case.count), float(self.distinct.est)
-        self.origin: Origin = case.family.origin(self.facts, count, est)
+        self.distinct = (
+            estimate(registers, 10) if case.own is None else estimate_own(registers, case.own.mine)
+        )
+        self.everybody = float(self.distinct.est)
+        self.origin: Origin = case.family.origin(self.facts, float(case.count), self.everybody)
         if self.origin == "real" and case.settled:  # the set also holds those who only visit
             named = len(case.settled)
             self.distinct = Estimate(est=named, lo=named, hi=max(named, self.distinct.hi))
+        else:
+            clients = case.family.clients
+            self.distinct = without_clients(self.distinct, clients and clients(self.facts))
         unclear = case.verdict == "crowd" and not case.family.people(self.facts)
         self.verdict: Verdict = "unclear" if unclear else case.verdict
         self.path = winner(case.paths, case.count)
@@ -188,7 +188,7 @@ def tell(
     meaning, family = Meaning(case), case.family
     peak, seconds = float(case.peak), max((case.last_ns - case.first_ns) / 1e9, 1.0)
     listed = meaning.origin in ("real", "reflected") and case.verdict in FLOODS
-    forged = judge.forged_share(family, meaning.facts, case.count, meaning.distinct.est)
+    forged = judge.forged_share(family, meaning.facts, case.count, meaning.everybody)
     return Event(
         id=case.id,
         input=path,

@@ -121,7 +121,8 @@ class Detection:
 
     def __init__(self, memory: Memory, limits: Limits, proxies: Sequence[Network] = ()) -> None:
         self._limits = limits
-        self.tracker = Tracker(memory, limits, [test for detector in DETECTORS for test in detector.tests])
+        tests = dict.fromkeys(test for detector in DETECTORS for test in detector.tests)
+        self.tracker = Tracker(memory, limits, list(tests))
         self._served = Served(memory.networks)
         self.proxies = Proxies(proxies)
         self._visitors = Visitors(memory.networks, self.proxies)

@@ -122,6 +122,7 @@ class Family(Struct, Generic[F], frozen=True):
         clear: factor of the confidence, at most 1.
         protection: what may stand before the victim where the advice is to drop by signature or to limit.
         people: of a crowd: its facts show people; else it is told as a surge of which that is not clear.
+        clients: so many of the distinct sources are clients beside the excess; None: nobody knows.
         sent: of what is counted for each source, what all of them sent; None: whoever sends much is listed.
         reflectors: the ports that its reflectors answer from, given the vector and the facts.
         title: the vector as people write it.
@@ -147,6 +148,7 @@ class Family(Struct, Generic[F], frozen=True):
     clear: Callable[[F], float] = no_doubt
     protection: Protection | None = None
     people: Callable[[F], bool] = lambda facts: True
+    clients: Callable[[F], float] | None = lambda facts: 0.0
     sent: Callable[[F], float] | None = None
     reflectors: Callable[[Vector, F], tuple[int, ...]] = lambda vector, facts: ()
     title: Callable[[Vector], str] = spelled
@@ -196,10 +198,8 @@ class Family(Struct, Generic[F], frozen=True):
             protocol: of the packets, where it is not the family's.
             persist: epochs in a row over the floor, where they are not the family's.
             size: bytes of the excess, where the share does not say it.
-            ports: see ``Finding``.
-            paths: see ``Finding``.
             sources: the source set that the packets belong to, or None.
-            top: see ``Finding``.
+            ports, paths, top: see ``Finding``.
         """
         row = view.row if row is None else row
         assert row is not None

@@ -3,19 +3,25 @@
 Random addresses hit reserved space, and blocks without Internet clients, in proportion to their size (Moore,
 Voelker, Savage: "Inferring Internet Denial-of-Service Activity", 2001, counts the same from the other side).
 Many addresses that send once each are no sign of it. Of handshakes silence says more, see ``syn``.
+
+So much so that it is evidence far below the floors: packets from several blocks at once in which nobody is.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ..history.evidence import Rows, SequentialTest
 from ..history.victims import KINDS_OF, View
+from ..model.epoch import CLASS_OTHER, CLASS_TCP, CLASS_UDP, TCP_ODD
 from ..model.event import Evidence, Origin
-from ..model.finding import Facts, Sum
+from ..model.finding import Facts, Sum, Weight
 from .shares import share
 
 if TYPE_CHECKING:
-    import numpy as np
+    from numpy.typing import NDArray
 
 FORGED_MIN = 100
 """Packets from which addresses show forging ..."""
@@ -25,6 +31,41 @@ BOGON_SHARE = 0.138
 """Share of the 32-bit space that cannot be a public source (RFC 6890 and multicast)."""
 DARK_SHARE = 11 / 221
 """Share of the unicast space in blocks from which no Internet clients come (see fw_victim.c)."""
+BLOCKS = 2
+"""Such blocks in one epoch from which their packets count as evidence: a network may use one as its own."""
+
+
+def _from_nowhere(source_class: int) -> SequentialTest:
+    """Packets of a class from several blocks at once in which nobody is."""
+
+    def excess(rows: Rows) -> NDArray[np.float64]:
+        scattered = np.bitwise_count(rows["dark_blocks"][:, source_class]) >= BLOCKS
+        return np.where(scattered, rows["dark"][:, source_class].astype(np.float64), 0.0)
+
+    return SequentialTest(
+        0.5,
+        excess,
+        "packets from several /8 networks that hold no Internet clients add up to a log-likelihood ratio of "
+        "{floor}, held against one in two seconds: only forged addresses bring more",
+    )
+
+
+FROM_NOWHERE = {held: _from_nowhere(held) for held in (CLASS_UDP, CLASS_OTHER, CLASS_TCP)}
+
+
+def mostly(row: np.void, kinds: tuple[int, ...], source_class: int) -> bool:
+    """These kinds are most of the packets of a class that nobody asked for: what adds up is about them."""
+    packets = row["kinds"]["strange" if source_class == CLASS_TCP else "packets"].copy()
+    packets[TCP_ODD] = row["kinds"]["packets"][TCP_ODD]
+    return 2 * int(packets[list(kinds)].sum()) > int(packets[KINDS_OF[source_class]].sum())
+
+
+def forging(view: View, row: np.void, kinds: tuple[int, ...], source_class: int,
+            *tests: SequentialTest) -> Weight | None:  # fmt: skip
+    """Evidence that adds up against packets of some kinds, by their addresses or by other tests."""
+    if not mostly(row, kinds, source_class):
+        return None
+    return view.weight(FROM_NOWHERE[source_class], *tests)
 
 
 class Bare(Facts):

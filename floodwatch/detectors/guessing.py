@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from ..history.servers import MEMORY, MEMORY_S, Lookback, Server
 from ..model.event import Evidence
 from ..model.finding import Finding, Floor, Sum
@@ -85,6 +87,7 @@ LOGIN_BRUTEFORCE = Family(
     hold=MEMORY,
     habitual=True,
     origin=by_handshakes,
+    clients=None,
     promised_s=30.0,
     title=lambda vector: "Login brute force",
 )
@@ -124,19 +127,22 @@ def _finding(summary: Summary, server: Server, tries: str, held: int, path: str)
     whole, count = fresh.whole, fresh.last[tries]
     facts = Guesses(tries=float(whole[tries]), errors=float(whole[REFUSALS[tries]]))
     setattr(facts, tries, facts.tries)
-    return LOGIN_BRUTEFORCE.told(
-        summary,
-        server.address,
-        facts,
-        count=count,
-        quarters=fresh.quarters,
-        earlier=fresh.earlier[tries],
-        stretches=fresh.stretches,
-        held=held,
-        floor=FLOOR,
-        over=count > 0,
-        ports=[(server.port, count)],
-        paths=[(path, count)],
+    return replace(
+        LOGIN_BRUTEFORCE.told(
+            summary,
+            server.address,
+            facts,
+            count=count,
+            quarters=fresh.quarters,
+            earlier=fresh.earlier[tries],
+            stretches=fresh.stretches,
+            held=held,
+            floor=FLOOR,
+            over=count > 0,
+            ports=[(server.port, count)],
+            paths=[(path, count)],
+        ),
+        sources=fresh.sources,
     )
 
 

@@ -16,6 +16,7 @@ from ..model.epoch import CLASS_OTHER, ICMP, SYN, SYNACK, UDP
 from ..model.finding import Finding, Floor
 from ..model.vector import Vector
 from .family import Detector, Family
+from .forging import FROM_NOWHERE, forging
 from .udp import RULE, Unanswered, answers_evidence, limit_advice, unanswered
 
 FLOOR = Floor(250)
@@ -48,14 +49,15 @@ def detect(view: View) -> Iterator[Finding[Unanswered]]:
         return
     packets, out = int(row["kinds"]["packets"][ICMP]), row["kinds"]["out"]
     errors, replies = int(row["icmp_errors"]), int(row["icmp_replies"])
-    if packets < FLOOR.count // 2:
+    weight = forging(view, row, (ICMP,), CLASS_OTHER)
+    if packets < FLOOR.count // 2 and weight is None:
         return
     asked = replies if int(out[ICMP]) >= replies // 2 else 0
     flood = packets - asked - (errors if errors < ERRORS_MOST or _scans(row, errors) else 0)
     floor = PINGS if _measures(view, row, flood) else FLOOR
-    if flood < floor.count // 2:
+    if flood < (floor.count // 2 if weight is None else 1):
         return
-    yield ICMP_FLOOD.seen(
+    found = ICMP_FLOOD.seen(
         view,
         unanswered(view, row, ICMP, CLASS_OTHER),
         (ICMP,),
@@ -64,6 +66,8 @@ def detect(view: View) -> Iterator[Finding[Unanswered]]:
         floor=floor,
         sources=CLASS_OTHER,
     )
+    found.weight = weight
+    yield found
 
 
 def _measures(view: View, row: np.void, pings: int) -> bool:
@@ -82,4 +86,4 @@ def _scans(row: np.void, errors: int) -> bool:
     return errors <= tried and 2 * came < tried
 
 
-DETECTOR = Detector((ICMP_FLOOD,), detect)
+DETECTOR = Detector((ICMP_FLOOD,), detect, tests=(FROM_NOWHERE[CLASS_OTHER],))

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from msgspec.structs import replace
 
-from ..history.ports import port_shares, services
+from ..history.ports import port_shares, services, sources_from
 from ..history.sources import source_counts
 from ..history.victims import View
 from ..model.epoch import CLASS_UDP, EPOCHS_PER_SECOND, UDP
@@ -126,16 +127,19 @@ def _judge(
     facts = Echoes(
         packets=float(count), back=float(back), peers=float(len(peers)), port=port, peer_port=peer_port
     )
-    yield UDP_LOOP.seen(
-        view,
-        facts,
-        (UDP,),
-        count=count,
-        floor=FLOOR,
-        over=lately >= EPOCHS_PER_SECOND * least,
-        ports=[(port, count)],
-        sources=CLASS_UDP,
-        top=source_counts(peers, "udp", "udp"),
+    yield replace(
+        UDP_LOOP.seen(
+            view,
+            facts,
+            (UDP,),
+            count=count,
+            floor=FLOOR,
+            over=lately >= EPOCHS_PER_SECOND * least,
+            ports=[(port, count)],
+            sources=CLASS_UDP,
+            top=source_counts(peers, "udp", "udp"),
+        ),
+        own=sources_from(row, [peer_port]),
     )
 
 

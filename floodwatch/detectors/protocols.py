@@ -17,7 +17,7 @@ from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Sum
 from ..model.vector import PROTOCOL_NUMBERS, UDP_NUMBER, Vector
 from .family import Detector, Family
-from .forging import Bare, addresses
+from .forging import FROM_NOWHERE, Bare, addresses, forging
 from .streams import BULK, STREAM, STREAMS, patience, stream_floor
 from .udp import (
     ANSWER_REACH,
@@ -95,13 +95,13 @@ def detect(view: View) -> Iterator[Finding[Fragments] | Finding[Unanswered]]:
 
 def _fragments(view: View, row: np.void) -> Iterator[Finding[Fragments]]:
     packets, heads = int(row["kinds"]["packets"][FRAGMENT]), int(row["fragment_heads"])
-    count = packets - LONGEST * heads
-    if count < FRAGMENTS.count // 2:
+    count, weight = packets - LONGEST * heads, forging(view, row, (FRAGMENT,), CLASS_OTHER)
+    if count < (FRAGMENTS.count // 2 if weight is None else 1):
         return
     floor = stream_floor(view, row, FRAGMENT, CLASS_OTHER, FRAGMENTS)
-    if count >= floor.count // 2:
+    if count >= floor.count // 2 or weight is not None:
         facts = Fragments(packets=float(packets), heads=float(heads), **addresses(view, row, CLASS_OTHER))
-        yield FRAGMENT_FLOOD.seen(
+        found = FRAGMENT_FLOOD.seen(
             view,
             facts,
             (FRAGMENT,),
@@ -111,6 +111,8 @@ def _fragments(view: View, row: np.void) -> Iterator[Finding[Fragments]]:
             persist=patience(view, row, FRAGMENT, CLASS_OTHER),
             sources=CLASS_OTHER,
         )
+        found.weight = weight
+        yield found
 
 
 def _protocols(view: View, row: np.void) -> Iterator[Finding[Unanswered]]:
@@ -122,13 +124,14 @@ def _protocols(view: View, row: np.void) -> Iterator[Finding[Unanswered]]:
     answers = max((int(r["kinds"]["out"][kind]) for r in view.recent()), default=0)
     packets = int(row["kinds"]["packets"][kind])
     count, usual = packets - ANSWER_REACH * answers, ONE_WAY if view.one_way else BOTH_WAYS
-    if count < usual.count // 2:
+    weight = forging(view, row, (kind,), CLASS_OTHER)
+    if count < (usual.count // 2 if weight is None else 1):
         return
     floor = stream_floor(view, row, kind, CLASS_OTHER, usual)
-    if count >= floor.count // 2:
+    if count >= floor.count // 2 or weight is not None:
         tunnels_in_udp = kind == CARRIER and int(row["kinds"]["port"][kind]) == UDP_NUMBER
         family = UDP_TUNNELS if tunnels_in_udp else IP_PROTOCOL_FLOOD
-        yield family.seen(
+        found = family.seen(
             view,
             unanswered(view, row, kind, CLASS_OTHER),
             (kind,),
@@ -138,6 +141,8 @@ def _protocols(view: View, row: np.void) -> Iterator[Finding[Unanswered]]:
             persist=patience(view, row, kind, CLASS_OTHER),
             sources=CLASS_OTHER,
         )
+        found.weight = weight
+        yield found
 
 
 def protocol_of(row: np.void, kind: int) -> str:
@@ -146,4 +151,4 @@ def protocol_of(row: np.void, kind: int) -> str:
     return NAMES.get(number, f"ip-{number}")
 
 
-DETECTOR = Detector((FRAGMENT_FLOOD, IP_PROTOCOL_FLOOD), detect)
+DETECTOR = Detector((FRAGMENT_FLOOD, IP_PROTOCOL_FLOOD), detect, tests=(FROM_NOWHERE[CLASS_OTHER],))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from msgspec.structs import replace
 
 from ..history.victims import View
 from ..model.epoch import CLASS_UDP, UDP
@@ -13,6 +14,7 @@ from ..model.finding import Finding, Floor, Sum
 from ..model.vector import Vector
 from .family import Detector, Family
 from .forging import Bare, addresses
+from .reflection import others
 from .shares import percent, share
 
 FLOOR = Floor(250)
@@ -71,8 +73,17 @@ def detect(view: View) -> Iterator[Finding[Initials]]:
         initials=float(initials),
         **addresses(view, row, CLASS_UDP),
     )
-    yield QUIC_FLOOD.seen(
-        view, facts, (UDP,), count=initials, floor=FLOOR, ports=[(PORT, initials)], sources=CLASS_UDP
+    yield replace(
+        QUIC_FLOOD.seen(
+            view,
+            facts,
+            (UDP,),
+            count=initials,
+            floor=FLOOR,
+            ports=[(PORT, initials)],
+            sources=CLASS_UDP,
+        ),
+        own=others(view, row),
     )
 
 

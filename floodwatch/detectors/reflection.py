@@ -15,12 +15,12 @@ import numpy as np
 from msgspec import field
 from msgspec.structs import replace
 
-from ..history.ports import Service, port_shares, services
+from ..history.ports import Service, port_shares, services, sources_from
 from ..history.sources import source_counts
 from ..history.victims import View, distinct_sources
 from ..model.epoch import CLASS_UDP, EPOCHS_PER_SECOND, FRAGMENT, UDP
 from ..model.event import Action, Evidence, Origin
-from ..model.finding import Facts, Finding, Floor, Majority, Mean, SourceCount, Sum, Tally
+from ..model.finding import Facts, Finding, Floor, Majority, Mean, Own, SourceCount, Sum, Tally
 from ..model.vector import AMPLIFIERS, UDP_NUMBER, Vector
 from .family import Detector, Family, reflected
 from .streams import BULK_BYTES, LASTING, SENDERS, TOLD_APART, lasts, lately, packets_a_flow
@@ -196,6 +196,12 @@ def reflecting(view: View) -> list[Service]:
     ]
 
 
+def others(view: View, row: np.void) -> Own:
+    """A victim's UDP sources without the reflectors."""
+    reflectors = sources_from(row, [held.port for held in reflecting(view)])
+    return reflectors._replace(mine=~reflectors.mine)
+
+
 def _loud(packets: int, size: int, share: float = 1.0) -> bool:
     """So many answers, or bytes of at least a few, are over that share of the floor."""
     return packets >= share * FLOOR.count or (size >= share * FLOOR_BYTES and packets >= FEW)
@@ -263,19 +269,22 @@ def _finding(view: View, row: np.void, held: Service) -> Finding[Answers]:
     )
     doubtful = _is_doubtful(view, held)
     family = DOUBTFUL if doubtful else AMPLIFICATION
-    return family.seen(
-        view,
-        facts,
-        (UDP,),
-        vector=amplification(port),
-        count=max(held.vote - held.known, 0) + tails,
-        floor=FLOOR,
-        persist=DOUBTFUL.persist if doubtful else _patience(view, row, port),
-        over=_loud(packets, size),
-        size=int(size * held.vote / packets) + tail_bytes,
-        ports=port_shares(row["opened"], UDP_NUMBER),
-        sources=CLASS_UDP,
-        top=_reflectors(view.heavy(), int(row["reference"]), port, split=tails > 0),
+    return replace(
+        family.seen(
+            view,
+            facts,
+            (UDP,),
+            vector=amplification(port),
+            count=max(held.vote - held.known, 0) + tails,
+            floor=FLOOR,
+            persist=DOUBTFUL.persist if doubtful else _patience(view, row, port),
+            over=_loud(packets, size),
+            size=int(size * held.vote / packets) + tail_bytes,
+            ports=port_shares(row["opened"], UDP_NUMBER),
+            sources=CLASS_UDP,
+            top=_reflectors(view.heavy(), int(row["reference"]), port, split=tails > 0),
+        ),
+        own=sources_from(row, [port]),
     )
 
 

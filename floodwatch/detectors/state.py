@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..history.evidence import Rows, SequentialTest
 from ..history.ports import services
 from ..history.sources import source_counts
 from ..history.victims import SCAN_SOURCES, View, distinct_sources
@@ -21,7 +23,7 @@ from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, SourceCount, Sum
 from ..model.vector import TCP_NUMBER, Vector
 from .family import Detector, Family, reflected
-from .forging import Bare, addresses
+from .forging import FROM_NOWHERE, Bare, addresses, forging
 from .reflection import Answers, answering_port, unasked
 from .shares import percent, share
 
@@ -47,6 +49,28 @@ KINDS = (
     (Vector.RST_FLOOD, (RST,)),
     (Vector.FIN_FLOOD, (FIN,)),
     (Vector.TCP_FLAG_FLOOD, (TCP_ODD,)),
+)
+
+
+def _strays(rows: Rows) -> NDArray[np.float64]:
+    """Packets out of any connection beyond what the victim sends, which is seen to send; scans stay out."""
+    kinds = rows["kinds"]
+    sent = kinds["out"][:, SYN : TCP_ODD + 1].sum(axis=1).astype(np.float64)
+    stray = kinds["strange"][:, RST:TCP_ODD].sum(axis=1) + kinds["packets"][:, TCP_ODD].astype(np.float64)
+    came = kinds["packets"][:, RST : TCP_ODD + 1].sum(axis=1)
+    left = np.where((sent > 0) & (stray >= SHARE * came), stray - sent, 0.0)
+    for at in np.flatnonzero(left > 0):
+        held = int(kinds["port_vote"][at, RST : TCP_ODD + 1].sum())
+        if distinct_sources(rows[at], CLASS_TCP) <= SCAN_SOURCES and held < ONE_PORT * int(came[at]):
+            left[at] = 0
+    return left
+
+
+STRAYS = SequentialTest(
+    50.0,
+    _strays,
+    "packets out of any connection, beyond all that the victim sends, add up to a log-likelihood ratio of "
+    "{floor}, held against 50 a second: backscatter and connections that went stale bring no more",
 )
 
 
@@ -145,7 +169,9 @@ TCP_REFLECTION = Family(
 def detect(view: View) -> Iterator[Finding[OutOfState] | Finding[Refusals]]:
     """Judge one victim's TCP packets of an epoch that are no SYNs."""
     row = view.row
-    if row is None or int(row["kinds"]["packets"][SYNACK : TCP_ODD + 1].sum()) < FLOOR.count // 2:
+    weight = view.weight(STRAYS, FROM_NOWHERE[CLASS_TCP])
+    came = 0 if row is None else int(row["kinds"]["packets"][SYNACK : TCP_ODD + 1].sum())
+    if row is None or (came < FLOOR.count // 2 and weight is None):
         return
     one_way, tried = _hears_only(view), max(int(r["kinds"]["out"][SYN]) for r in view.recent())
     answers = _strange(row, (SYNACK,), one_way)
@@ -158,8 +184,11 @@ def detect(view: View) -> Iterator[Finding[OutOfState] | Finding[Refusals]]:
         count = _strange(row, kinds, one_way)
         if kinds == (RST,) and count <= tried:
             continue  # who tries as many connections is refused, though not every SYN was captured first
-        if count >= FLOOR.count // 2 and not _is_scan(view, row, kinds):
-            yield _finding(view, row, OUT_OF_STATE, kinds, count, one_way, vector)
+        evident = forging(view, row, kinds, CLASS_TCP, STRAYS)
+        if count >= (FLOOR.count // 2 if evident is None else 1) and not _is_scan(view, row, kinds):
+            found = _finding(view, row, OUT_OF_STATE, kinds, count, one_way, vector)
+            found.weight = evident
+            yield found
 
 
 def _hears_only(view: View) -> bool:
@@ -258,4 +287,6 @@ def _finding(
     )
 
 
-DETECTOR = Detector((OUT_OF_STATE, UNASKED_SYN_ACKS, TCP_REFLECTION), detect)
+DETECTOR = Detector(
+    (OUT_OF_STATE, UNASKED_SYN_ACKS, TCP_REFLECTION), detect, tests=(STRAYS, FROM_NOWHERE[CLASS_TCP])
+)

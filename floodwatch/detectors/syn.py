@@ -196,6 +196,7 @@ SYN_FLOOD = Family(
     origin=_origin,
     forged=_forged_share,
     clear=_clear,
+    clients=lambda facts: facts.finished + facts.followed,
 )
 
 

@@ -10,18 +10,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from msgspec.structs import replace
+from numpy.typing import NDArray
 
+from .._sketches import hll_estimate
+from ..history.evidence import Rows, SequentialTest
 from ..history.ports import port_shares
-from ..history.victims import View
+from ..history.victims import SCAN_SOURCES, SCAN_TRIES, View, distinct_sources
 from ..model.epoch import CLASS_UDP, EPOCHS_PER_SECOND, UDP
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Mean, Sum
 from ..model.vector import UDP_NUMBER, Vector
 from .crowd import RATIO, surging
 from .family import LIMIT, Detector, Family
-from .forging import Bare, addresses
+from .forging import FROM_NOWHERE, Bare, addresses, forging
 from .quic import only_initials
-from .reflection import reflecting
+from .reflection import others, reflecting
 from .streams import (
     BULK,
     FEW_SENDERS,
@@ -44,6 +48,34 @@ ANSWER_REACH = 20
 where each flow has but one packet an answer stands for one."""
 SCAN_BYTES = 300
 """Bytes a packet, at most, of those who look for services (``View.scanned``)."""
+
+
+DRAWN_FLOWS = 0.7
+"""Distinct flows a packet from which ports are drawn for each: sockets that live send more in a flow."""
+
+
+def _drawn_ports(rows: Rows) -> NDArray[np.float64]:
+    """Packets of few sources, each from another port, to few ports, that the victim does not answer."""
+    packets = rows["kinds"]["packets"][:, UDP].astype(np.float64)
+    left: NDArray[np.float64] = (
+        packets - rows["kinds"]["out"][:, UDP] - rows["dns_queries"] - rows["quic_initials"]
+    )
+    for at in np.flatnonzero(left > 0):
+        flows, touched = (
+            hll_estimate(np.ascontiguousarray(rows[name][at])) for name in ("udp_flows", "udp_ports")
+        )
+        few = distinct_sources(rows[at], CLASS_UDP) <= SCAN_SOURCES
+        if not few or flows < DRAWN_FLOWS * packets[at] or packets[at] <= SCAN_TRIES * touched:
+            left[at] = 0
+    return left
+
+
+DRAWN_PORTS = SequentialTest(
+    80.0,
+    _drawn_ports,
+    "unanswered packets of few sources, each from another port, add up to a log-likelihood ratio of {floor}, "
+    "held against 80 a second: clients that ask again bring no more",
+)
 
 
 class Unanswered(Bare):
@@ -136,18 +168,19 @@ UDP_STREAMS = Family(
 def detect(view: View) -> Iterator[Finding[Unanswered] | Finding[Streams]]:
     """Judge one victim's UDP packets of an epoch, without what is reflection."""
     row = view.row
-    if row is None or int(row["kinds"]["packets"][UDP]) < BOTH_WAYS.count // 2:
+    weight = None if row is None else forging(view, row, (UDP,), CLASS_UDP, DRAWN_PORTS)
+    if row is None or (weight is None and int(row["kinds"]["packets"][UDP]) < BOTH_WAYS.count // 2):
         return
     unasked, usual = _unasked(view, row), ONE_WAY if view.one_way else BOTH_WAYS
-    if unasked < usual.count / 2 or _is_scan(view, row):
+    if unasked < (usual.count / 2 if weight is None else 1) or _is_scan(view, row):
         return
     floor = stream_floor(view, row, UDP, CLASS_UDP, usual)
     if floor is not usual and view.unchanged("udp"):
         return
-    if unasked < floor.count / 2:
+    if unasked < floor.count / 2 and weight is None:
         yield from _streams(view, row, unasked, usual)
         return
-    yield UDP_FLOOD.seen(
+    found = UDP_FLOOD.seen(
         view,
         unanswered(view, row, UDP, CLASS_UDP),
         (UDP,),
@@ -157,6 +190,7 @@ def detect(view: View) -> Iterator[Finding[Unanswered] | Finding[Streams]]:
         ports=port_shares(row["opened"], UDP_NUMBER),
         sources=CLASS_UDP,
     )
+    yield replace(found, own=others(view, row), weight=weight)
 
 
 def _streams(view: View, row: np.void, unasked: int, floor: Floor) -> Iterator[Finding[Streams]]:
@@ -173,14 +207,17 @@ def _streams(view: View, row: np.void, unasked: int, floor: Floor) -> Iterator[F
         senders=senders,
         each=packets_a_flow(view) * EPOCHS_PER_SECOND / len(view.recent()),
     )
-    yield UDP_STREAMS.seen(
-        view,
-        facts,
-        (UDP,),
-        count=unasked,
-        floor=floor,
-        ports=port_shares(row["opened"], UDP_NUMBER),
-        sources=CLASS_UDP,
+    yield replace(
+        UDP_STREAMS.seen(
+            view,
+            facts,
+            (UDP,),
+            count=unasked,
+            floor=floor,
+            ports=port_shares(row["opened"], UDP_NUMBER),
+            sources=CLASS_UDP,
+        ),
+        own=others(view, row),
     )
 
 
@@ -204,4 +241,4 @@ def _unasked(view: View, row: np.void) -> int:
     return min(int(excess.sum()) - reflected, int(row["kinds"]["packets"][UDP]) - judged)
 
 
-DETECTOR = Detector((UDP_FLOOD, UDP_STREAMS), detect)
+DETECTOR = Detector((UDP_FLOOD, UDP_STREAMS), detect, tests=(DRAWN_PORTS, FROM_NOWHERE[CLASS_UDP]))

@@ -76,6 +76,8 @@ class Evidence:
 
         Where an epoch holds the packets of a second (``coarse``), it is as many epochs.
         """
+        if not len(victims):
+            return np.zeros(0, np.bool_)
         reference = victims["reference"].astype(np.int64)
         slot, epochs = reference & SLOT_MASK, EPOCHS_PER_SECOND if coarse else 1
         away = epoch - self._last[slot]

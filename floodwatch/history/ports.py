@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..model.finding import Own
 
 TWO_PORTS = (("key", "vote"), ("second", "second_vote"))
 """The two ports that a bucket tells, with their votes."""
@@ -43,6 +45,12 @@ class Service(NamedTuple):
     bytes: int
     known: int
     asked: int
+
+
+def sources_from(row: np.void, ports: Iterable[int]) -> Own:
+    """Which of a victim's UDP sources sent from one of these ports, as far as 256 marks tell ports apart."""
+    marks = [(port * 0x1027C4D1 & 0xFFFFFFFF) >> 24 for port in ports]  # fw_port_mark
+    return Own(np.isin(row["udp_marks"] & 0xFF, marks), (row["udp_marks"] >> 8).astype(np.uint8))
 
 
 def services(row: np.void, protocol: int, least: NDArray[np.bool_] | None = None) -> Iterator[Service]:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.address import Address
-from ..model.epoch import DATA, EPOCHS_PER_SECOND
+from ..model.epoch import CLASS_HTTP, DATA, EPOCHS_PER_SECOND
 from ..model.summary import Summary
+from .victims import source_registers
 
 MEMORY = 80
 """Epochs (20 s) that are looked back on."""
@@ -22,13 +23,14 @@ MAX_ASKED = 4096
 
 class Fresh(NamedTuple):
     """Counters that no finding counted yet, and the epochs in which there were any (see ``Finding``): all of
-    them, and of these the last second's, ``quarters`` long, and those before."""
+    them, and of these the last second's, ``quarters`` long, and those before; who asked in them."""
 
     stretches: list[tuple[int, int]]
     whole: dict[str, int]
     last: dict[str, int]
     earlier: dict[str, int]
     quarters: int
+    sources: NDArray[np.uint8]
 
 
 @dataclass(slots=True)
@@ -45,6 +47,8 @@ class Server:
     posted: Counter[str] = field(default_factory=Counter)
     told: int = -1
     """The last epoch that a finding counted."""
+    sources: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(1 << 10, np.uint8))
+    """Who asked since then."""
     stalling: set[int] = field(default_factory=set)
     """Pairs that opened many connections and stalled them."""
 
@@ -73,7 +77,8 @@ class Server:
         whole, last = self.lately(self.told), self.lately(second)
         self.told = epoch
         earlier = {name: count - last[name] for name, count in whole.items()}
-        return Fresh(stretches, whole, last, earlier, max(epoch - second, 1))
+        asked, self.sources = self.sources, np.zeros_like(self.sources)
+        return Fresh(stretches, whole, last, earlier, max(epoch - second, 1), asked)
 
     def add(self, epoch: int, row: NDArray[np.int64]) -> None:
         """Take in one epoch's counters."""
@@ -152,6 +157,7 @@ class Lookback:
             address = int(row["hi"]), int(row["lo"])
             nothing = np.zeros(len(self._columns), np.int64)
             server = self.servers[reference] = Server(address, int(row["http_port"]), self._columns, nothing)
+        np.maximum(server.sources, source_registers(row, CLASS_HTTP), out=server.sources)
         server.add(epoch, np.array([_counter(row, name) for name in self._columns], np.int64))
         if int(row["posts"]) or int(row["logins"]):
             self._vote(server, row)

@@ -193,6 +193,18 @@ class Via(NamedTuple):
     how: Literal["forwarded_header", "proxy_line", "named"]
 
 
+class Own(NamedTuple):
+    """Whom the registers of a set of sources stand for.
+
+    Attributes:
+        mine: a source of the excess, by register.
+        order: of two sources of equal rank the register stands for the one with the larger number.
+    """
+
+    mine: NDArray[np.bool_]
+    order: NDArray[np.uint8]
+
+
 class Finding(Struct, Generic[F], kw_only=True):
     """What one detector says about one victim and one epoch.
 
@@ -213,6 +225,7 @@ class Finding(Struct, Generic[F], kw_only=True):
         prefix: length of the prefix that ``victim`` stands for, or None for one address.
         beats: packets of all kinds to the victim in this epoch by fine steps, see ``decide.course``.
         sources: HyperLogLog registers (p = 10) of the sources in this epoch.
+        own: whom the registers stand for; None: all for sources of the excess.
         top: bounds per source, for origins that may be named.
         via: proxies that it came through, with how much of the count each carried.
         spared: senders left out of ``top``, because they are proxies.
@@ -241,6 +254,7 @@ class Finding(Struct, Generic[F], kw_only=True):
     prefix: int | None = None
     beats: NDArray[np.uint32] | None = None
     sources: NDArray[np.uint8] | None = None
+    own: Own | None = None
     top: list[SourceCount] = field(default_factory=list)
     via: list[tuple[Via, float]] = field(default_factory=list)
     spared: list[SourceKey] = field(default_factory=list)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from ..capture import linktype_name
 from ..config.options import ScanOptions, WatchOptions
-from ..decide.events import estimate, sort_key
+from ..decide.distinct import estimate
+from ..decide.events import sort_key
 from ..decide.seeing import Seen
 from ..model.epoch import EPOCH_NS, rfc3339
 from ..model.event import FLOODS, Event

@@ -8,12 +8,14 @@ from floodwatch.synth import (
     calm,
     carpets,
     nearby,
+    noise,
     patient,
     proxied,
     serving,
     sessions,
     story,
     strays,
+    weak,
 )
 from floodwatch.synth.stage import Scenario
 
@@ -23,6 +25,7 @@ SCENARIOS: dict[str, Scenario] = {
         story.launch_day,
         calm.clean,
         calm.crowd,
+        noise.noise,
         calm.port_scan,
         calm.busy_dns,
         calm.bulk_download,
@@ -106,6 +109,11 @@ SCENARIOS: dict[str, Scenario] = {
         nearby.bots_over_a_24,
         nearby.nat64_bots,
         nearby.bots_over_a_64,
+        weak.syn_flood_weak,
+        weak.syn_flood_refused,
+        weak.udp_flood_weak,
+        weak.udp_flood_drawn_ports,
+        weak.ack_flood_weak,
         attacks.burst,
         attacks.zero_duration,
     )

@@ -14,7 +14,7 @@ from floodwatch.synth.stage import LEAD, Params, background, staged_flood
 from floodwatch.synth.templates import Head, gre_packet
 
 
-def _stray(trace: Trace, flood: Flood, flags: Array | int, head: Head = Head.TCP_PADDED) -> Array:
+def stray(trace: Trace, flood: Flood, flags: Array | int, head: Head = Head.TCP_PADDED) -> Array:
     """Forged TCP packets with random numbers; the victim answers a quarter with RST, as an open host does."""
     rng = trace.rng
     t = arrivals(rng, flood.start, flood.seconds, flood.pps)
@@ -29,7 +29,7 @@ def _stray(trace: Trace, flood: Flood, flags: Array | int, head: Head = Head.TCP
 
 def _forged(trace: Trace, params: Params, vector: str, flags: Array | int) -> None:
     flood = staged_flood(trace, params, 4000, 5, None, 80)
-    record(trace, flood, vector, _stray(trace, flood, flags), origin="forged")
+    record(trace, flood, vector, stray(trace, flood, flags), origin="forged")
 
 
 def ack_flood(trace: Trace, params: Params) -> None:
@@ -40,7 +40,7 @@ def ack_flood(trace: Trace, params: Params) -> None:
 def psh_ack_flood(trace: Trace, params: Params) -> None:
     """Segments with 512 bytes of nothing that belong to no connection, from forged sources."""
     flood = staged_flood(trace, params, 4000, 5, None, 80)
-    sent = _stray(trace, flood, PSH | ACK, Head.TCP)
+    sent = stray(trace, flood, PSH | ACK, Head.TCP)
     sent["plen"] = 512
     record(trace, flood, "ack_flood", sent, origin="forged")
 

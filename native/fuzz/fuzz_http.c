@@ -29,9 +29,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         __builtin_trap();
     if (fw_http2_parse(data, (uint32_t)size, &h) == FW_HTTP2 && size < 9)
         __builtin_trap();
-    int tls = fw_tls_parse(data, (uint32_t)size, &h), quic = fw_quic_parse(data, (uint32_t)size, &h);
-    if ((tls != FW_SAID_NOTHING && tls != FW_TLS_HELLO && tls != FW_TLS_RECORD) ||
-        (quic != FW_SAID_NOTHING && quic != FW_QUIC_INITIAL))
+    int tls = fw_tls_parse(data, (uint32_t)size, &h);
+    if (tls != FW_SAID_NOTHING && (tls != h.what || (tls != FW_TLS_HELLO && tls != FW_TLS_RECORD) ||
+                                   h.records > size / 6 || h.small > size / 6))
+        __builtin_trap();
+    int quic = fw_quic_parse(data, (uint32_t)size, &h);
+    if (quic != FW_SAID_NOTHING &&
+        (quic != h.what || quic < FW_QUIC_INITIAL || h.path < data || h.path + h.path_len > data + size))
         __builtin_trap();
     return 0;
 }

@@ -183,6 +183,13 @@ def test_a_bucket_that_no_port_holds_is_not_judged() -> None:
     assert Vector.NTP_AMPLIFICATION not in named(answers(400).bucket("service", 1, vote=199))
 
 
+def test_two_ports_of_one_bucket_are_two_reflections() -> None:
+    both = answers(2000, port=123).bucket(
+        "service", 1, vote=990, second=UDP_NUMBER << 16 | 1900, second_vote=980, packets=2000
+    )
+    assert sorted(named(both)) == [Vector.NTP_AMPLIFICATION, Vector.SSDP_AMPLIFICATION]
+
+
 def test_fragments_of_full_answers_count_too() -> None:
     def made(size: int) -> Host:
         return answers(500, size=size).kind(FRAGMENT, 120, size=1000)
