@@ -2,8 +2,8 @@
 
     python tests/counts.py [--keys 20] [--jobs 1] [SCENARIO ...]
 
-The stated interval of distinct sources is one of two standard errors: over keys and scenarios it has to hold
-the exact number in 95 % of the cases. Exact are the addresses (of IPv6 the /64) of the packets that the
+Over keys and scenarios the stated interval of distinct sources has to hold the exact number in 95 % of the
+cases. Exact are the addresses (of IPv6 the /64) of the packets that the
 generator's flood sent in the stretches of time that the event says it counted.
 """
 

@@ -17,6 +17,7 @@ from floodwatch.decide.cases import (
     CLOSED_MOST,
     CLOSED_SOURCES_MOST,
     DORMANT,
+    FEW,
     LULL,
     Decider,
 )
@@ -304,9 +305,47 @@ def test_persistence_takes_epochs_in_a_row() -> None:
     (case,) = decider.current
     assert (case.epochs, case.first_ns) == (6, START * EPOCH_NS)
     decider = Decider()
-    for epoch in (0, 1, 3, 4, 6, 7):  # an epoch without a finding begins anew
-        feed(decider, START + epoch, udp(7, START + epoch, persist=3))
+    for epoch in (
+        0,
+        1,
+        2,
+        4,
+        5,
+        6,
+        8,
+        9,
+        10,
+    ):  # an epoch without a finding begins anew, where many are asked for
+        feed(decider, START + epoch, udp(7, START + epoch, persist=FEW + 1))
     assert not decider.current
+
+
+@pytest.mark.parametrize("persist", [2, 3])
+def test_edges_of_pulses_are_no_traffic_between_them(persist: int) -> None:
+    """Each pulse of 1.6 floors lies across the edge of two epochs, its smaller part first or last."""
+    for first, last in ((140, 260), (260, 140)):
+        decider = Decider()
+        for number in range(3):
+            epoch = START + 5 * number
+            feed(decider, epoch, udp(7, epoch, first, over=first >= 250, persist=persist))
+            feed(decider, epoch + 1, udp(7, epoch + 1, last, over=last >= 250, persist=persist))
+        (case,) = decider.current
+        assert case.first_ns <= (START + 1) * EPOCH_NS
+
+
+@pytest.mark.parametrize(("counts", "floods"), [
+    ((300, 700), 1),
+    ((240, 760), 1),  # four floors, on both sides of an edge
+    ((240, 0, 760), 0),
+    ((200, 200, 240, 700), 0),
+])  # fmt: skip
+def test_a_burst_of_many_floors_may_lie_across_an_edge(counts: tuple[int, ...], floods: int) -> None:
+    decider = Decider()
+    for epoch, count in enumerate(counts, START):
+        if count:
+            feed(decider, epoch, udp(7, epoch, count, over=count >= 250, persist=2))
+    assert len(decider.current) == floods
+    assert all(case.first_ns == START * EPOCH_NS for case in decider.current)
 
 
 @pytest.mark.parametrize(("lull", "counts", "floods"), [

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from msgspec.structs import replace as replaced
@@ -39,6 +39,7 @@ STRETCHES_MOST = 60
 """Stretches of time that are told apart; of more, the two with the shortest pause between them become one."""
 
 K = TypeVar("K")
+Edge: TypeAlias = Literal["rising", "falling"]
 
 
 @dataclass(slots=True, eq=False)
@@ -65,6 +66,10 @@ class Case:
     detected_ns: int = 0
     epochs: int = 0
     count: int = 0
+    newest_count: int = 0
+    """What the newest finding counted ..."""
+    edge: Edge | None = None
+    """... and, where that was below the floor, which edge of a pulse it may be."""
     bytes: int = 0
     peak: int = 0
     pulses: int = 1
@@ -136,6 +141,7 @@ class Case:
         """Take in one epoch over or near the floor."""
         self.epochs += 1
         self.count += finding.count + finding.earlier
+        self.newest_count = finding.count
         self.bytes += finding.bytes
         self.limit = max(self.limit, finding.limit)
         self.last_ns = max(self.last_ns, finding.last_ns)

@@ -14,22 +14,23 @@ from ..model.address import Address
 from ..model.event import FLOODS, Verdict
 from ..model.finding import Finding
 from ..model.vector import Vector
-from .case import Case, new_case
+from .case import Case, Edge, new_case
 
 DORMANT = 2400
 """Epochs (10 min) after which its return is a new event and no pulse of the same."""
 PATIENCE = 2
 """Epochs without a finding after which what never became a verdict is forgotten ..."""
-LULL = 8
-"""... or, of a flood that needs no more than two epochs, so many (2 s): a pulse may be shorter than an epoch.
-What lies between must be silence: less than half of the floor."""
-LULL_PERSIST = 2
+LULL = 12
+"""... or, of a flood that needs few of them, so many (3 s): a pulse may be shorter than an epoch. What lies
+between must be silence: less than half of the floor, but for the edges of a pulse."""
 EDGE = 0.8
 """From this share of the floor on an epoch does not begin anew what was counted before: chance moves it."""
 FEW = 3
 """So it is where few epochs are asked for; more of them are there to outlast something."""
 LOUD = 4.0
-"""An excess of so many floors in one epoch counts for two."""
+"""An excess of so many floors, in one epoch or on both sides of the edge between two, counts for two ..."""
+LOUD_PERSIST = 2
+"""... where two are asked for."""
 CASES_MOST = 4096
 """Cases that are looked after at once."""
 CLOSED_MOST = 1024
@@ -112,8 +113,9 @@ class Decider:
     def _try(self, key: Key, finding: Finding[Any], now_ns: int) -> None:
         """A finding about what is no verdict yet."""
         case = self._pending.pop(key, None)
-        if case is None or finding.epoch - case.epoch > _patience(case):
-            if case is None and not finding.over and finding.weight is None:
+        if case is None or _stale(case, finding):
+            bursts = finding.persist == LOUD_PERSIST and finding.verdict in FLOODS
+            if not finding.over and finding.weight is None and not bursts:
                 return
             case = new_case(finding)
         self._strengthen(case, finding)
@@ -131,7 +133,8 @@ class Decider:
     @staticmethod
     def _strengthen(case: Case, finding: Finding[Any]) -> None:
         """Count epochs over the floor; enough of them in a row and it is more than weak evidence."""
-        case.streak = _streak(case.streak, finding)
+        case.streak = _streak(case, finding)
+        case.edge = _edge(case, finding)
         case.persist = finding.persist
         if case.streak >= finding.persist:
             case.weak = False
@@ -164,22 +167,37 @@ def _begin(finding: Finding[Any]) -> int:
     return finding.stretches[0][0] if finding.stretches else finding.epoch
 
 
-def _streak(before: int, finding: Finding[Any]) -> int:
-    """Epochs over the floor in a row, with this one."""
-    floor, count, persist = finding.floor.count, finding.count, finding.persist
+def _streak(case: Case, finding: Finding[Any]) -> int:
+    """Epochs over the floor so far, with this one."""
+    before, persist, burst = case.streak, finding.persist, finding.count
+    if finding.epoch - case.epoch == 1:
+        burst += case.newest_count
+        if case.edge == "falling":
+            before = 0  # what goes on below the floor is no edge of a pulse
     if finding.over:
-        return before + (2 if persist == LULL_PERSIST and count >= LOUD * floor else 1)
-    return before if persist <= FEW and EDGE * floor <= count < floor else 0
+        return before + (2 if persist == LOUD_PERSIST and burst >= LOUD * finding.floor.count else 1)
+    return before if persist <= FEW else 0
+
+
+def _edge(case: Case, finding: Finding[Any]) -> Edge | None:
+    """What an epoch below the floor may be, where there is silence on its other side."""
+    near = EDGE * finding.floor.count <= finding.count < finding.floor.count
+    if finding.over or near or finding.weight is not None:
+        return None
+    return "falling" if case.edge is None and finding.epoch - case.epoch == 1 else "rising"
+
+
+def _stale(case: Case, finding: Finding[Any]) -> bool:
+    """A finding is no more about what was pending: that lies too far back, or began no pulse."""
+    apart = finding.epoch - case.epoch
+    few = case.persist <= FEW
+    patience = LULL if case.verdict in FLOODS and few else PATIENCE - 1
+    return apart > patience or (few and case.edge == "rising" and (apart != 1 or not finding.over))
 
 
 def _enough(finding: Finding[Any]) -> bool:
     """Evidence adds up to what names it, whatever one epoch holds."""
     return finding.weight is not None and finding.weight.enough
-
-
-def _patience(case: Case) -> int:
-    """Epochs after which a finding is no more about what was pending; two is the usual distance."""
-    return LULL if case.verdict in FLOODS and case.persist <= LULL_PERSIST else PATIENCE - 1
 
 
 def _silent(cases: dict[Key, Case], epoch: int, patience: int) -> list[Key]:

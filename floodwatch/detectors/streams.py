@@ -31,7 +31,7 @@ STREAMS = Floor(
 """... and more of them below 50,000 a second, if none of them exceeds what one may send."""
 BULK_BYTES = 1_000
 DRAWN = 1.5
-OCCASION = 4.0
+OCCASION = 2.0
 """Fewer packets a flow, where senders sent so many each, are flows that are drawn anew."""
 TOLD_APART = 3
 """Epochs in a row that few senders take until it shows whether their flows last."""

@@ -26,7 +26,7 @@ WANTED_UDP = (53, 123, 161, 389, 1900, 5060, 5353, 11211)
 
 
 def noise(trace: Trace, params: Params) -> None:
-    """An hour (or as long as is asked for) of one host on the Internet, which nobody floods."""
+    """An hour (or as long as is asked for) of what one host on the Internet gets. Not a flood."""
     seconds, victim = params.duration or HOUR, parse(params.victim)[1]
     hours, rng = seconds / HOUR, trace.rng
     trace.stop = trace.at(seconds)
@@ -49,12 +49,14 @@ def noise(trace: Trace, params: Params) -> None:
     probes["sport"], probes["dport"] = rng.integers(1024, 65536, len(t)), rng.choice(WANTED_UDP, len(t))
     t = arrivals(rng, trace.start, seconds, 4 / HOUR)
     trace.add(t, head=Head.ICMP_REQUEST, src=public4(rng, len(t)), dst=victim, plen=56)
-    checks = trace.start + (np.arange(int(seconds // 600)) * 600 * SECOND).astype(np.int64)
+    checks = trace.start + (np.arange(1 + int(seconds // 600)) * 600 * SECOND).astype(np.int64)
     checker = np.resize(public4(rng, 1), len(checks))
     converse(trace, dial(trace, checks, checker, victim, 80), np.zeros(0, REQUEST))
     site = build_site(trace, victim, 80, "chat.example")
-    visits = arrivals(rng, trace.start, seconds, 2 / HOUR)
-    browse(trace, site, visits, public4(rng, len(visits)), Habits(size_scale=0.2))
+    visits = arrivals(rng, trace.start, seconds, max(2 / HOUR, 1 / seconds))
+    visitors = public4(rng, len(visits))
+    browse(trace, site, visits, visitors, Habits(size_scale=0.2))
+    trace.truth.add_clients(visitors)
 
 
 def _knock(trace: Trace, t: Array, sources: Array, victim: int, ports: Array) -> None:

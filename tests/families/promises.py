@@ -13,7 +13,7 @@ from scenes import Host, summary
 
 from floodwatch.config.limits import Limits
 from floodwatch.decide.case import Case
-from floodwatch.decide.cases import DORMANT, LULL, LULL_PERSIST, Decider
+from floodwatch.decide.cases import DORMANT, FEW, LULL, Decider
 from floodwatch.decide.events import decide, tell
 from floodwatch.detectors import Detection, family_of
 from floodwatch.history.memory import Memory, nothing
@@ -108,7 +108,7 @@ def keeps_floor(make: Make, vector: Vector, floor: Floor, persist: int, late: in
                 lulls: bool = True) -> Watch:  # fmt: skip
     """Below the floor there is no verdict, at it there is one after ``persist`` epochs, and not before.
 
-    Where two are needed they may be apart (but for those of which one is held against the other, not
+    Where few are needed they may be apart (but for those of which one is held against the other, not
     ``lulls``): a silence ends an epoch, it does not lose one.
     """
     least = int(floor.count)
@@ -118,10 +118,10 @@ def keeps_floor(make: Make, vector: Vector, floor: Floor, persist: int, late: in
     broken = watching()
     for _ in range(3):
         broken.last(make, least, persist - 1)
-        broken.quiet(late + 1 if persist > LULL_PERSIST else late + LULL + 1)
+        broken.quiet(late + 1 if persist > FEW else late + LULL + 1)
     assert broken.vectors == []
-    if persist == LULL_PERSIST and lulls:
-        for _ in range(2):
+    if 1 < persist <= FEW and lulls:
+        for _ in range(persist):
             broken.last(make, least, 1)
             broken.quiet(late + 2)
         assert broken.vectors == [vector]

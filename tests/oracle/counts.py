@@ -147,6 +147,8 @@ class Log:
         group = {SYN: "syn", UDP: "udp", ICMP: "other", FRAGMENT: "other", OTHER: "other"}.get(p.kind, "tcp")
         for name in (group, "all"):
             self.who(name, source)
+            if name == "udp":
+                self.who(f"udp {p.sport}", source)
         if p.kind in (SYN, UDP):
             self.count((p.kind, "to port", p.dport))
         self.count(("class", group))

@@ -94,6 +94,9 @@ def _distinct(event: dict[str, Any], exact: Victim) -> Verdict:
     if vector == "connection_flood" and event["verdict"] != "attack":
         name = "syn"
     found = len(exact.sources(name))
+    if vector.endswith("_amplification"):
+        ports = event["sources"]["reflector_ports"]
+        found = len({source for port in ports for source in exact.sources(f"udp {port}")})
     if "carpet" in event["pattern"]:
         return Verdict(distinct["lo"] <= found, f"{found:,}")
     # the bounds hold with 95 % probability: twice as far is a denial
