@@ -29,6 +29,10 @@ EPOCH_NS: Final[int]
 """Length of an epoch."""
 WINDOW_EPOCHS: Final[int]
 """Epochs of a heavy-hitter window at most."""
+FRAMES_A_SECOND: Final[int]
+"""Small frames of one WebSocket in a second, over which its client sends too many."""
+CONTROLS_A_SECOND: Final[int]
+"""Control frames of one WebSocket in a second, over which its client sends too many."""
 SLOTS: Final[int]
 """Addresses that are counted at a time."""
 SLOT_MASK: Final[int]
@@ -105,10 +109,10 @@ VICTIM_DTYPE: Final[np.dtype[np.void]]
 - ``dark_blocks`` ((6,)<u2) which of those networks, a bit each
 - ``icmp_errors`` (<u4) ICMP errors: unreachable and the like (RFC 792, RFC 4443)
 - ``icmp_replies`` (<u4) ICMP echo replies
-- ``requests`` (<u4) HTTP/1 requests
+- ``requests`` (<u4) HTTP requests
 - ``posts`` (<u4) requests whose method carries a body
 - ``assets`` (<u4) requests for parts of pages: static files
-- ``responses`` (<u4) HTTP/1 responses from the address
+- ``responses`` (<u4) HTTP responses from the address
 - ``errors`` (<u4) responses with a status of 400 or more
 - ``unfinished`` (<u4) requests whose header does not end in their packet
 - ``owing`` (<u4) requests whose body is not whole in their packet
@@ -131,6 +135,15 @@ VICTIM_DTYPE: Final[np.dtype[np.void]]
 - ``h2_streams`` (<u4) HTTP/2 frames HEADERS in clear text (RFC 9113)
 - ``h2_resets`` (<u4) HTTP/2 frames RST_STREAM
 - ``h2_continuations`` (<u4) HTTP/2 frames CONTINUATION
+- ``h2_requests`` (<u4) of the requests: those by HTTP/2
+- ``h2_violations`` (<u4) HTTP/2 frames for which a server has to reset their stream (RFC 9113, 5.4.2)
+- ``h2_provoked`` (<u4) HTTP/2 frames RST_STREAM from the address whose code blames the client
+- ``ws_frames`` (<u4) frames of WebSockets that clients sent (RFC 6455)
+- ``ws_fast`` (<u4) of these: small or control frames of connections that send more of them than people and
+  their programs do (fw_websocket.h)
+- ``ws_controls`` (<u4) of these: pings, pongs and closes
+- ``ws_port`` (<u4) majority port of the fast ones
+- ``ws_port_vote`` (<i4) its vote
 - ``zone_hash`` (<u8) keyed hash of the majority zone of the DNS queries: the name without its first label
 - ``zone_vote`` (<i4) its vote
 - ``zone_length`` (<u2) bytes of its text; 0 where it is longer than its room
@@ -230,7 +243,7 @@ HEAVY_DTYPE: Final[np.dtype[np.void]]
 - ``errors`` (<u2) requests answered by a status of 400 or more; not of IPv6 networks
 - ``last_path`` (u1) the low byte of the last path's hash
 - ``strains`` (u1) packets that cost the server and ask for nothing whole: requests without their end or body,
-  windows of zero, HTTP/2 resets and continuations; at most 255
+  windows of zero, HTTP/2 resets, continuations and violations; at most 255
 - ``v6`` (u1) 0: the source is an IPv4 address; 1: an IPv6 /64; 2: one address of a translator (NAT64)
 - ``proven`` (u1) handshakes that it is known to have finished, at most 255; above 0 its address is real
 - ``clients`` (<u8) bit hash(client) of every client that it says it asks for (X-Forwarded-For, Forwarded,
@@ -240,6 +253,7 @@ HEAVY_DTYPE: Final[np.dtype[np.void]]
 - ``via`` (u1) 0: the source sent the packets itself; else it is the client that a trusted proxy names, 1 by a
   header, 2 by a PROXY line; `proven` then speaks of the proxy's connection
 - ``stacks`` (<u2) a bit for the class of TCP stack of every SYN: several machines share the address
+- ``frames`` (<u4) frames of WebSockets of its connections that send too many, as `ws_fast`
 - ``denied`` (<u2) requests answered 401 or 403; saturates, as do the next four; not of IPv6 networks
 - ``logins`` (<u2) requests with another login (Basic, Digest) than the last request that had one
 - ``agents`` (<u2) requests with another User-Agent than the request before

@@ -57,7 +57,7 @@ static int load_message(struct fw_message *m, const uint8_t *texts, size_t size,
     if (at > size || m->path_len > size - at || m->path_len > FW_PATH_MAX)
         return FW_BAD_RECORD;
     m->path = texts + at;
-    if (m->what == FW_HTTP_REQUEST)
+    if (m->what == FW_HTTP_REQUEST && m->path_len)
         m->path_hash = fw_http_hash(key, m->path, m->path_len);
     if (m->via)
         m->client_hash = fw_forward_hash(key, m->client_hi, m->client_lo);

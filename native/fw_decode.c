@@ -2,7 +2,8 @@
 
 void fw_decoder_init(struct fw_decoder *d, const struct fw_key *key)
 {
-    memset(d, 0, sizeof *d);
+    memset(d, 0, offsetof(struct fw_decoder, follow));
+    fw_follow_clear(&d->follow);
     d->hasher.key = *key;
     d->first_ns = d->last_allowed_ns = UINT64_MAX;
     fw_walker_init(&d->walker);
@@ -37,23 +38,15 @@ static void account(struct fw_decoder *d, struct fw_frame *f)
         note_linktype(d, f->linktype);
 }
 
-/* What the application said, told by the ports only where the bytes alone would not do. (captured >= 8) */
-static int listen(const struct fw_decoder *d, const struct fw_packet *p, const uint8_t *payload, struct fw_message *out)
+/* What the application said, told by the ports only where the bytes alone would not do. */
+static int listen(struct fw_decoder *d, const struct fw_packet *p, const uint8_t *payload, struct fw_message *out)
 {
-    const struct fw_key *key = &d->hasher.key;
-    if (FW_LIKELY(p->kind <= FW_TCP_ODD)) {
-        if (fw_http_likely(payload)) {
-            int said = fw_http_read(key, d->named, payload, p->captured, p->captured == p->payload, out);
-            return said != FW_SAID_NOTHING || payload[0] != 'P' ? said : fw_http2_parse(payload, p->captured, out);
-        }
-        if (fw_tls_likely(payload))
-            return fw_tls_parse(payload, p->captured, out);
-        return fw_http2_likely(payload) ? fw_http2_parse(payload, p->captured, out) : FW_SAID_NOTHING;
-    }
+    if (FW_LIKELY(p->kind <= FW_TCP_ODD))
+        return fw_follow_hear(&d->follow, &d->hasher.key, d->named, p, payload, out);
     if (p->kind != FW_UDP)
         return FW_SAID_NOTHING;
     if (p->dport == 53 || p->sport == 53)
-        return fw_dns_parse(key, payload, p->captured, out);
+        return fw_dns_parse(&d->hasher.key, payload, p->captured, out);
     return p->dport == 443 || p->sport == 443 ? fw_quic_parse(payload, p->captured, out) : FW_SAID_NOTHING;
 }
 
@@ -115,7 +108,7 @@ static int decode(struct fw_decoder *d, const struct fw_frame *f, struct fw_batc
         d->filtered++;
         return 0;
     }
-    if (p->captured >= 8 && listen(d, p, payload, &b->messages[b->message_count]) != FW_SAID_NOTHING)
+    if (p->captured && listen(d, p, payload, &b->messages[b->message_count]) != FW_SAID_NOTHING)
         p->message = ++b->message_count;
     if (FW_UNLIKELY(d->hellos != NULL))
         fw_hellos_take(d->hellos, p, payload, b->count - b->carriers);

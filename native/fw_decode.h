@@ -3,6 +3,7 @@
 #define FW_DECODE_H
 
 #include "fw_epoch.h"
+#include "fw_follow.h"
 #include "fw_forward.h"
 #include "fw_hellos.h"
 #include "fw_hosts.h"
@@ -48,8 +49,10 @@ struct fw_decoder {
     uint64_t need;                /* bytes the next record takes, when the block ended inside it */
     uint32_t linktype_count;
     uint16_t linktypes[FW_LINKTYPES_SEEN];
+    struct fw_follow follow;      /* last, and large: untouched pages of it cost nothing */
 };
 
+/* Make a decoder anew; its memory is zero, or was a decoder before. */
 void fw_decoder_init(struct fw_decoder *d, const struct fw_key *key);
 
 /* Filter, account and decode one frame into a batch with count < capacity. What a tunnel carries comes behind its

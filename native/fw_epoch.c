@@ -27,7 +27,7 @@ static int strains(const struct fw_packet *p, const struct fw_message *h)
 {
     if (p->bits & FW_STALLED)
         return 1;
-    return h && (h->unfinished || h->owed || (h->what == FW_HTTP2 && (h->resets || h->continuations)));
+    return h && (h->unfinished || h->owed || h->resets || h->continuations || h->violations);
 }
 
 /* One packet of the open epoch as the sketches count it. */
@@ -59,20 +59,20 @@ static void count_request(struct fw_heavy *s, const struct fw_message *h)
     int again = s->requests && s->last_path == (uint8_t)h->path_hash;
     s->paths = s->requests ? s->paths : 0;
     s->requests += 1u + h->more;
-    fw_count16(&s->assets, h->asset + h->more_assets);
-    fw_count16(&s->posts, h->posts + h->more_posts);
-    fw_count16(&s->repeats, again + h->more_same);
+    fw_count16(&s->assets, (unsigned)h->asset + h->more_assets);
+    fw_count16(&s->posts, (unsigned)h->posts + h->more_posts);
+    fw_count16(&s->repeats, (unsigned)again + h->more_same);
     s->last_path = (uint8_t)h->path_hash;
     s->paths |= 1ULL << (h->path_hash >> 58) | h->more_paths;
     count_program(s, h);
 }
 
-/* Of packets with several requests those that were not counted may have held more than one each. */
-static void bound_requests(const struct fw_engine *e, struct fw_heavy *s, uint64_t pair)
+/* Of packets with several requests, or frames, those that were not counted may have held more than one each. */
+static void bound_asked(const struct fw_engine *e, struct fw_heavy *s, uint64_t pair, uint32_t counted)
 {
     uint32_t most = fw_cm_query(&e->pairs, pair).requests;
-    if (s->requests + s->missed < most)
-        s->missed = most - s->requests;
+    if (counted + s->missed < most)
+        s->missed = most - counted;
 }
 
 static int is_proven(enum fw_flow_news news)
@@ -108,12 +108,18 @@ static void name_source(struct fw_engine *e, struct fw_heavy *s, const struct fw
 static void count_asked(const struct fw_engine *e, struct fw_heavy *s, const struct seen *x, uint64_t pair)
 {
     const struct fw_message *h = x->said;
+    if (FW_UNLIKELY(h && h->resumed && s->strains)) /* it is finished after all */
+        s->strains--;
     s->strains = (uint8_t)(s->strains + (s->strains < UINT8_MAX && strains(x->p, h)));
-    if (!h || h->what != FW_HTTP_REQUEST)
+    if (h && h->fast) {
+        s->frames += h->fast;
+        bound_asked(e, s, pair, s->frames);
+    }
+    if (!h || h->what != FW_HTTP_REQUEST || h->begun)
         return;
     count_request(s, h);
     if (FW_UNLIKELY(h->more))
-        bound_requests(e, s, pair);
+        bound_asked(e, s, pair, s->requests);
 }
 
 static void count_sealed(struct fw_heavy_sealed *s, const struct fw_exchange *x)
@@ -187,17 +193,17 @@ static void count_client(struct fw_engine *e, const struct seen *x)
     count_asked(e, s, x, pair);
 }
 
-/* An answer that says no, to a client whose requests are counted. IPv4 and translated addresses have one hash in both
+/* Answers that say no, to a client whose requests are counted. IPv4 and translated addresses have one hash in both
  * directions; the /64 of another IPv6 client is not found by the address that the answer goes to. */
-static void count_error(struct fw_engine *e, const struct fw_packet *p, const struct fw_message *h)
+static void count_errors(struct fw_engine *e, const struct fw_packet *p, const struct fw_message *h)
 {
     const struct fw_client *client = fw_carried_find(&e->carried, fw_flow_hash(p));
     uint64_t pair = client ? fw_client_pair(client->hash, p->sender_hash) : fw_pair_hash(p->dst_hash, p->sender_hash);
     struct fw_heavy *s = fw_topk_find(&e->heavy, pair);
     if (!s)
         return;
-    fw_count16(&s->errors, 1);
-    fw_count16(&s->denied, h->status == 401 || h->status == 403);
+    fw_count16(&s->errors, h->refused);
+    fw_count16(&s->denied, h->denied);
 }
 
 /* Tell victim and source what the handshake table saw of the packet. */
@@ -270,7 +276,7 @@ static void count_towards(struct fw_engine *e, const struct fw_packet *p, const 
     if (FW_UNLIKELY(h != NULL)) {
         x.client = whose(e, p, h, news, pair, &x.via);
         asker = x.client ? x.client->hash : asker;
-        requests = h->what == FW_HTTP_REQUEST ? 1u + h->more : 0;
+        requests = h->what == FW_HTTP_REQUEST && !h->begun ? 1u + h->more : h->fast;
     }
     fw_victim_in(&e->victims, to, p, h, asker);
     if (FW_UNLIKELY(h != NULL) && fw_sealed_said(h) && fw_sealed_observe(&e->sealed, p, h, &sealed)) {
@@ -325,10 +331,10 @@ static void observe_one(struct fw_engine *e, const struct fw_batch *b, const str
         if (from)
             fw_peers_note(&e->peers, p);
     }
-    if (FW_UNLIKELY(h != NULL) && h->what == FW_HTTP_RESPONSE && h->status >= 400) {
-        count_error(e, p, h);
-        if (from && (h->status == 401 || h->status == 403))
-            from->v.turned_away += fw_flow_tried(&e->flows, fw_flow_hash(p)) != 0;
+    if (FW_UNLIKELY(h != NULL) && h->refused) {
+        count_errors(e, p, h);
+        if (from && h->denied && fw_flow_tried(&e->flows, fw_flow_hash(p)))
+            from->v.turned_away += h->denied;
     }
 }
 

@@ -119,10 +119,10 @@
     F(uint16_t, dark_blocks, [FW_CLASSES], "which of those networks, a bit each")                                      \
     F(uint32_t, icmp_errors, , "ICMP errors: unreachable and the like (RFC 792, RFC 4443)")                            \
     F(uint32_t, icmp_replies, , "ICMP echo replies")                                                                   \
-    F(uint32_t, requests, , "HTTP/1 requests")                                                                         \
+    F(uint32_t, requests, , "HTTP requests")                                                                           \
     F(uint32_t, posts, , "requests whose method carries a body")                                                       \
     F(uint32_t, assets, , "requests for parts of pages: static files")                                                 \
-    F(uint32_t, responses, , "HTTP/1 responses from the address")                                                      \
+    F(uint32_t, responses, , "HTTP responses from the address")                                                        \
     F(uint32_t, errors, , "responses with a status of 400 or more")                                                    \
     F(uint32_t, unfinished, , "requests whose header does not end in their packet")                                    \
     F(uint32_t, owing, , "requests whose body is not whole in their packet")                                           \
@@ -145,6 +145,15 @@
     F(uint32_t, h2_streams, , "HTTP/2 frames HEADERS in clear text (RFC 9113)")                                        \
     F(uint32_t, h2_resets, , "HTTP/2 frames RST_STREAM")                                                               \
     F(uint32_t, h2_continuations, , "HTTP/2 frames CONTINUATION")                                                      \
+    F(uint32_t, h2_requests, , "of the requests: those by HTTP/2")                                                     \
+    F(uint32_t, h2_violations, , "HTTP/2 frames for which a server has to reset their stream (RFC 9113, 5.4.2)")       \
+    F(uint32_t, h2_provoked, , "HTTP/2 frames RST_STREAM from the address whose code blames the client")               \
+    F(uint32_t, ws_frames, , "frames of WebSockets that clients sent (RFC 6455)")                                      \
+    F(uint32_t, ws_fast, , "of these: small or control frames of connections that send more of them than people and"   \
+                           " their programs do (fw_websocket.h)")                                                      \
+    F(uint32_t, ws_controls, , "of these: pings, pongs and closes")                                                    \
+    F(uint32_t, ws_port, , "majority port of the fast ones")                                                           \
+    F(int32_t, ws_port_vote, , "its vote")                                                                             \
     F(uint64_t, zone_hash, , "keyed hash of the majority zone of the DNS queries: the name without its first label")   \
     F(int32_t, zone_vote, , "its vote")                                                                                \
     F(uint16_t, zone_length, , "bytes of its text; 0 where it is longer than its room")                                \
@@ -206,7 +215,7 @@
     F(uint16_t, errors, , "requests answered by a status of 400 or more; not of IPv6 networks")                       \
     F(uint8_t, last_path, , "the low byte of the last path's hash")                                                    \
     F(uint8_t, strains, , "packets that cost the server and ask for nothing whole: requests without their end or"      \
-                          " body, windows of zero, HTTP/2 resets and continuations; at most 255")                      \
+                          " body, windows of zero, HTTP/2 resets, continuations and violations; at most 255")                      \
     F(uint8_t, v6, , "0: the source is an IPv4 address; 1: an IPv6 /64; 2: one address of a translator (NAT64)")       \
     F(uint8_t, proven, , "handshakes that it is known to have finished, at most 255; above 0 its address is real")      \
     F(uint64_t, clients, , "bit hash(client) of every client that it says it asks for (X-Forwarded-For, Forwarded, PROXY" \
@@ -216,6 +225,7 @@
     F(uint8_t, via, , "0: the source sent the packets itself; else it is the client that a trusted proxy names,"       \
                       " 1 by a header, 2 by a PROXY line; `proven` then speaks of the proxy's connection")             \
     F(uint16_t, stacks, , "a bit for the class of TCP stack of every SYN: several machines share the address")          \
+    F(uint32_t, frames, , "frames of WebSockets of its connections that send too many, as `ws_fast`") \
     F(uint16_t, denied, , "requests answered 401 or 403; saturates, as do the next four; not of IPv6 networks")        \
     F(uint16_t, logins, , "requests with another login (Basic, Digest) than the last request that had one")            \
     F(uint16_t, agents, , "requests with another User-Agent than the request before")                                  \

@@ -82,6 +82,10 @@ static inline uint64_t fw_flow_hash(const struct fw_packet *p)
     return fw_mix64(a + b);
 }
 
+/* One end of a flow: who sends the packet, and to whom it goes. */
+static inline uint32_t fw_flow_sender(const struct fw_packet *p) { return (uint32_t)fw_mix64(p->sender_hash + p->sport); }
+static inline uint32_t fw_flow_receiver(const struct fw_packet *p) { return (uint32_t)fw_mix64(p->dst_hash + p->dport); }
+
 static inline int fw_flow_sampled(uint64_t hash, unsigned log2) { return !log2 || hash >> (64 - log2) == 0; }
 
 /* Feed one TCP packet; *weight is set for every answer but NOTHING. */

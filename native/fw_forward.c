@@ -1,7 +1,6 @@
 #include "fw_forward.h"
 
 #include "fw_packet.h"
-#include "fw_program.h"
 
 static const uint8_t SIGNATURE[12] = {0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a};
 #define LINE_MOST 107u /* bytes of a PROXY line of version 1 */
@@ -189,7 +188,7 @@ uint32_t fw_proxy_line(const struct fw_key *key, const struct fw_ranges *named, 
     return length;
 }
 
-static int begins(const uint8_t *p, uint32_t size, const char *name, uint32_t n)
+int fw_forward_begins(const uint8_t *p, uint32_t size, const char *name, uint32_t n)
 {
     if (size < n)
         return 0;
@@ -199,13 +198,7 @@ static int begins(const uint8_t *p, uint32_t size, const char *name, uint32_t n)
     return 1;
 }
 
-/* The candidates of one kind of header: the last value that is no named proxy, or the first one of all. */
-struct values {
-    uint64_t hi, lo;
-    int any, readable;
-};
-
-static void value(const struct fw_ranges *named, const uint8_t *p, uint32_t size, struct values *v)
+static void value(const struct fw_ranges *named, const uint8_t *p, uint32_t size, struct fw_forward_values *v)
 {
     uint64_t hi = 0, lo = 0;
     while (size && (p[0] == ' ' || p[0] == '\t' || p[0] == '"'))
@@ -217,27 +210,27 @@ static void value(const struct fw_ranges *named, const uint8_t *p, uint32_t size
     int readable = fw_forward_address(p, size, &hi, &lo), proxy = readable && is_named(named, hi, lo);
     if (v->any && proxy)
         return;
-    *v = (struct values){hi, lo, 1, readable};
+    *v = (struct fw_forward_values){hi, lo, 1, readable};
 }
 
 /* RFC 7239, 4: the parameter `for` of one element; an element without one hides the client. */
-static void element(const struct fw_ranges *named, const uint8_t *p, uint32_t size, struct values *v)
+static void element(const struct fw_ranges *named, const uint8_t *p, uint32_t size, struct fw_forward_values *v)
 {
     for (uint32_t at = 0; at < size;) {
         while (at < size && (p[at] == ' ' || p[at] == '\t'))
             at++;
         const uint8_t *end = memchr(p + at, ';', size - at);
         uint32_t next = end ? (uint32_t)(end - p) : size;
-        if (begins(p + at, next - at, "for=", 4)) {
+        if (fw_forward_begins(p + at, next - at, "for=", 4)) {
             value(named, p + at + 4, next - at - 4, v);
             return;
         }
         at = next + 1;
     }
-    *v = (struct values){.any = 1};
+    *v = (struct fw_forward_values){.any = 1};
 }
 
-static void line_of(const struct fw_ranges *named, const uint8_t *p, uint32_t size, int elements, struct values *v)
+static void line_of(const struct fw_ranges *named, const uint8_t *p, uint32_t size, int elements, struct fw_forward_values *v)
 {
     for (uint32_t at = 0; at < size;) {
         const uint8_t *comma = memchr(p + at, ',', size - at);
@@ -250,32 +243,18 @@ static void line_of(const struct fw_ranges *named, const uint8_t *p, uint32_t si
     }
 }
 
-const uint8_t *fw_forwarded(const struct fw_key *key, const struct fw_ranges *named, const uint8_t *p, uint32_t size,
-                            struct fw_message *out)
+void fw_forward_line(const struct fw_ranges *named, const uint8_t *line, uint32_t n, struct fw_forwards *f)
 {
     static const char OLD[] = "x-forwarded-for:", NEW[] = "forwarded:";
-    struct values old = {0}, new = {0};
-    int told = out->via && !out->deeper;
-    const uint8_t *line = p, *end, *const behind = p + size;
-    for (;; line = end + 1) {
-        end = memchr(line, '\n', (size_t)(behind - line));
-        if (!end)
-            return NULL;
-        uint32_t n = (uint32_t)(end - line);
-        if (n == 0 || (n == 1 && line[0] == '\r'))
-            break;
-        uint8_t first = line[0] | 0x20;
-        if (fw_program_likely(first))
-            fw_program_line(key, line, n, out);
-        if (FW_LIKELY(first != 'x' && first != 'f'))
-            continue;
-        if (begins(line, n, OLD, sizeof OLD - 1))
-            line_of(named, line + sizeof OLD - 1, n - (uint32_t)(sizeof OLD - 1), 0, &old);
-        else if (begins(line, n, NEW, sizeof NEW - 1))
-            line_of(named, line + sizeof NEW - 1, n - (uint32_t)(sizeof NEW - 1), 1, &new);
-    }
-    const struct values *best = old.any ? &old : &new; /* most proxies write the older one; the other passes them */
-    if (best->readable && !told)
+    if (fw_forward_begins(line, n, OLD, sizeof OLD - 1))
+        line_of(named, line + sizeof OLD - 1, n - (uint32_t)(sizeof OLD - 1), 0, &f->old);
+    else if (fw_forward_begins(line, n, NEW, sizeof NEW - 1))
+        line_of(named, line + sizeof NEW - 1, n - (uint32_t)(sizeof NEW - 1), 1, &f->new);
+}
+
+void fw_forward_take(const struct fw_key *key, const struct fw_forwards *f, struct fw_message *out)
+{
+    const struct fw_forward_values *best = f->old.any ? &f->old : &f->new; /* most proxies write the older one */
+    if (best->readable && (!out->via || out->deeper))
         take(key, out, best->hi, best->lo, FW_VIA_HEADER);
-    return end + 1;
 }

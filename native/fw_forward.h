@@ -26,12 +26,24 @@ int fw_ranges_hold(const struct fw_ranges *r, uint64_t hi, uint64_t lo);
 uint32_t fw_proxy_line(const struct fw_key *key, const struct fw_ranges *named, const uint8_t *p, uint32_t size,
                        struct fw_message *out);
 
-/* Read the forwarded headers of a request, and what tells of its program, from its first header line on: of several values counts the last one that is
- * no named proxy (`named` may be NULL), which the nearest other proxy wrote. One that is no address hides the client. A
- * client that is set already stays, unless it is a named proxy. Returns what stands behind the header's end; NULL, and
- * nothing is believed, where it is cut: a proxy adds its own word at the end. */
-const uint8_t *fw_forwarded(const struct fw_key *key, const struct fw_ranges *named, const uint8_t *p, uint32_t size,
-                            struct fw_message *out);
+/* What the headers of one request name: of each kind the last value that is no named proxy, or the first one of all. */
+struct fw_forwards {
+    struct fw_forward_values {
+        uint64_t hi, lo;
+        int any, readable;
+    } old, new; /* X-Forwarded-For, Forwarded */
+};
+
+/* Read one header line, without its end, if it is one of these. `named` may be NULL. */
+void fw_forward_line(const struct fw_ranges *named, const uint8_t *line, uint32_t size, struct fw_forwards *f);
+
+/* The header is whole (a proxy adds its own word at the end): of several values counts the last one that is no named
+ * proxy, which the nearest other proxy wrote. One that is no address hides the client. A client that is set already stays,
+ * unless it is a named proxy. */
+void fw_forward_take(const struct fw_key *key, const struct fw_forwards *f, struct fw_message *out);
+
+/* Does text[0..size) begin with `name` of n bytes in lower case? */
+int fw_forward_begins(const uint8_t *text, uint32_t size, const char *name, uint32_t n);
 
 /* The keyed hash of a client, as in src_hash: of an IPv4 address, of an IPv6 /64, or of one translated address. */
 uint64_t fw_forward_hash(const struct fw_key *key, uint64_t hi, uint64_t lo);

@@ -31,28 +31,19 @@ static int plausible(const uint8_t *p, uint32_t rest)
     return type != RST_STREAM || rest < 4 || fw_be32(p + HEADER) <= MAX_ERROR;
 }
 
-int fw_http2_parse(const uint8_t *p, uint32_t size, struct fw_message *out)
+int fw_http2_blames(uint32_t code) { return code == 1 || code == 3 || code == 5 || code == 6; }
+
+uint32_t fw_http2_frames(const uint8_t *p, uint32_t size)
 {
-    static const char PREFACE[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    const uint32_t preface = sizeof PREFACE - 1;
-    uint32_t at = size >= preface && memcmp(p, PREFACE, preface) == 0 ? preface : 0;
-    uint32_t counts[TYPES] = {0}, frames = 0;
+    uint32_t at = 0, frames = 0;
     while (size - at >= HEADER) {
         if (!plausible(p + at, size - at - HEADER))
-            return FW_SAID_NOTHING;
-        counts[p[at + 3]]++;
+            return 0;
         frames++;
         uint32_t step = HEADER + (fw_be32(p + at) >> 8);
         if (step >= size - at)
             break;
         at += step;
     }
-    if (frames == 0)
-        return FW_SAID_NOTHING;
-    memset(out, 0, sizeof *out);
-    out->what = FW_HTTP2;
-    out->streams = (uint8_t)fw_min32(counts[HEADERS], UINT8_MAX);
-    out->resets = (uint8_t)fw_min32(counts[RST_STREAM], UINT8_MAX);
-    out->continuations = (uint8_t)fw_min32(counts[CONTINUATION], UINT8_MAX);
-    return FW_HTTP2;
+    return frames;
 }

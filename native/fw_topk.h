@@ -50,9 +50,9 @@ struct fw_topk {
 /* One of 64 bits for a source port. */
 static inline unsigned fw_port_bit(uint16_t port) { return port * 0x9e3779b1u >> 26; }
 
-static inline void fw_count16(uint16_t *counter, int more)
+static inline void fw_count16(uint16_t *counter, unsigned more)
 {
-    *counter = (uint16_t)(*counter + more < UINT16_MAX ? *counter + more : UINT16_MAX);
+    *counter = (uint16_t)fw_min32(*counter + more, UINT16_MAX);
 }
 
 static inline uint32_t fw_topk_set(uint64_t pair_hash) { return (uint32_t)(pair_hash >> 40) & (FW_TOPK_SETS - 1); }

@@ -115,7 +115,17 @@ static inline struct fw_port_count *bucket(const struct fw_slot *s, struct fw_po
     return &table[fw_port_bucket(s->hash, fw_port_key(proto, port))];
 }
 
-static void vote(const struct fw_slot *s, struct fw_port_count *table, uint8_t proto, uint16_t port, uint32_t bytes)
+/* A majority vote (Boyer, Moore) with weights: who is ahead, and how far at least. */
+static inline void elect(uint32_t *winner, int32_t *vote, uint32_t key, int32_t weight)
+{
+    if (*winner != key && *vote < weight) {
+        *winner = key;
+        *vote = -*vote;
+    }
+    *vote += *winner == key ? weight : -weight;
+}
+
+static void count_port(const struct fw_slot *s, struct fw_port_count *table, uint8_t proto, uint16_t port, uint32_t bytes)
 {
     fw_port_vote(bucket(s, table, proto, port), fw_port_key(proto, port), bytes);
 }
@@ -137,17 +147,19 @@ static void count_request(struct fw_slot *s, const struct fw_packet *p, const st
 {
     struct fw_victim *v = &s->v;
     s->wrote |= 1u << FW_CLASS_HTTP;
-    v->requests += 1u + h->more;
+    v->requests += 1u + h->more - h->resumed;
+    v->h2_requests += h->streams ? 1u + h->more : 0;
+    v->unfinished -= h->resumed && v->unfinished; /* counted when it began */
     v->posts += (uint32_t)h->posts + h->more_posts;
     v->assets += (uint32_t)h->asset + h->more_assets;
     v->unfinished += h->unfinished;
     v->owing += h->owed > 0;
     v->logins += h->login > 0;
     v->owed += h->owed;
-    if (v->http_port_vote == 0)
-        v->http_port = p->dport;
-    v->http_port_vote += v->http_port == p->dport ? 1 : -1;
+    elect(&v->http_port, &v->http_port_vote, p->dport, 1);
     fw_hll_add(v->sources[FW_CLASS_HTTP], FW_HLL_P, asker);
+    if (FW_UNLIKELY(h->begun))
+        return; /* what it asks for is not told yet */
     fw_hll_add(v->http_paths, FW_SMALL_HLL_P, h->path_hash);
     if (!h->asset)
         count_path(v, h);
@@ -192,10 +204,11 @@ static void count_message(struct fw_slot *s, const struct fw_packet *p, const st
     case FW_TLS_RECORD:
         v->tls_records += m->shook != FW_SHOOK_ALERT || m->records || m->small;
         break;
-    case FW_HTTP2:
-        v->h2_streams += m->streams;
-        v->h2_resets += m->resets;
-        v->h2_continuations += m->continuations;
+    case FW_WEBSOCKET:
+        v->ws_frames += m->frames;
+        v->ws_fast += m->fast;
+        v->ws_controls += m->pings;
+        elect(&v->ws_port, &v->ws_port_vote, p->dport, m->fast);
         break;
     case FW_QUIC_INITIAL:
         v->quic_initials += p->dport == QUIC_PORT;
@@ -203,13 +216,10 @@ static void count_message(struct fw_slot *s, const struct fw_packet *p, const st
     default:
         break;
     }
-}
-
-static void vote_port(struct fw_kind_count *k, uint32_t port)
-{
-    if (k->port_vote == 0)
-        k->port = port;
-    k->port_vote += k->port == port ? 1 : -1;
+    v->h2_streams += m->streams;
+    v->h2_resets += m->resets;
+    v->h2_continuations += m->continuations;
+    v->h2_violations += m->violations;
 }
 
 /* IPv4 networks of the US Department of Defense (IANA IPv4 registry) from which no Internet users come: whoever
@@ -242,9 +252,9 @@ static void count_udp(struct fw_slot *s, const struct fw_packet *p)
     fw_hll_add_marked(v->sources[FW_CLASS_UDP], v->udp_marks, FW_HLL_P, p->src_hash, fw_port_mark(p->sport));
     fw_hll_add(v->udp_ports, FW_SMALL_HLL_P, fw_port_hash(s->hash, p->dport));
     fw_hll_add(v->udp_flows, FW_NAMES_HLL_P, fw_flow_hash(p));
-    vote(s, v->opened, 17, p->dport, p->bytes);
-    vote(s, v->service, 17, p->sport, p->bytes);
-    vote_port(&v->kinds[FW_UDP], p->sport);
+    count_port(s, v->opened, 17, p->dport, p->bytes);
+    count_port(s, v->service, 17, p->sport, p->bytes);
+    elect(&v->kinds[FW_UDP].port, &v->kinds[FW_UDP].port_vote, p->sport, 1);
     v->udp_payload_max = v->udp_payload_max > p->payload ? v->udp_payload_max : p->payload;
 }
 
@@ -254,7 +264,7 @@ static void count_syn(struct fw_slot *s, const struct fw_packet *p)
     s->wrote |= 1u << FW_CLASS_SYN;
     count_source(v, FW_CLASS_SYN, p);
     fw_hll_add(v->syn_ports, FW_SMALL_HLL_P, fw_port_hash(s->hash, p->dport));
-    vote(s, v->opened, 6, p->dport, p->bytes);
+    count_port(s, v->opened, 6, p->dport, p->bytes);
 }
 
 void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packet *p, const struct fw_message *said,
@@ -286,16 +296,16 @@ void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packe
         if (p->kind == FW_ICMP)
             count_icmp(v, p);
         else
-            vote_port(k, p->proto);
+            elect(&k->port, &k->port_vote, p->proto, 1);
         count_source(v, FW_CLASS_OTHER, p);
         break;
     case FW_SYNACK:
         s->wrote |= FW_WROTE_SERVICE;
-        vote(s, v->service, 6, p->sport, p->bytes);
+        count_port(s, v->service, 6, p->sport, p->bytes);
         /* fall through */
     default:
         s->wrote |= 1u << FW_CLASS_TCP;
-        vote_port(k, p->dport);
+        elect(&k->port, &k->port_vote, p->dport, 1);
         count_source(v, FW_CLASS_TCP, p);
         break;
     }
@@ -324,11 +334,11 @@ void fw_victim_out(struct fw_victims *t, struct fw_slot *s, const struct fw_pack
     }
     if (FW_LIKELY(said == NULL))
         return;
-    if (said->what == FW_HTTP_RESPONSE) {
-        v->responses++;
-        v->errors += said->status >= 400;
-        v->denied += said->status == 401 || said->status == 403;
-    } else if (said->what == FW_DNS_ANSWER) {
+    v->responses += said->answers;
+    v->errors += said->refused;
+    v->denied += said->denied;
+    v->h2_provoked += said->provoked;
+    if (said->what == FW_DNS_ANSWER) {
         v->dns_answers++;
         v->dns_failures += said->status != 0;
     }

@@ -41,6 +41,7 @@ from . import (
     syn,
     tls,
     udp,
+    websocket,
 )
 from .family import Detector, Family, Scene
 from .spared import spare
@@ -51,6 +52,7 @@ DETECTORS: tuple[Detector, ...] = (
     connect.DETECTOR,
     tls.DETECTOR,
     http2.DETECTOR,
+    websocket.DETECTOR,
     reflection.DETECTOR,
     udp.DETECTOR,
     loop.DETECTOR,
@@ -80,6 +82,7 @@ UNITS: dict[Unit, str] = {
     "hello/s": "handshakes",
     "query/s": "queries",
     "record/s": "records",
+    "frame/s": "frames",
 }
 """What a surge is of."""
 

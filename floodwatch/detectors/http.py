@@ -51,6 +51,10 @@ LOUD = 1.3
 """Requests per source in one second, from which one path without its parts is not reading: all come back."""
 
 
+BROKEN = (Vector.HTTP2_RAPID_RESET, Vector.HTTP2_CONTINUATION_FLOOD, Vector.MADEYOURESET)
+"""Floods of streams that are broken off: what they ask for is not told as requests as well."""
+
+
 class Requests(Named):
     """Requests, those of machines among them, and those for parts of pages; see ``crowd.Visits``.
 
@@ -153,6 +157,10 @@ def detect(scene: Scene) -> Iterator[Finding[Any]]:
 
 def _judge(view: View, row: np.void, scene: Scene) -> Iterator[Finding[Any]]:
     requests, visitors = int(row["requests"]), scene.visitors
+    if any((vector, view.track.address) in scene.named for vector in BROKEN):
+        requests -= int(row["h2_requests"])
+        if requests < FLOOR.count // 2:
+            return
     finished = 0 if _sealed(view) else int(row["finished"])
     if requests < FLOOR.count // 2:
         yield from surge(view, row, requests, finished, 0)

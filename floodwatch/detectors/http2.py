@@ -1,15 +1,21 @@
-"""HTTP/2 in clear text: streams that are opened and reset at once, headers that never end.
+"""HTTP/2 in clear text: streams that are opened and reset at once, by whichever side; headers that never end.
 
 Rapid reset (CVE-2023-44487): each stream costs the client two small frames and the server a request. Clients
 that change their mind reset a stream now and then; here it is the rule. CONTINUATION flood (CVE-2024-24549
 and others): a header goes on in frame after frame and is never finished; browsers hardly ever need one such
 frame. Inside TLS a reset is told from its length: it is as long as a WINDOW_UPDATE, which downloads send as
 well, but not beside as many records that ask for something. CONTINUATION cannot be told there.
+
+MadeYouReset (CVE-2025-8671): the client makes the *server* reset each stream, by a frame that breaks the
+rules behind a whole request (a window that does not grow, DATA behind the end), and so opens as many as it
+likes. No client sends such frames, and a server that blames them says so by the code of its RST_STREAM: it is
+another one where it refuses streams or has no use for the rest. Inside TLS it cannot be told.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -32,6 +38,12 @@ CONTINUATIONS = Floor(50)
 """Continuations in an epoch: 200 a second ..."""
 PER_HEADER = 2.0
 """... if so many come for each header of the last second."""
+VIOLATIONS = Floor(12)
+"""Frames in an epoch for which a server has to reset their stream, or resets that say so: 48 a second ..."""
+BLAMED = Floor(50, "what the client did wrong was not seen")
+"""... and 200 where only the server says so, for a client may be written badly ..."""
+VIOLATED = 0.5
+"""... if there are this many for each stream of the last second."""
 SEALED = Floor(60, "told inside TLS by their length")
 """Records as long as a reset in an epoch, inside TLS: 240 a second ..."""
 ASKING = 0.5
@@ -58,6 +70,9 @@ class Frames(Named):
     real: Most = 0.0
 
 
+FRAMES = TypeVar("FRAMES", bound=Frames)
+
+
 def _frames(facts: Frames, what: str) -> list[Evidence]:
     value = facts.broken / max(facts.streams, 1)
     says = (
@@ -71,6 +86,13 @@ def _frames(facts: Frames, what: str) -> list[Evidence]:
     return out
 
 
+class Provoked(Frames):
+    """Frames that broke the protocol, and the resets by which the server blamed the client."""
+
+    violations: Sum = 0.0
+    blamed: Sum = 0.0
+
+
 def _resets(facts: Frames) -> list[Evidence]:
     if not facts.sealed:
         return _frames(facts, "RST_STREAM frames")
@@ -80,6 +102,17 @@ def _resets(facts: Frames) -> list[Evidence]:
 
 def _continuations(facts: Frames) -> list[Evidence]:
     return _frames(facts, "CONTINUATION frames")
+
+
+def _provoked(facts: Provoked) -> list[Evidence]:
+    out = list[Evidence]()
+    if facts.blamed > 0:
+        says = f"{facts.blamed:,.0f} times the server reset a stream by a code that blames the client"
+        out.append(Evidence(name="provoked_resets", value=facts.blamed, usual=0.0, says=says))
+    if facts.violations > 0:
+        says = f"{facts.violations:,.0f} frames of clients broke the rules of their stream"
+        out.append(Evidence(name="violations", value=facts.violations, usual=0.0, says=says))
+    return [*out, *_frames(facts, "such frames or resets")]
 
 
 RAPID_RESET = Family(
@@ -110,39 +143,60 @@ CONTINUATION_FLOOD = Family(
     promised_s=3.0,
 )
 
+MADEYOURESET = Family(
+    (Vector.MADEYOURESET,),
+    Provoked,
+    _provoked,
+    block_or_cap,
+    floors=(VIOLATIONS, BLAMED),
+    title=lambda vector: "MadeYouReset",
+    rule=(
+        "{floor} frames in a quarter of a second that break their stream, or resets by the server that blame "
+        "them, at least one for every two streams"
+    ),
+    unit="record/s",
+    persist=2,
+    origin=by_handshakes,
+    promised_s=3.0,
+)
 
-def detect(view: View) -> Iterator[Finding[Frames]]:
+
+def detect(view: View) -> Iterator[Finding[Any]]:
     """Judge the frames of the last epoch, if a victim got any."""
     row = view.row
     if row is None:
         return
     yield from _inside_tls(view, row)
     resets, continuations = int(row["h2_resets"]), int(row["h2_continuations"])
+    violations, blamed = int(row["h2_violations"]), int(row["h2_provoked"])
+    broken, floor = max(violations, blamed), VIOLATIONS if violations >= VIOLATIONS.count // 2 else BLAMED
     reset, continued = resets >= RESETS.count // 2, continuations >= CONTINUATIONS.count // 2
-    if not (reset or continued):
+    provoked = broken >= floor.count // 2
+    if not (reset or continued or provoked):
         return
-    streams, all_resets, all_continuations = (
-        view.lately(name) for name in ("h2_streams", "h2_resets", "h2_continuations")
+    streams, all_resets, all_continuations, all_violations, all_blamed = (
+        view.lately(name)
+        for name in ("h2_streams", "h2_resets", "h2_continuations", "h2_violations", "h2_provoked")
     )
     if reset and all_resets >= RESET_SHARE * streams:
-        yield _finding(view, row, RAPID_RESET, resets, RESETS)
+        yield _finding(view, row, RAPID_RESET, resets, RESETS, Frames())
     if continued and all_continuations >= PER_HEADER * streams:
-        yield _finding(view, row, CONTINUATION_FLOOD, continuations, CONTINUATIONS)
+        yield _finding(view, row, CONTINUATION_FLOOD, continuations, CONTINUATIONS, Frames())
+    if provoked and max(all_violations, all_blamed) >= VIOLATED * streams:
+        facts = Provoked(violations=float(violations), blamed=float(blamed))
+        yield _finding(view, row, MADEYOURESET, broken, floor, facts)
 
 
-def _finding(view: View, row: np.void, family: Family[Frames], count: int, floor: Floor) -> Finding[Frames]:
+def _finding(
+    view: View, row: np.void, family: Family[FRAMES], count: int, floor: Floor, facts: FRAMES
+) -> Finding[FRAMES]:
     heavy = view.heavy()
     mine = (heavy["victim"] == int(row["reference"])) & (heavy["strains"] >= NAMED)
     rows = explaining(heavy[mine], "strains", 2 * NAMED)
     proven, kind = rows[rows["proven"] > 0], row["kinds"][DATA]
-    facts = Frames(
-        streams=float(row["h2_streams"]),
-        broken=float(count),
-        listed=float(len(rows)),
-        real=float(len(proven)),
-        asked=float(rows["strains"].sum()),
-        proven=float(proven["strains"].sum()),
-    )
+    facts.streams, facts.broken = float(row["h2_streams"]), float(count)
+    facts.listed, facts.real = float(len(rows)), float(len(proven))
+    facts.asked, facts.proven = float(rows["strains"].sum()), float(proven["strains"].sum())
     return family.seen(
         view,
         facts,
@@ -189,4 +243,4 @@ def _inside_tls(view: View, row: np.void) -> Iterator[Finding[Frames]]:
     )
 
 
-DETECTOR = Detector((RAPID_RESET, CONTINUATION_FLOOD), detect)
+DETECTOR = Detector((RAPID_RESET, CONTINUATION_FLOOD, MADEYOURESET), detect)

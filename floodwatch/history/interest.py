@@ -11,6 +11,8 @@ BARE = [SYN, TCP_ODD, UDP, ICMP, FRAGMENT, OTHER, CARRIER, MALFORMED]
 """Kinds of which a burst is worth a look by itself; the others belong to connections."""
 PACKETS, REQUESTS = 20, 5
 """So many of one kind in an epoch."""
+FRAMES = ("h2_resets", "h2_continuations", "h2_violations", "h2_provoked", "ws_fast")
+"""Counters of frames that hardly anybody needs; as many of them as ``REQUESTS`` are worth a look."""
 
 
 def bursting(victims: NDArray[np.void]) -> NDArray[np.bool_]:
@@ -20,5 +22,6 @@ def bursting(victims: NDArray[np.void]) -> NDArray[np.bool_]:
     bare: NDArray[np.bool_] = packets[:, BARE].max(axis=1, initial=0) >= PACKETS
     sealed = victims["sealed"]  # turns, handshakes and resets that TLS and QUIC hide are requests, too
     asked = victims["requests"] + (sealed["turns"] + sealed["hellos"] + sealed["small"]).sum(axis=1)
-    found: NDArray[np.bool_] = bare | odd | (asked >= REQUESTS)
+    frames = sum(victims[name] for name in FRAMES)
+    found: NDArray[np.bool_] = bare | odd | (asked >= REQUESTS) | (frames >= REQUESTS)
     return found

@@ -16,10 +16,12 @@ from .._engine import CLASS_SYN as CLASS_SYN
 from .._engine import CLASS_TCP as CLASS_TCP
 from .._engine import CLASS_UDP as CLASS_UDP
 from .._engine import CLASSES as CLASSES
+from .._engine import CONTROLS_A_SECOND as CONTROLS_A_SECOND
 from .._engine import DATA as DATA
 from .._engine import EPOCH_NS as EPOCH_NS
 from .._engine import FIN as FIN
 from .._engine import FRAGMENT as FRAGMENT
+from .._engine import FRAMES_A_SECOND as FRAMES_A_SECOND
 from .._engine import ICMP as ICMP
 from .._engine import MALFORMED as MALFORMED
 from .._engine import OTHER as OTHER

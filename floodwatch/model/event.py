@@ -32,7 +32,7 @@ Severity = Literal["low", "medium", "high", "critical"]
 State = Literal["open", "ended", "cut"]
 Stamps = Literal["exact", "seconds", "one"]
 Pattern = Literal["steady", "pulse", "carpet", "ramp"]
-Unit = Literal["packet/s", "req/s", "conn/s", "hello/s", "query/s", "record/s"]
+Unit = Literal["packet/s", "req/s", "conn/s", "hello/s", "query/s", "record/s", "frame/s"]
 Action = Literal[
     "none",
     "observe",

@@ -55,6 +55,8 @@ class Vector(StrEnum):
     TLS_FLOOD = "tls_flood"
     HTTP2_RAPID_RESET = "http2_rapid_reset"
     HTTP2_CONTINUATION_FLOOD = "http2_continuation_flood"
+    MADEYOURESET = "madeyoureset"
+    WEBSOCKET_FLOOD = "websocket_flood"
     QUIC_FLOOD = "quic_flood"
     DNS_QUERY_FLOOD = "dns_query_flood"
     UNKNOWN_AMPLIFICATION = "unknown_amplification"

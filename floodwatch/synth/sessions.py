@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from floodwatch.synth.addresses import parse, public4, texts
@@ -16,9 +14,6 @@ from floodwatch.synth.templates import (
     Head,
     dns_failure,
     dns_query,
-    http2_frame,
-    http2_preface,
-    http2_request,
     quic_initial,
     tls_client_hello,
     tls_record,
@@ -94,73 +89,6 @@ def tls_crowd(trace: Trace, params: Params) -> None:
     reqs["service"] = 2_000_000
     converse(trace, conns, schedule(conns, reqs))
     trace.truth.add_clients(clients)
-
-
-def http2_rapid_reset(trace: Trace, params: Params) -> None:
-    """40 real bots open 4000 streams of HTTP/2 a second, in clear text, and reset each at once."""
-    flood = staged_flood(trace, params, 4000, 6, 40, 80)
-    _break_streams(trace, flood, "http2_rapid_reset", lambda number: _ten_streams(number, 1))
-
-
-def http2_continuation_flood(trace: Trace, params: Params) -> None:
-    """40 real bots send 3000 pieces a second of headers of HTTP/2 that never end, in clear text."""
-    flood = staged_flood(trace, params, 3000, 6, 40, 80)
-    piece = http2_frame(9, 0, 1, b"\x40\x01a\x78" + b"a" * 120)
-    begun = http2_frame(1, 0, 1, b"\x82\x86\x84\x41\x0cchat.example")
-    _break_streams(trace, flood, "http2_continuation_flood",
-                   lambda number: (b"" if number else begun) + piece * 10)  # fmt: skip
-
-
-def http2_proxy(trace: Trace, params: Params) -> None:
-    """A proxy asks 1500 times a second by HTTP/2 in clear text, and cancels one of ten. Not a flood."""
-    seconds = params.duration or 6.0
-    background(trace, params.victim, seconds)
-    proxies = public4(trace.rng, params.sources or 4)
-    pays = [_ten_streams(number, 10) for number in range(200)]
-    conns = dial(trace, trace.at(0.5) + np.arange(4) * SECOND // 100, np.resize(proxies, 4),
-                 parse(params.victim)[1], 80, rtt_ms=5.0)  # fmt: skip
-    _speak(trace, conns, pays, (params.pps or 1500.0) / 10 / 4, trace.at(seconds))
-    trace.truth.add_clients(proxies, known=True)
-
-
-def _ten_streams(number: int, reset: int) -> bytes:
-    """Packet ``number`` of a connection: it opens ten streams and resets one of ``reset`` at once."""
-    asks = [
-        (stream, http2_request(stream, "chat.example"))
-        for stream in range(20 * number + 1, 20 * number + 21, 2)
-    ]
-    cancel = b"\0\0\0\x08"
-    return b"".join(
-        ask + (http2_frame(3, 0, stream, cancel) if stream // 2 % reset == 0 else b"") for stream, ask in asks
-    )
-
-
-def _break_streams(trace: Trace, flood: Flood, vector: str, packet: Callable[[int], bytes]) -> None:
-    """Every bot sends ``packet(0)``, ``packet(1)``, ... with ten frames of the vector each."""
-    bots = public4(trace.rng, flood.sources or 40, 1.1)
-    starts = flood.start + trace.rng.integers(0, SECOND // 10, len(bots))
-    conns = dial(trace, starts, bots, parse(flood.victim)[1], flood.port or 80, rtt_ms=30.0)
-    pays = [packet(number) for number in range(200)]
-    until = flood.start + int(flood.seconds * SECOND)
-    sent, t = _speak(trace, conns, pays, flood.pps / 10 / len(bots), until)
-    record(trace, flood, vector, sent, origin="real", unit="record/s", sources=texts(conns["client"]),
-           peak_per_second=peak(np.repeat(t, 10)))  # fmt: skip
-
-
-def _speak(trace: Trace, conns: Array, pays: list[bytes], each: float, until: int) -> tuple[Array, Array]:
-    """Connections of HTTP/2 that send ``each`` packets a second; returns the packets, and their times."""
-    rng, count = trace.rng, 1 + len(pays)
-    reqs = np.zeros(len(conns) * count, REQUEST)
-    reqs["conn"] = np.repeat(np.arange(len(conns)), count)
-    reqs["pay"] = np.tile(trace.pool.add_all([http2_preface(), *pays]), len(conns))
-    reqs["length"] = trace.pool.lengths()[reqs["pay"]]
-    reqs["reply"], reqs["reply_length"] = trace.pool.add(http2_frame(4, 1, 0)), 60
-    wait = SECOND / each - conns["rtt"][reqs["conn"]]
-    reqs["gap"] = np.maximum(rng.gamma(6, 1 / 6, len(reqs)) * wait, 0)
-    reqs["service"] = 200_000
-    reqs = schedule(conns, reqs, until=until)
-    first = reqs["pay"] == reqs["pay"][0]
-    return converse(trace, conns, reqs), reqs["t"][~first]
 
 
 def quic_flood(trace: Trace, params: Params) -> None:

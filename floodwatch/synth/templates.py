@@ -153,10 +153,19 @@ def http2_frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> byt
     return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
 
 
-def http2_request(stream: int, host: str) -> bytes:
-    """A GET for / as one HEADERS frame that ends its stream; HPACK without Huffman (RFC 7541, appendix A)."""
-    block = b"\x82\x86\x84\x41" + bytes((len(host),)) + host.encode()
+def http2_request(stream: int, host: str, path: str = "/", *, again: bool = False) -> bytes:
+    """A GET as one HEADERS frame that ends its stream; HPACK without Huffman (RFC 7541, appendix A).
+
+    A path other than / goes into the table; ``again`` tells it by the table's newest entry but the host's.
+    """
+    told = b"\x84" if path == "/" else b"\xbe" if again else b"\x44" + bytes((len(path),)) + path.encode()
+    block = b"\x82\x86" + told + b"\x01" + bytes((len(host),)) + host.encode()
     return http2_frame(1, 5, stream, block)
+
+
+def websocket_frame(opcode: int, payload: bytes) -> bytes:
+    """A frame of fewer than 126 bytes as clients send it: whole, and masked by zeros (RFC 6455, 5.2)."""
+    return bytes((0x80 | opcode, 0x80 | len(payload))) + bytes(4) + payload
 
 
 def quic_initial(identity: int) -> bytes:

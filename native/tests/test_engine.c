@@ -162,7 +162,7 @@ static void test_ports_before_paths(void)
  * get are counted where the address itself is the source. */
 static void test_translated(void)
 {
-    struct fw_message refusal = {.what = FW_HTTP_RESPONSE, .status = 404};
+    struct fw_message refusal = {.what = FW_HTTP_RESPONSE, .status = 404, .answers = 1, .refused = 1};
     static struct fw_heavy_count table[FW_TOPK_SETS * FW_TOPK_WAYS];
     for (int translated = 0; translated < 2; translated++) {
         struct fw_addr to = {0x20010db800000000ULL, 7};

@@ -9,10 +9,11 @@
 
 static struct fw_message h;
 static struct fw_ranges named;
+static struct fw_next next;
 
 static int read_bytes(const void *bytes, size_t n)
 {
-    return fw_http_read(&KEY, &named, guarded(bytes, n), (uint32_t)n, 1, &h);
+    return fw_http_read(&KEY, &named, guarded(bytes, n), (uint32_t)n, 1, &h, &next);
 }
 
 static int read(const char *text) { return read_bytes(text, strlen(text)); }
@@ -176,7 +177,7 @@ static void send(enum fw_kind kind, int back, uint16_t port, uint32_t seq, uint3
     *p = back ? packet(kind, SERVER, 80, PROXY, port) : packet(kind, PROXY, port, SERVER, 80);
     p->ts_ns = 5000000000ull + batch.count * 1000ull;
     p->seq = seq, p->ack = ack, p->payload = text ? (uint32_t)strlen(text) : 0;
-    if (text && fw_http_read(&KEY, NULL, (const uint8_t *)text, (uint32_t)strlen(text), 1, &said[batch.message_count]))
+    if (text && fw_http_read(&KEY, NULL, (const uint8_t *)text, (uint32_t)strlen(text), 1, &said[batch.message_count], &next))
         p->message = ++batch.message_count;
 }
 

@@ -5,6 +5,7 @@
 #include "../fw_message.h"
 
 static struct fw_message h;
+static struct fw_next next;
 
 static int parse(const char *text)
 {
@@ -109,7 +110,7 @@ static void test_prefixes_and_damage(void)
 static void rest(const char *text, int unfinished, uint32_t owed)
 {
     size_t n = strlen(text);
-    CHECK_EQUAL(fw_http_read(&KEY, NULL, guarded(text, n), (uint32_t)n, 1, &h), FW_HTTP_REQUEST);
+    CHECK_EQUAL(fw_http_read(&KEY, NULL, guarded(text, n), (uint32_t)n, 1, &h, &next), FW_HTTP_REQUEST);
     CHECK_EQUAL(h.unfinished, unfinished);
     CHECK_EQUAL(h.owed, owed);
 }
@@ -127,7 +128,7 @@ static void test_rest_of_the_header(void)
     rest("POST / HTTP/1.1\r\nX-Content-Length: 9\r\n\r\n", 0, 0);
     rest("POST / HTTP/1.1\r\n\r\nContent-Length: 9\r\n", 0, 0);
     rest("POST / HTTP/1.1\r\nContent-Length: 9\r\n", 1, 0);
-    rest("GET / HTTP/1.1\r\nContent-Length: 9\r\n\r\n", 0, 0);
+    rest("GET / HTTP/1.1\r\nContent-Length: 9\r\n\r\n", 0, 9); /* servers wait for it, whatever the method */
     rest("POST ", 1, 0);
     rest("\r\n\r\nGET / HTTP/1.1\r\n", 1, 0); /* what stands ahead ends nothing */
 }
@@ -136,12 +137,12 @@ static void test_pipelined(void)
 {
     static const char TEXT[] = "GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r\n"
                                "POST /b HTTP/1.1\r\nContent-Length: 18\r\n\r\nGET /c HTTP/1.1\r\n\r\n\r\nHEAD /x.css HTTP/1.1\r\n\r\nGET /a HT";
-    CHECK_EQUAL(fw_http_read(&KEY, NULL, guarded(TEXT, sizeof TEXT - 1), sizeof TEXT - 1, 1, &h), FW_HTTP_REQUEST);
+    CHECK_EQUAL(fw_http_read(&KEY, NULL, guarded(TEXT, sizeof TEXT - 1), sizeof TEXT - 1, 1, &h, &next), FW_HTTP_REQUEST);
     CHECK(h.path_len == 2 && h.more == 4 && h.more_same == 2 && h.more_posts == 1 && h.more_assets == 1);
     char text[4000] = "";
     while (strlen(text) < 3900)
         strcat(text, "G / HTTP/1\r\n\r\n");
-    CHECK_EQUAL(fw_http_read(&KEY, NULL, guarded(text, strlen(text)), (uint32_t)strlen(text), 1, &h), FW_HTTP_REQUEST);
+    CHECK_EQUAL(fw_http_read(&KEY, NULL, guarded(text, strlen(text)), (uint32_t)strlen(text), 1, &h, &next), FW_HTTP_REQUEST);
     CHECK_EQUAL(h.more, strlen(text) / 14 - 1 < 255 ? strlen(text) / 14 - 1 : 255);
     CHECK_EQUAL(h.more_same, h.more);
 }
@@ -157,25 +158,18 @@ static void frame(struct bytes *b, uint32_t size, unsigned type, unsigned flags,
     put32(b, stream);
 }
 
-static int parse2(const struct bytes *b) { return fw_http2_parse(guarded(b->at, b->size), (uint32_t)b->size, &h); }
+static uint32_t frames(const struct bytes *b) { return fw_http2_frames(guarded(b->at, b->size), (uint32_t)b->size); }
 
 static void test_http2(void)
 {
-    struct bytes b = {.size = 0}, preface = {.size = 0};
+    struct bytes b = {.size = 0};
     for (uint32_t stream = 1; stream < 9; stream += 2) {
         frame(&b, 20, 1, 5, stream);
         zeros(&b, 20);
         frame(&b, 4, 3, 0, stream);
         put32(&b, 8);
     }
-    CHECK_EQUAL(parse2(&b), FW_HTTP2);
-    CHECK(h.streams == 4 && h.resets == 4 && h.continuations == 0);
-    put(&preface, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24);
-    CHECK_EQUAL(parse2(&preface), FW_SAID_NOTHING); /* no frame yet */
-    frame(&preface, 12, 4, 0, 0);
-    zeros(&preface, 12);
-    CHECK_EQUAL(parse2(&preface), FW_HTTP2);
-    CHECK(h.streams == 0 && h.resets == 0);
+    CHECK_EQUAL(frames(&b), 8);
 
     static const struct { uint32_t size; unsigned type, flags; uint32_t stream; int is; } ONE[] = {
         {100, 9, 0, 1, 1}, {100, 9, 4, 1, 1},  {100, 9, 1, 1, 0}, {100, 9, 0, 0, 0}, {16384, 0, 1, 3, 1}, {16385, 0, 1, 3, 0},
@@ -185,22 +179,62 @@ static void test_http2(void)
     for (unsigned i = 0; i < sizeof ONE / sizeof ONE[0]; i++) {
         struct bytes one = {.size = 0};
         frame(&one, ONE[i].size, ONE[i].type, ONE[i].flags, ONE[i].stream);
-        CHECK_EQUAL(parse2(&one), ONE[i].is ? FW_HTTP2 : FW_SAID_NOTHING);
+        CHECK_EQUAL(frames(&one), ONE[i].is);
         one.size--; /* not even a header */
-        CHECK_EQUAL(parse2(&one), FW_SAID_NOTHING);
+        CHECK_EQUAL(frames(&one), 0);
     }
     struct bytes wrong = {.size = 0};
     frame(&wrong, 4, 3, 0, 1);
     put32(&wrong, 14); /* no such error */
-    CHECK_EQUAL(parse2(&wrong), FW_SAID_NOTHING);
+    CHECK_EQUAL(frames(&wrong), 0);
     frame(&b, 4, 10, 0, 0); /* the last of several contradicts: nothing of the packet is used */
-    CHECK_EQUAL(parse2(&b), FW_SAID_NOTHING);
+    CHECK_EQUAL(frames(&b), 0);
     for (uint64_t i = 0; i < 20000; i++) {
         struct bytes noise = {.size = number(3, i) % 60};
         for (size_t at = 0; at < noise.size; at++)
             noise.at[at] = (uint8_t)(number(5, i * 64 + at) % 10);
-        CHECK(parse2(&noise) == FW_SAID_NOTHING || noise.size >= 9);
+        CHECK(frames(&noise) == 0 || noise.size >= 9);
     }
+}
+
+static void behind(const char *text, unsigned more, int what, uint32_t at)
+{
+    size_t n = strlen(text);
+    (void)fw_http_read(&KEY, NULL, guarded(text, n), (uint32_t)n, 1, &h, &next);
+    CHECK_EQUAL(h.more, more);
+    CHECK_EQUAL(next.what, what);
+    CHECK_EQUAL(next.at, at);
+    (void)fw_http_read(&KEY, NULL, guarded(text, n), (uint32_t)n, 0, &h, &next); /* the capture cut it */
+    CHECK(next.what == FW_NEXT_NOTHING || next.what == FW_NEXT_UPGRADED);
+}
+
+static void test_what_begins_behind(void)
+{
+    behind("GET / HTTP/1.1\r\n\r\n", 0, FW_NEXT_NOTHING, 0);
+    behind("GET /cut", 0, FW_NEXT_LINE, 0);
+    CHECK(h.partial);
+    behind("G", 0, FW_NEXT_LINE, 0);
+    behind("\r\nprop", 0, FW_NEXT_LINE, 0);
+    behind("GET htt", 0, FW_NEXT_LINE, 0);
+    behind("GET gopher", 0, FW_NEXT_NOTHING, 0);
+    behind("SSH-2.0-x\r\n", 0, FW_NEXT_NOTHING, 0);
+    behind("abcdefghijklmnopqrstuvwxyzabcdefghijklm", 0, FW_NEXT_NOTHING, 0);
+    behind("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nGET /a", 0, FW_NEXT_LINE, 36);
+    behind("PUT / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab", 0, FW_NEXT_REQUEST, 42);
+    behind("PROPFIND / HTTP/1.1\r\nContent-Length: 2\r\n\r\nabGET /x HTTP/1.1\r\n\r\nG", 1, FW_NEXT_LINE, 63);
+    behind("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n", 1,
+           FW_NEXT_NOTHING, 0);
+    behind("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", 0, FW_NEXT_CHUNK, 55);
+    behind("POST / HTTP/1.1\r\nTransfer-Encoding: gzip, Chunked\r\n\r\nFFffff\r\nabc", 0, FW_NEXT_CHUNK, 53 + 8 + 0xffffff + 2);
+    behind("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1fffffff\r\nabc", 0, FW_NEXT_NOTHING, 0);
+    behind("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0;a=b\r\nTrailer: x\r\n\r\nDELETE / HTTP/1.1\r\n\r\n", 1,
+           FW_NEXT_NOTHING, 0);
+    behind("HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\n\r\n\x81", 0, FW_NEXT_UPGRADED, 56);
+    CHECK_EQUAL(h.upgrade, FW_UPGRADE_WEBSOCKET);
+    behind("HTTP/1.1 200 OK\r\nUpgrade: h2c\r\n\r\n", 0, FW_NEXT_NOTHING, 0);
+    CHECK_EQUAL(h.upgrade, FW_UPGRADE_NONE);
+    behind("GET / HTTP/1.1\r\nupgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\n\r\n", 0, FW_NEXT_NOTHING, 0);
+    CHECK_EQUAL(h.upgrade, FW_UPGRADE_HTTP2);
 }
 
 int main(void)
@@ -208,6 +242,7 @@ int main(void)
     test_rest_of_the_header();
     test_pipelined();
     test_http2();
+    test_what_begins_behind();
     test_requests();
     test_hash();
     test_responses();

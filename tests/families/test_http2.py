@@ -7,13 +7,16 @@ from promises import Watch, keeps_event, keeps_floor
 from scenes import Host, host
 
 from floodwatch.detectors.http2 import (
+    BLAMED,
     CONTINUATION_FLOOD,
     CONTINUATIONS,
+    MADEYOURESET,
     NAMED,
     PER_HEADER,
     RAPID_RESET,
     RESET_SHARE,
     RESETS,
+    VIOLATIONS,
 )
 from floodwatch.model.epoch import CLASS_TCP, DATA, EPOCHS_PER_SECOND, SYN, SYNACK
 from floodwatch.model.vector import TCP_NUMBER, Vector
@@ -103,6 +106,29 @@ def test_sources_are_named_by_their_frames(make: object, proven: int, origin: st
         assert (decision.action, decision.protection) == ("drop_sources", None)
     else:
         assert (decision.action, decision.protection, decision.sources) == ("cap_unknown", "capped", ())
+
+
+def made_to_reset(violations: int, blamed: int = 0) -> Host:
+    return frames(max(violations, blamed)).set(h2_violations=violations, h2_provoked=blamed)
+
+
+def test_a_server_that_is_made_to_reset_streams() -> None:
+    keeps_floor(made_to_reset, Vector.MADEYOURESET, VIOLATIONS, MADEYOURESET.persist)
+    keeps_event(made_to_reset, VIOLATIONS, MADEYOURESET.persist)
+
+
+def test_resets_that_blame_the_client_say_so_alone_only_where_they_are_many() -> None:
+    most = int(BLAMED.count)
+    assert vectors(*[made_to_reset(0, most)] * 2) == [Vector.MADEYOURESET]
+    assert vectors(*[made_to_reset(0, most - 1)] * 4) == []
+    mixed = frames(4 * most).set(h2_provoked=2 * most)
+    assert vectors(*[mixed] * 2) == [Vector.MADEYOURESET]
+    assert vectors(*[frames(4 * most + 2).set(h2_provoked=2 * most)] * 4) == []
+
+
+def test_streams_that_are_broken_off_are_no_requests_as_well() -> None:
+    asked = made_to_reset(400, 400).set(requests=400, h2_requests=400)
+    assert vectors(*[asked] * 8) == [Vector.MADEYOURESET]
 
 
 @pytest.mark.parametrize(
