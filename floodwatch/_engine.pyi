@@ -117,6 +117,8 @@ VICTIM_DTYPE: Final[np.dtype[np.void]]
 - ``unfinished`` (<u4) requests whose header does not end in their packet
 - ``owing`` (<u4) requests whose body is not whole in their packet
 - ``denied`` (<u4) responses 401 and 403
+- ``logins`` (<u4) requests with a login (Authorization: Basic, Digest)
+- ``turned_away`` (<u4) of these those that answer a request with a login
 - ``stalled`` (<u4) TCP packets of open connections with a window of zero
 - ``owed`` (<u8) bytes of the bodies that are not in their request's packet
 - ``loose`` (<u8) bytes of TCP data in packets that begin nothing we know
@@ -252,6 +254,15 @@ HEAVY_DTYPE: Final[np.dtype[np.void]]
   header, 2 by a PROXY line; `proven` then speaks of the proxy's connection
 - ``stacks`` (<u2) a bit for the class of TCP stack of every SYN: several machines share the address
 - ``frames`` (<u4) frames of WebSockets of its connections that send too many, as `ws_fast`
+- ``denied`` (<u2) requests answered 401 or 403; saturates, as do the next four; not of IPv6 networks
+- ``logins`` (<u2) requests with another login (Basic, Digest) than the last request that had one
+- ``agents`` (<u2) requests with another User-Agent than the request before
+- ``queried`` (<u2) requests with a query
+- ``named`` (<u2) requests whose query begins with a named parameter
+- ``last_agent`` (u1) a number for the last User-Agent
+- ``last_login`` (u1) a number for the last login
+- ``queries`` (<u8) bit hash(query) of every request with one: linear counting
+- ``names`` (<u8) bit hash(name of the first parameter) of every such request: linear counting
 - ``low`` (<u8) lower half of the address of a translator; else 0
 - ``shapes`` (<u8) bit hash(shape) of every exchange: linear counting
 - ``sealed_bytes`` (<u8) application data that it sent, in bytes
@@ -267,6 +278,27 @@ HEAVY_DTYPE: Final[np.dtype[np.void]]
 - ``first`` (<u2) connections asked the first time
 - ``last_shape`` (<u2) the low bits of the last shape
 """
+HELD_DTYPE: Final[np.dtype[np.void]]
+"""One connection on which a client holds a server's place.
+
+- ``flow`` (<u8) keyed hash of the connection; 0: a free entry
+- ``hi`` (<u8) upper half of the server's address; 0 for IPv4
+- ``lo`` (<u8) lower half of it
+- ``source`` (<u8) who holds it, as in the heavy pairs
+- ``low`` (<u8) as in the heavy pairs
+- ``since_ns`` (<u8) time of the packet that began it
+- ``last_ns`` (<u8) time of the client's last sign of it
+- ``opened_ns`` (<u8) time at which the reader made room; 0: it takes nothing
+- ``until_ns`` (<u8) time at which it was over; 0: it is held
+- ``moved`` (<u4) bytes of the rest of the request that came since, or that were sent to the reader
+- ``owed`` (<u4) bytes of the body that were not in the request's packet
+- ``weight`` (<u4) so many connections it stands for
+- ``port`` (<u2) the server's port
+- ``v6`` (u1) as in the heavy pairs
+- ``kind`` (u1) 1: the request's header has no end; 2: its body does not come; 3: its answer is not read
+- ``proven`` (u1) 1: the connection's handshake was seen, so that the source is real
+- ``heard`` (u1) 1: the server was seen to send on it since
+"""
 PACKET_DTYPE: Final[np.dtype[np.void]]
 """One decoded packet.
 
@@ -279,7 +311,8 @@ PACKET_DTYPE: Final[np.dtype[np.void]]
 - ``tcp_flags`` (u1) TCP flags, FIN = 1 to CWR = 128
 - ``kind`` (u1) kind of packet
 - ``bits`` (u1) 1: IPv6; 2: more fragments follow; 4: reserved source address; 8: window of zero; 16: source
-  inside a translator's network (NAT64); 32 to 128: of a SYN a class of its TCP stack
+  inside a translator's network (NAT64); 32 to 128: of a SYN a class of its TCP stack; of other packets of TCP
+  32: window below 64, and not 0; 64: a short payload ends with an empty line
 - ``seq`` (<u4) TCP sequence number
 - ``ack`` (<u4) TCP acknowledgement number
 - ``bytes`` (<u4) bytes of the frame, as on the wire
@@ -599,6 +632,12 @@ class Engine:
         admission (8 + 3 N / 65,536 for N packets in the window) where that is larger.
         """
 
+    def held(self) -> NDArray[np.void]:
+        """The connections on which clients hold places (HELD_DTYPE), and those that are over.
+
+        The latter are told once and forgotten then.
+        """
+
     def window_ends(self, batch: Batch, following: int) -> bool:
         """Will closing the epoch clear the heavy-hitter window?"""
 
@@ -607,6 +646,10 @@ class Engine:
 
     def total_sources(self) -> bytes:
         """HyperLogLog registers (p = 12) of all sources seen: IPv4 addresses and IPv6 /64 networks."""
+
+    @property
+    def places(self) -> int:
+        """Connections that the table of held ones keeps: a sample, where there are too many."""
 
     @property
     def epoch(self) -> int: ...

@@ -66,6 +66,7 @@ FEATURES = tuple([(record, name, f"({count},){form}" if count else form, what)
 VICTIM_DTYPE = _dtype("victim", LAYOUT)
 HOST_DTYPE = _dtype("host", LAYOUT)
 HEAVY_DTYPE = _dtype("heavy", LAYOUT)
+HELD_DTYPE = _dtype("held", LAYOUT)
 PACKET_DTYPE = _dtype("packet", LAYOUT)
 HELLO_DTYPE = _dtype("hello_seen", LAYOUT)
 
@@ -534,11 +535,21 @@ cdef class Engine:
         cdef uint32_t n = fw_topk_list(&self.raw.heavy, <fw_heavy_count *><char *>out)
         return np.frombuffer(out, dtype=HEAVY_DTYPE, count=n)
 
+    def held(self):
+        """Connections on which clients hold places, and those that are over since the last call (HELD_DTYPE)."""
+        cdef bytearray out = bytearray(self.raw.held.count * sizeof(fw_held))
+        cdef uint32_t n = fw_held_list(&self.raw.held, <fw_held *><char *>out)
+        return np.frombuffer(out, dtype=HELD_DTYPE, count=n)
+
     def window_ends(self, Batch batch, uint32_t following):
         return bool(fw_engine_window_ends(self.raw, _next(batch, following)))
 
     def close_epoch(self, Batch batch, uint32_t following):
         fw_engine_close_epoch(self.raw, _next(batch, following))
+
+    @property
+    def places(self):
+        return self.raw.held.count
 
     @property
     def epoch(self):

@@ -27,6 +27,7 @@ RECORDS = {
     "sealed": (None, "Connections of one protocol whose content is sealed, an element of `sealed`."),
     "host": ("HOST_DTYPE", "One address and what it got and sent in one epoch, in short."),
     "heavy": ("HEAVY_DTYPE", "One heavy pair of a source and a victim, over the open window."),
+    "held": ("HELD_DTYPE", "One connection on which a client holds a server's place."),
     "packet": ("PACKET_DTYPE", "One decoded packet."),
     "hello_seen": ("HELLO_DTYPE", "One ClientHello that is whole, or one Initial of QUIC."),
 }

@@ -117,12 +117,18 @@ cdef extern from "fw_decode.h" nogil:
     struct fw_victims:
         uint32_t touched_count
         uint64_t unslotted, evicted
+    struct fw_held:
+        pass
+    struct fw_helds:
+        uint32_t count
+    uint32_t fw_held_list(fw_helds *, fw_held *)
     struct fw_engine:
         uint64_t epoch, epoch_packets, epoch_bytes, first_ns, last_ns, gap, late
         int fractions
         uint8_t *total_sources
         fw_topk heavy
         fw_carried carried
+        fw_helds held
         fw_victims victims
     void fw_engine_init(fw_engine *)
     uint32_t fw_engine_observe(fw_engine *, const fw_batch *, uint32_t)

@@ -41,6 +41,19 @@ struct seen {
     uint8_t via;                     /* with a client: how the proxy names it */
 };
 
+/* Is it the same program as before, and does it ask what it asked before? */
+static void count_program(struct fw_heavy *s, const struct fw_message *h)
+{
+    fw_count16(&s->agents, s->last_agent && s->last_agent != h->agent);
+    s->last_agent = h->agent;
+    fw_count16(&s->logins, h->login && s->last_login != h->login);
+    s->last_login = h->login ? h->login : s->last_login;
+    fw_count16(&s->queried, h->queried);
+    fw_count16(&s->named, h->named);
+    s->queries |= (uint64_t)h->queried << h->query_bit;
+    s->names |= (uint64_t)h->named << h->name_bit;
+}
+
 static void count_request(struct fw_heavy *s, const struct fw_message *h)
 {
     int again = s->requests && s->last_path == (uint8_t)h->path_hash;
@@ -51,6 +64,7 @@ static void count_request(struct fw_heavy *s, const struct fw_message *h)
     fw_count16(&s->repeats, (unsigned)again + h->more_same);
     s->last_path = (uint8_t)h->path_hash;
     s->paths |= 1ULL << (h->path_hash >> 58) | h->more_paths;
+    count_program(s, h);
 }
 
 /* Of packets with several requests, or frames, those that were not counted may have held more than one each. */
@@ -181,13 +195,15 @@ static void count_client(struct fw_engine *e, const struct seen *x)
 
 /* Answers that say no, to a client whose requests are counted. IPv4 and translated addresses have one hash in both
  * directions; the /64 of another IPv6 client is not found by the address that the answer goes to. */
-static void count_errors(struct fw_engine *e, const struct fw_packet *p, unsigned refused)
+static void count_errors(struct fw_engine *e, const struct fw_packet *p, const struct fw_message *h)
 {
     const struct fw_client *client = fw_carried_find(&e->carried, fw_flow_hash(p));
     uint64_t pair = client ? fw_client_pair(client->hash, p->sender_hash) : fw_pair_hash(p->dst_hash, p->sender_hash);
     struct fw_heavy *s = fw_topk_find(&e->heavy, pair);
-    if (s)
-        fw_count16(&s->errors, refused);
+    if (!s)
+        return;
+    fw_count16(&s->errors, h->refused);
+    fw_count16(&s->denied, h->denied);
 }
 
 /* Tell victim and source what the handshake table saw of the packet. */
@@ -274,6 +290,17 @@ static void count_towards(struct fw_engine *e, const struct fw_packet *p, const 
         count_client(e, &x);
 }
 
+/* Of a TCP packet: does it ask something, and does it bear on a connection that is held? */
+static void count_held(struct fw_engine *e, const struct fw_packet *p, const struct fw_message *h, enum fw_flow_news news)
+{
+    if (FW_UNLIKELY(h != NULL) && h->what == FW_HTTP_REQUEST)
+        fw_flow_ask(&e->flows, fw_flow_hash(p), h->login);
+    if (FW_UNLIKELY(fw_held_concerned(&e->held, p, h))) {
+        int takes_none = p->kind != FW_SYN && p->bits & (FW_STALLED | FW_NARROW);
+        fw_held_observe(&e->held, p, h, news, takes_none && fw_flow_asked(&e->flows, fw_flow_hash(p)));
+    }
+}
+
 static void observe_one(struct fw_engine *e, const struct fw_batch *b, const struct fw_packet *p, uint64_t pair)
 {
     const struct fw_message *h = p->message ? &b->messages[p->message - 1] : NULL;
@@ -292,6 +319,8 @@ static void observe_one(struct fw_engine *e, const struct fw_batch *b, const str
         news = count_flow(e, p, to, from);
     if (news == FW_FLOW_REPEATED)
         h = NULL; /* the request, or the answer, was counted when it came first */
+    if (p->kind <= FW_TCP_ODD)
+        count_held(e, p, h, news);
     if (to)
         count_towards(e, p, h, news, to, pair);
     if (from)
@@ -302,8 +331,11 @@ static void observe_one(struct fw_engine *e, const struct fw_batch *b, const str
         if (from)
             fw_peers_note(&e->peers, p);
     }
-    if (FW_UNLIKELY(h != NULL) && h->refused)
-        count_errors(e, p, h->refused);
+    if (FW_UNLIKELY(h != NULL) && h->refused) {
+        count_errors(e, p, h);
+        if (from && h->denied && fw_flow_tried(&e->flows, fw_flow_hash(p)))
+            from->v.turned_away += h->denied;
+    }
 }
 
 static uint32_t observe(struct fw_engine *e, const struct fw_batch *b, uint32_t start)
@@ -377,6 +409,7 @@ void fw_engine_close_epoch(struct fw_engine *e, const struct fw_packet *next)
     fw_victim_close_epoch(&e->victims, ends);
     fw_flow_close_epoch(&e->flows);
     fw_peers_close_epoch(&e->peers, e->gap);
+    fw_held_close_epoch(&e->held, epoch * FW_EPOCH_NS);
     fw_sealed_close_epoch(&e->sealed);
     if (ends)
         end_window(e);

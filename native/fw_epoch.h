@@ -4,8 +4,8 @@
  * at the first packet that belongs to a later epoch, so that the caller can read the summary first. Packet
  * time is the only clock.
  *
- * Memory is fixed: about 2 MiB count-min, 1.2 MiB heavy hitters, 1 MiB handshakes, 0.8 MiB connections of proxies,
- * 0.6 MiB sealed connections, 0.25 MiB peers, 13.5 MiB victim slots. */
+ * Memory is fixed: about 2 MiB count-min, 1.4 MiB heavy hitters, 1 MiB handshakes, 0.8 MiB connections of proxies,
+ * 0.6 MiB sealed connections, 0.25 MiB peers, 0.7 MiB held connections, 13.5 MiB victim slots. */
 #ifndef FW_EPOCH_H
 #define FW_EPOCH_H
 
@@ -13,6 +13,7 @@
 #include "fw_carried.h"
 #include "fw_countmin.h"
 #include "fw_flow.h"
+#include "fw_held.h"
 #include "fw_peers.h"
 #include "fw_sealed.h"
 #include "fw_topk.h"
@@ -41,6 +42,7 @@ struct fw_engine {
     struct fw_flows flows;
     struct fw_carried carried;
     struct fw_peers peers;
+    struct fw_helds held;
     struct fw_sealed sealed;
     struct fw_victims victims;
 };

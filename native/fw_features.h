@@ -127,6 +127,8 @@
     F(uint32_t, unfinished, , "requests whose header does not end in their packet")                                    \
     F(uint32_t, owing, , "requests whose body is not whole in their packet")                                           \
     F(uint32_t, denied, , "responses 401 and 403")                                                                     \
+    F(uint32_t, logins, , "requests with a login (Authorization: Basic, Digest)")                                      \
+    F(uint32_t, turned_away, , "of these those that answer a request with a login")                                    \
     F(uint32_t, stalled, , "TCP packets of open connections with a window of zero")                                    \
     F(uint64_t, owed, , "bytes of the bodies that are not in their request's packet")                                  \
     F(uint64_t, loose, , "bytes of TCP data in packets that begin nothing we know")                                    \
@@ -223,9 +225,38 @@
     F(uint8_t, via, , "0: the source sent the packets itself; else it is the client that a trusted proxy names,"       \
                       " 1 by a header, 2 by a PROXY line; `proven` then speaks of the proxy's connection")             \
     F(uint16_t, stacks, , "a bit for the class of TCP stack of every SYN: several machines share the address")          \
-    F(uint32_t, frames, , "frames of WebSockets of its connections that send too many, as `ws_fast`")
+    F(uint32_t, frames, , "frames of WebSockets of its connections that send too many, as `ws_fast`") \
+    F(uint16_t, denied, , "requests answered 401 or 403; saturates, as do the next four; not of IPv6 networks")        \
+    F(uint16_t, logins, , "requests with another login (Basic, Digest) than the last request that had one")            \
+    F(uint16_t, agents, , "requests with another User-Agent than the request before")                                  \
+    F(uint16_t, queried, , "requests with a query")                                                                    \
+    F(uint16_t, named, , "requests whose query begins with a named parameter")                                         \
+    F(uint8_t, last_agent, , "a number for the last User-Agent")                                                       \
+    F(uint8_t, last_login, , "a number for the last login")                                                            \
+    F(uint64_t, queries, , "bit hash(query) of every request with one: linear counting")                               \
+    F(uint64_t, names, , "bit hash(name of the first parameter) of every such request: linear counting")
 
-/* The same, in what is listed only: the table keeps it beside the entries, for hardly any needs it. */
+/* Per connection on which a client holds a place (fw_held.h). */
+#define FW_HELD_FEATURES(F)                                                                                            \
+    F(uint64_t, flow, , "keyed hash of the connection; 0: a free entry")                                               \
+    F(uint64_t, hi, , "upper half of the server's address; 0 for IPv4")                                                \
+    F(uint64_t, lo, , "lower half of it")                                                                              \
+    F(uint64_t, source, , "who holds it, as in the heavy pairs")                                                       \
+    F(uint64_t, low, , "as in the heavy pairs")                                                                        \
+    F(uint64_t, since_ns, , "time of the packet that began it")                                                        \
+    F(uint64_t, last_ns, , "time of the client's last sign of it")                                                     \
+    F(uint64_t, opened_ns, , "time at which the reader made room; 0: it takes nothing")                                \
+    F(uint64_t, until_ns, , "time at which it was over; 0: it is held")                                                \
+    F(uint32_t, moved, , "bytes of the rest of the request that came since, or that were sent to the reader")          \
+    F(uint32_t, owed, , "bytes of the body that were not in the request's packet")                                     \
+    F(uint32_t, weight, , "so many connections it stands for")                                                         \
+    F(uint16_t, port, , "the server's port")                                                                           \
+    F(uint8_t, v6, , "as in the heavy pairs")                                                                          \
+    F(uint8_t, kind, , "1: the request's header has no end; 2: its body does not come; 3: its answer is not read")     \
+    F(uint8_t, proven, , "1: the connection's handshake was seen, so that the source is real")                         \
+    F(uint8_t, heard, , "1: the server was seen to send on it since")
+
+/* The same as the heavy pairs, in what is listed only: the table keeps it beside the entries, for hardly any needs it. */
 #define FW_HEAVY_LISTED_FEATURES(F)                                                                                    \
     F(uint64_t, low, , "lower half of the address of a translator; else 0")
 

@@ -38,7 +38,7 @@ static void begin(struct fw_flow *f, const struct fw_packet *p)
 {
     f->sent = ticks(p);
     f->waited = 0;
-    f->followed = f->refused = f->replayed = f->unasked = 0;
+    f->followed = f->refused = f->replayed = f->unasked = f->asked = f->tried = 0;
     f->copies = 0;
     f->again = 0;
 }
@@ -63,7 +63,7 @@ static enum rhythm repeat(struct fw_flow *f, const struct fw_packet *p)
         return REPLAYED;
     }
     if (f->again < FW_FLOW_EVEN)
-        f->again++;
+        f->again = (f->again + 1u) & 7u;
     f->waited = (uint16_t)(ticks(p) - f->sent);
     f->sent = ticks(p);
     f->copies = 0;
@@ -206,6 +206,27 @@ enum fw_flow_news fw_flow_observe(struct fw_flows *t, const struct fw_packet *p,
         return on_synack(t, hash, p, weight);
     struct fw_flow *f = find(t, hash);
     return f ? on_other(f, p, weight) : on_stranger(t, hash, p, weight);
+}
+
+void fw_flow_ask(struct fw_flows *t, uint64_t hash, int login)
+{
+    struct fw_flow *f = find(t, hash);
+    if (!f)
+        return;
+    f->asked = 1;
+    f->tried = login != 0;
+}
+
+int fw_flow_tried(struct fw_flows *t, uint64_t hash)
+{
+    const struct fw_flow *f = find(t, hash);
+    return f && f->tried;
+}
+
+int fw_flow_asked(struct fw_flows *t, uint64_t hash)
+{
+    const struct fw_flow *f = find(t, hash);
+    return f && f->asked;
 }
 
 void fw_flow_close_epoch(struct fw_flows *t)

@@ -43,7 +43,8 @@ struct fw_flow {
     uint8_t followed : 1, refused : 1, unasked : 1; /* unasked: by a SYN-ACK without a SYN */
     uint8_t fed : 1;                  /* DONE: the client sent data */
     uint8_t replayed : 1;             /* its first packet is sent over and over ... */
-    uint8_t copies : 2, again;        /* ... or came again at once, or was retransmitted */
+    uint8_t copies : 2, asked : 1;
+    uint8_t again : 3, tried : 1;       /* ... or came again at once, or was retransmitted */
     uint16_t sent, waited;            /* tick of the newest of these, and ticks between it and the one before */
 };
 
@@ -89,6 +90,12 @@ static inline int fw_flow_sampled(uint64_t hash, unsigned log2) { return !log2 |
 
 /* Feed one TCP packet; *weight is set for every answer but NOTHING. */
 enum fw_flow_news fw_flow_observe(struct fw_flows *t, const struct fw_packet *p, uint32_t *weight);
+
+/* A request of HTTP came on a connection, with a login or without: note it. Was one noted, and did the last one have a
+ * login? */
+void fw_flow_ask(struct fw_flows *t, uint64_t hash, int login);
+int fw_flow_asked(struct fw_flows *t, uint64_t hash);
+int fw_flow_tried(struct fw_flows *t, uint64_t hash);
 
 void fw_flow_close_epoch(struct fw_flows *t);
 void fw_flow_clear(struct fw_flows *t);

@@ -1,4 +1,5 @@
 #include "fw_forward.h"
+#include "fw_program.h"
 
 struct method {
     char name[9]; /* with the space that ends it */
@@ -155,9 +156,9 @@ static void frame(const uint8_t *line, uint32_t n, struct framing *f)
         f->upgrade = holds(line, n, "websocket") ? FW_UPGRADE_WEBSOCKET : holds(line, n, "h2c") ? FW_UPGRADE_HTTP2 : 0;
 }
 
-/* Go over header lines. Returns what stands behind the empty line that ends them, or NULL where it is not there. */
+/* Go over header lines; `program`, if not NULL, is told what they say of it. Returns what stands behind the empty line that ends them, or NULL where it is not there. */
 static const uint8_t *read_head(const struct fw_ranges *named, const uint8_t *p, const uint8_t *behind, struct framing *f,
-                                struct fw_forwards *forwards)
+                                struct fw_forwards *forwards, const struct fw_key *key, struct fw_message *program)
 {
     const uint8_t *line = p, *end;
     for (;; line = end + 1) {
@@ -168,6 +169,8 @@ static const uint8_t *read_head(const struct fw_ranges *named, const uint8_t *p,
         if (n == 0 || (n == 1 && line[0] == '\r'))
             return end + 1;
         uint8_t first = line[0] | 0x20;
+        if (program && fw_program_likely(first))
+            fw_program_line(key, line, n, program);
         if (first == 'x' || first == 'f')
             fw_forward_line(named, line, n, forwards);
         else if (first == 'c' || first == 't' || first == 'u')
@@ -266,7 +269,7 @@ static void pipelined(const struct fw_key *key, const uint8_t *p, uint32_t at, u
             return;
         fw_message_add(out, &more);
         struct framing f = {0};
-        const uint8_t *end = read_head(NULL, more.path, p + size, &f, &nobody);
+        const uint8_t *end = read_head(NULL, more.path, p + size, &f, &nobody, NULL, NULL);
         if (!end)
             return;
         at = skip_body(p, (uint32_t)(end - p), size, &f, next);
@@ -278,7 +281,7 @@ static void upgraded(const uint8_t *p, uint32_t size, struct fw_message *out, st
 {
     struct framing f = {0};
     struct fw_forwards nobody = {0};
-    const uint8_t *end = read_head(NULL, p, p + size, &f, &nobody);
+    const uint8_t *end = read_head(NULL, p, p + size, &f, &nobody, NULL, NULL);
     if (!end || !f.upgrade)
         return;
     out->upgrade = f.upgrade;
@@ -293,7 +296,8 @@ static void read_rest(const struct fw_key *key, const struct fw_ranges *named, c
     struct fw_forwards forwards = {0};
     const uint8_t *rest = out->path + out->path_len, *behind = p + size;
     const uint8_t *line = memchr(rest, '\n', (size_t)(behind - rest));
-    const uint8_t *end = line ? read_head(named, line + 1, behind, &f, &forwards) : NULL;
+    fw_program_query(key, rest, (uint32_t)((line ? line : behind) - rest), out);
+    const uint8_t *end = line ? read_head(named, line + 1, behind, &f, &forwards, key, out) : NULL;
     if (whole)
         out->unfinished = end == NULL;
     if (!end)

@@ -35,6 +35,7 @@ struct fw_name {
 #define FW_SEALED_ROW(type, name, d, what) FW_ROW(struct fw_sealed_count, name, type, name, d, what)
 #define FW_HOST_ADDRESS_ROW(type, name, d, what) FW_ROW(struct fw_host, address.name, type, name, d, what)
 #define FW_HOST_ROW(type, name, d, what) FW_ROW(struct fw_host, name, type, name, d, what)
+#define FW_HELD_ROW(type, name, d, what) FW_ROW(struct fw_held, name, type, name, d, what)
 #define FW_HEAVY_ROW(type, name, d, what) FW_ROW(struct fw_heavy_count, name, type, name, d, what)
 #define FW_HEAVY_SEALED_ROW(type, name, d, what) FW_ROW(struct fw_heavy_count, sealed.name, type, name, d, what)
 
@@ -62,6 +63,7 @@ static const struct fw_field FW_LAYOUT[] = {
     FW_HEAVY_FEATURES(FW_HEAVY_ROW)
     FW_HEAVY_LISTED_FEATURES(FW_HEAVY_ROW)
     FW_HEAVY_SEALED_FEATURES(FW_HEAVY_SEALED_ROW)
+    FW_HELD_FEATURES(FW_HELD_ROW)
     FW_COLUMN(ts_ns, "<u8", 0, "nanoseconds since 1970")
     FW_COLUMN(src, "<u8", 2, "source address: upper and lower half, IPv4 as in ::ffff:a.b.c.d")
     FW_COLUMN(dst, "<u8", 2, "destination address")
@@ -71,7 +73,8 @@ static const struct fw_field FW_LAYOUT[] = {
     FW_COLUMN(tcp_flags, "u1", 0, "TCP flags, FIN = 1 to CWR = 128")
     FW_COLUMN(kind, "u1", 0, "kind of packet")
     FW_COLUMN(bits, "u1", 0, "1: IPv6; 2: more fragments follow; 4: reserved source address; 8: window of zero;"
-              " 16: source inside a translator's network (NAT64); 32 to 128: of a SYN a class of its TCP stack")
+              " 16: source inside a translator's network (NAT64); 32 to 128: of a SYN a class of its TCP stack; of other"
+            " packets of TCP 32: window below 64, and not 0; 64: a short payload ends with an empty line")
     FW_COLUMN(seq, "<u4", 0, "TCP sequence number")
     FW_COLUMN(ack, "<u4", 0, "TCP acknowledgement number")
     FW_COLUMN(bytes, "<u4", 0, "bytes of the frame, as on the wire")

@@ -66,6 +66,9 @@ struct fw_message {
     uint8_t more, more_same, more_posts, more_assets; /* HTTP: further requests in the payload (pipelined); those of them
                                                        * for the same path, with a body, for parts of pages; at most 255 */
     uint64_t more_paths;                              /* bit hash(path) of each */
+    uint8_t queried, query_bit; /* HTTP: there is a query, and one of 64 bits for it ... */
+    uint8_t named, name_bit;    /* ... which begins with a parameter, and one for the name of that */
+    uint8_t agent, login;       /* HTTP: a number from 1 on for the User-Agent, and for a login; 0: none (fw_program.h) */
     uint64_t client_hi, client_lo; /* for whom the sender says that it asks, IPv4 as in ::ffff:a.b.c.d ... */
     uint64_t client_hash;          /* ... and its keyed hash, as in src_hash */
     uint8_t via;         /* enum fw_via: how it says so */

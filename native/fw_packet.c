@@ -48,6 +48,14 @@ static uint8_t stack_class(const struct fw_cursor *c, uint32_t header)
     return (uint8_t)(told * 0x9e3779b97f4a7c15ULL >> 61);
 }
 
+/* RFC 9112, 2.1: does the payload end with an empty line? A packet may hold nothing else than that. */
+static inline int ends_header(const uint8_t *payload, uint32_t size, uint32_t captured)
+{
+    if (size > FW_ENDS_MOST || captured < size)
+        return 0;
+    return size >= 4 ? memcmp(payload + size - 4, "\r\n\r\n", 4) == 0 : size == 2 && memcmp(payload, "\r\n", 2) == 0;
+}
+
 static int decode_tcp(struct fw_cursor c, struct fw_packet *out, const uint8_t **payload)
 {
     int reject;
@@ -82,7 +90,11 @@ static int decode_tcp(struct fw_cursor c, struct fw_packet *out, const uint8_t *
         out->kind = FW_FIN;
     else if ((flags & 0x17) == 0x10) {
         out->kind = out->payload ? FW_DATA : FW_ACK;
-        out->bits |= c.captured >= 16 && fw_be16(c.p + 14) == 0 ? FW_STALLED : 0;
+        unsigned window = c.captured >= 16 ? fw_be16(c.p + 14) : UINT16_MAX;
+        if (FW_UNLIKELY(window < FW_NARROW_WINDOW))
+            out->bits |= window ? FW_NARROW : FW_STALLED;
+        if (out->payload && ends_header(*payload, out->payload, out->captured))
+            out->bits |= FW_ENDS;
     } else
         out->kind = FW_TCP_ODD;
     return 0;

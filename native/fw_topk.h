@@ -24,7 +24,7 @@ enum fw_source_form { FW_SOURCE_IPV4 = 0, FW_SOURCE_NETWORK, FW_SOURCE_ADDRESS }
 struct fw_heavy {
     FW_HEAVY_FEATURES(FW_MEMBER)
 };
-_Static_assert(sizeof(struct fw_heavy) == 88 && offsetof(struct fw_heavy, clients) == 64,
+_Static_assert(sizeof(struct fw_heavy) == 112 && offsetof(struct fw_heavy, clients) == 64,
                "what most packets write is one cache line long");
 
 /* What is kept beside an entry, for few need it: of sources that speak TLS or QUIC. */

@@ -154,6 +154,7 @@ static void count_request(struct fw_slot *s, const struct fw_packet *p, const st
     v->assets += (uint32_t)h->asset + h->more_assets;
     v->unfinished += h->unfinished;
     v->owing += h->owed > 0;
+    v->logins += h->login > 0;
     v->owed += h->owed;
     elect(&v->http_port, &v->http_port_vote, p->dport, 1);
     fw_hll_add(v->sources[FW_CLASS_HTTP], FW_HLL_P, asker);

@@ -95,7 +95,9 @@ def rules(vector: Vector) -> str:
     """The rule of a vector, once for each floor that it may be held against."""
     of = FAMILIES[vector]
     first, *others = of.floors
-    return "; ".join([of.says(first), *(f"{f.count:,.10g} {f.where}" for f in others)])
+    return "; ".join(
+        [of.says(first), *(of.says(f) if f.rule else f"{f.count:,.10g} {f.where}" for f in others)]
+    )
 
 
 def least(vector: Vector) -> str:

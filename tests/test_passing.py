@@ -28,7 +28,7 @@ def row(source: int, victim: int, proven: int = 1) -> Any:
 def summary(epoch: int, victims: Any, rows: Any, *, ends: bool) -> Summary:
     return Summary(
         epoch=epoch, gap=0, first_ns=0, last_ns=0, victims=victims, heavy=lambda: rows, hosts=lambda: rows,
-        sources_of=lambda *_: np.zeros(0, np.uint8), window_ends=ends, final=False,
+        held=lambda: rows[:0], sources_of=lambda *_: np.zeros(0, np.uint8), window_ends=ends, final=False,
     )  # fmt: skip
 
 

@@ -213,7 +213,7 @@ class Case:
                 self._step(at, part)
         for old in [e for e in self.recent if not epoch - EPOCHS_PER_SECOND < e <= epoch]:
             del self.recent[old]
-        self.peak = max(self.peak, sum(self.recent.values()))
+        self.peak = max(self.peak, sum(self.recent.values()), finding.busiest)
 
     def _step(self, epoch: int, count: int) -> None:
         step = epoch // self.stride

@@ -101,7 +101,7 @@ class Decider:
             self._try(key, finding, now_ns)
             return
         self._open[key] = case
-        if finding.epoch > case.epoch and case.ended(finding.epoch):
+        if finding.epoch > case.epoch and case.ended(max(_begin(finding), case.epoch)):
             if not (finding.over or _enough(finding)):
                 return
             case.pulses += 1
@@ -160,6 +160,11 @@ class Decider:
 def onset(case: Case) -> tuple[int, Vector, Address]:
     """By what cases are told in order."""
     return case.first_ns, case.vector, case.victim
+
+
+def _begin(finding: Finding[Any]) -> int:
+    """The first epoch that it counts: what went on from the last finding to this one was no pause."""
+    return finding.stretches[0][0] if finding.stretches else finding.epoch
 
 
 def _streak(case: Case, finding: Finding[Any]) -> int:

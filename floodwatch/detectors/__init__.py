@@ -28,6 +28,7 @@ from . import (
     http,
     http2,
     icmp,
+    inventing,
     loop,
     malformed,
     protocols,
@@ -61,13 +62,15 @@ DETECTORS: tuple[Detector, ...] = (
     protocols.DETECTOR,
     malformed.DETECTOR,
     http.DETECTOR,
+    inventing.DETECTOR,
     sealed.DETECTOR,
     carpet.DETECTOR,
     scripts.DETECTOR,
     guessing.DETECTOR,
     slow.DETECTOR,
 )
-"""What is looked for, in this order: ``guessing`` leaves out whom ``scripts`` names."""
+"""What is looked for, in this order: ``guessing`` leaves out whom ``scripts`` names,
+``inventing`` whom ``http`` names."""
 _ALL = [family for detector in DETECTORS for family in detector.families]
 FAMILIES: dict[Vector, Family[Any]] = {v: f for f in _ALL if f.verdict == "attack" for v in f.vectors}
 CROWDS: dict[Vector, Family[Any]] = {v: f for f in _ALL if f.verdict == "crowd" for v in f.vectors}
@@ -151,8 +154,8 @@ class Detection:
         floods = list[Flood]()
         for look in self._detectors:
             for finding in look(scene):
-                self._named[finding.vector, finding.victim] = summary.epoch
                 if finding.verdict in FLOODS:
+                    self._named[finding.vector, finding.victim] = summary.epoch
                     floods.append(_as_flood(finding))
                 if self._let_through(finding, coarse=summary.coarse):
                     self._see(finding, summary)
@@ -179,7 +182,7 @@ class Detection:
         if not _by_epoch(finding):
             return True
         finding.limit = max(finding.limit, self._limits.floors.get(finding.vector, 0.0))
-        least = finding.limit / EPOCHS_PER_SECOND
+        least = finding.limit * finding.quarters / EPOCHS_PER_SECOND
         spread = (finding.vector, carpet.around(finding.victim)) in self._named
         finding.weight = None if spread or finding.count < least else finding.weight
         if coarse:

@@ -32,6 +32,16 @@ FLOOR = Floor(50)
 """Requests of machines in an epoch: 200 a second ..."""
 ALONE = Floor(75, "all from one source, which may be a health check or a script")
 """... and 300 where one single source sends them."""
+NEW = 0.75
+"""Share of the names of parameters, or of the queries, of a source that were never there before ..."""
+DISGUISED = 200
+"""... and so many of the latter under changing agents, where the names are no others ..."""
+INVENTED = Floor(
+    40,
+    rule=f"{{floor}} or more names of parameters from one source within a minute, {percent(NEW)} of them "
+    f"new, or {DISGUISED} different queries to one path under changing agents",
+)
+"""... from which it invents what it asks; ``inventing`` judges that."""
 UNFINISHED = 0.5
 ONE_PATH = 0.8
 FOLLOWED = 0.5
@@ -49,13 +59,15 @@ class Requests(Named):
     """Requests, those of machines among them, and those for parts of pages; see ``crowd.Visits``.
 
     ``machine`` are those of sources that stand out one by one, ``together`` those of hosts that are machines
-    only together, with the others of their network, ``whole`` those of epochs in which all that asked are.
+    only together, with the others of their network, ``whole`` those of epochs in which all that asked are,
+    ``invented`` those of sources that invent their queries (see ``inventing``).
     """
 
     requests: Sum = 0.0
     machine: Sum = 0.0
     whole: Sum = 0.0
     together: Sum = 0.0
+    invented: Sum = 0.0
     assets: Sum = 0.0
     listed: Sum = 0.0
     known: Sum = 0.0
@@ -83,6 +95,12 @@ def _machines(facts: Requests) -> Iterator[Evidence]:
             "of the requests come from sources that ask again and again, faster or more alike than people do"
         )
         yield share("machine_share", facts.machine, facts.requests, 0.0, says)
+    if facts.invented > 0:
+        says = (
+            "of the requests come from sources that make up a query for each, with names of parameters or of "
+            "programs that hardly come again, and fetch no page assets"
+        )
+        yield share("invented", facts.invented, facts.requests, 0.0, says)
     if facts.together > 0:
         says = (
             "of the requests come from hosts of one network, or of a few, that fetch hardly any page assets "
@@ -119,7 +137,7 @@ HTTP_FLOOD = Family(
     Requests,
     _evidence,
     block_or_cap,
-    floors=(FLOOR, ALONE),
+    floors=(FLOOR, ALONE, INVENTED),
     rule="{floor} automated requests in a quarter of a second",
     unit="req/s",
     persist=2,

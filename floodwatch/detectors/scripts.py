@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..history.servers import MEMORY
+from ..history.servers import MEMORY, Asked
 from ..history.sources import distinct_paths, source_counts
-from ..history.windows import asking, positions, requests_in, with_earlier
+from ..history.windows import Since, asking, requests_in, with_earlier
 from ..model.address import Address
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.event import Evidence
@@ -25,7 +25,7 @@ from ..model.finding import F, Finding, Floor, Most, SourceCount, Sum
 from ..model.summary import Summary
 from ..model.vector import Vector
 from .family import Detector, Family, Named, Scene, by_handshakes, by_whom
-from .guessing import EACH, LOGIN_BRUTEFORCE, REFUSED, Guesses, refused
+from .guessing import BLIND, DENIED, EACH, LOGIN_BRUTEFORCE, REFUSED, Guesses, refused
 from .shares import percent
 from .slow import limit_each
 
@@ -38,9 +38,11 @@ POSTED = 0.8
 """Share of a guesser's requests that carry a body ..."""
 SAME = 0.8
 """... and that go to the same path as the one before."""
+CHANGED = 0.5
+"""Share of its requests whose header carries another login than the last one did; between two of them a
+guesser may ask without, to be asked for it."""
 PARTS = 0.1
 """Share of parts of pages from which a browser is at work."""
-MAX_ADDRESSES = 4096
 
 
 class Walks(Named):
@@ -100,8 +102,8 @@ class ScriptDetector:
         self._named = self._older = np.zeros(0, np.uint64)
         self._told: dict[tuple[Vector, int], int] = {}
         self._earlier: NDArray[np.void] | None = None
-        self._asking, self._since = np.zeros(0, np.uint64), np.zeros(0, np.int64)
-        self._addresses: dict[int, tuple[Address, int]] = {}
+        self._since = Since()
+        self._asked = Asked()
 
     def detect(self, scene: Scene) -> Iterator[Finding[Walks] | Finding[Guesses]]:
         """The findings of the second that ends with this epoch, if one does."""
@@ -111,8 +113,8 @@ class ScriptDetector:
         if not ends:
             return
         rows = asking(summary.heavy())
-        self._name(summary)
-        since = self._note(rows, summary.epoch)
+        self._asked.note(summary)
+        since = self._since.note(rows, self._earlier, summary.epoch + 1 - self._quarters)
         if len(rows):
             lately = rows["requests"].astype(np.int64) - requests_in(self._before, rows)
             whole = with_earlier(rows, self._earlier)
@@ -127,20 +129,6 @@ class ScriptDetector:
         """Epochs since the last look."""
         return (self._age - 1) % EPOCHS_PER_SECOND + 1
 
-    def _note(self, rows: NDArray[np.void], epoch: int) -> NDArray[np.int64]:
-        """Remember since when the sources of both windows ask, to the second; returns the epochs of these."""
-        pairs = rows["pair_hash"].astype(np.uint64)
-        since = np.full(len(rows), epoch + 1 - self._quarters)
-        if len(self._asking) and len(rows):
-            at, known = positions(self._asking, pairs)
-            since = np.where(known, np.minimum(self._since[at], since), since)
-        kept = ~np.isin(self._asking, pairs)
-        kept &= np.isin(self._asking, pairs if self._earlier is None else self._earlier["pair_hash"])
-        asking, begun = np.append(pairs, self._asking[kept]), np.append(since, self._since[kept])
-        order = np.argsort(asking)
-        self._asking, self._since = asking[order], begun[order]
-        return since
-
     def _forget(self, epoch: int, rows: NDArray[np.void]) -> None:
         """Sources that neither window holds any more, and victims without a finding for so long, begin
         anew.
@@ -154,7 +142,7 @@ class ScriptDetector:
     def _fresh(self, rows: NDArray[np.void], whole: NDArray[np.void]) -> NDArray[np.void]:
         """What no finding counted yet: of sources that were named before the last second, of others all."""
         fresh, known = whole.copy(), np.isin(whole["pair_hash"], self._named)
-        for name in ("requests", "errors", "posts"):
+        for name in ("requests", "errors", "posts", "logins"):
             new = rows[name].astype(np.int64) - requests_in(self._before, rows, name)
             fresh[name][known] = np.maximum(new[known], 0)
         return fresh
@@ -165,13 +153,6 @@ class ScriptDetector:
         """
         told, self._told[vector, victim] = self._told.get((vector, victim), -1), epoch
         return max(told + 1, since), epoch + 1
-
-    def _name(self, summary: Summary) -> None:
-        for row in summary.victims[summary.victims["requests"] > 0]:
-            address = int(row["hi"]), int(row["lo"])
-            self._addresses[int(row["reference"])] = address, int(row["http_port"])
-        while len(self._addresses) > MAX_ADDRESSES:
-            del self._addresses[next(iter(self._addresses))]
 
     def _judge(
         self,
@@ -187,7 +168,7 @@ class ScriptDetector:
         if not active.any():
             return
         walked = distinct_paths(whole["paths"])
-        guessing = (whole["posts"] >= POSTED * requests) & (whole["repeats"] >= SAME * (requests - 1))
+        guessing = _guesses_logins(whole, requests)
         probing = (walked >= WALK) & (walked >= FRESH * requests) & ~guessing
         fresh = self._fresh(rows, whole)
         # a source is counted from the window before on, in the window in which it is named first
@@ -200,7 +181,7 @@ class ScriptDetector:
         ):
             for victim in np.unique(whole["victim"][picked]).tolist():
                 mine = picked & (whole["victim"] == victim)
-                known = self._addresses.get(victim)
+                known = self._asked.known.get(victim)
                 if known is not None:
                     top = source_counts(counted[mine & (whole["proven"] > 0)], "requests", "requests")
                     new = mine & ~np.isin(whole["pair_hash"], before)
@@ -209,6 +190,17 @@ class ScriptDetector:
                     asked = int(lately[mine].sum())
                     what = Habit(whole[mine], fresh[mine], asked, self._quarters, stretch, top)
                     yield found(summary, known, what)
+
+
+def _guesses_logins(whole: NDArray[np.void], requests: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Who posts to one path, or asks for one path with ever other logins, or ever again with a wrong one."""
+    same = whole["repeats"] >= SAME * (requests - 1)
+    posts = whole["posts"] >= POSTED * requests
+    denied = whole["denied"] >= DENIED * requests
+    guessing: NDArray[np.bool_] = same & (
+        posts | (denied & ((whole["logins"] >= CHANGED * requests) | (requests >= BLIND.count)))
+    )
+    return guessing
 
 
 def _walks(summary: Summary, victim: tuple[Address, int], what: Habit) -> Finding[Walks]:
@@ -228,9 +220,11 @@ def _guesses(summary: Summary, victim: tuple[Address, int], what: Habit) -> Find
         tries=float(fresh["requests"].sum()),
         errors=float(fresh["errors"].sum()),
         posts=float(fresh["posts"].sum()),
+        logins=float(fresh["logins"].sum()),
         **by_whom(fresh, fresh["requests"]),
     )
-    return _told(LOGIN_BRUTEFORCE, EACH, summary, victim, what, facts)
+    floor = EACH if max(facts.posts, facts.logins) >= CHANGED * facts.tries else BLIND
+    return _told(LOGIN_BRUTEFORCE, floor, summary, victim, what, facts)
 
 
 def _told(

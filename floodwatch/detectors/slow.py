@@ -5,12 +5,13 @@ got no answer; browsers send a header in one packet, or in two that follow each 
 (RUDY): requests promise bodies, far less than that arrives, and the answers wait for it. Slow readers: whole
 requests on many connections of one source, and then packet after packet with a window of zero, while next to
 nothing is sent. A paused video stalls as well, but one or two connections for each viewer; so does a
-transfer to a slow disk, which goes on. Left out: headers behind the snap length, and slow readers of a server
-that sends ten packets to others for each stall.
+transfer to a slow disk or client, which goes on. Left out: headers behind the snap length, and slow readers
+of a server that sends ten packets to others for each stall.
 """
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,12 +19,15 @@ from numpy.typing import NDArray
 
 from ..history.servers import MEMORY, MEMORY_S, Lookback, Server
 from ..history.sources import explaining, source_counts
-from ..model.epoch import EPOCHS_PER_SECOND
+from ..model.address import Address
+from ..model.epoch import EPOCH_NS, EPOCHS_PER_SECOND
 from ..model.event import Action, Evidence, Origin
-from ..model.finding import Finding, Floor, Sum
+from ..model.finding import Finding, Floor, Majority, Most, Sum
 from ..model.summary import Summary
 from ..model.vector import Vector
 from .family import Detector, Family, Named, Scene, by_handshakes
+from .held import BODY, READER, Held, Places
+from .held import FLOOR as HELD
 from .shares import share
 
 LEAST = 50
@@ -47,7 +51,7 @@ FLOOR = Floor(LEAST)
 class Strains(Named):
     """Requests and answers, and the ways in which clients held places: from 20 s before the first finding on.
 
-    ``heard`` is what the victim was seen to send.
+    ``heard`` is what the victim was seen to send; the rest is of connections that are held, see ``held``.
     """
 
     requests: Sum = 0.0
@@ -56,10 +60,31 @@ class Strains(Named):
     owing: Sum = 0.0
     stalled: Sum = 0.0
     heard: Sum = 0.0
+    held: Most = 0.0
+    lasted: Most = 0.0
+    holders: Most = 0.0
+    most_of_one: Most = 0.0
+    holder: Majority = 0
+    kind: Majority = 0
+
+
+def _places(facts: Strains) -> Iterator[Evidence]:
+    """How many places were held at the peak, by whom, and how long."""
+    how = {BODY: "bodies that do not come", READER: "answers that are not read"}
+    what = how.get(facts.kind, "requests without their end")
+    form = ipaddress.IPv6Address if facts.holder >> 32 else ipaddress.IPv4Address
+    who = form(facts.holder)
+    whom = f"{facts.holders:,.0f} sources, {facts.most_of_one:,.0f} of them for {who}"
+    if facts.holders == 1:
+        whom = f"{who}"
+    says = f"{facts.held:,.0f} connections were held at once by {what}, for {whom}"
+    yield Evidence(name="held", value=facts.held, usual=0.0, says=says)
+    says = f"the longest of them was held for {facts.lasted:,.0f} s"
+    yield Evidence(name="held_s", value=round(facts.lasted, 1), usual=None, says=says)
 
 
 def _evidence(facts: Strains) -> list[Evidence]:
-    requests, out = facts.requests, list[Evidence]()
+    requests, out = facts.requests, list(_places(facts)) if facts.held > 0 else []
     if facts.unfinished > 0:
         says = "of the requests came without the end of their header"
         out.append(share("unfinished", facts.unfinished, requests, 0.02, says))
@@ -89,7 +114,7 @@ SLOW_HTTP = Family(
     Strains,
     _evidence,
     limit_each,
-    floors=(FLOOR,),
+    floors=(FLOOR, HELD),
     severe=FLOOR.count,
     rule=f"{{floor}} unfinished requests, missing bodies or zero-window packets in {MEMORY_S:.0f} s",
     unit="conn/s",
@@ -105,17 +130,46 @@ class SlowDetector:
 
     def __init__(self) -> None:
         self._lately = Lookback(COUNTED, ("unfinished", "owing", "stalled"))
+        self._places = Places()
 
     def detect(self, scene: Scene) -> Iterator[Finding[Strains]]:
         """The findings of the second that ends with this epoch, if one does."""
-        if not self._lately.second(scene.summary):
-            return
-        for reference, server in self._lately.servers.items():
-            yield from _judge(scene.summary, reference, server, server.sums())
+        summary = scene.summary
+        second = self._lately.second(summary)
+        if second:
+            held = dict(self._places.now(summary))
+            for reference, server in self._lately.servers.items():
+                stalled = not self._places.are_read(server.address)
+                for finding in _judge(summary, reference, server, server.sums(), stalled=stalled):
+                    yield self._with_places(summary, finding, held.pop(server.address, None))
+            for address, places in held.items():
+                if self._places.is_told(address) or places.slow >= HELD.count:
+                    yield self._with_places(summary, _of_places(summary, address, places), places)
+        if summary.window_ends:
+            self._places.forget_window()
+
+    def _with_places(
+        self, summary: Summary, finding: Finding[Strains], held: Held | None
+    ) -> Finding[Strains]:
+        """A finding that counts what is held as well."""
+        if held is None:
+            return finding
+        self._places.tell(finding.victim, summary, held)
+        facts = finding.facts
+        facts.held, facts.lasted, facts.holders = float(held.most), held.lasted, float(held.holders)
+        facts.holder, facts.most_of_one, facts.kind = held.holder, float(held.most_of_one), held.kind
+        first, end = held.stretch
+        finding.stretches, finding.busiest = [held.stretch], held.busiest
+        finding.first_ns = min(finding.first_ns, first * EPOCH_NS)
+        finding.last_ns = min(summary.last_ns, end * EPOCH_NS - 1)
+        if not finding.top:
+            facts.asked, facts.proven = float(held.fresh + held.before), float(held.proven)
+            finding.top, finding.seen = held.top, held.seen
+        return finding
 
 
 def _judge(
-    summary: Summary, reference: int, server: Server, sums: dict[str, int]
+    summary: Summary, reference: int, server: Server, sums: dict[str, int], *, stalled: bool
 ) -> Iterator[Finding[Strains]]:
     requests, unanswered = sums["requests"], sums["requests"] - sums["responses"]
     headers = sums["unfinished"] >= max(LEAST, SHARE * requests) and unanswered > SHARE * requests
@@ -127,12 +181,26 @@ def _judge(
     if headers or bodies:
         rows = explaining(_strainers(summary, reference, NAMED), "strains", 2 * NAMED)
         yield _finding(summary, server, sums, rows)
-    elif sums["stalled"] >= max(LEAST, IDLE * sums["sent"]):
+    elif stalled and sums["stalled"] >= max(LEAST, IDLE * sums["sent"]):
         rows = _strainers(summary, reference, NAMED_STALLS)
         rows = rows[_opened_many(server, rows)]
         lately = server.lately(summary.epoch - EPOCHS_PER_SECOND * 8)["stalled"]
         if len(rows) and int(rows["strains"].sum()) >= SHARE * lately:
             yield _finding(summary, server, sums, rows)
+
+
+def _of_places(summary: Summary, address: Address, held: Held) -> Finding[Strains]:
+    """A finding about what is held alone."""
+    return SLOW_HTTP.told(
+        summary,
+        address,
+        Strains(),
+        count=held.fresh,
+        earlier=held.before,
+        held=float(held.slow),
+        floor=HELD,
+        ports=[(held.port, held.fresh + held.before)],
+    )
 
 
 def _opened_many(server: Server, rows: NDArray[np.void]) -> NDArray[np.bool_]:

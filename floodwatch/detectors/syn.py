@@ -71,7 +71,7 @@ def _silent_sources(rows: Rows) -> NDArray[np.float64]:
     """Attempts of ever other sources of which nobody says any more; a refusal is an answer."""
     left: NDArray[np.float64] = _beyond_loss(rows) - rows["refused"]
     for at in np.flatnonzero(left > 0):
-        attempts = float(rows["syn_flows"][at])
+        attempts = max(float(rows["syn_flows"][at]), left[at])  # replays are attempts, too
         if distinct_sources(rows[at], CLASS_SYN) < EVER_OTHER * attempts:
             left[at] = 0
     return left

@@ -18,6 +18,7 @@ MEMORY = 80
 """Epochs (20 s) that are looked back on."""
 MEMORY_S = MEMORY / EPOCHS_PER_SECOND
 MAX_SERVERS = 1024
+MAX_ASKED = 4096
 
 
 class Fresh(NamedTuple):
@@ -34,7 +35,8 @@ class Fresh(NamedTuple):
 
 @dataclass(slots=True)
 class Server:
-    """One server's last epochs, with a row of counters for each; ``posted`` are votes for paths posted to."""
+    """One server's last epochs, with a row of counters for each; ``posted`` are votes for paths posted to,
+    or asked for with a login."""
 
     address: Address
     port: int
@@ -87,6 +89,21 @@ class Server:
         """Drop the epochs up to ``until``."""
         while self.rows and self.rows[0][0] <= until:
             self.total -= self.rows.popleft()[1]
+
+
+class Asked:
+    """Addresses and HTTP ports of the hosts that were asked something, by the reference that tables have."""
+
+    def __init__(self) -> None:
+        self.known: dict[int, tuple[Address, int]] = {}
+
+    def note(self, summary: Summary) -> None:
+        """Take in an epoch."""
+        for row in summary.victims[summary.victims["requests"] > 0]:
+            address = int(row["hi"]), int(row["lo"])
+            self.known[int(row["reference"])] = address, int(row["http_port"])
+        while len(self.known) > MAX_ASKED:
+            del self.known[next(iter(self.known))]
 
 
 class Lookback:
@@ -142,13 +159,13 @@ class Lookback:
             server = self.servers[reference] = Server(address, int(row["http_port"]), self._columns, nothing)
         np.maximum(server.sources, source_registers(row, CLASS_HTTP), out=server.sources)
         server.add(epoch, np.array([_counter(row, name) for name in self._columns], np.int64))
-        if int(row["posts"]):
+        if int(row["posts"]) or int(row["logins"]):
             self._vote(server, row)
 
     @staticmethod
     def _vote(server: Server, row: np.void) -> None:
         for bucket in row["paths"]:
-            if bucket["posts"] and int(bucket["vote"]) > 0:
+            if (bucket["posts"] or row["logins"]) and int(bucket["vote"]) > 0:
                 text = bytes(bucket["text"][: int(bucket["length"])]).decode("latin-1")
                 server.posted[text] += int(bucket["vote"])
         if server.posted.total() > 4096:  # the newest weigh most, and there are never many

@@ -94,6 +94,33 @@ class Windows:
         self._now = None
 
 
+class Since:
+    """Since when the sources of this window and of the one before ask."""
+
+    def __init__(self) -> None:
+        self._pairs, self._begun = np.zeros(0, np.uint64), np.zeros(0, np.int64)
+
+    def note(self, rows: NDArray[np.void], earlier: NDArray[np.void] | None, epoch: int) -> NDArray[np.int64]:
+        """Take in the table, sorted by pair; returns since which epoch its sources ask.
+
+        Args:
+            rows: the table now.
+            earlier: at the end of the window before; who is in neither is forgotten.
+            epoch: the first one since the last look, for those that are new.
+        """
+        pairs = rows["pair_hash"].astype(np.uint64)
+        since = np.full(len(rows), epoch)
+        if len(self._pairs) and len(rows):
+            at, known = positions(self._pairs, pairs)
+            since = np.where(known, np.minimum(self._begun[at], since), since)
+        kept = ~np.isin(self._pairs, pairs)
+        kept &= np.isin(self._pairs, pairs if earlier is None else earlier["pair_hash"])
+        asking, begun = np.append(pairs, self._pairs[kept]), np.append(since, self._begun[kept])
+        order = np.argsort(asking)
+        self._pairs, self._begun = asking[order], begun[order]
+        return since
+
+
 def nobody_asks(victims: NDArray[np.void]) -> bool:
     """No victim got a request in this epoch."""
     return bool((victims["requests"] == 0).all())
@@ -139,6 +166,8 @@ def with_earlier(rows: NDArray[np.void], earlier: NDArray[np.void] | None) -> ND
         "repeats",
         "posts",
         "errors",
+        "denied",
+        "logins",
         "hellos",
         "shaken",
         "first",

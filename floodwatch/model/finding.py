@@ -212,7 +212,8 @@ class Finding(Struct, Generic[F], kw_only=True):
         facts: the numbers behind the evidence.
         stretches: the epochs that the facts are of, from one up to before another; None: ``epoch`` alone.
         quarters: so many epochs that the count is of, the last of them ``epoch``.
-        earlier: what was counted before these, in the rest of the stretches.
+        earlier: what was counted before these, in the rest of the stretches ...
+        busiest: ... and the most of it in any one second, where that is known.
         floor: what ``held`` was held against.
         over: it is over the floor; otherwise it only keeps an open event alive.
         persist: epochs in a row over the floor before it becomes a verdict.
@@ -262,5 +263,6 @@ class Finding(Struct, Generic[F], kw_only=True):
     stretches: list[tuple[int, int]] | None = None
     quarters: int = 1
     earlier: int = 0
+    busiest: int = 0
     held: float | None = None
     weight: Weight | None = None

@@ -23,6 +23,8 @@ class Summary:
         victims: one row per loaded address, ``_engine.VICTIM_DTYPE``.
         heavy: returns the heavy (source, victim) pairs of the open window, ``_engine.HEAVY_DTYPE``.
         hosts: returns every address that got packets, in short, ``_engine.HOST_DTYPE``.
+        held: returns the connections on which clients hold places, and those that are over since it was
+            asked last, ``_engine.HELD_DTYPE``.
         sources_of: returns the union of a source set over addresses given by reference.
         window_ends: the heavy-hitter window is cleared after this epoch.
         final: the capture ends with it.
@@ -36,6 +38,7 @@ class Summary:
     victims: NDArray[np.void]
     heavy: Callable[[], NDArray[np.void]]
     hosts: Callable[[], NDArray[np.void]]
+    held: Callable[[], NDArray[np.void]]
     sources_of: Callable[[NDArray[np.uint32], int], NDArray[np.uint8]]
     window_ends: bool
     final: bool

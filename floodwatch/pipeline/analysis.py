@@ -20,6 +20,7 @@ from ..decide.cases import Decider, onset
 from ..decide.events import decide, tell
 from ..decide.seeing import FEWEST, Seen
 from ..detectors import Detection
+from ..detectors.held import SHOWN
 from ..history.memory import Memory, nothing
 from ..history.victims import KEEP
 from ..model.address import Network
@@ -229,15 +230,22 @@ class Analysis:
 
     def _fall_silent(self, gap: int) -> None:
         """Close the first epochs of a silence one by one, as a live watch does: what came last is judged by
-        what follows it, and nothing follows is an answer too.
+        what follows it, and nothing follows is an answer too. So is a place that is held all that time.
         """
         if gap > LONGEST_GAP:  # the clock was set back
             return
-        for epoch in range(self._closed + 1, self._closed + 1 + min(gap, KEEP)):
+        began = self._closed + 1
+        for epoch in range(began, began + min(gap, KEEP)):
             if not self.detection.tracker.looking:
-                return
-            end = (epoch + 1) * EPOCH_NS
-            self._judge(self._summary(epoch, gap=0, first_ns=end - EPOCH_NS, last_ns=end), end)
+                break
+            self._judge_silence(epoch)
+        if gap > SHOWN and self.engine.places:
+            self._judge_silence(began + SHOWN)
+
+    def _judge_silence(self, epoch: int) -> None:
+        end = (epoch + 1) * EPOCH_NS
+        gap = epoch - self._closed - 1
+        self._judge(self._summary(epoch, gap=gap, first_ns=end - EPOCH_NS, last_ns=end), end)
 
     def _summary(
         self,
@@ -260,6 +268,7 @@ class Analysis:
             victims=engine.victims(LEAST),
             heavy=cache(engine.heavy),
             hosts=cache(engine.hosts),
+            held=cache(engine.held),
             sources_of=engine.sources_of,
             window_ends=window_ends,
             final=final,

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from floodwatch._engine import HEAVY_DTYPE, HOST_DTYPE, VICTIM_DTYPE
+from floodwatch._engine import HEAVY_DTYPE, HELD_DTYPE, HOST_DTYPE, VICTIM_DTYPE
 from floodwatch._sketches import HyperLogLog, hll_estimate
+from floodwatch.detectors.held import HEADER
 from floodwatch.history.sources import ADDRESS
 from floodwatch.model.address import Address
 from floodwatch.model.epoch import (
@@ -77,6 +78,7 @@ class Host:
         self.row["hi"], self.row["lo"] = address_of(address)
         self.row["reference"] = self.reference = reference
         self.heavy: list[NDArray[np.void]] = []
+        self.held: list[NDArray[np.void]] = []
 
     def set(self, **fields: int) -> Host:
         """Counters by their names."""
@@ -175,6 +177,17 @@ class Host:
         self.heavy.append(row)
         return self
 
+    def holds(self, source: str, places: int, **fields: int) -> Host:
+        """So many of its places are held by a source; ``fields`` are those of ``HELD_DTYPE``."""
+        rows, ip = np.zeros(places, HELD_DTYPE), ipaddress.IPv4Address(source)
+        rows["hi"], rows["lo"] = self.row["hi"], self.row["lo"]
+        rows["flow"], rows["weight"], rows["port"] = np.arange(places) + 1, 1, 80
+        rows["source"], rows["heard"], rows["kind"] = int(ip) | 0xFFFF << 32, 1, HEADER
+        for key, value in fields.items():
+            rows[key] = value
+        self.held.append(rows)
+        return self
+
 
 def host(address: str = "198.51.100.7", reference: int = 7) -> Host:
     """An address to which nothing came yet."""
@@ -188,6 +201,7 @@ def summary(epoch: int, hosts: Iterable[Host], *, gap: int = 0, window_ends: boo
     rows = np.concatenate([h.rows for h in hosts]) if hosts else np.zeros(0, VICTIM_DTYPE)
     rows["kinds"]["first_ns"], rows["kinds"]["last_ns"] = first, first + EPOCH_NS - 1
     heavy = [row for h in hosts for row in h.heavy]
+    held = [rows for h in hosts for rows in h.held]
     short = np.zeros(len(hosts), HOST_DTYPE)
     for name in ("hi", "lo", "reference", "finished"):
         short[name] = rows[name]
@@ -203,5 +217,6 @@ def summary(epoch: int, hosts: Iterable[Host], *, gap: int = 0, window_ends: boo
     return Summary(
         epoch, gap, first, first + EPOCH_NS - 1, rows[rows["kinds"]["packets"].sum(axis=1) >= LEAST],
         lambda: np.concatenate(heavy) if heavy else np.zeros(0, HEAVY_DTYPE),
-        lambda: short, sources_of, window_ends, final,
+        lambda: short, lambda: np.concatenate(held) if held else np.zeros(0, HELD_DTYPE),
+        sources_of, window_ends, final,
     )  # fmt: skip

@@ -15,7 +15,6 @@ from floodwatch.detectors.scripts import (
     API_PROBING,
     FLOOR,
     FRESH,
-    MAX_ADDRESSES,
     PARTS,
     POSTED,
     SAME,
@@ -24,7 +23,7 @@ from floodwatch.detectors.scripts import (
 )
 from floodwatch.history.clients import Visitors
 from floodwatch.history.memory import nothing
-from floodwatch.history.servers import MEMORY
+from floodwatch.history.servers import MAX_ASKED, MEMORY
 from floodwatch.model.epoch import DATA, EPOCHS_PER_SECOND
 from floodwatch.model.vector import Vector
 
@@ -130,8 +129,8 @@ def test_so_many_addresses_are_remembered_and_no_more() -> None:
             each.row["reference"] = part << 16 | n
         scene = Scene(summary(part, hosts, window_ends=True), [], visitors, set())
         assert list(detector.detect(scene)) == []
-    assert len(detector._addresses) == MAX_ADDRESSES
-    assert min(detector._addresses) == 1 << 16  # the oldest were forgotten
+    assert len(detector._asked.known) == MAX_ASKED
+    assert min(detector._asked.known) == 1 << 16  # the oldest were forgotten
 
 
 def test_who_stopped_is_not_told_again_and_after_a_while_it_ends() -> None:
