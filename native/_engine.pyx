@@ -90,7 +90,7 @@ TRANSLATORS_MOST = FW_TRANSLATORS_MAX
 @cython.final
 cdef class Batch:
     cdef fw_batch raw
-    cdef object owner  # keeps the bytes alive that HTTP paths point into
+    cdef object owner  # keeps alive what HTTP paths point into: the bytes, and texts of the decoder
 
     def __cinit__(self, uint32_t capacity):
         if capacity == 0:
@@ -328,7 +328,7 @@ cdef class Decoder:
                 code = fw_decoder_fill(self.raw, <const uint8_t *>view.buf, view.len, &pos, &batch.raw)
         finally:
             PyBuffer_Release(&view)
-        batch.owner = block
+        batch.owner = block, self
         return code, pos
 
     def frame(self):
@@ -444,7 +444,7 @@ cdef class Ring:
             raise ValueError("the ring is closed")
         with nogil:
             code = fw_ring_fill(&self.raw, decoder.raw, shift_ns, &batch.raw)
-        batch.owner = self
+        batch.owner = self, decoder
         return bool(code)
 
     def record(self, uint32_t room, uint32_t budget, uint32_t interface, uint32_t most):

@@ -5,32 +5,37 @@ static inline struct fw_begun *place_of(const struct fw_beguns *t, uint64_t flow
     return (struct fw_begun *)&t->held[flow >> 24 & (FW_BEGUN - 1)];
 }
 
-static int is_of(const struct fw_begun *b, uint64_t flow, const struct fw_packet *p)
+/* What is waited for of a packet's connection, or NULL. */
+static struct fw_begun *find(const struct fw_beguns *t, const struct fw_packet *p)
 {
-    return b->what != FW_NEXT_NOTHING && b->flow == flow && b->sender == fw_flow_sender(p);
+    if (!fw_begun_likely(t, p))
+        return NULL;
+    uint64_t flow = fw_flow_hash(p);
+    struct fw_begun *b = place_of(t, flow);
+    return b->what != FW_NEXT_NOTHING && b->flow == flow && b->sender == fw_flow_sender(p) ? b : NULL;
 }
 
-int fw_begun_waits(const struct fw_beguns *t, uint64_t flow, const struct fw_packet *p)
-{
-    return is_of(place_of(t, flow), flow, p);
-}
+int fw_begun_waits(const struct fw_beguns *t, const struct fw_packet *p) { return find(t, p) != NULL; }
 
 static void release(struct fw_beguns *t, struct fw_begun *b)
 {
     b->what = FW_NEXT_NOTHING;
-    t->used--;
+    if (--t->used == 0)
+        t->senders = 0;
 }
 
 /* Note what a packet leaves for the next ones. `from` is what was read: the payload from `seq` on, behind `held` bytes of
  * a line that came before. */
-static void note(struct fw_beguns *t, uint64_t flow, const struct fw_packet *p, uint32_t seq, const uint8_t *from,
-                 uint32_t size, const struct fw_next *next, int counted)
+static void note(struct fw_beguns *t, const struct fw_packet *p, uint32_t seq, const uint8_t *from, uint32_t size,
+                 const struct fw_next *next, int counted)
 {
     uint32_t length = next->what == FW_NEXT_LINE ? size - next->at : 0;
     if (next->what == FW_NEXT_NOTHING || next->what == FW_NEXT_UPGRADED || length > FW_BEGUN_TEXT)
         return;
+    uint64_t flow = fw_flow_hash(p);
     struct fw_begun *b = place_of(t, flow);
     t->used += b->what == FW_NEXT_NOTHING;
+    t->senders |= 1ULL << (p->sender_hash & 63);
     b->flow = flow;
     b->sender = fw_flow_sender(p);
     b->seq = seq + (length ? size : next->at);
@@ -59,7 +64,7 @@ static int read_joined(struct fw_beguns *t, struct fw_texts *texts, const struct
             said = FW_SAID_NOTHING; /* counted already, and still not told what for */
         counted |= out->begun;
     }
-    note(t, b->flow, p, p->seq - held, t->joined, size, next, counted);
+    note(t, p, p->seq - held, t->joined, size, next, counted);
     return out->what = (uint8_t)said;
 }
 
@@ -87,13 +92,12 @@ static uint32_t begins_at(struct fw_beguns *t, struct fw_begun *b, const struct 
 }
 
 int fw_begun_read(struct fw_beguns *t, struct fw_texts *texts, const struct fw_key *key, const struct fw_ranges *named,
-                  uint64_t flow, const struct fw_packet *p, const uint8_t *payload, struct fw_message *out,
-                  struct fw_next *next)
+                  const struct fw_packet *p, const uint8_t *payload, struct fw_message *out, struct fw_next *next)
 {
-    struct fw_begun *b = place_of(t, flow);
+    struct fw_begun *b = find(t, p);
     uint32_t at = 0;
     *next = (struct fw_next){0, FW_NEXT_NOTHING};
-    if (FW_UNLIKELY(is_of(b, flow, p))) {
+    if (FW_UNLIKELY(b != NULL)) {
         if (b->what != FW_NEXT_LINE) {
             at = begins_at(t, b, p, payload);
         } else if (b->seq != p->seq || p->captured > FW_SEGMENT_MOST) {
@@ -107,7 +111,7 @@ int fw_begun_read(struct fw_beguns *t, struct fw_texts *texts, const struct fw_k
             return FW_SAID_NOTHING;
     }
     int said = fw_http_read(key, named, payload + at, p->captured - at, p->captured == p->payload, out, next);
-    note(t, flow, p, p->seq + at, payload + at, p->captured - at, next, said == FW_HTTP_REQUEST && out->begun);
+    note(t, p, p->seq + at, payload + at, p->captured - at, next, said == FW_HTTP_REQUEST && out->begun);
     next->at += at;
     return said;
 }

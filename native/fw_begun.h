@@ -11,7 +11,7 @@
 #include "fw_texts.h"
 
 #define FW_BEGUN 4096u
-#define FW_BEGUN_TEXT 224u /* bytes of a line that are kept: a method, a host and the path that is looked at */
+#define FW_BEGUN_TEXT FW_HTTP_CUT
 #define FW_SEGMENT_MOST 65536u
 
 struct fw_begun {
@@ -26,16 +26,23 @@ struct fw_begun {
 
 struct fw_beguns {
     uint32_t used;
+    uint64_t senders; /* one of 64 bits of each that something is waited for from, until the table is empty */
     uint8_t joined[FW_BEGUN_TEXT + FW_SEGMENT_MOST]; /* a line and the packet that goes on with it */
     struct fw_begun held[FW_BEGUN];
 };
 
 /* Read HTTP/1 from a packet of a connection: as fw_http_read, from where a request begins. */
 int fw_begun_read(struct fw_beguns *t, struct fw_texts *texts, const struct fw_key *key, const struct fw_ranges *named,
-                  uint64_t flow, const struct fw_packet *p, const uint8_t *payload, struct fw_message *out,
+                  const struct fw_packet *p, const uint8_t *payload, struct fw_message *out,
                   struct fw_next *next);
 
-/* Is something of this connection waited for? */
-int fw_begun_waits(const struct fw_beguns *t, uint64_t flow, const struct fw_packet *p);
+/* Can something be waited for from who sent this? */
+static inline int fw_begun_likely(const struct fw_beguns *t, const struct fw_packet *p)
+{
+    return (int)(t->senders >> (p->sender_hash & 63) & 1);
+}
+
+/* Is something of its connection waited for? */
+int fw_begun_waits(const struct fw_beguns *t, const struct fw_packet *p);
 
 #endif

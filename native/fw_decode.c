@@ -108,10 +108,12 @@ static int decode(struct fw_decoder *d, const struct fw_frame *f, struct fw_batc
         d->filtered++;
         return 0;
     }
-    if (p->captured && listen(d, p, payload, &b->messages[b->message_count]) != FW_SAID_NOTHING)
-        p->message = ++b->message_count;
-    if (FW_UNLIKELY(d->hellos != NULL))
-        fw_hellos_take(d->hellos, p, payload, b->count - b->carriers);
+    if (p->captured) {
+        if (listen(d, p, payload, &b->messages[b->message_count]) != FW_SAID_NOTHING)
+            p->message = ++b->message_count;
+        if (FW_UNLIKELY(d->hellos != NULL))
+            fw_hellos_take(d->hellos, p, payload, b->count - b->carriers);
+    }
     b->count++;
     return 1;
 }

@@ -269,24 +269,29 @@ static const struct fw_client *whose(struct fw_engine *e, const struct fw_packet
 static void count_towards(struct fw_engine *e, const struct fw_packet *p, const struct fw_message *h,
                           enum fw_flow_news news, struct fw_slot *to, uint64_t pair)
 {
-    struct fw_exchange sealed;
-    struct seen x = {p, h, NULL, news, NULL, to, 0};
+    struct fw_exchange exchange;
+    const struct fw_exchange *sealed = NULL;
+    const struct fw_client *client = NULL;
     uint64_t asker = p->src_hash;
     uint32_t requests = 0;
+    uint8_t via = 0;
     if (FW_UNLIKELY(h != NULL)) {
-        x.client = whose(e, p, h, news, pair, &x.via);
-        asker = x.client ? x.client->hash : asker;
+        client = whose(e, p, h, news, pair, &via);
+        asker = client ? client->hash : asker;
         requests = h->what == FW_HTTP_REQUEST && !h->begun ? 1u + h->more : h->fast;
     }
     fw_victim_in(&e->victims, to, p, h, asker);
-    if (FW_UNLIKELY(h != NULL) && fw_sealed_said(h) && fw_sealed_observe(&e->sealed, p, h, &sealed)) {
-        x.sealed = &sealed;
-        fw_victim_sealed(to, p, &sealed);
+    if (FW_UNLIKELY(h != NULL) && fw_sealed_said(h) && fw_sealed_observe(&e->sealed, p, h, &exchange)) {
+        sealed = &exchange;
+        fw_victim_sealed(to, p, sealed);
     }
     uint32_t estimate = fw_cm_add(&e->pairs, pair, p->bytes, requests), gate = gate_of(e);
-    if (FW_UNLIKELY(estimate > gate))
+    if (FW_LIKELY(estimate <= gate && client == NULL))
+        return;
+    struct seen x = {p, h, client, news, sealed, to, via};
+    if (estimate > gate)
         count_heavy(e, &x, pair, estimate, gate);
-    if (FW_UNLIKELY(x.client != NULL))
+    if (client)
         count_client(e, &x);
 }
 
@@ -319,13 +324,13 @@ static void observe_one(struct fw_engine *e, const struct fw_batch *b, const str
         news = count_flow(e, p, to, from);
     if (news == FW_FLOW_REPEATED)
         h = NULL; /* the request, or the answer, was counted when it came first */
-    if (p->kind <= FW_TCP_ODD)
-        count_held(e, p, h, news);
     if (to)
         count_towards(e, p, h, news, to, pair);
     if (from)
         fw_victim_out(&e->victims, from, p, h);
-    if (fw_peers_asked(p)) {
+    if (FW_LIKELY(p->kind <= FW_TCP_ODD)) {
+        count_held(e, p, h, news);
+    } else if (fw_peers_asked(p)) {
         if (to && fw_peers_know(&e->peers, p))
             fw_victim_known(to, p);
         if (from)

@@ -23,31 +23,31 @@ static void upgrade(struct fw_follow *f, const struct fw_key *key, uint64_t flow
     }
 }
 
-static int hear_http(struct fw_follow *f, const struct fw_key *key, const struct fw_ranges *named, uint64_t flow,
+static int hear_http(struct fw_follow *f, const struct fw_key *key, const struct fw_ranges *named,
                      const struct fw_packet *p, const uint8_t *payload, struct fw_message *out)
 {
     struct fw_next next;
-    int said = fw_begun_read(&f->beguns, &f->texts, key, named, flow, p, payload, out, &next);
+    int said = fw_begun_read(&f->beguns, &f->texts, key, named, p, payload, out, &next);
     if (said == FW_SAID_NOTHING && payload[0] == 'P' && /* the preface of HTTP/2 */
-        fw_stream_hear(&f->streams, &f->texts, key, flow, p, payload, out))
+        fw_stream_hear(&f->streams, &f->texts, key, fw_flow_hash(p), p, payload, out))
         return out->what;
     if (FW_UNLIKELY(said != FW_SAID_NOTHING && out->upgrade))
-        upgrade(f, key, flow, p, payload, out, &next);
+        upgrade(f, key, fw_flow_hash(p), p, payload, out, &next);
     return said;
 }
 
 int fw_follow_hear(struct fw_follow *f, const struct fw_key *key, const struct fw_ranges *named, const struct fw_packet *p,
                    const uint8_t *payload, struct fw_message *out)
 {
-    uint64_t flow = fw_flow_hash(p);
-    if (FW_UNLIKELY(f->sockets.used || f->streams.used) && left_behind(f, key, flow, p, payload, out))
+    if (FW_UNLIKELY(f->sockets.used || f->streams.used) && left_behind(f, key, fw_flow_hash(p), p, payload, out))
         return out->what;
-    if (fw_http_likely(payload) || (FW_UNLIKELY(f->beguns.used) && fw_begun_waits(&f->beguns, flow, p)))
-        return hear_http(f, key, named, flow, p, payload, out);
+    if ((fw_http_likely(payload) && fw_http_begins(payload, p->captured)) ||
+        (fw_begun_likely(&f->beguns, p) && fw_begun_waits(&f->beguns, p)))
+        return hear_http(f, key, named, p, payload, out);
     if (fw_tls_likely(payload, p->captured))
         return fw_tls_parse(payload, p->captured, out);
     if (fw_http2_likely(payload, p->captured) &&
-        fw_stream_hear(&f->streams, &f->texts, key, flow, p, payload, out))
+        fw_stream_hear(&f->streams, &f->texts, key, fw_flow_hash(p), p, payload, out))
         return out->what;
     return FW_SAID_NOTHING;
 }

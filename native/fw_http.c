@@ -145,14 +145,14 @@ static int holds(const uint8_t *p, uint32_t size, const char *word)
     return 0;
 }
 
-static void frame(const uint8_t *line, uint32_t n, struct framing *f)
+static void frame(uint8_t first, const uint8_t *line, uint32_t n, struct framing *f)
 {
     static const char LENGTH[] = "content-length:", CODING[] = "transfer-encoding:", UPGRADE[] = "upgrade:";
-    if (fw_forward_begins(line, n, LENGTH, sizeof LENGTH - 1))
+    if (first == 'c' && fw_forward_begins(line, n, LENGTH, sizeof LENGTH - 1))
         f->length = decimal(line + sizeof LENGTH - 1, n - (uint32_t)(sizeof LENGTH - 1));
-    else if (fw_forward_begins(line, n, CODING, sizeof CODING - 1))
+    else if (first == 't' && fw_forward_begins(line, n, CODING, sizeof CODING - 1))
         f->chunked = (uint8_t)holds(line, n, "chunked");
-    else if (fw_forward_begins(line, n, UPGRADE, sizeof UPGRADE - 1))
+    else if (first == 'u' && fw_forward_begins(line, n, UPGRADE, sizeof UPGRADE - 1))
         f->upgrade = holds(line, n, "websocket") ? FW_UPGRADE_WEBSOCKET : holds(line, n, "h2c") ? FW_UPGRADE_HTTP2 : 0;
 }
 
@@ -173,8 +173,8 @@ static const uint8_t *read_head(const struct fw_ranges *named, const uint8_t *p,
             fw_program_line(key, line, n, program);
         if (first == 'x' || first == 'f')
             fw_forward_line(named, line, n, forwards);
-        else if (first == 'c' || first == 't' || first == 'u')
-            frame(line, n, f);
+        else
+            frame(first, line, n, f);
     }
 }
 
@@ -237,6 +237,8 @@ static int cut(const uint8_t *p, uint32_t size)
 {
     static const char *const SCHEMES[] = {"http://", "https://"};
     uint32_t at = 0, begin;
+    if (size > FW_HTTP_CUT)
+        return 0;
     while (at < size && (p[at] == '\r' || p[at] == '\n'))
         at++;
     for (begin = at; at < size && fw_token_byte(p[at]); at++)
@@ -310,6 +312,11 @@ static void read_rest(const struct fw_key *key, const struct fw_ranges *named, c
     at = skip_body(p, at, size, &f, next);
     if (FW_UNLIKELY(at < size))
         pipelined(key, p, at, size, whole, out, next);
+}
+
+int fw_http_begins(const uint8_t *p, uint32_t size)
+{
+    return size <= FW_HTTP_CUT || p[0] == '\r' || p[0] == '\n' || memchr(p, ' ', METHOD_MOST + 1) != NULL;
 }
 
 int fw_http_read(const struct fw_key *key, const struct fw_ranges *named, const uint8_t *p, uint32_t size, int whole,

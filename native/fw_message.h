@@ -123,6 +123,7 @@ int fw_http_read(const struct fw_key *key, const struct fw_ranges *named, const 
 /* Go over the chunks of a body from payload[at] on, where the size of one stands; `at` may lie behind the payload. Returns
  * where the body ends, or `size`: not here, and *next says how it goes on. */
 uint32_t fw_http_chunks(const uint8_t *payload, uint32_t at, uint32_t size, struct fw_next *next);
+#define FW_HTTP_CUT 224u /* bytes of a line that is cut of which the rest is waited for: a method, a host, the path looked at */
 /* Does the path of a request end like that of a part of a page? */
 int fw_http_asset(const uint8_t *path, uint32_t n);
 /* The keyed hash of a path of n <= FW_PATH_MAX bytes, as in path_hash. */
@@ -149,14 +150,17 @@ static inline int fw_token_byte(uint8_t c)
 
 static inline int fw_http_likely(const uint8_t *p) { return fw_token_byte(p[0]) || p[0] == '\r' || p[0] == '\n'; }
 
+/* The same with a second look: a method or a version has its end within some bytes. Most segments of bodies have none. */
+int fw_http_begins(const uint8_t *payload, uint32_t size);
+
 static inline int fw_http2_likely(const uint8_t *p, uint32_t size)
 {
-    return size >= 9 && p[0] == 0 && p[1] <= 0x40 && p[3] <= 9;
+    return p[0] == 0 && size >= 9 && p[1] <= 0x40 && p[3] <= 9;
 }
 
 static inline int fw_tls_likely(const uint8_t *p, uint32_t size)
 {
-    return size >= 6 && p[0] >= 20 && p[0] <= 23 && p[1] == 3;
+    return p[0] >= 20 && p[0] <= 23 && size >= 6 && p[1] == 3;
 }
 
 #endif

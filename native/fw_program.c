@@ -1,3 +1,4 @@
+#include "fw_forward.h"
 #include "fw_program.h"
 
 #define LOOKED_AT 128u /* bytes of a value that are looked at */
@@ -41,29 +42,19 @@ void fw_program_query(const struct fw_key *key, const uint8_t *p, uint32_t size,
     }
 }
 
-static int begins(const uint8_t *p, uint32_t size, const char *with, uint32_t n)
-{
-    if (size < n)
-        return 0;
-    for (uint32_t i = 0; i < n; i++)
-        if ((p[i] | 0x20) != (uint8_t)with[i])
-            return 0;
-    return 1;
-}
-
 void fw_program_line(const struct fw_key *key, const uint8_t *line, uint32_t size, struct fw_message *out)
 {
     static const char AGENT[] = "user-agent:", LOGIN[] = "authorization:";
-    if (begins(line, size, AGENT, sizeof AGENT - 1)) {
+    if (fw_forward_begins(line, size, AGENT, sizeof AGENT - 1)) {
         out->agent = number(key, line + sizeof AGENT - 1, size - (uint32_t)(sizeof AGENT - 1));
         return;
     }
-    if (!begins(line, size, LOGIN, sizeof LOGIN - 1))
+    if (!fw_forward_begins(line, size, LOGIN, sizeof LOGIN - 1))
         return;
     line += sizeof LOGIN - 1;
     size -= (uint32_t)(sizeof LOGIN - 1);
     while (size && line[0] == ' ')
         line++, size--;
-    if (begins(line, size, "basic ", 6) || begins(line, size, "digest ", 7))
+    if (fw_forward_begins(line, size, "basic ", 6) || fw_forward_begins(line, size, "digest ", 7))
         out->login = number(key, line, size);
 }

@@ -272,7 +272,7 @@ static void skip(struct fw_half *h, uint32_t missing)
 static void hear(struct fw_half *h, struct reading *r, const struct fw_packet *p, const uint8_t *payload)
 {
     int32_t missing = (int32_t)(p->seq - h->next), ahead = (int32_t)(p->seq + p->payload - h->next);
-    uint32_t old = missing < 0 ? (uint32_t)-missing : 0;
+    uint32_t old = missing < 0 ? h->next - p->seq : 0;
     if (ahead <= 0)
         return;
     h->next += (uint32_t)ahead;

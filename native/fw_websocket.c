@@ -131,7 +131,7 @@ static uint32_t skip_old(struct fw_socket *s, const struct fw_packet *p, const u
 {
     int32_t missing = (int32_t)(p->seq - s->next);
     if (missing < 0)
-        return fw_min32((uint32_t)-missing, p->captured);
+        return fw_min32(0u - (uint32_t)missing, p->captured);
     if (missing > 0 && s->left >= (uint32_t)missing)
         s->left -= (uint32_t)missing;
     else if (missing > 0)

@@ -41,13 +41,21 @@ static int is_capture(const uint8_t *p, size_t size)
     return 0;
 }
 
+static int lies_in(const uint8_t *p, uint32_t n, const uint8_t *block, size_t size)
+{
+    return p >= block && p + n <= block + size;
+}
+
 static void check_batch(const struct fw_batch *b, const uint8_t *block, size_t size)
 {
     CHECK(b->count <= b->capacity + 1 && b->message_count <= b->count);
     for (uint32_t i = 0; i < b->count; i++)
         CHECK(b->packets[i].message <= b->message_count && b->packets[i].kind < FW_KINDS);
-    for (uint32_t i = 0; i < b->message_count; i++)
-        CHECK(!b->messages[i].path || (b->messages[i].path >= block && b->messages[i].path + b->messages[i].path_len <= block + size));
+    for (uint32_t i = 0; i < b->message_count; i++) {
+        const struct fw_message *m = &b->messages[i];
+        CHECK(!m->path || lies_in(m->path, m->path_len, block, size) ||
+              lies_in(m->path, m->path_len, decoder.follow.texts.log, FW_TEXTS_LOG));
+    }
 }
 
 /* Decode one block of its own allocation; returns the code of its end and how much of it was used in *used. */
