@@ -122,25 +122,6 @@ static void count_asked(const struct fw_engine *e, struct fw_heavy *s, const str
         bound_asked(e, s, pair, s->requests);
 }
 
-static void count_sealed(struct fw_heavy_sealed *s, const struct fw_exchange *x)
-{
-    s->sealed_bytes += x->bytes;
-    s->turns += x->turn;
-    s->quic_turns += x->turn & x->quic;
-    s->records += x->records;
-    s->small += x->small;
-    fw_count16(&s->hellos, x->hello);
-    fw_count16(&s->shaken, x->finished);
-    fw_count16(&s->first, x->first);
-    if (!x->ended)
-        return;
-    s->answered += x->answer;
-    s->alike += s->exchanges && s->last_shape == (uint16_t)x->shape;
-    s->exchanges++;
-    s->last_shape = (uint16_t)x->shape;
-    s->shapes |= 1ULL << (x->shape >> 26);
-}
-
 static void count_heavy(struct fw_engine *e, const struct seen *x, uint64_t pair, uint32_t estimate, uint32_t gate)
 {
     const struct fw_packet *p = x->p;
@@ -157,7 +138,7 @@ static void count_heavy(struct fw_engine *e, const struct seen *x, uint64_t pair
     if (p->kind == FW_SYN)
         s->stacks = (uint16_t)(s->stacks | 1u << (p->bits >> FW_STACK_SHIFT));
     if (FW_UNLIKELY(x->sealed != NULL))
-        count_sealed(fw_topk_sealed(&e->heavy, s), x->sealed);
+        fw_sealed_count(fw_topk_sealed(&e->heavy, s), x->sealed);
     if (x->sealed && x->sealed->proven)
         s->proven = s->proven ? s->proven : 1;
     if (x->news == FW_FLOW_FINISHED)

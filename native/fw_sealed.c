@@ -222,3 +222,22 @@ int fw_sealed_observe(struct fw_sealed *t, const struct fw_packet *p, const stru
 }
 
 void fw_sealed_close_epoch(struct fw_sealed *t) { t->epoch++; }
+
+void fw_sealed_count(struct fw_heavy_sealed *s, const struct fw_exchange *x)
+{
+    s->sealed_bytes += x->bytes;
+    s->turns += x->turn;
+    s->quic_turns += x->turn & x->quic;
+    s->records += x->records;
+    s->small += x->small;
+    fw_count16(&s->hellos, x->hello);
+    fw_count16(&s->shaken, x->finished);
+    fw_count16(&s->first, x->first);
+    if (!x->ended)
+        return;
+    s->answered += x->answer;
+    s->alike += s->exchanges && s->last_shape == (uint16_t)x->shape;
+    s->exchanges++;
+    s->last_shape = (uint16_t)x->shape;
+    s->shapes |= 1ULL << (x->shape >> 26);
+}

@@ -15,6 +15,7 @@
 
 #include "fw_message.h"
 #include "fw_packet.h"
+#include "fw_topk.h"
 
 #define FW_SEALED_SETS 4096u
 #define FW_SEALED_WAYS 4u
@@ -65,5 +66,8 @@ int fw_sealed_observe(struct fw_sealed *t, const struct fw_packet *p, const stru
 void fw_sealed_close_epoch(struct fw_sealed *t);
 
 static inline int fw_sealed_said(const struct fw_message *h) { return h->what >= FW_TLS_HELLO; }
+
+/* Add an exchange to what its source did in the window. */
+void fw_sealed_count(struct fw_heavy_sealed *s, const struct fw_exchange *x);
 
 #endif

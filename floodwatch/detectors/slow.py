@@ -159,7 +159,9 @@ class SlowDetector:
         facts.held, facts.lasted, facts.holders = float(held.most), held.lasted, float(held.holders)
         facts.holder, facts.most_of_one, facts.kind = held.holder, float(held.most_of_one), held.kind
         first, end = held.stretch
-        finding.stretches, finding.busiest = [held.stretch], held.busiest
+        if finding.floor is HELD:  # else its own counts are of the stretches that it names
+            finding.stretches = [held.stretch]
+        finding.busiest = held.busiest
         finding.first_ns = min(finding.first_ns, first * EPOCH_NS)
         finding.last_ns = min(summary.last_ns, end * EPOCH_NS - 1)
         if not finding.top:
