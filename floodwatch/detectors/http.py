@@ -36,10 +36,13 @@ NEW = 0.75
 """Share of the names of parameters, or of the queries, of a source that were never there before ..."""
 DISGUISED = 200
 """... and so many of the latter under changing agents, where the names are no others ..."""
+STEADY = 40
+"""... so many names under one agent ..."""
 INVENTED = Floor(
-    40,
-    rule=f"{{floor}} or more names of parameters from one source within a minute, {percent(NEW)} of them "
-    f"new, or {DISGUISED} different queries to one path under changing agents",
+    16,
+    rule=f"{{floor}} or more names of parameters from one source under changing agents within a minute, "
+    f"{STEADY} under one, {percent(NEW)} of them new, or {DISGUISED} different queries to one path under "
+    "changing agents",
 )
 """... from which it invents what it asks; ``inventing`` judges that."""
 UNFINISHED = 0.5
@@ -90,17 +93,18 @@ def proof(facts: Named, what: str) -> list[Evidence]:
 
 
 def _machines(facts: Requests) -> Iterator[Evidence]:
+    if facts.invented > 0:  # the rest is of moments, and these are of all the time
+        says = (
+            f"{facts.invented:,.0f} requests come from sources that make up a query for each, with names of "
+            "parameters or of programs that hardly come again, and fetch hardly any page assets"
+        )
+        yield Evidence(name="invented", value=facts.invented, usual=0.0, says=says)
+        return
     if facts.machine > 0:
         says = (
             "of the requests come from sources that ask again and again, faster or more alike than people do"
         )
         yield share("machine_share", facts.machine, facts.requests, 0.0, says)
-    if facts.invented > 0:
-        says = (
-            "of the requests come from sources that make up a query for each, with names of parameters or of "
-            "programs that hardly come again, and fetch no page assets"
-        )
-        yield share("invented", facts.invented, facts.requests, 0.0, says)
     if facts.together > 0:
         says = (
             "of the requests come from hosts of one network, or of a few, that fetch hardly any page assets "
@@ -119,7 +123,7 @@ def _evidence(facts: Requests) -> list[Evidence]:
     return [
         *sorted(_machines(facts), key=lambda told: -told.value),
         *proof(facts, "of what such sources sent"),
-        parts_of_pages(facts.assets, facts.requests),
+        *([parts_of_pages(facts.assets, facts.requests)] if not facts.invented else []),
         *known_networks(facts.listed, facts.known),
     ]
 

@@ -31,7 +31,7 @@ from ..model.finding import Finding
 from ..model.summary import Summary
 from ..model.vector import Vector
 from .family import Detector, Scene, by_whom
-from .http import DISGUISED, HTTP_FLOOD, INVENTED, NEW, Requests
+from .http import DISGUISED, HTTP_FLOOD, INVENTED, NEW, STEADY, Requests
 
 COUNTED = 200
 """Requests of which new names are a share (``NEW``), at most: 64 bits tell no more, and err by a tenth."""
@@ -39,8 +39,6 @@ CHANGING = 0.5
 """``DISGUISED`` requests show it by their agents if this share of them has another than the last did ..."""
 SAME = 0.8
 """... this share goes to the path of the last one, and hardly any query comes again (``NEW``)."""
-BOTH = 16
-"""Different names of parameters that show it where the agents change as well."""
 PARTS = 0.03
 """Share of parts of pages from which a browser is at work."""
 WITHIN = 60 * EPOCHS_PER_SECOND
@@ -83,13 +81,17 @@ class Batch:
             stacks=self.stacks | int(row["stacks"]),
         )
 
+    def variety(self) -> float:
+        """Different names of parameters, or different queries: whatever is more."""
+        return max(_distinct(self.names), _distinct(self.queries))
+
     def shows(self) -> bool | None:
         """It invents what it asks; None: too little was seen."""
         requests, named, agents, repeats, assets = map(int, self.counts)
         if assets > PARTS * requests:
             return False
         changing = agents >= CHANGING * requests and self.stacks.bit_count() <= 1
-        least = BOTH if changing else INVENTED.count
+        least = INVENTED.count if changing else STEADY
         if _distinct(self.names) >= max(least, NEW * min(named, COUNTED)):
             return True
         if requests >= DISGUISED and changing and repeats >= SAME * (requests - 1):
@@ -133,9 +135,14 @@ class InventingDetector:
         found = rows[suspect][np.array(invents, bool)]
         for victim in np.unique(found["victim"]).tolist():
             known = self._asked.known.get(victim)
-            if known is not None and (Vector.HTTP_FLOOD, known[0]) not in scene.named:
-                scene.visitors.flooded(victim, summary.epoch)
-                yield self._finding(summary, victim, known, found[found["victim"] == victim], quarters)
+            mine = found[found["victim"] == victim]
+            if known is None:
+                continue
+            if (Vector.HTTP_FLOOD, known[0]) in scene.named:
+                self._counted(summary, victim, mine)  # by the rate
+                continue
+            scene.visitors.flooded(victim, summary.epoch)
+            yield self._finding(summary, victim, known, mine, quarters)
         self._before = rows
         if summary.window_ends:
             self._end_window(rows, summary.epoch)
@@ -180,13 +187,9 @@ class InventingDetector:
         earlier = [int(b.counts[0]) if not b.told else 0 for b in batches] + np.where(new, asked - lately, 0)
         begin = min((b.since for b in batches if not b.told), default=summary.epoch + 1 - quarters)
         begin = max(begin, self._told.get(victim, begin - 1) + 1)
-        self._told[victim] = summary.epoch
-        for batch in batches:
-            batch.told = True
+        self._counted(summary, victim, rows)
         counted, count = lately + earlier, int(lately.sum())
-        facts = Requests(
-            requests=float(counted.sum()), invented=float(counted.sum()), **by_whom(rows, counted)
-        )
+        facts = Requests(invented=float(counted.sum()), **by_whom(rows, counted))
         return HTTP_FLOOD.told(
             summary,
             known[0],
@@ -195,12 +198,18 @@ class InventingDetector:
             quarters=quarters,
             earlier=int(counted.sum()) - count,
             stretches=[(begin, summary.epoch + 1)],
-            held=float(max(_distinct(int(row["names"])) for row in rows)),
+            held=max(batch.with_row(row).variety() for batch, row in zip(batches, rows, strict=True)),
             floor=INVENTED,
             over=count > 0,
             ports=[(known[1], int(counted.sum()))],
             top=source_counts(rows[rows["proven"] > 0], "requests", "requests"),
         )
+
+    def _counted(self, summary: Summary, victim: int, rows: NDArray[np.void]) -> None:
+        """What these sources asked so far stands in a finding."""
+        self._told[victim] = summary.epoch
+        for pair in rows["pair_hash"].tolist():
+            self._batches[pair].told = True
 
     def _forget(self, epoch: int) -> None:
         """Sources that asked nothing for so long, and victims without a finding, begin anew."""

@@ -142,9 +142,11 @@ class SlowDetector:
                 stalled = not self._places.are_read(server.address)
                 for finding in _judge(summary, reference, server, server.sums(), stalled=stalled):
                     yield self._with_places(summary, finding, held.pop(server.address, None))
+            servers = {server.address: server for server in self._lately.servers.values()}
             for address, places in held.items():
                 if self._places.is_told(address) or places.slow >= HELD.count:
-                    yield self._with_places(summary, _of_places(summary, address, places), places)
+                    finding = _of_places(summary, address, places, servers.get(address))
+                    yield self._with_places(summary, finding, places)
         if summary.window_ends:
             self._places.forget_window()
 
@@ -159,8 +161,7 @@ class SlowDetector:
         facts.held, facts.lasted, facts.holders = float(held.most), held.lasted, float(held.holders)
         facts.holder, facts.most_of_one, facts.kind = held.holder, float(held.most_of_one), held.kind
         first, end = held.stretch
-        if finding.floor is HELD:  # else its own counts are of the stretches that it names
-            finding.stretches = [held.stretch]
+        finding.stretches = finding.stretches or [held.stretch]
         finding.busiest = held.busiest
         finding.first_ns = min(finding.first_ns, first * EPOCH_NS)
         finding.last_ns = min(summary.last_ns, end * EPOCH_NS - 1)
@@ -191,14 +192,16 @@ def _judge(
             yield _finding(summary, server, sums, rows)
 
 
-def _of_places(summary: Summary, address: Address, held: Held) -> Finding[Strains]:
-    """A finding about what is held alone."""
+def _of_places(summary: Summary, address: Address, held: Held, server: Server | None) -> Finding[Strains]:
+    """A finding about what is held; ``server`` counts what is asked meanwhile, unless all is silent."""
+    fresh = server.fresh(summary.epoch) if server else None
     return SLOW_HTTP.told(
         summary,
         address,
-        Strains(),
+        _facts(fresh.whole) if fresh else Strains(),
         count=held.fresh,
         earlier=held.before,
+        stretches=fresh.stretches if fresh else None,
         held=float(held.slow),
         floor=HELD,
         ports=[(held.port, held.fresh + held.before)],
@@ -225,22 +228,25 @@ def _strains(counted: dict[str, int]) -> int:
     return counted["unfinished"] + counted["owing"] + counted["stalled"]
 
 
+def _facts(counted: dict[str, int]) -> Strains:
+    return Strains(
+        requests=float(counted["requests"]),
+        responses=float(counted["responses"]),
+        unfinished=float(counted["unfinished"]),
+        owing=float(counted["owing"]),
+        stalled=float(counted["stalled"]),
+        heard=float(counted["out"]),
+    )
+
+
 def _finding(
     summary: Summary, server: Server, sums: dict[str, int], strainers: NDArray[np.void]
 ) -> Finding[Strains]:
     fresh = server.fresh(summary.epoch)
     strains, earlier = _strains(fresh.last), _strains(fresh.earlier)
     proven = strainers[strainers["proven"] > 0]
-    facts = Strains(
-        requests=float(fresh.whole["requests"]),
-        responses=float(fresh.whole["responses"]),
-        unfinished=float(fresh.whole["unfinished"]),
-        owing=float(fresh.whole["owing"]),
-        stalled=float(fresh.whole["stalled"]),
-        heard=float(fresh.whole["out"]),
-        asked=float(strainers["strains"].sum()),
-        proven=float(proven["strains"].sum()),
-    )
+    facts = _facts(fresh.whole)
+    facts.asked, facts.proven = float(strainers["strains"].sum()), float(proven["strains"].sum())
     return SLOW_HTTP.told(
         summary,
         server.address,

@@ -57,7 +57,14 @@ def inspect(event: dict[str, Any], path: str, doubled: bool = False) -> Iterator
     via = frozenset(
         ipaddress.ip_network(via["cidr"]).network_address.packed for via in event["sources"]["via"]
     )
+    if event["vector"] in ("websocket_flood", "madeyoureset"):
+        raise UnreadableError("frames of WebSockets and HTTP/2")
     exact = Victim(_log(path, doubled, event["victim"]["ip"], via), stretches)
+    hidden = event["vector"] != "tls_flood" and exact.n("hellos") > 0 and exact.n("requests") == 0
+    if hidden or event["vector"] in ("https_flood", "http3_flood"):
+        raise UnreadableError("what TLS and QUIC hide")
+    if event["vector"] == "http_flood" and exact.n("streams") > 0:
+        raise UnreadableError("compressed headers of HTTP/2")
     unclear = not via and exact.n("named") > 0 and not event["sources"]["top"]
     said = [(one["name"], judge(event, one, exact), one["says"]) for one in event["evidence"]]
     for name, verdict, says in (*said, *numbers(event, exact)):

@@ -179,12 +179,17 @@ def of_data(claim: Claim) -> Verdict:
     return Verdict(good, f"{exact[0]:,} data packets, {exact[1]:,} connections")
 
 
+ONCE = 0.995
+"""Share of TLS packets that are no second sendings, which count once."""
+
+
 def of_records(claim: Claim) -> Verdict:
     records, hellos, each = claim.numbers(
         "# further TLS packets came for # handshakes that were begun, # for each"
     )
     exact = claim.sum("records"), claim.sum("hellos")
-    good = (records, hellos) == exact and abs(each - records / max(hellos, 1)) <= 0.0051
+    once = ONCE * exact[0] <= records <= exact[0]
+    good = once and hellos == exact[1] and abs(each - records / max(hellos, 1)) <= 0.0051
     return Verdict(good, f"{exact[0]:,} records, {exact[1]:,} hellos")
 
 
@@ -307,6 +312,8 @@ def of_known(claim: Claim) -> Verdict:
 
 
 def of_frames(claim: Claim) -> Verdict:
+    if "such frames or resets" in claim.says:
+        return Verdict(None, "whom a reset blames is not read again")
     broken, streams, each = claim.numbers("^# .* frames came for # streams that were opened, # for each")
     name = "resets" if "RST_STREAM" in claim.says else "continuations"
     exact = claim.sum(name), claim.sum("streams")
@@ -449,6 +456,8 @@ def of_one_way(claim: Claim) -> Verdict:
 
 def of_rule(claim: Claim) -> Verdict:
     """What it met is over the floor, and no more than was there."""
+    if "log-likelihood" in claim.says:
+        return Verdict(None, "sums of evidence are not made again")
     (floor,), (met,) = claim.numbers("rule that fired: (?:a surge of )?#"), claim.numbers("it met #")
     return Verdict(met >= floor or " MB in " in claim.says, f"{met:,.0f} of {floor:,.0f}")
 

@@ -356,10 +356,10 @@ class Victim:
             if isinstance(what, tuple) and what[0] == "bytes"
         )
 
-    def sources(self, what: str, *, pauses: bool = False) -> Counter[bytes]:
-        """How often each source did it in the stretches, or in the pauses between them too."""
+    def sources(self, what: str, *, pauses: bool = False, ahead: int = 0) -> Counter[bytes]:
+        """How often each source did it in the stretches, or in pauses between and ahead of them."""
         times, sources = self._log.by.get(what, ([], []))
-        spans = [(self.stretches[0][0], self.stretches[-1][1])] if pauses else self.stretches
+        spans = [(self.stretches[0][0] - ahead, self.stretches[-1][1])] if pauses else self.stretches
         out: Counter[bytes] = Counter()
         for first, until in spans:
             out.update(sources[bisect_left(times, first) : bisect_left(times, until)])

@@ -88,6 +88,8 @@ def _distinct(event: dict[str, Any], exact: Victim) -> Verdict:
     distinct, vector = event["sources"]["distinct"], event["vector"]
     if any(source["cidr"].endswith("/128") for source in event["sources"]["top"]):
         return Verdict(None, "the oracle counts IPv6 sources by their /64")
+    if any(one["name"] == "invented" for one in event["evidence"]):
+        return Verdict(None, "only who invents queries is counted")
     if vector in ("api_probing", "login_bruteforce", "slow_http"):
         return Verdict(distinct["lo"] <= len(exact.sources("http")) or None, f"{len(exact.sources('http'))}")
     name = CLASSES.get(vector, "udp" if event["victim"]["protocol"] == "udp" else "tcp")
@@ -153,7 +155,10 @@ def _top(event: dict[str, Any], exact: Victim) -> Iterator[tuple[str, Verdict, s
     if any(source["cidr"].endswith("/128") for source in top):
         yield "top", Verdict(None, "the oracle counts IPv6 sources by their /64"), f"{len(top)} sources"
         return
-    inside, pauses = exact.sources(name), exact.sources(name, pauses=True)
+    ahead = (
+        SECOND if vector == "tls_flood" else 0
+    )  # a connection is finished before its handshake of TLS begins
+    inside, pauses = exact.sources(name), exact.sources(name, pauses=True, ahead=ahead)
     low, high = [], []
     for source in top:
         found, most = (_sent_from(source["cidr"], sent) for sent in (inside, pauses))
