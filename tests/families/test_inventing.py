@@ -6,7 +6,7 @@ from promises import Watch
 from scenes import Host, host
 
 from floodwatch.detectors.http import DISGUISED, INVENTED, STEADY
-from floodwatch.detectors.inventing import BOTH, WITHIN
+from floodwatch.detectors.inventing import WITHIN
 from floodwatch.model.epoch import DATA, EPOCHS_PER_SECOND
 from floodwatch.model.vector import Vector
 
@@ -49,7 +49,7 @@ def test_a_program_knows_few_names_however_much_it_asks() -> None:
 
 
 def test_names_count_sooner_under_changing_agents_of_one_stack() -> None:
-    names = BOTH + 4
+    names = int(INVENTED.count) + 4
     assert found(asks(names, names=names, agents=names - 1)) == [Vector.HTTP_FLOOD]
     assert found(asks(names, names=names, agents=names - 1, stacks=0b101)) == []  # several machines
 
