@@ -82,20 +82,23 @@ class Lab:
             process.stderr.readline()
         return process
 
-    def seen(self, watch: subprocess.Popen[bytes], packets: int, seconds: float = 20) -> None:
-        """Wait until a watch has seen so many packets, or counted them as lost, by its own counters.
+    def seen(self, watch: subprocess.Popen[bytes], packets: int, seconds: float = 20) -> str:
+        """Wait until a watch has seen so many packets, or counted them as lost, by its own counters. Returns
+        what it said meanwhile.
 
         Raises:
             AssertionError: they do not come.
         """
         assert watch.stderr is not None
-        end, found = time.monotonic() + seconds, 0
+        end, found, said = time.monotonic() + seconds, 0, b""
         while found < packets and watch.poll() is None:
             assert time.monotonic() < end, f"{found} of {packets} packets were seen"
             watch.send_signal(signal.SIGUSR1)
             while not (counted := COUNTED.search(line := watch.stderr.readline())):
                 assert line, "the watch ended"
+                said += line
             found = sum(int(number.replace(b",", b"")) for number in counted.groups())
+        return said.decode()
 
     def send(self, capture: Path, *, deliver: bool = False) -> None:
         """Send a capture from the client's end, at its own pace; see ``sender``."""

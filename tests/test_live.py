@@ -284,11 +284,11 @@ def test_the_flight_recorder_ends_at_its_limit(wire: Lab, tmp_path: Path) -> Non
     recorded = tmp_path / "flight.pcapng"
     watch = wire.floodwatch("watch", "-i", "vb", "-w", str(recorded), "--write-max", "50")
     wire.send(capture)
-    wire.seen(watch, truth.packets)
+    said = wire.seen(watch, truth.packets)
     watch.send_signal(signal.SIGINT)
     _, err = watch.communicate(timeout=20)
     assert fw.scan(str(recorded)).inputs[0].packets == 50
-    assert f"recorded 50 frames to {recorded}, the limit of --write-max" in err.decode()
+    assert f"recorded 50 frames to {recorded}, the limit of --write-max" in said + err.decode()
     nowhere = wire.start(wire.server, sys.executable, "-P", "-m", "floodwatch", "watch", "-i", "vb", "-w",
                          f"{tmp_path}/none/x.pcapng", stderr=subprocess.PIPE)  # fmt: skip
     _, err = nowhere.communicate(timeout=10)

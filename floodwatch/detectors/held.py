@@ -116,6 +116,7 @@ class Places:
     def now(self, summary: Summary) -> Iterator[tuple[Address, Held]]:
         """The servers whose places are held by now: enough to begin an event, or to go on with one."""
         rows, self._now = summary.held(), _now(summary)
+        rows = rows[~_idle(rows)]
         self._readers = rows[rows["kind"] == READER]
         servers = np.unique(rows[["hi", "lo"]]) if len(rows) else rows
         found = {(int(server["hi"]), int(server["lo"])) for server in servers}
@@ -146,6 +147,16 @@ class Places:
         """The window of the heavy-hitter table ended: bounds of sources are added up from here on."""
         for told in self._told.values():
             told.proven.clear()
+
+
+def _idle(rows: NDArray[np.void]) -> NDArray[np.bool_]:
+    """A reader whose only sign was one small window, and nobody sent anything since: nobody waits for it.
+
+    It may be the last word of a connection that was closed.
+    """
+    once = (rows["heard"] == 0) & (rows["last_ns"] == rows["since_ns"])
+    idle: NDArray[np.bool_] = (rows["kind"] == READER) & once
+    return idle
 
 
 def _now(summary: Summary) -> int:
