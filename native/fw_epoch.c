@@ -282,7 +282,7 @@ static void count_held(struct fw_engine *e, const struct fw_packet *p, const str
     if (FW_UNLIKELY(h != NULL) && h->what == FW_HTTP_REQUEST)
         fw_flow_ask(&e->flows, fw_flow_hash(p), h->login);
     if (FW_UNLIKELY(fw_held_concerned(&e->held, p, h))) {
-        int takes_none = p->kind != FW_SYN && p->bits & (FW_STALLED | FW_NARROW);
+        int takes_none = p->kind != FW_SYN && p->bits & FW_STALLED;
         fw_held_observe(&e->held, p, h, news, takes_none && fw_flow_asked(&e->flows, fw_flow_hash(p)));
     }
 }

@@ -152,7 +152,7 @@ void fw_held_observe(struct fw_helds *t, const struct fw_packet *p, const struct
         hold(t, h, flow, p, m->unfinished ? FW_HELD_HEADER : FW_HELD_BODY, m->owed);
     else if (request && h)
         release(t, h, p->ts_ns);
-    else if (p->bits & (FW_STALLED | FW_NARROW) && (asked || (h && h->kind == FW_HELD_READER))) {
+    else if (p->bits & FW_STALLED && (asked || (h && h->kind == FW_HELD_READER))) {
         if (h && h->kind == FW_HELD_READER && reads(h, p->ts_ns))
             release(t, h, p->ts_ns);
         else

@@ -42,7 +42,7 @@ struct fw_helds {
 /* Does a TCP packet bear on a connection that is held, or begin to hold one? */
 static inline int fw_held_concerned(const struct fw_helds *t, const struct fw_packet *p, const struct fw_message *m)
 {
-    return t->count || (p->kind != FW_SYN && p->bits & (FW_STALLED | FW_NARROW)) ||
+    return t->count || (p->kind != FW_SYN && p->bits & FW_STALLED) ||
            (m && m->what == FW_HTTP_REQUEST && (m->unfinished || m->owed));
 }
 

@@ -90,9 +90,8 @@ static int decode_tcp(struct fw_cursor c, struct fw_packet *out, const uint8_t *
         out->kind = FW_FIN;
     else if ((flags & 0x17) == 0x10) {
         out->kind = out->payload ? FW_DATA : FW_ACK;
-        unsigned window = c.captured >= 16 ? fw_be16(c.p + 14) : UINT16_MAX;
-        if (FW_UNLIKELY(window < FW_NARROW_WINDOW))
-            out->bits |= window ? FW_NARROW : FW_STALLED;
+        if (FW_UNLIKELY(c.captured >= 16 && fw_be16(c.p + 14) == 0)) /* of another one the scale is not known here */
+            out->bits |= FW_STALLED;
         if (out->payload && ends_header(*payload, out->payload, out->captured))
             out->bits |= FW_ENDS;
     } else

@@ -25,8 +25,6 @@ enum fw_reject {
 #define FW_V6 1u
 #define FW_MORE_FRAGMENTS 2u
 #define FW_STALLED 8u /* TCP of an open connection with a window of zero: nothing may be sent back */
-#define FW_NARROW 32u  /* the same with a window of less than FW_NARROW_WINDOW, and not zero */
-#define FW_NARROW_WINDOW 64u
 #define FW_ENDS 64u    /* TCP, no SYN: the last bytes of a short payload are an empty line */
 #define FW_ENDS_MOST 1024u
 #define FW_STACK_SHIFT 5u /* SYN: the upper bits are a class of the stack that sent it */

@@ -82,14 +82,16 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (("-H", "-u", URL), "came without the end of their header"),
     (("-B", "-s", "8192", "-x", "10", "-u", f"{URL}upload"),
      "declared a body (Content-Length) that did not come with them"),
-    (("-X", "-w", "512", "-y", "1024", "-n", "5", "-z", "32", "-u", f"{URL}large"), "accepts no data"),
+    (("-X", "-w", "512", "-y", "1024", "-n", "5", "-z", "32", "-u", f"{URL}large"),
+     "answers that are not read"),
 ], ids=["headers", "bodies", "readers"])  # fmt: skip
 def test_slow_clients_are_named_by_what_they_do(
     wire: Lab, home: Path, need: Any, options: tuple[str, ...], says: str
 ) -> None:
     (flood,) = floods(wire, home, need, *SLOW, *options)
     assert (flood.vector, flood.victim.ip, flood.victim.port) == ("slow_http", SERVER, 80)
-    assert says in flood.evidence[0].says
+    assert says in flood.evidence[0].says + flood.evidence[2].says
+    assert flood.evidence[0].name == "held"
     assert [source.cidr for source in flood.sources.top] == [CLIENT]
     assert flood.pattern == ("steady",)
 

@@ -150,7 +150,7 @@ class Places:
 
 
 def _idle(rows: NDArray[np.void]) -> NDArray[np.bool_]:
-    """A reader whose only sign was one small window, and nobody sent anything since: nobody waits for it.
+    """A reader whose only sign was one window of zero, and nobody sent anything since: nobody waits for it.
 
     It may be the last word of a connection that was closed.
     """

@@ -258,7 +258,7 @@ def _finding(
         held=max(sums["unfinished"], sums["owing"], sums["stalled"]),
         floor=FLOOR,
         one_way=sums["out"] == 0,
-        ports=[(server.port, strains)],
+        ports=[(server.port, strains + earlier)],
         top=source_counts(proven, "strains", "packets"),
     )
 

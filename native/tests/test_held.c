@@ -100,7 +100,7 @@ static void test_a_reader(void)
     fw_held_observe(&held, &p, NULL, FW_FLOW_KNOWN, 0); /* nothing was asked on it */
     CHECK_EQUAL(held.count, 0);
     up(0, 4000, 0, FW_STALLED);
-    up(0, 4001, 0, FW_NARROW);
+    up(0, 4001, 0, FW_STALLED);
     down(50000, FW_DATA, 4000, 0, FW_HELD_READ); /* 328 bytes a second */
     down(2000, FW_DATA, 4001, 0, FW_HELD_READ);
     up(50000, 4000, 0, FW_STALLED);
