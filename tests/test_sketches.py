@@ -462,7 +462,9 @@ def test_memory_is_the_formula(make: Any, formula: int) -> None:
         assert sketch.nbytes == formula
         del sketch
     tracemalloc.stop()
-    assert abs(median(used) - formula - 400) <= 0.01 * formula
+    assert abs(median(used) - formula - 400) <= max(
+        0.01 * formula, 256
+    )  # a few small objects of other threads
 
 
 def test_threads_take_turns() -> None:
