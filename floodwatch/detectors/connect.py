@@ -87,9 +87,16 @@ def detect(view: View) -> Iterator[Finding[Connections]]:
 
 
 def idle(
-    view: View, row: np.void, family: Family[F], kind: int, count: int, floor: Floor, facts: F
+    view: View,
+    row: np.void,
+    family: Family[F],
+    kind: int,
+    count: int,
+    floor: Floor,
+    facts: F,
+    top: list[SourceCount] | None = None,
 ) -> Finding[F]:
-    """What is begun and not used, with the sources that do so."""
+    """What is begun and not used, by ``top``; None: by who finishes many."""
     kinds = row["kinds"]
     return family.seen(
         view,
@@ -100,7 +107,7 @@ def idle(
         size=int(kinds["bytes"][: DATA + 2].sum()),
         ports=[(int(k["port"]), int(k["port_vote"])) for k in kinds[SYN + 1 : DATA + 2]],
         sources=CLASS_TCP,
-        top=_idlers(view.heavy(), int(row["reference"])),
+        top=_idlers(view.heavy(), int(row["reference"])) if top is None else top,
     )
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from msgspec.structs import replace
 
 from .._sketches import hll_estimate
 from ..history.victims import View, distinct_sources
@@ -20,7 +19,7 @@ from ..model.finding import Finding, Floor, Sum
 from ..model.vector import Vector
 from .family import Detector, Family
 from .forging import Bare, addresses
-from .reflection import others
+from .reflection import others, reflecting
 from .shares import share
 
 FLOOR = Floor(250)
@@ -126,18 +125,16 @@ def _finding(view: View, row: np.void, queries: int, names: float, floor: Floor)
         failures=float(row["dns_failures"]),
         **addresses(view, row, CLASS_UDP),
     )
-    return replace(
-        DNS_QUERY_FLOOD.seen(
-            view,
-            facts,
-            (UDP,),
-            count=queries,
-            floor=floor,
-            ports=[(PORT, queries)],
-            paths=[(zone_text(row), int(row["zone_vote"]))] if int(row["zone_length"]) else [],
-            sources=CLASS_UDP,
-        ),
-        own=others(view, row),
+    return DNS_QUERY_FLOOD.seen(
+        view,
+        facts,
+        (UDP,),
+        count=queries,
+        floor=floor,
+        ports=[(PORT, queries)],
+        paths=[(zone_text(row), int(row["zone_vote"]))] if int(row["zone_length"]) else [],
+        sources=CLASS_UDP,
+        own=others(row, reflecting(view)),
     )
 
 

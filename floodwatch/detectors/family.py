@@ -18,13 +18,14 @@ from ..model.address import Address
 from ..model.decision import Protection
 from ..model.epoch import EPOCH_NS, EPOCHS_PER_SECOND
 from ..model.event import FLOODS, Action, Evidence, Origin, Unit, Verdict
-from ..model.finding import F, Facts, Finding, Floor, SourceCount, Sum
+from ..model.finding import F, Facts, Finding, Floor, Own, SourceCount, Sum, Weight
 from ..model.summary import Summary
-from ..model.vector import Vector
+from ..model.vector import Vector, spelled
 from .forging import forged_or_unknown, random_share
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
 HOLD = 12
 """Epochs (3 s) below half the floor after which an event counts as ended."""
@@ -35,10 +36,6 @@ BLOCK: tuple[Action, str] = (
     "drop_sources",
     "the sources finished their handshakes: their addresses are real and may be blocked",
 )
-ACRONYMS = frozenset(
-    {"syn", "ack", "rst", "fin", "tcp", "udp", "icmp", "ip", "http", "api", "tls", "quic", "dns"}
-)
-"""Words of a vector's name that are written in capitals."""
 
 
 class Named(Facts):
@@ -91,12 +88,6 @@ def by_whom(rows: np.ndarray, counts: np.ndarray) -> dict[str, float]:
 def no_doubt(facts: Facts) -> float:
     """Nothing but size and length bears on the confidence."""
     return 1.0
-
-
-def spelled(vector: Vector) -> str:
-    """The vector as people write it: ``TCP flag flood``."""
-    text = " ".join(word.upper() if word in ACRONYMS else word for word in vector.split("_"))
-    return text[0].upper() + text[1:]
 
 
 class Family(Struct, Generic[F], frozen=True):
@@ -181,7 +172,9 @@ class Family(Struct, Generic[F], frozen=True):
         ports: list[tuple[int, int]] | None = None,
         paths: list[tuple[str, int]] | None = None,
         sources: int | None = None,
+        own: Own | None = None,
         top: list[SourceCount] | None = None,
+        weight: Weight | None = None,
     ) -> Finding[F]:
         """What one victim's epoch shows.
 
@@ -199,7 +192,7 @@ class Family(Struct, Generic[F], frozen=True):
             persist: epochs in a row over the floor, where they are not the family's.
             size: bytes of the excess, where the share does not say it.
             sources: the source set that the packets belong to, or None.
-            ports, paths, top: see ``Finding``.
+            ports, paths, own, top, weight: see ``Finding``.
         """
         row = view.row if row is None else row
         assert row is not None
@@ -228,7 +221,9 @@ class Family(Struct, Generic[F], frozen=True):
             paths=paths or [],
             beats=row["beats"],
             sources=None if sources is None else source_registers(row, sources),
+            own=own,
             top=top or [],
+            weight=weight,
             limit=view.limit(self.usual) if self.usual and self.verdict in FLOODS else 0.0,
         )
 
@@ -250,6 +245,7 @@ class Family(Struct, Generic[F], frozen=True):
         held: float | None = None,
         ports: list[tuple[int, int]] | None = None,
         paths: list[tuple[str, int]] | None = None,
+        sources: NDArray[np.uint8] | None = None,
         top: list[SourceCount] | None = None,
     ) -> Finding[F]:
         """What the last seconds of one victim show; see ``seen`` and ``Finding``."""
@@ -274,6 +270,7 @@ class Family(Struct, Generic[F], frozen=True):
             held=held,
             ports=ports or [],
             paths=paths or [],
+            sources=sources,
             top=top or [],
         )
 

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from msgspec.structs import replace
-
 from ..history.servers import MEMORY, MEMORY_S, Lookback, Server
 from ..model.event import Evidence
 from ..model.finding import Finding, Floor, Sum
@@ -127,21 +125,19 @@ def _finding(summary: Summary, server: Server, tries: str, held: int, path: str)
     whole, count = fresh.whole, fresh.last[tries]
     facts = Guesses(tries=float(whole[tries]), errors=float(whole[REFUSALS[tries]]))
     setattr(facts, tries, facts.tries)
-    return replace(
-        LOGIN_BRUTEFORCE.told(
-            summary,
-            server.address,
-            facts,
-            count=count,
-            quarters=fresh.quarters,
-            earlier=fresh.earlier[tries],
-            stretches=fresh.stretches,
-            held=held,
-            floor=FLOOR,
-            over=count > 0,
-            ports=[(server.port, count)],
-            paths=[(path, count)],
-        ),
+    return LOGIN_BRUTEFORCE.told(
+        summary,
+        server.address,
+        facts,
+        count=count,
+        quarters=fresh.quarters,
+        earlier=fresh.earlier[tries],
+        stretches=fresh.stretches,
+        held=held,
+        floor=FLOOR,
+        over=count > 0,
+        ports=[(server.port, count)],
+        paths=[(path, count)],
         sources=fresh.sources,
     )
 

@@ -10,7 +10,6 @@ Left out: connections on which nothing was ever asked, and bodies in chunks, whi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
@@ -32,12 +31,12 @@ EACH = 8
 LEAST = 30
 """... and of all such sources, from which a server feels it."""
 SHOWN = int((LASTS_S + 1) * EPOCHS_PER_SECOND)
-"""Epochs of silence after which that is seen."""
+"""Epochs of silence after which a connection shows as held (``LASTS_S``)."""
 STILL = LEAST // 2
 """Held connections of anybody from which what began goes on."""
 HEADER, BODY, READER = 1, 2, 3
 """``kind`` of a connection that is held."""
-STALLED_NS = EPOCHS_PER_SECOND * EPOCH_NS
+SECOND_NS = EPOCHS_PER_SECOND * EPOCH_NS
 """A stall has to last this long to be looked at ..."""
 MOSTLY = 0.5
 """... and if so many readers read on, a server's stalls say nothing."""
@@ -113,7 +112,7 @@ class Places:
         self._readers = np.zeros(0, HELD_DTYPE)
         self._now = 0
 
-    def now(self, summary: Summary) -> Iterator[tuple[Address, Held]]:
+    def now(self, summary: Summary) -> dict[Address, Held]:
         """The servers whose places are held by now: enough to begin an event, or to go on with one."""
         rows, self._now = summary.held(), _now(summary)
         rows = rows[~_idle(rows)]
@@ -121,16 +120,17 @@ class Places:
         servers = np.unique(rows[["hi", "lo"]]) if len(rows) else rows
         found = {(int(server["hi"]), int(server["lo"])) for server in servers}
         self._told = {address: told for address, told in self._told.items() if address in found}
+        held = dict[Address, Held]()
         for address in sorted(found):
             mine = rows[(rows["hi"] == address[0]) & (rows["lo"] == address[1])]
-            if int(mine["weight"].sum()) < STILL:
-                continue
-            yield address, _held(mine, summary, self._told.get(address) or Told())
+            if int(mine["weight"].sum()) >= STILL:
+                held[address] = _held(mine, summary, self._told.get(address) or Told(), self._now)
+        return held
 
     def are_read(self, address: Address) -> bool:
         """Of the answers that were stalled there lately most go on being read: these are slow clients."""
         mine = (self._readers["hi"] == address[0]) & (self._readers["lo"] == address[1])
-        rows = self._readers[mine & (self._readers["since_ns"] + STALLED_NS <= self._now)]
+        rows = self._readers[mine & (self._readers["since_ns"] + SECOND_NS <= self._now)]
         ages = (self._now - rows["since_ns"].astype(np.int64)) / 1e9
         return bool(len(rows)) and float((rows["moved"] >= SLOW * ages).mean()) >= MOSTLY
 
@@ -138,9 +138,9 @@ class Places:
         """An event of this server's places goes on."""
         return address in self._told
 
-    def tell(self, address: Address, summary: Summary, held: Held) -> None:
+    def tell(self, address: Address, held: Held) -> None:
         """A finding counts what is held now."""
-        held.told.end, held.told.newest_ns = held.stretch[1], _now(summary)
+        held.told.end, held.told.newest_ns = held.stretch[1], self._now
         self._told[address] = held.told
 
     def forget_window(self) -> None:
@@ -163,18 +163,18 @@ def _now(summary: Summary) -> int:
     return max(summary.last_ns, summary.epoch * EPOCH_NS)
 
 
-def _held(rows: NDArray[np.void], summary: Summary, told: Told) -> Held:
-    now, weight = _now(summary), rows["weight"].astype(np.int64)
+def _held(rows: NDArray[np.void], summary: Summary, told: Told, now: int) -> Held:
+    since, weight = rows["since_ns"].astype(np.int64), rows["weight"].astype(np.int64)
     over = rows["until_ns"] > 0
     ends = np.where(over, rows["until_ns"], np.where(rows["heard"] > 0, now, rows["last_ns"]))
-    ages = np.maximum(now - rows["since_ns"].astype(np.int64), 0) / 1e9
+    ages = np.maximum(now - since, 0) / 1e9
     slow = ~over & (ages >= LASTS_S) & (rows["moved"] < SLOW * ages)
     sources, which = np.unique(rows[["source", "low", "v6"]], return_inverse=True)
     of_each = np.bincount(which, weight, len(sources))
     slow_of_each = np.bincount(which, weight * slow, len(sources))
     first = int(of_each.argmax())
     new = rows["since_ns"] > told.newest_ns
-    fresh = new & (rows["since_ns"].astype(np.int64) > now - EPOCHS_PER_SECOND * EPOCH_NS)
+    fresh = new & (since > now - SECOND_NS)
     keys = [(int(s["source"]), int(s["low"]), int(s["v6"])) for s in sources]
     shaken = _proven(summary)
     real = (rows["proven"] > 0) | np.array([key in shaken for key in keys], bool)[which]
@@ -185,7 +185,7 @@ def _held(rows: NDArray[np.void], summary: Summary, told: Told) -> Held:
     return Held(
         port=int(np.bincount(rows["port"], weight).argmax()),
         most=max(int(weight[~over].sum()), int(weight[over].sum())),
-        lasted=float((ends.astype(np.int64) - rows["since_ns"].astype(np.int64)).max()) / 1e9,
+        lasted=float((ends.astype(np.int64) - since).max()) / 1e9,
         holders=len(sources),
         holder=_code(keys[first]),
         most_of_one=int(of_each[first]),
@@ -193,11 +193,11 @@ def _held(rows: NDArray[np.void], summary: Summary, told: Told) -> Held:
         slow=int(slow_of_each[slow_of_each >= EACH].sum()),
         fresh=int(weight[fresh].sum()),
         before=int(weight[new & ~fresh].sum()),
-        busiest=_busiest(rows["since_ns"][new].astype(np.int64), weight[new]),
+        busiest=_busiest(since[new], weight[new]),
         proven=int(weight[new & real].sum()),
         stretch=(begin, max(int(ends.max()) // EPOCH_NS + 1, begin)),
         top=_sources(told.proven),
-        seen=_sources(seen)[:SEEN],
+        seen=_sources(seen, SEEN),
         told=told,
     )
 
@@ -215,7 +215,7 @@ def _busiest(times: NDArray[np.int64], weight: NDArray[np.int64]) -> int:
         return 0
     order = np.argsort(times)
     sums = np.append(0, weight[order].cumsum())
-    first = np.searchsorted(times[order], times[order] - EPOCHS_PER_SECOND * EPOCH_NS, side="right")
+    first = np.searchsorted(times[order], times[order] - SECOND_NS, side="right")
     return int((sums[1:] - sums[first]).max())
 
 
@@ -225,13 +225,13 @@ def _count(counter: Counter[Holder], keys: list[Holder], which: NDArray[np.intp]
 
 
 def _code(key: Holder) -> int:
-    """The address of a source as one number; that of IPv4 is small."""
+    """The address of a source as one number; IPv4 as in ::ffff:a.b.c.d."""
     source, low, v6 = key
-    return source << 64 | low if v6 else source & 0xFFFFFFFF
+    return source << 64 | low if v6 else 0xFFFF << 32 | source & 0xFFFFFFFF
 
 
-def _sources(counter: Counter[Holder]) -> list[SourceCount]:
+def _sources(counter: Counter[Holder], most: int | None = None) -> list[SourceCount]:
     return [
         SourceCount(source, v6 > 0, count, count, low, ONE_IPV6 if v6 > 1 else 0)
-        for (source, low, v6), count in counter.most_common()
+        for (source, low, v6), count in counter.most_common(most)
     ]

@@ -215,8 +215,7 @@ def _inside_tls(view: View, row: np.void) -> Iterator[Finding[Frames]]:
     small = int(row["sealed"][TLS]["small"])
     if small < SEALED.count // 2:
         return
-    held = [recent["sealed"][TLS] for recent in view.recent()]
-    resets, records, turns = (sum(int(one[name]) for one in held) for name in ("small", "records", "turns"))
+    resets, records, turns = (view.sealed(name, TLS) for name in ("small", "records", "turns"))
     if records < ASKING * resets or turns > TURNS * resets:
         return
     heavy = view.heavy()

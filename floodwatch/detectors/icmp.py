@@ -57,7 +57,7 @@ def detect(view: View) -> Iterator[Finding[Unanswered]]:
     floor = PINGS if _measures(view, row, flood) else FLOOR
     if flood < (floor.count // 2 if weight is None else 1):
         return
-    found = ICMP_FLOOD.seen(
+    yield ICMP_FLOOD.seen(
         view,
         unanswered(view, row, ICMP, CLASS_OTHER),
         (ICMP,),
@@ -65,9 +65,8 @@ def detect(view: View) -> Iterator[Finding[Unanswered]]:
         count=flood,
         floor=floor,
         sources=CLASS_OTHER,
+        weight=weight,
     )
-    found.weight = weight
-    yield found
 
 
 def _measures(view: View, row: np.void, pings: int) -> bool:

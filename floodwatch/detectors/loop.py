@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from msgspec.structs import replace
 
 from ..history.ports import port_shares, services, sources_from
 from ..history.sources import source_counts
@@ -127,18 +126,16 @@ def _judge(
     facts = Echoes(
         packets=float(count), back=float(back), peers=float(len(peers)), port=port, peer_port=peer_port
     )
-    yield replace(
-        UDP_LOOP.seen(
-            view,
-            facts,
-            (UDP,),
-            count=count,
-            floor=FLOOR,
-            over=lately >= EPOCHS_PER_SECOND * least,
-            ports=[(port, count)],
-            sources=CLASS_UDP,
-            top=source_counts(peers, "udp", "udp"),
-        ),
+    yield UDP_LOOP.seen(
+        view,
+        facts,
+        (UDP,),
+        count=count,
+        floor=FLOOR,
+        over=lately >= EPOCHS_PER_SECOND * least,
+        ports=[(port, count)],
+        sources=CLASS_UDP,
+        top=source_counts(peers, "udp", "udp"),
         own=sources_from(row, [peer_port]),
     )
 

@@ -101,7 +101,7 @@ def _fragments(view: View, row: np.void) -> Iterator[Finding[Fragments]]:
     floor = stream_floor(view, row, FRAGMENT, CLASS_OTHER, FRAGMENTS)
     if count >= floor.count // 2 or weight is not None:
         facts = Fragments(packets=float(packets), heads=float(heads), **addresses(view, row, CLASS_OTHER))
-        found = FRAGMENT_FLOOD.seen(
+        yield FRAGMENT_FLOOD.seen(
             view,
             facts,
             (FRAGMENT,),
@@ -110,9 +110,8 @@ def _fragments(view: View, row: np.void) -> Iterator[Finding[Fragments]]:
             floor=floor,
             persist=patience(view, row, FRAGMENT, CLASS_OTHER),
             sources=CLASS_OTHER,
+            weight=weight,
         )
-        found.weight = weight
-        yield found
 
 
 def _protocols(view: View, row: np.void) -> Iterator[Finding[Unanswered]]:
@@ -131,7 +130,7 @@ def _protocols(view: View, row: np.void) -> Iterator[Finding[Unanswered]]:
     if count >= floor.count // 2 or weight is not None:
         tunnels_in_udp = kind == CARRIER and int(row["kinds"]["port"][kind]) == UDP_NUMBER
         family = UDP_TUNNELS if tunnels_in_udp else IP_PROTOCOL_FLOOD
-        found = family.seen(
+        yield family.seen(
             view,
             unanswered(view, row, kind, CLASS_OTHER),
             (kind,),
@@ -140,9 +139,8 @@ def _protocols(view: View, row: np.void) -> Iterator[Finding[Unanswered]]:
             floor=floor,
             persist=patience(view, row, kind, CLASS_OTHER),
             sources=CLASS_OTHER,
+            weight=weight,
         )
-        found.weight = weight
-        yield found
 
 
 def protocol_of(row: np.void, kind: int) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from msgspec.structs import replace
 
 from ..history.victims import View
 from ..model.epoch import CLASS_UDP, UDP
@@ -14,7 +13,7 @@ from ..model.finding import Finding, Floor, Sum
 from ..model.vector import Vector
 from .family import Detector, Family
 from .forging import Bare, addresses
-from .reflection import others
+from .reflection import others, reflecting
 from .shares import percent, share
 
 FLOOR = Floor(250)
@@ -73,17 +72,15 @@ def detect(view: View) -> Iterator[Finding[Initials]]:
         initials=float(initials),
         **addresses(view, row, CLASS_UDP),
     )
-    yield replace(
-        QUIC_FLOOD.seen(
-            view,
-            facts,
-            (UDP,),
-            count=initials,
-            floor=FLOOR,
-            ports=[(PORT, initials)],
-            sources=CLASS_UDP,
-        ),
-        own=others(view, row),
+    yield QUIC_FLOOD.seen(
+        view,
+        facts,
+        (UDP,),
+        count=initials,
+        floor=FLOOR,
+        ports=[(PORT, initials)],
+        sources=CLASS_UDP,
+        own=others(row, reflecting(view)),
     )
 
 

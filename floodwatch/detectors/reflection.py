@@ -9,7 +9,7 @@ resolver gets the same; of the rest we are less certain.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from msgspec import field
@@ -196,10 +196,10 @@ def reflecting(view: View) -> list[Service]:
     ]
 
 
-def others(view: View, row: np.void) -> Own:
+def others(row: np.void, reflectors: Iterable[Service]) -> Own:
     """A victim's UDP sources without the reflectors."""
-    reflectors = sources_from(row, [held.port for held in reflecting(view)])
-    return reflectors._replace(mine=~reflectors.mine)
+    theirs = sources_from(row, [held.port for held in reflectors])
+    return theirs._replace(mine=~theirs.mine)
 
 
 def _loud(packets: int, size: int, share: float = 1.0) -> bool:
@@ -269,21 +269,19 @@ def _finding(view: View, row: np.void, held: Service) -> Finding[Answers]:
     )
     doubtful = _is_doubtful(view, held)
     family = DOUBTFUL if doubtful else AMPLIFICATION
-    return replace(
-        family.seen(
-            view,
-            facts,
-            (UDP,),
-            vector=amplification(port),
-            count=max(held.vote - held.known, 0) + tails,
-            floor=FLOOR,
-            persist=DOUBTFUL.persist if doubtful else _patience(view, row, port),
-            over=_loud(packets, size),
-            size=int(size * held.vote / packets) + tail_bytes,
-            ports=port_shares(row["opened"], UDP_NUMBER),
-            sources=CLASS_UDP,
-            top=_reflectors(view.heavy(), int(row["reference"]), port, split=tails > 0),
-        ),
+    return family.seen(
+        view,
+        facts,
+        (UDP,),
+        vector=amplification(port),
+        count=max(held.vote - held.known, 0) + tails,
+        floor=FLOOR,
+        persist=DOUBTFUL.persist if doubtful else _patience(view, row, port),
+        over=_loud(packets, size),
+        size=int(size * held.vote / packets) + tail_bytes,
+        ports=port_shares(row["opened"], UDP_NUMBER),
+        sources=CLASS_UDP,
+        top=_reflectors(view.heavy(), int(row["reference"]), port, split=tails > 0),
         own=sources_from(row, [port]),
     )
 

@@ -41,7 +41,6 @@ from .turns import (
     facts_of,
     found,
     surge,
-    taken,
 )
 
 GATHERED = 0.5
@@ -67,7 +66,7 @@ class SealedDetector:
         if scene.summary.gap:
             self._usual.bridge(scene.summary.epoch)
         for view in scene.views:
-            if view.row is not None and taken(view.recent()) >= FLOOR.count:
+            if view.row is not None and view.sealed("turns") >= FLOOR.count:
                 yield from self._judge(view, view.row, scene)
         self._usual.update(scene.summary.victims, scene.summary.epoch)
         self._visitors.close_epoch(scene.summary)
@@ -91,9 +90,9 @@ class SealedDetector:
 
     def _look(self, view: View, row: np.void) -> Seen:
         """What its turns and handshakes are against what is usual; notes when newcomers came."""
-        recent, reference = view.recent(), int(row["reference"])
-        rate = taken(recent) * EPOCHS_PER_SECOND / len(recent)
-        begun = sum(int(held["sealed"]["hellos"].sum()) for held in recent)
+        reference = int(row["reference"])
+        rate = view.sealed("turns") * EPOCHS_PER_SECOND / len(view.recent())
+        begun = view.sealed("hellos")
         usual, shaken = (self._usual.usual(reference, name, view.epoch) for name in sealed.METRICS)
         if usual is None or shaken is None:
             return Seen(rate, None, surges=False, arriving=False)
@@ -127,7 +126,8 @@ class SealedDetector:
         floor = ALONE if chosen.sum() == 1 else FLOOR
         if count < floor.count / 2:
             return None
-        facts = facts_of(view, row, over, float(count), **by_whom(habit[chosen], last[chosen]))
+        whom = by_whom(habit[chosen], last[chosen])
+        facts = facts_of(view, row, over, (common, exchanges), float(count), **whom)
         proven = chosen & (rows["proven"] > 0)
         top = source_counts(rows[proven], "requests", "requests", last[proven])
         return found(FLOODS[over], view, row, facts, over, count, floor, seen, top=top)

@@ -1,17 +1,17 @@
 """Slow HTTP: clients that hold a server's places and give or take next to nothing.
 
-Three ways, each judged over the last 20 s. Slow headers (slowloris): most requests lack their end, and most
-got no answer; browsers send a header in one packet, or in two that follow each other at once. Slow bodies
-(RUDY): requests promise bodies, far less than that arrives, and the answers wait for it. Slow readers: whole
-requests on many connections of one source, and then packet after packet with a window of zero, while next to
-nothing is sent. A paused video stalls as well, but one or two connections for each viewer; so does a
-transfer to a slow disk or client, which goes on. Left out: headers behind the snap length, and slow readers
-of a server that sends ten packets to others for each stall.
+Three ways, each judged over the last 20 s, and by the connections that are held, however silent (``held``).
+Slow headers (slowloris): most requests lack their end, and most got no answer; browsers send a header in one
+packet, or in two that follow each other at once. Slow bodies (RUDY): requests promise bodies, far less than
+that arrives, and the answers wait for it. Slow readers: whole requests on many connections of one source, and
+then packet after packet with a window of zero, while next to nothing is sent. A paused video stalls as well,
+but one or two connections for each viewer; so does a transfer to a slow disk or client, which goes on. Left
+out: headers behind the snap length, few slow readers of a server that sends ten packets to others for each
+stall, and those who keep a small window open but never one of zero: its scale is not known.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 
 import numpy as np
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..history.servers import MEMORY, MEMORY_S, Lookback, Server
 from ..history.sources import explaining, source_counts
-from ..model.address import Address
+from ..model.address import Address, address_text
 from ..model.epoch import EPOCH_NS, EPOCHS_PER_SECOND
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Majority, Most, Sum
@@ -72,11 +72,9 @@ def _places(facts: Strains) -> Iterator[Evidence]:
     """How many places were held at the peak, by whom, and how long."""
     how = {BODY: "bodies that do not come", READER: "answers that are not read"}
     what = how.get(facts.kind, "requests without their end")
-    form = ipaddress.IPv6Address if facts.holder >> 32 else ipaddress.IPv4Address
-    who = form(facts.holder)
-    whom = f"{facts.holders:,.0f} sources, {facts.most_of_one:,.0f} of them for {who}"
-    if facts.holders == 1:
-        whom = f"{who}"
+    whom = address_text(divmod(facts.holder, 1 << 64))
+    if facts.holders > 1:
+        whom = f"{facts.holders:,.0f} sources, {facts.most_of_one:,.0f} of them for {whom}"
     says = f"{facts.held:,.0f} connections were held at once by {what}, for {whom}"
     yield Evidence(name="held", value=facts.held, usual=0.0, says=says)
     says = f"the longest of them was held for {facts.lasted:,.0f} s"
@@ -135,9 +133,8 @@ class SlowDetector:
     def detect(self, scene: Scene) -> Iterator[Finding[Strains]]:
         """The findings of the second that ends with this epoch, if one does."""
         summary = scene.summary
-        second = self._lately.second(summary)
-        if second:
-            held = dict(self._places.now(summary))
+        if self._lately.second(summary):
+            held = self._places.now(summary)
             for reference, server in self._lately.servers.items():
                 stalled = not self._places.are_read(server.address)
                 for finding in _judge(summary, reference, server, server.sums(), stalled=stalled):
@@ -156,7 +153,7 @@ class SlowDetector:
         """A finding that counts what is held as well."""
         if held is None:
             return finding
-        self._places.tell(finding.victim, summary, held)
+        self._places.tell(finding.victim, held)
         facts = finding.facts
         facts.held, facts.lasted, facts.holders = float(held.most), held.lasted, float(held.holders)
         facts.holder, facts.most_of_one, facts.kind = held.holder, float(held.most_of_one), held.kind

@@ -20,10 +20,10 @@ from ..history.sources import source_counts
 from ..history.victims import SCAN_SOURCES, View, distinct_sources
 from ..model.epoch import ACK, CLASS_TCP, DATA, FIN, RST, SYN, SYNACK, TCP_ODD
 from ..model.event import Action, Evidence, Origin
-from ..model.finding import Finding, Floor, SourceCount, Sum
+from ..model.finding import Finding, Floor, SourceCount, Sum, Weight
 from ..model.vector import TCP_NUMBER, Vector
 from .family import Detector, Family, reflected
-from .forging import FROM_NOWHERE, Bare, addresses, forging
+from .forging import FROM_NOWHERE, Bare, addresses, mostly
 from .reflection import Answers, answering_port, unasked
 from .shares import percent, share
 
@@ -169,7 +169,7 @@ TCP_REFLECTION = Family(
 def detect(view: View) -> Iterator[Finding[OutOfState] | Finding[Refusals]]:
     """Judge one victim's TCP packets of an epoch that are no SYNs."""
     row = view.row
-    weight = view.weight(STRAYS, FROM_NOWHERE[CLASS_TCP])
+    weight = view.weight(FROM_NOWHERE[CLASS_TCP], STRAYS)
     came = 0 if row is None else int(row["kinds"]["packets"][SYNACK : TCP_ODD + 1].sum())
     if row is None or (came < FLOOR.count // 2 and weight is None):
         return
@@ -184,11 +184,9 @@ def detect(view: View) -> Iterator[Finding[OutOfState] | Finding[Refusals]]:
         count = _strange(row, kinds, one_way)
         if kinds == (RST,) and count <= tried:
             continue  # who tries as many connections is refused, though not every SYN was captured first
-        evident = forging(view, row, kinds, CLASS_TCP, STRAYS)
+        evident = weight if mostly(row, kinds, CLASS_TCP) else None
         if count >= (FLOOR.count // 2 if evident is None else 1) and not _is_scan(view, row, kinds):
-            found = _finding(view, row, OUT_OF_STATE, kinds, count, one_way, vector)
-            found.weight = evident
-            yield found
+            yield _finding(view, row, OUT_OF_STATE, kinds, count, one_way, vector, evident)
 
 
 def _hears_only(view: View) -> bool:
@@ -265,6 +263,7 @@ def _finding(
     count: int,
     one_way: bool,
     vector: Vector | None = None,
+    weight: Weight | None = None,
 ) -> Finding[OutOfState]:
     packets = float(sum(int(row["kinds"]["packets"][kind]) for kind in kinds))
     floor = FLOOR_ONE_WAY if one_way else FLOOR
@@ -284,6 +283,7 @@ def _finding(
         floor=FLOOR_ODD if kinds == (TCP_ODD,) else floor,
         ports=_ports(row, kinds),
         sources=CLASS_TCP,
+        weight=weight,
     )
 
 

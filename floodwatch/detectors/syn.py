@@ -239,7 +239,7 @@ def _judge(
         again=float(row["syn_again"]),
         **addresses(view, row, CLASS_SYN),
     )
-    found = SYN_FLOOD.seen(
+    return SYN_FLOOD.seen(
         view,
         facts,
         (SYN,),
@@ -251,9 +251,8 @@ def _judge(
         persist=1 if unfinished >= MOST * attempts else PATIENCE,
         ports=port_shares(row["opened"], TCP_NUMBER),
         sources=CLASS_SYN,
+        weight=weight,
     )
-    found.weight = weight
-    return found
 
 
 def _attempts(rows: Rows | np.void, raw: NDArray[np.uint32] | int) -> NDArray[np.float64]:

@@ -81,7 +81,7 @@ def detect(view: View) -> Iterator[Finding[Hellos]]:
     row = view.row
     if row is None:
         return
-    hellos, shaken, asked = _lately(view)
+    shaken, asked = view.sealed("finished", TLS), view.sealed("first", TLS)
     counted = row["sealed"][TLS]
     facts = Hellos(
         hellos=float(row["tls_hellos"]),
@@ -91,18 +91,12 @@ def detect(view: View) -> Iterator[Finding[Hellos]]:
         finished=float(row["finished"]),
     )
     if int(counted["finished"]) >= FINISHED.count // 2 and asked <= ASKED * shaken:
-        finding = idle(view, row, TLS_FLOOD, DATA, int(counted["finished"]), FINISHED, facts)
-        finding.top = _shakers(view.heavy(), int(row["reference"]))
-        yield finding
-    elif int(row["tls_hellos"]) >= FLOOR.count // 2 and view.lately("tls_records") < UNUSED * hellos:
+        top = _shakers(view.heavy(), int(row["reference"]))
+        yield idle(view, row, TLS_FLOOD, DATA, int(counted["finished"]), FINISHED, facts, top)
+    elif int(row["tls_hellos"]) >= FLOOR.count // 2 and view.lately("tls_records") < UNUSED * view.lately(
+        "tls_hellos"
+    ):
         yield idle(view, row, TLS_FLOOD, DATA, int(row["tls_hellos"]), FLOOR, facts)
-
-
-def _lately(view: View) -> tuple[int, int, int]:
-    """Handshakes begun and finished, and connections asked for something, in the last second."""
-    recent = view.recent()
-    shaken, asked = (sum(int(row["sealed"][TLS][name]) for row in recent) for name in ("finished", "first"))
-    return view.lately("tls_hellos"), shaken, asked
 
 
 def _shakers(heavy: np.ndarray, victim: int) -> list[SourceCount]:

@@ -35,16 +35,13 @@ PATIENT = 40
 """Epochs (10 s) that a surge lasts before it is told where machines may yet show."""
 PACE = 4.0
 """Turns a second for each source that people keep up."""
-REQUEST = 29.0
-"""Bytes of the shortest request: a header of HTTP/2 with three bytes, and 17 of a TLS record."""
 
 
 class Turns(Named):
-    """Turns, those of machines among them, their bytes; exchanges that ended, and those of common shapes."""
+    """Turns, those of machines among them; exchanges that ended, and those of common shapes."""
 
     turns: Sum = 0.0
     machine: Sum = 0.0
-    bytes: Sum = 0.0
     exchanges: Sum = 0.0
     common: Sum = 0.0
     answered: Sum = 0.0
@@ -160,23 +157,18 @@ class Seen(NamedTuple):
     arriving: bool
 
 
-def taken(rows: list[np.void]) -> int:
-    """Turns of a victim in some epochs, given its rows."""
-    return sum(int(row["sealed"]["turns"].sum()) for row in rows)
-
-
-def facts_of(view: View, row: np.void, over: Over, machine: float, **whom: float) -> Turns:
-    """What is told of a victim's turns; exchanges are those of the last second."""
-    now, recent = row["sealed"][over], view.recent()
-    shapes, exchanges = common_shapes(held["sealed"][over] for held in recent)
+def facts_of(
+    view: View, row: np.void, over: Over, exchanged: tuple[int, int], machine: float = 0.0, **whom: float
+) -> Turns:
+    """What is told of turns; ``exchanged``: exchanges of common shapes in the last second, and all."""
+    common, exchanges = exchanged
     return Turns(
-        turns=float(now["turns"]),
+        turns=float(row["sealed"][over]["turns"]),
         machine=machine,
-        bytes=float(now["bytes"]),
         exchanges=float(exchanges),
-        common=float(sum(shapes.values())),
-        answered=float(sum(int(held["sealed"][over]["answered"]) for held in recent)),
-        pace=taken(recent) / max(view.senders(CLASS_SEALED), 1.0),
+        common=float(common),
+        answered=float(view.sealed("answered", over)),
+        pace=view.sealed("turns") / max(view.senders(CLASS_SEALED), 1.0),
         **whom,
     )
 
@@ -189,7 +181,8 @@ def surge(view: View, row: np.void, seen: Seen, flood: int) -> Iterator[Finding[
         return
     turns = row["sealed"]["turns"]
     over = OVER[int(turns[QUIC] > turns[TLS])]
-    facts = facts_of(view, row, over, 0.0)
+    shapes, exchanges = common_shapes(held["sealed"][over] for held in view.recent())
+    facts = facts_of(view, row, over, (sum(shapes.values()), exchanges))
     count = max(int(turns.sum()) - flood, 0)
     finding = found(CROWDS[over], view, row, facts, over, count, SURGE, seen)
     finding.over = seen.arriving and rate >= floor and rate >= RATIO * seen.usual

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from .._sketches import hll_estimate
 from ..history.evidence import Rows, SequentialTest
-from ..history.ports import port_shares
+from ..history.ports import Service, port_shares
 from ..history.victims import SCAN_SOURCES, SCAN_TRIES, View, distinct_sources
 from ..model.epoch import CLASS_UDP, EPOCHS_PER_SECOND, UDP
 from ..model.event import Action, Evidence, Origin
@@ -171,16 +170,17 @@ def detect(view: View) -> Iterator[Finding[Unanswered] | Finding[Streams]]:
     weight = None if row is None else forging(view, row, (UDP,), CLASS_UDP, DRAWN_PORTS)
     if row is None or (weight is None and int(row["kinds"]["packets"][UDP]) < BOTH_WAYS.count // 2):
         return
-    unasked, usual = _unasked(view, row), ONE_WAY if view.one_way else BOTH_WAYS
+    reflectors = reflecting(view)
+    unasked, usual = _unasked(view, row, reflectors), ONE_WAY if view.one_way else BOTH_WAYS
     if unasked < (usual.count / 2 if weight is None else 1) or _is_scan(view, row):
         return
     floor = stream_floor(view, row, UDP, CLASS_UDP, usual)
     if floor is not usual and view.unchanged("udp"):
         return
     if unasked < floor.count / 2 and weight is None:
-        yield from _streams(view, row, unasked, usual)
+        yield from _streams(view, row, unasked, usual, reflectors)
         return
-    found = UDP_FLOOD.seen(
+    yield UDP_FLOOD.seen(
         view,
         unanswered(view, row, UDP, CLASS_UDP),
         (UDP,),
@@ -189,11 +189,14 @@ def detect(view: View) -> Iterator[Finding[Unanswered] | Finding[Streams]]:
         persist=patience(view, row, UDP, CLASS_UDP),
         ports=port_shares(row["opened"], UDP_NUMBER),
         sources=CLASS_UDP,
+        own=others(row, reflectors),
+        weight=weight,
     )
-    yield replace(found, own=others(view, row), weight=weight)
 
 
-def _streams(view: View, row: np.void, unasked: int, floor: Floor) -> Iterator[Finding[Streams]]:
+def _streams(
+    view: View, row: np.void, unasked: int, floor: Floor, reflectors: list[Service]
+) -> Iterator[Finding[Streams]]:
     """Streams of more than two senders that were not there before."""
     senders = lately(view, CLASS_UDP)
     if senders <= FEW_SENDERS or not lasts(view, UDP, CLASS_UDP):
@@ -207,17 +210,15 @@ def _streams(view: View, row: np.void, unasked: int, floor: Floor) -> Iterator[F
         senders=senders,
         each=packets_a_flow(view) * EPOCHS_PER_SECOND / len(view.recent()),
     )
-    yield replace(
-        UDP_STREAMS.seen(
-            view,
-            facts,
-            (UDP,),
-            count=unasked,
-            floor=floor,
-            ports=port_shares(row["opened"], UDP_NUMBER),
-            sources=CLASS_UDP,
-        ),
-        own=others(view, row),
+    yield UDP_STREAMS.seen(
+        view,
+        facts,
+        (UDP,),
+        count=unasked,
+        floor=floor,
+        ports=port_shares(row["opened"], UDP_NUMBER),
+        sources=CLASS_UDP,
+        own=others(row, reflectors),
     )
 
 
@@ -226,7 +227,7 @@ def _is_scan(view: View, row: np.void) -> bool:
     return size <= SCAN_BYTES * packets and view.scanned(row, CLASS_UDP, row["udp_ports"], packets)
 
 
-def _unasked(view: View, row: np.void) -> int:
+def _unasked(view: View, row: np.void, reflectors: list[Service]) -> int:
     """Packets beyond what the victim's own packets, to the same ports, can have asked for.
 
     DNS queries and QUIC Initials are judged by what becomes of them, not by their number.
@@ -236,7 +237,7 @@ def _unasked(view: View, row: np.void) -> int:
         asked = np.maximum(asked, recent["service"]["out"])
     reach = int(min(max(packets_a_flow(view), 1.0), ANSWER_REACH))
     excess = np.maximum(row["service"]["packets"].astype(np.int64) - reach * asked, 0)
-    reflected = sum(held.packets for held in reflecting(view))
+    reflected = sum(held.packets for held in reflectors)
     judged = int(row["dns_queries"]) + (int(row["quic_initials"]) if only_initials(row) else 0)
     return min(int(excess.sum()) - reflected, int(row["kinds"]["packets"][UDP]) - judged)
 

@@ -13,6 +13,7 @@ from ..model.address import Address
 from ..model.epoch import CLASS_HTTP, DATA, EPOCHS_PER_SECOND
 from ..model.summary import Summary
 from .victims import source_registers
+from .windows import trim
 
 MEMORY = 80
 """Epochs (20 s) that are looked back on."""
@@ -102,8 +103,7 @@ class Asked:
         for row in summary.victims[summary.victims["requests"] > 0]:
             address = int(row["hi"]), int(row["lo"])
             self.known[int(row["reference"])] = address, int(row["http_port"])
-        while len(self.known) > MAX_ASKED:
-            del self.known[next(iter(self.known))]
+        trim(self.known, MAX_ASKED)
 
 
 class Lookback:

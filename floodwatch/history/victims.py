@@ -210,6 +210,11 @@ class View:
         """A counter over the last second; with ``kind`` the packets of that kind."""
         return sum(int(row[name] if kind is None else row[name]["packets"][kind]) for row in self.recent())
 
+    def sealed(self, name: str, over: int | None = None) -> int:
+        """A counter of what TLS (0) or QUIC (1) hide, or of both, over the last second."""
+        counts = (row["sealed"][name] for row in self.recent())
+        return sum(int(count.sum() if over is None else count[over]) for count in counts)
+
     def rate(self, name: str) -> float:
         """The same a second, also where the second has just begun."""
         return self.lately(name) * EPOCHS_PER_SECOND / max(len(self.recent()), 1)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.summary import Summary
 
-SEALED = ("exchanges", "alike", "records", "small", "turns", "quic_turns", "sealed_bytes", "answered")
-"""Counters of a row about TLS and QUIC that do not saturate."""
+SEALED = ("exchanges", "alike", "small", "turns", "quic_turns")
+"""Counters of a row about TLS and QUIC that do not saturate and are part of a habit."""
 TRIED = 12
 """Epochs (3 s) that what was seen stands before it is believed: no flood goes unnoticed for longer ..."""
 HELD = 40
@@ -157,9 +157,7 @@ def with_earlier(rows: NDArray[np.void], earlier: NDArray[np.void] | None) -> ND
     if not len(mine):
         return rows
     out, theirs = rows.copy(), earlier[at[mine]]
-    for name in ("requests", "packets", "missed"):
-        out[name][mine] += theirs[name]
-    for name in SEALED:
+    for name in ("requests", "packets", "missed", *SEALED):
         out[name][mine] += theirs[name]
     for name in (
         "assets",

@@ -29,6 +29,12 @@ def protocol_number(name: str) -> int:
     return PROTOCOL_NUMBERS[name] if name in PROTOCOL_NUMBERS else int(name.removeprefix("ip-"))
 
 
+ACRONYMS = frozenset(
+    {"syn", "ack", "rst", "fin", "tcp", "udp", "icmp", "ip", "http", "api", "tls", "quic", "dns"}
+)
+"""Words of a vector's name that are written in capitals."""
+
+
 class Vector(StrEnum):
     """Attack classes that this version can name (contract: vectors)."""
 
@@ -99,3 +105,9 @@ class Vector(StrEnum):
     UBIQUITI_AMPLIFICATION = "ubiquiti_amplification"
     WSD_AMPLIFICATION = "wsd_amplification"
     XDMCP_AMPLIFICATION = "xdmcp_amplification"
+
+
+def spelled(vector: Vector) -> str:
+    """The vector as people write it: ``TCP flag flood``."""
+    text = " ".join(word.upper() if word in ACRONYMS else word for word in vector.split("_"))
+    return text[0].upper() + text[1:]
