@@ -82,11 +82,11 @@ def stuck(habit: NDArray[np.void], common: Iterable[int]) -> NDArray[np.bool_]:
     for shape in common:
         bits |= np.uint64(1) << np.uint64(shape >> 26)
     ended = habit["exchanges"].astype(np.float64)
-    other = np.bitwise_count(habit["shapes"] & ~bits)
+    other = np.bitwise_count(habit["paths"] & ~bits)
     found: NDArray[np.bool_] = (
         (ended >= STUCK)
         & (habit["alike"] >= ALIKE * (ended - 1))
-        & (habit["shapes"] & bits > 0)
+        & (habit["paths"] & bits > 0)
         & (other <= VARIETY * ended)
     )
     return found
@@ -94,7 +94,7 @@ def stuck(habit: NDArray[np.void], common: Iterable[int]) -> NDArray[np.bool_]:
 
 def varied(habit: NDArray[np.void]) -> NDArray[np.float64]:
     """Different shapes per exchange."""
-    found: NDArray[np.float64] = distinct_paths(habit["shapes"]) / np.maximum(habit["exchanges"], 1)
+    found: NDArray[np.float64] = distinct_paths(habit["paths"]) / np.maximum(habit["exchanges"], 1)
     return found
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from promises import Watch, keeps_floor, watching
 from scenes import Host, host
 
+from floodwatch._engine import HEAVY_DTYPE
 from floodwatch.detectors.http2 import ASKING, SEALED, SEALED_NAMED
 from floodwatch.detectors.tls import FINISHED, TLS_FLOOD
 from floodwatch.detectors.turns import ALONE, FLOOR, HTTPS_FLOOD, PATIENT
-from floodwatch.history.sealed import CHURNED, QUIC, REPEATED, TLS
+from floodwatch.history.sealed import CHURNED, FAST, QUIC, REPEATED, TLS, asking, relentless
+from floodwatch.history.windows import with_earlier
 from floodwatch.model.vector import Vector
 
 CALM = 16
@@ -89,6 +92,16 @@ def test_various_requests_are_none_however_fast() -> None:
             row["shapes"] = (1 << 60) - 1
         watch.see(made)
     assert watch.vectors == []
+
+
+def test_a_window_that_just_began_has_the_variety_of_the_one_before() -> None:
+    before, now = np.zeros(1, HEAVY_DTYPE), np.zeros(1, HEAVY_DTYPE)
+    for row, turns, shapes in ((before, 40, 0x0F0F_3333_5555_00FF), (now, 4, 0b1010_0101)):
+        row["turns"], row["exchanges"], row["shapes"], row["alike"] = turns, turns, shapes, 0
+    habit = with_earlier(asking(now), asking(before))
+    assert not relentless(habit, np.array([2 * FAST])).any()
+    now["shapes"] = before["shapes"] = 1  # the same ever after
+    assert relentless(with_earlier(asking(now), asking(before)), np.array([2 * FAST])).all()
 
 
 def test_of_unproven_sources_none_is_named() -> None:
