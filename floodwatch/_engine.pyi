@@ -98,6 +98,9 @@ VICTIM_DTYPE: Final[np.dtype[np.void]]
 - ``syn_again`` (<u4) weight of the SYNs that came again later: retransmitted (RFC 6298)
 - ``syn_copies`` (<u4) weight of the SYNs that came again at once: the frame was captured twice
 - ``syn_replayed`` (<u4) weight of the SYNs that came again as neither stacks nor mirrors repeat them
+- ``syn_tried`` (<u4) SYNs to ports that their source tried before (fw_tries.h)
+- ``syn_tried_often`` (<u4) of these: to ports that it had tried twice or more
+- ``syn_tried_in_vain`` (<u4) of these: to ports that had answered
 - ``synack_flows`` (<u4) weight of the flows whose SYN was seen that the address answered with SYN-ACK
 - ``finished`` (<u4) weight of the handshakes finished: the ACK fits a SYN-ACK that was seen (RFC 9293, 3.5)
 - ``followed`` (<u4) weight of the flows whose client went on though no SYN-ACK was seen: forgeable
@@ -118,7 +121,7 @@ VICTIM_DTYPE: Final[np.dtype[np.void]]
 - ``owing`` (<u4) requests whose body is not whole in their packet
 - ``denied`` (<u4) responses 401 and 403
 - ``logins`` (<u4) requests with a login (Authorization: Basic, Digest)
-- ``turned_away`` (<u4) of these those that answer a request with a login
+- ``turned_away`` (<u4) of the responses 401 and 403 those that answer a request with a login
 - ``stalled`` (<u4) TCP packets of open connections with a window of zero
 - ``owed`` (<u8) bytes of the bodies that are not in their request's packet
 - ``loose`` (<u8) bytes of TCP data in packets that begin nothing we know
@@ -161,6 +164,7 @@ VICTIM_DTYPE: Final[np.dtype[np.void]]
   - ``strange_flows`` (<u4) weight of such flows that began
   - ``known`` (<u4) packets, of UDP, ICMP, OTHER and CARRIER, from addresses that this one sent the same
     protocol to lately (fw_peers.h)
+  - ``replayed`` (<u4) packets, of all but TCP, that came before as no mirror shows them (fw_replays.h)
 - ``sources`` ((6144,)u1) distinct sources (IPv4 address or IPv6 /64) of each class: HyperLogLog, p = 10
 - ``udp_marks`` ((1024,)<u2) which source each register of UDP stands for: low byte the mark of its port
   (fw_port_mark), high byte of its hash, the largest of equal ranks; a sample of all sources (Gibbons 2001)
@@ -202,7 +206,10 @@ VICTIM_DTYPE: Final[np.dtype[np.void]]
   - ``first`` (<u4) connections whose handshake was seen that were asked the first time
   - ``turns`` (<u4) turns: application data of the client after data of the server
   - ``records`` (<u4) records of application data of clients; those that cannot be a request stay out
+  - ``least`` (<u4) requests in sixtieths, at least ...
+  - ``most`` (<u4) ... and at most: told from lengths (fw_asked.h)
   - ``small`` (<u4) records as long as RST_STREAM and WINDOW_UPDATE of HTTP/2
+  - ``small_out`` (<u4) the same from the address: of TLS alone
   - ``exchanges`` (<u4) turns whose answer was seen to its end
   - ``port`` (<u4) majority port of the turns and hellos
   - ``port_vote`` (<i4) its vote
@@ -270,6 +277,8 @@ HEAVY_DTYPE: Final[np.dtype[np.void]]
 - ``turns`` (<u4) turns
 - ``quic_turns`` (<u4) those of them over QUIC
 - ``records`` (<u4) records of application data, without those that cannot be a request
+- ``least`` (<u4) requests in sixtieths, at least ...
+- ``most`` (<u4) ... and at most
 - ``small`` (<u4) records as long as RST_STREAM and WINDOW_UPDATE of HTTP/2
 - ``exchanges`` (<u4) exchanges that ended
 - ``alike`` (<u4) exchanges of the shape of the one before
@@ -291,11 +300,13 @@ HELD_DTYPE: Final[np.dtype[np.void]]
 - ``opened_ns`` (<u8) time at which the reader made room; 0: it takes nothing
 - ``until_ns`` (<u8) time at which it was over; 0: it is held
 - ``moved`` (<u4) bytes of the rest of the request that came since, or that were sent to the reader
-- ``owed`` (<u4) bytes of the body that were not in the request's packet
+- ``owed`` (<u4) bytes of the body that were not in the request's packet, or left of the reader's room
 - ``weight`` (<u4) so many connections it stands for
 - ``port`` (<u2) the server's port
+- ``room`` (<u2) bytes for which a reader made room: its window, if that was narrow
 - ``v6`` (u1) as in the heavy pairs
-- ``kind`` (u1) 1: the request's header has no end; 2: its body does not come; 3: its answer is not read
+- ``kind`` (u1) 1: the request's header has no end; 2: its body does not come; 3: its answer is not read; 4:
+  inside TLS nothing is asked, or what is asked has no answer and goes on
 - ``proven`` (u1) 1: the connection's handshake was seen, so that the source is real
 - ``heard`` (u1) 1: the server was seen to send on it since
 """
@@ -311,14 +322,16 @@ PACKET_DTYPE: Final[np.dtype[np.void]]
 - ``tcp_flags`` (u1) TCP flags, FIN = 1 to CWR = 128
 - ``kind`` (u1) kind of packet
 - ``bits`` (u1) 1: IPv6; 2: more fragments follow; 4: reserved source address; 8: window of zero; 16: source
-  inside a translator's network (NAT64); 32 to 128: of a SYN a class of its TCP stack; of other packets of TCP
-  32: window below 64, and not 0; 64: a short payload ends with an empty line
+  inside a translator's network (NAT64); 32 to 128: of a SYN a class of its TCP stack; 64 of other packets of
+  TCP: a short payload ends with an empty line
 - ``seq`` (<u4) TCP sequence number
 - ``ack`` (<u4) TCP acknowledgement number
 - ``bytes`` (<u4) bytes of the frame, as on the wire
 - ``payload`` (<u4) bytes of transport payload, as on the wire
 - ``message`` (<u4) 1 + number of the message in it, 0 for none
-- ``captured`` (<u4) bytes of transport payload that were captured
+- ``captured`` (<u2) bytes of transport payload that were captured
+- ``window`` (<u2) of data and ACKs the TCP window as it stands in the header, of a SYN by how many bits it
+  shifts later ones; 0 for others
 """
 HELLO_DTYPE: Final[np.dtype[np.void]]
 """One ClientHello that is whole, or one Initial of QUIC.
@@ -326,11 +339,13 @@ HELLO_DTYPE: Final[np.dtype[np.void]]
 - ``ts_ns`` (<u8) nanoseconds since 1970
 - ``key`` (<u8) keyed hash of all that makes the fingerprint
 - ``name_key`` (<u8) keyed hash of the server name, 0 for none
+- ``sender`` (<u8) keyed hash of the source: IPv4 address or IPv6 /64
 - ``src`` ((2,)<u8) source address: upper and lower half, IPv4 as in ::ffff:a.b.c.d
 - ``dst`` ((2,)<u8) destination address
 - ``packet`` (<u4) place in its batch of the packet that made it whole
 - ``at`` (<u4) where its text begins: the ids (<u2 each), then the name; of an Initial the datagram
 - ``size`` (<u4) bytes of the text
+- ``weight`` (<u4) so many hellos it stands for, where not all are looked at
 - ``sport`` (<u2) source port
 - ``dport`` (<u2) destination port
 - ``version`` (<u2) highest version that it offers
@@ -345,6 +360,28 @@ HELLO_DTYPE: Final[np.dtype[np.void]]
 - ``protocols`` (u1) 1: ALPN names a protocol ...
 - ``first`` (u1) ... of the first one the first byte ...
 - ``last`` (u1) ... and the last
+"""
+SEGMENT_DTYPE: Final[np.dtype[np.void]]
+"""One TCP segment of a capture, and where it lies in its block.
+
+- ``ts_ns`` (<u8) nanoseconds since 1970
+- ``flow`` (<u8) keyed hash of the connection, the same for both directions
+- ``src`` ((2,)<u8) source address: upper and lower half, IPv4 as in ::ffff:a.b.c.d
+- ``dst`` ((2,)<u8) destination address
+- ``seq`` (<u4) TCP sequence number
+- ``ack`` (<u4) TCP acknowledgement number
+- ``record`` (<u4) byte of the block at which its record begins, header included ...
+- ``size`` (<u4) ... and bytes of that record
+- ``frame`` (<u4) from the record's beginning to the frame ...
+- ``ip`` (<u4) ... to the IP header ...
+- ``payload`` (<u4) ... and to the payload of TCP
+- ``captured`` (<u4) bytes of payload that were captured ...
+- ``wire`` (<u4) ... and sent
+- ``sport`` (<u2) source port
+- ``dport`` (<u2) destination port
+- ``flags`` (u1) TCP flags, FIN = 1 to CWR = 128
+- ``v6`` (u1) 1: IPv6
+- ``hello`` (u1) 1: the payload begins as a ClientHello of TLS does
 """
 
 # ... to here.
@@ -424,6 +461,34 @@ class Hellos:
     @property
     def missed(self) -> int:
         """Hellos and Initials that found no room before they were drained."""
+
+@final
+class Segments:
+    """Where the TCP segments of a capture lie in its bytes, for who rewrites them (fw_segment.h).
+
+    Args:
+        key: 16 bytes for ``flow``.
+    """
+
+    def __new__(cls, key: bytes) -> Segments: ...
+    def list(self, block: bytes | mmap, start: int, most: int) -> tuple[NDArray[np.void], int, int]:
+        """Segments from ``start`` on (SEGMENT_DTYPE, at most ``most``), a code, and where the rest begins.
+
+        The code is 0 when there are that many or a block of secrets was passed, ``NEED_MORE`` when the block
+        is used up, or one of ``ERRORS``. Raises ValueError for a start behind the block.
+        """
+
+    @property
+    def secrets(self) -> tuple[int, int]:
+        """Where the body of the block of secrets lies that the last call ended with, and its bytes, or 0."""
+
+    @property
+    def swapped(self) -> bool:
+        """The capture's byte order is not this machine's."""
+
+    @property
+    def need(self) -> int:
+        """Bytes that the next record takes, where a block ended inside it."""
 
 @final
 class Decoder:
@@ -609,6 +674,13 @@ class Engine:
             pairs: in order, at most ``VOUCHED_MOST``.
         """
 
+    def collect(self, hellos: Hellos) -> None:
+        """From now on put a sample of the ClientHellos, and of QUIC's Initials, in there; ``packet`` is 0.
+
+        Of each victim and epoch the first 128 (16 Initials) are looked at, then every other one, and each
+        time as many have come again half as many; ``weight`` says for how many one stands.
+        """
+
     def observe(self, batch: Batch, start: int) -> int:
         """Count ``batch[start:]`` up to the end of the epoch; returns how many packets were taken."""
 
@@ -640,6 +712,9 @@ class Engine:
 
     def window_ends(self, batch: Batch, following: int) -> bool:
         """Will closing the epoch clear the heavy-hitter window?"""
+
+    def gap_before(self, batch: Batch, following: int) -> int:
+        """Epochs between the open one and that of ``batch[following]``; 2^64 - 1 if that lies behind."""
 
     def close_epoch(self, batch: Batch, following: int) -> None:
         """Zero the epoch's counters and open the epoch of packet ``batch[following]``, if there is one."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class FloodwatchError(Exception):
     """Base class; ``exit_code`` is what the command line returns for it."""
@@ -15,10 +17,28 @@ class ConfigError(FloodwatchError):
     exit_code = 2
 
 
+class ConfigErrors(ConfigError):  # noqa: N818 (there are several)
+    """All that is wrong with a configuration.
+
+    Attributes:
+        lines: a line for each error.
+    """
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self.lines = tuple(lines)
+        super().__init__("; ".join(self.lines))
+
+
 class EnvironmentFault(FloodwatchError):  # noqa: N818 (EnvironmentError is taken)
     """Something of the host is missing: a permission, a library, disk space."""
 
     exit_code = 4
+
+
+class DaemonUnreachable(EnvironmentFault):
+    """No daemon answers at its control socket."""
+
+    exit_code = 5
 
 
 class CaptureError(EnvironmentFault):

@@ -69,6 +69,7 @@ HEAVY_DTYPE = _dtype("heavy", LAYOUT)
 HELD_DTYPE = _dtype("held", LAYOUT)
 PACKET_DTYPE = _dtype("packet", LAYOUT)
 HELLO_DTYPE = _dtype("hello_seen", LAYOUT)
+SEGMENT_DTYPE = _dtype("segment", LAYOUT)
 
 KINDS = _names(FW_KIND_NAMES, FW_KINDS)
 CLASSES = _names(FW_CLASS_NAMES, FW_CLASSES)
@@ -176,6 +177,7 @@ cdef class Hellos:
             raise MemoryError
         self.raw.key = secret_key(key)
         self.raw.room = room
+        self.raw.weight = 1
         self.raw.text_room = room * FW_HELLO_TEXT + min(room, FW_SEALED_MOST) * FW_SEALED_BYTES + FW_HELLO_MOST
         self.raw.seen = <fw_hello_seen *>calloc(room, sizeof(fw_hello_seen))
         self.raw.texts = <uint8_t *>calloc(self.raw.text_room, 1)
@@ -227,6 +229,50 @@ cdef class Hellos:
     @property
     def missed(self):
         return self.raw.missed
+
+
+@cython.final
+cdef class Segments:
+    cdef fw_segments *raw
+
+    def __cinit__(self, bytes key):
+        cdef fw_key k = secret_key(key)
+        self.raw = <fw_segments *>calloc(1, sizeof(fw_segments))
+        if self.raw == NULL:
+            raise MemoryError
+        fw_segments_init(self.raw, &k)
+
+    def __dealloc__(self):
+        free(self.raw)
+
+    def list(self, block, size_t start, uint32_t most):
+        cdef Py_buffer view
+        cdef size_t pos = start
+        cdef uint32_t n = 0
+        cdef int code
+        out = np.zeros(most, SEGMENT_DTYPE)
+        cdef fw_segment *to = <fw_segment *><uintptr_t>out.ctypes.data
+        PyObject_GetBuffer(block, &view, PyBUF_SIMPLE)
+        try:
+            if start > <size_t>view.len or view.len > <uint32_t>-1:
+                raise ValueError("start lies behind the block, or the block is longer than 4 GiB")
+            with nogil:
+                code = fw_segments_list(self.raw, <const uint8_t *>view.buf, view.len, &pos, to, most, &n)
+        finally:
+            PyBuffer_Release(&view)
+        return out[:n], code, pos
+
+    @property
+    def secrets(self):
+        return self.raw.secrets, self.raw.secrets_size
+
+    @property
+    def swapped(self):
+        return bool(self.raw.walker.swapped)
+
+    @property
+    def need(self):
+        return self.raw.need
 
 
 @cython.final
@@ -477,6 +523,7 @@ cdef class Ring:
 @cython.final
 cdef class Engine:
     cdef fw_engine *raw
+    cdef Hellos hellos
 
     def __cinit__(self):
         self.raw = <fw_engine *>calloc(1, sizeof(fw_engine))
@@ -496,6 +543,10 @@ cdef class Engine:
             self.raw.carried.vouched[i] = view[i]
         self.raw.carried.vouched_count = n
 
+    def collect(self, Hellos hellos):
+        self.hellos = hellos
+        self.raw.hellos = hellos.raw
+
     def observe(self, Batch batch, uint32_t start):
         cdef uint32_t taken
         if start > batch.raw.count:
@@ -505,7 +556,7 @@ cdef class Engine:
         return taken
 
     def victims(self, uint32_t least):
-        """Slots of this epoch with at least `least` packets towards them, by address."""
+        """Slots of this epoch with at least `least` packets towards them, by address; a request counts as 16, a SYN as 4."""
         cdef fw_slot *chosen[FW_SLOTS]
         cdef uint32_t n = fw_victim_select(&self.raw.victims, least, chosen)
         cdef bytearray out = bytearray(n * sizeof(fw_victim))
@@ -531,7 +582,7 @@ cdef class Engine:
 
     def heavy(self):
         """The heavy-hitter table of the open window, free entries left out, in table order."""
-        cdef bytearray out = bytearray(FW_TOPK_SETS * FW_TOPK_WAYS * sizeof(fw_heavy_count))
+        cdef bytearray out = bytearray(fw_topk_used(&self.raw.heavy) * sizeof(fw_heavy_count))
         cdef uint32_t n = fw_topk_list(&self.raw.heavy, <fw_heavy_count *><char *>out)
         return np.frombuffer(out, dtype=HEAVY_DTYPE, count=n)
 
@@ -543,6 +594,9 @@ cdef class Engine:
 
     def window_ends(self, Batch batch, uint32_t following):
         return bool(fw_engine_window_ends(self.raw, _next(batch, following)))
+
+    def gap_before(self, Batch batch, uint32_t following):
+        return fw_engine_gap(self.raw, _next(batch, following))
 
     def close_epoch(self, Batch batch, uint32_t following):
         fw_engine_close_epoch(self.raw, _next(batch, following))

@@ -30,6 +30,7 @@ RECORDS = {
     "held": ("HELD_DTYPE", "One connection on which a client holds a server's place."),
     "packet": ("PACKET_DTYPE", "One decoded packet."),
     "hello_seen": ("HELLO_DTYPE", "One ClientHello that is whole, or one Initial of QUIC."),
+    "segment": ("SEGMENT_DTYPE", "One TCP segment of a capture, and where it lies in its block."),
 }
 """Record -> its name in Python, and what it is about."""
 

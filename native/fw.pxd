@@ -3,7 +3,7 @@ from libc.string cimport memcpy
 
 cdef extern from "fw_decode.h" nogil:
     enum: FW_NEED_MORE, FW_BAD_MAGIC, FW_BAD_RECORD, FW_BAD_BLOCK, FW_BAD_INTERFACE, FW_BAD_SECTION, FW_LIMIT
-    enum: FW_REJECTS, FW_LINKTYPES_SEEN, FW_FILTER_LINKTYPES, FW_SLOTS, FW_CLASSES, FW_HLL_P, FW_TOPK_SETS, FW_TOPK_WAYS, FW_TOTAL_HLL_P
+    enum: FW_REJECTS, FW_LINKTYPES_SEEN, FW_FILTER_LINKTYPES, FW_SLOTS, FW_CLASSES, FW_HLL_P, FW_TOTAL_HLL_P
     enum: FW_EPOCH_NS, FW_WINDOW_EPOCHS, FW_SLOT_MASK, FW_SMALL_HLL_P, FW_NAMES_HLL_P, FW_SOCKET_FRAMES, FW_SOCKET_CONTROLS
     enum: FW_FORMAT_PCAP, FW_FORMAT_PCAPNG, FW_FORMAT_SNOOP, FW_CARRIER, FW_TUNNELS, FW_MERGED, FW_KINDS
 
@@ -32,6 +32,7 @@ cdef extern from "fw_decode.h" nogil:
         uint8_t name_length
         char name[24]
     struct fw_walker:
+        uint8_t swapped
         int format
         uint32_t interface_count
         const char *why
@@ -75,11 +76,19 @@ cdef extern from "fw_decode.h" nogil:
     struct fw_hellos:
         fw_key key
         uint64_t whole, sealed, broken, cut, unfinished, missed
-        uint32_t open, count, room, text_size, text_room
+        uint32_t weight, open, count, room, text_size, text_room
         fw_hello_seen *seen
         uint8_t *texts
     int fw_hellos_add(fw_hellos *, const fw_packet *, uint32_t, int, const uint8_t *, uint32_t)
     void fw_hellos_drained(fw_hellos *)
+    struct fw_segment:
+        uint64_t flow
+    struct fw_segments:
+        fw_walker walker
+        uint64_t secrets, secrets_size
+        size_t need
+    void fw_segments_init(fw_segments *, const fw_key *)
+    int fw_segments_list(fw_segments *, const uint8_t *, size_t, size_t *, fw_segment *, uint32_t, uint32_t *)
     struct fw_addr:
         uint64_t hi, lo
     struct fw_hosts:
@@ -109,6 +118,7 @@ cdef extern from "fw_decode.h" nogil:
         uint64_t pair_hash
     struct fw_topk:
         uint64_t evicted
+    uint32_t fw_topk_used(const fw_topk *t)
     uint32_t fw_topk_list(const fw_topk *, fw_heavy_count *)
     struct fw_victim:
         uint32_t reference
@@ -123,6 +133,7 @@ cdef extern from "fw_decode.h" nogil:
         uint32_t count
     uint32_t fw_held_list(fw_helds *, fw_held *)
     struct fw_engine:
+        fw_hellos *hellos
         uint64_t epoch, epoch_packets, epoch_bytes, first_ns, last_ns, gap, late
         int fractions
         uint8_t *total_sources
@@ -134,6 +145,7 @@ cdef extern from "fw_decode.h" nogil:
     uint32_t fw_engine_observe(fw_engine *, const fw_batch *, uint32_t)
     void fw_engine_close_epoch(fw_engine *, const fw_packet *)
     int fw_engine_window_ends(const fw_engine *, const fw_packet *)
+    uint64_t fw_engine_gap(const fw_engine *, const fw_packet *)
     struct fw_host:
         uint32_t reference
     uint32_t fw_victim_hosts(const fw_victims *, fw_host *)

@@ -42,6 +42,7 @@ void fw_batch_save(const struct fw_batch *b, struct fw_message *messages, uint8_
     for (uint32_t i = 0; i < b->message_count; i++) {
         struct fw_message *m = &messages[i];
         *m = b->messages[i];
+        m->whole = NULL;
         m->path_len = m->path ? m->path_len : 0;
         if (m->path_len)
             memcpy(texts + at, m->path, m->path_len);
@@ -57,11 +58,14 @@ static int load_message(struct fw_message *m, const uint8_t *texts, size_t size,
     if (at > size || m->path_len > size - at || m->path_len > FW_PATH_MAX)
         return FW_BAD_RECORD;
     m->path = texts + at;
+    m->whole = NULL;
     if (m->what == FW_HTTP_REQUEST && m->path_len)
         m->path_hash = fw_http_hash(key, m->path, m->path_len);
     if (m->via)
         m->client_hash = fw_forward_hash(key, m->client_hi, m->client_lo);
     m->via = m->via <= FW_VIA_LINE ? m->via : FW_VIA_NOBODY;
+    m->query_bit &= 63; /* both are shifted by */
+    m->name_bit &= 63;
     return 0;
 }
 

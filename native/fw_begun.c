@@ -100,7 +100,7 @@ int fw_begun_read(struct fw_beguns *t, struct fw_texts *texts, const struct fw_k
     if (FW_UNLIKELY(b != NULL)) {
         if (b->what != FW_NEXT_LINE) {
             at = begins_at(t, b, p, payload);
-        } else if (b->seq != p->seq || p->captured > FW_SEGMENT_MOST) {
+        } else if (b->seq != p->seq) {
             release(t, b);
         } else {
             int said = read_joined(t, texts, key, named, b, p, payload, out, next);

@@ -12,7 +12,7 @@
 
 #define FW_BEGUN 4096u
 #define FW_BEGUN_TEXT FW_HTTP_CUT
-#define FW_SEGMENT_MOST 65536u
+#define FW_SEGMENT_MOST 65535u /* as much as of one packet is captured */
 
 struct fw_begun {
     uint64_t flow;

@@ -38,11 +38,31 @@ static inline uint32_t fw_min32(uint32_t a, uint32_t b) { return a < b ? a : b; 
 
 static inline int fw_is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
 
+/* What a hexadecimal digit is worth; -1: it is none. */
+static inline int fw_hex(uint8_t c)
+{
+    if (fw_is_digit(c))
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 /* Saturating add: counters stop at their maximum, they never wrap (count-min must not under-count). */
 static inline uint32_t fw_sat_add32(uint32_t a, uint32_t b)
 {
     uint32_t s = a + b;
     return s < a ? UINT32_MAX : s;
+}
+
+/* The same for narrow counters. */
+static inline void fw_count8(uint8_t *counter, unsigned more)
+{
+    *counter = (uint8_t)fw_min32(*counter + more, UINT8_MAX);
+}
+
+static inline void fw_count16(uint16_t *counter, unsigned more)
+{
+    *counter = (uint16_t)fw_min32(*counter + more, UINT16_MAX);
 }
 
 #endif

@@ -82,6 +82,13 @@ static void reject(struct fw_decoder *d, const struct fw_frame *f, int reason)
     d->unread_vote += d->unread_type == type ? 1 : -1;
 }
 
+/* The packet, or what it carries, was sent before. */
+static void mark_replay(struct fw_decoder *d, struct fw_packet *p, const uint8_t *payload)
+{
+    if (fw_replays_seen(&d->replays, p, payload))
+        p->bits |= FW_REPLAYED;
+}
+
 /* Returns 0 for a packet that was counted at another point, or that nobody wants. */
 static int decode(struct fw_decoder *d, const struct fw_frame *f, struct fw_batch *b)
 {
@@ -100,8 +107,14 @@ static int decode(struct fw_decoder *d, const struct fw_frame *f, struct fw_batc
     }
     p->ts_ns = f->ts_ns;
     p->bytes = f->len;
-    uint32_t carried = FW_UNLIKELY(p->kind >= FW_UDP) && decode_inner(d, b, p, &payload);
-    p += carried;
+    uint32_t carried = 0;
+    if (FW_UNLIKELY(p->kind >= FW_UDP)) {
+        mark_replay(d, p, payload);
+        carried = (uint32_t)decode_inner(d, b, p, &payload);
+        p += carried;
+        if (carried && p->kind >= FW_UDP)
+            mark_replay(d, p, payload);
+    }
     if (FW_UNLIKELY(d->only.held != NULL) && !fw_hosts_hold(&d->only, &p->src) && !fw_hosts_hold(&d->only, &p->dst)) {
         b->count -= carried;
         b->carriers -= carried;

@@ -8,6 +8,7 @@
 #include "fw_hellos.h"
 #include "fw_hosts.h"
 #include "fw_points.h"
+#include "fw_replays.h"
 #include "fw_tunnel.h"
 #include "fw_twins.h"
 
@@ -34,6 +35,7 @@ struct fw_decoder {
     struct fw_ranges *named;      /* proxies that the operator names; NULL: none */
     struct fw_points *points;     /* drops packets that were counted at another point; NULL: none */
     uint64_t elsewhere;           /* such packets */
+    struct fw_replays replays;    /* datagrams that came lately */
     struct fw_hosts only;         /* packets to or from these; held is NULL: of all */
     struct fw_hellos *hellos;     /* collects ClientHellos; NULL: nobody asks for them */
     uint64_t offset;              /* bytes consumed of the capture */

@@ -2,8 +2,7 @@
 
 #define GROUP 32u /* packets whose lines are fetched ahead together */
 
-/* Does the packet belong to a later epoch (or, after a clock step, to an earlier one)? Small steps back are
- * reordering and count in the open epoch; a run of packets far behind is a clock that was set. */
+/* Of a later epoch (or, after a clock step, an earlier one)? Small steps back are reordering; a run far behind is a clock. */
 static int leaves_epoch(struct fw_engine *e, const struct fw_packet *p)
 {
     uint64_t start = e->epoch * FW_EPOCH_NS;
@@ -41,43 +40,12 @@ struct seen {
     uint8_t via;                     /* with a client: how the proxy names it */
 };
 
-/* Is it the same program as before, and does it ask what it asked before? */
-static void count_program(struct fw_heavy *s, const struct fw_message *h)
-{
-    fw_count16(&s->agents, s->last_agent && s->last_agent != h->agent);
-    s->last_agent = h->agent;
-    fw_count16(&s->logins, h->login && s->last_login != h->login);
-    s->last_login = h->login ? h->login : s->last_login;
-    fw_count16(&s->queried, h->queried);
-    fw_count16(&s->named, h->named);
-    s->queries |= (uint64_t)h->queried << h->query_bit;
-    s->names |= (uint64_t)h->named << h->name_bit;
-}
-
-static void count_request(struct fw_heavy *s, const struct fw_message *h)
-{
-    int again = s->requests && s->last_path == (uint8_t)h->path_hash;
-    s->paths = s->requests ? s->paths : 0;
-    s->requests += 1u + h->more;
-    fw_count16(&s->assets, (unsigned)h->asset + h->more_assets);
-    fw_count16(&s->posts, (unsigned)h->posts + h->more_posts);
-    fw_count16(&s->repeats, (unsigned)again + h->more_same);
-    s->last_path = (uint8_t)h->path_hash;
-    s->paths |= 1ULL << (h->path_hash >> 58) | h->more_paths;
-    count_program(s, h);
-}
-
 /* Of packets with several requests, or frames, those that were not counted may have held more than one each. */
 static void bound_asked(const struct fw_engine *e, struct fw_heavy *s, uint64_t pair, uint32_t counted)
 {
     uint32_t most = fw_cm_query(&e->pairs, pair).requests;
     if (counted + s->missed < most)
         s->missed = most - counted;
-}
-
-static int is_proven(enum fw_flow_news news)
-{
-    return news == FW_FLOW_PROVEN || news == FW_FLOW_FIRST || news == FW_FLOW_REPEATED;
 }
 
 /* The entry of a pair that came over the gate; NULL where there is no room for it. */
@@ -110,14 +78,15 @@ static void count_asked(const struct fw_engine *e, struct fw_heavy *s, const str
     const struct fw_message *h = x->said;
     if (FW_UNLIKELY(h && h->resumed && s->strains)) /* it is finished after all */
         s->strains--;
-    s->strains = (uint8_t)(s->strains + (s->strains < UINT8_MAX && strains(x->p, h)));
+    if (strains(x->p, h))
+        fw_count8(&s->strains, 1);
     if (h && h->fast) {
         s->frames += h->fast;
         bound_asked(e, s, pair, s->frames);
     }
     if (!h || h->what != FW_HTTP_REQUEST || h->begun)
         return;
-    count_request(s, h);
+    fw_topk_ask(s, h);
     if (FW_UNLIKELY(h->more))
         bound_asked(e, s, pair, s->requests);
 }
@@ -129,21 +98,21 @@ static void count_heavy(struct fw_engine *e, const struct seen *x, uint64_t pair
     struct fw_heavy *s = heavy(e, x, pair, estimate, gate);
     if (!s)
         return;
-    name_source(e, s, &p->src, !(p->bits & FW_V6) ? FW_SOURCE_IPV4 : p->bits & FW_TRANSLATED ? FW_SOURCE_ADDRESS
-                                                                                             : FW_SOURCE_NETWORK);
+    name_source(e, s, &p->src, fw_source_form_of(p));
     if (p->kind == FW_UDP) {
         s->udp++;
         s->paths |= s->requests ? 0 : 1ULL << fw_port_bit(p->sport);
     }
     if (p->kind == FW_SYN)
         s->stacks = (uint16_t)(s->stacks | 1u << (p->bits >> FW_STACK_SHIFT));
-    if (FW_UNLIKELY(x->sealed != NULL))
+    int proves = fw_flow_goes_on(x->news);
+    if (FW_UNLIKELY(x->sealed != NULL)) {
         fw_sealed_count(fw_topk_sealed(&e->heavy, s), x->sealed);
-    if (x->sealed && x->sealed->proven)
-        s->proven = s->proven ? s->proven : 1;
+        proves |= x->sealed->proven;
+    }
     if (x->news == FW_FLOW_FINISHED)
-        s->proven = (uint8_t)(s->proven < UINT8_MAX ? s->proven + 1 : UINT8_MAX);
-    else if (is_proven(x->news))
+        fw_count8(&s->proven, 1);
+    else if (proves)
         s->proven = s->proven ? s->proven : 1;
     if (FW_UNLIKELY(h != NULL) && h->via) {
         s->forwards++;
@@ -216,6 +185,9 @@ static enum fw_flow_news count_flow(struct fw_engine *e, const struct fw_packet 
         case FW_FLOW_FOLLOWED:
             to->v.followed += w;
             break;
+        case FW_FLOW_NARROWED:
+            fw_held_narrowed(&e->held, &e->flows, p);
+            break;
         case FW_FLOW_STRANGER:
         case FW_FLOW_UNASKED:
             k->strange_flows += w;
@@ -247,11 +219,33 @@ static const struct fw_client *whose(struct fw_engine *e, const struct fw_packet
     return h->what == FW_HTTP_REQUEST ? client : NULL;
 }
 
+/* What a packet tells of a connection that is sealed, or was before it was decrypted; 0: nothing. */
+static int observe_sealed(struct fw_engine *e, const struct fw_packet *p, const struct fw_message *h,
+                          enum fw_flow_news news, struct fw_slot *to, struct fw_exchange *out)
+{
+    if (fw_sealed_said(h)) {
+        if (!fw_sealed_observe(&e->sealed, p, h, out))
+            return 0;
+        if (out->turn && !out->quic)
+            fw_flow_ask(&e->flows, fw_flow_hash(p), 0);
+        if (out->finished && fw_flow_goes_on(news))
+            fw_sealed_prove(&e->sealed, p);
+        if (FW_UNLIKELY(out->waits))
+            fw_held_wait(&e->held, &e->sealed, p);
+    } else {
+        if (FW_LIKELY(!e->sealed.greeted) || (h->what != FW_HTTP_REQUEST && h->what != FW_HTTP2) ||
+            !fw_sealed_read(&e->sealed, p, out))
+            return 0;
+        to->v.tls_records += out->finished;
+    }
+    fw_victim_sealed(to, p, out);
+    return 1;
+}
+
 static void count_towards(struct fw_engine *e, const struct fw_packet *p, const struct fw_message *h,
                           enum fw_flow_news news, struct fw_slot *to, uint64_t pair)
 {
-    struct fw_exchange exchange;
-    const struct fw_exchange *sealed = NULL;
+    struct fw_exchange exchange, *sealed = NULL;
     const struct fw_client *client = NULL;
     uint64_t asker = p->src_hash;
     uint32_t requests = 0;
@@ -262,29 +256,28 @@ static void count_towards(struct fw_engine *e, const struct fw_packet *p, const 
         requests = h->what == FW_HTTP_REQUEST && !h->begun ? 1u + h->more : h->fast;
     }
     fw_victim_in(&e->victims, to, p, h, asker);
-    if (FW_UNLIKELY(h != NULL) && fw_sealed_said(h) && fw_sealed_observe(&e->sealed, p, h, &exchange)) {
+    if (FW_UNLIKELY(h != NULL) && observe_sealed(e, p, h, news, to, &exchange))
         sealed = &exchange;
-        fw_victim_sealed(to, p, sealed);
-    }
     uint32_t estimate = fw_cm_add(&e->pairs, pair, p->bytes, requests), gate = gate_of(e);
-    if (FW_LIKELY(estimate <= gate && client == NULL))
+    int listed = estimate > gate || (FW_UNLIKELY(sealed != NULL) && fw_topk_known(&e->heavy, pair) != NULL);
+    if (FW_LIKELY(!listed && client == NULL))
         return;
     struct seen x = {p, h, client, news, sealed, to, via};
-    if (estimate > gate)
+    if (listed)
         count_heavy(e, &x, pair, estimate, gate);
     if (client)
         count_client(e, &x);
 }
 
-/* Of a TCP packet: does it ask something, and does it bear on a connection that is held? */
+/* Of a TCP packet: does it ask something, and does it bear on a connection that is held, but as a reader's word does? */
 static void count_held(struct fw_engine *e, const struct fw_packet *p, const struct fw_message *h, enum fw_flow_news news)
 {
     if (FW_UNLIKELY(h != NULL) && h->what == FW_HTTP_REQUEST)
         fw_flow_ask(&e->flows, fw_flow_hash(p), h->login);
-    if (FW_UNLIKELY(fw_held_concerned(&e->held, p, h))) {
-        int takes_none = p->kind != FW_SYN && p->bits & FW_STALLED;
-        fw_held_observe(&e->held, p, h, news, takes_none && fw_flow_asked(&e->flows, fw_flow_hash(p)));
-    }
+    if (FW_UNLIKELY(p->tcp_flags & 5) && e->sealed.greeted) /* FIN, RST */
+        fw_sealed_end(&e->sealed, p);
+    if (FW_UNLIKELY(fw_held_concerned(&e->held, p, h)) && news != FW_FLOW_NARROWED)
+        fw_held_observe(&e->held, p, h, news, p->bits & FW_STALLED && fw_flow_asked(&e->flows, fw_flow_hash(p)));
 }
 
 static void observe_one(struct fw_engine *e, const struct fw_batch *b, const struct fw_packet *p, uint64_t pair)
@@ -303,8 +296,12 @@ static void observe_one(struct fw_engine *e, const struct fw_batch *b, const str
     struct fw_slot *from = fw_victim_find(&e->victims, p->sender_hash, &p->src);
     if (p->kind <= FW_ACK)
         news = count_flow(e, p, to, from);
-    if (news == FW_FLOW_REPEATED)
-        h = NULL; /* the request, or the answer, was counted when it came first */
+    if (p->kind <= FW_RST)
+        fw_tries_observe(&e->tries, p, news, e->epoch, to, from);
+    if (FW_UNLIKELY(h != NULL) && h->whole && e->hellos && to)
+        fw_hellos_sample(e->hellos, p, h, h->what == FW_QUIC_INITIAL ? to->v.quic_initials : to->v.tls_hellos);
+    if (news == FW_FLOW_REPEATED || (FW_UNLIKELY(h != NULL) && h->what == FW_TLS_MORE))
+        h = NULL; /* the request, or the answer, was counted when it came first; a piece says nothing by itself */
     if (to)
         count_towards(e, p, h, news, to, pair);
     if (from)
@@ -371,31 +368,33 @@ static uint64_t next_epoch(const struct fw_engine *e, const struct fw_packet *ne
     return next ? next->ts_ns / FW_EPOCH_NS : e->epoch + 1;
 }
 
-static uint64_t gap_before(const struct fw_engine *e, uint64_t epoch)
+uint64_t fw_engine_gap(const struct fw_engine *e, const struct fw_packet *next)
 {
+    uint64_t epoch = next_epoch(e, next);
     return epoch > e->epoch ? epoch - e->epoch - 1 : UINT64_MAX;
 }
 
 int fw_engine_window_ends(const struct fw_engine *e, const struct fw_packet *next)
 {
-    return e->window_epochs + 1 >= FW_WINDOW_EPOCHS ||
+    return e->window_epochs + (e->epoch_packets > 0) >= FW_WINDOW_EPOCHS ||
            e->window_packets + e->epoch_packets >= FW_WINDOW_PACKETS ||
-           gap_before(e, next_epoch(e, next)) >= FW_GAP_EPOCHS;
+           fw_engine_gap(e, next) >= FW_GAP_EPOCHS;
 }
 
 void fw_engine_close_epoch(struct fw_engine *e, const struct fw_packet *next)
 {
     int ends = fw_engine_window_ends(e, next);
     e->window_packets += e->epoch_packets;
-    e->window_epochs++;
-    uint64_t epoch = next_epoch(e, next);
-    e->gap = gap_before(e, epoch);
-    e->epoch = epoch;
+    e->window_epochs += e->epoch_packets > 0; /* in silence nothing is added to it */
+    e->gap = fw_engine_gap(e, next);
+    e->epoch = next_epoch(e, next);
     e->behind_run = 0;
     fw_victim_close_epoch(&e->victims, ends);
     fw_flow_close_epoch(&e->flows);
     fw_peers_close_epoch(&e->peers, e->gap);
-    fw_held_close_epoch(&e->held, epoch * FW_EPOCH_NS);
+    if (e->sealed.greeted && e->epoch % FW_MUTE_EPOCHS == 0)
+        fw_held_mute(&e->held, &e->sealed, e->epoch * FW_EPOCH_NS);
+    fw_held_close_epoch(&e->held, e->epoch * FW_EPOCH_NS);
     fw_sealed_close_epoch(&e->sealed);
     if (ends)
         end_window(e);

@@ -56,7 +56,8 @@
     F(uint32_t, strange, , "weight of the packets of flows without a handshake whose other side was never heard")      \
     F(uint32_t, strange_flows, , "weight of such flows that began")                                                    \
     F(uint32_t, known, , "packets, of UDP, ICMP, OTHER and CARRIER, from addresses that this one sent the same"         \
-                         " protocol to lately (fw_peers.h)")
+                         " protocol to lately (fw_peers.h)")                                                           \
+    F(uint32_t, replayed, , "packets, of all but TCP, that came before as no mirror shows them (fw_replays.h)")
 
 /* Per victim and bucket of ports. */
 #define FW_PORT_FEATURES(F)                                                                                            \
@@ -93,7 +94,10 @@
     F(uint32_t, first, , "connections whose handshake was seen that were asked the first time")                        \
     F(uint32_t, turns, , "turns: application data of the client after data of the server")                             \
     F(uint32_t, records, , "records of application data of clients; those that cannot be a request stay out")          \
+    F(uint32_t, least, , "requests in sixtieths, at least ...")                                                         \
+    F(uint32_t, most, , "... and at most: told from lengths (fw_asked.h)")                                             \
     F(uint32_t, small, , "records as long as RST_STREAM and WINDOW_UPDATE of HTTP/2")                                  \
+    F(uint32_t, small_out, , "the same from the address: of TLS alone")                                                \
     F(uint32_t, exchanges, , "turns whose answer was seen to its end")                                                 \
     F(uint32_t, port, , "majority port of the turns and hellos")                                                       \
     F(int32_t, port_vote, , "its vote")                                                                                \
@@ -107,6 +111,9 @@
     F(uint32_t, syn_again, , "weight of the SYNs that came again later: retransmitted (RFC 6298)")                     \
     F(uint32_t, syn_copies, , "weight of the SYNs that came again at once: the frame was captured twice")              \
     F(uint32_t, syn_replayed, , "weight of the SYNs that came again as neither stacks nor mirrors repeat them")        \
+    F(uint32_t, syn_tried, , "SYNs to ports that their source tried before (fw_tries.h)")                              \
+    F(uint32_t, syn_tried_often, , "of these: to ports that it had tried twice or more")                               \
+    F(uint32_t, syn_tried_in_vain, , "of these: to ports that had answered")                                           \
     F(uint32_t, synack_flows, , "weight of the flows whose SYN was seen that the address answered with SYN-ACK")       \
     F(uint32_t, finished, , "weight of the handshakes finished: the ACK fits a SYN-ACK that was seen (RFC 9293, 3.5)") \
     F(uint32_t, followed, , "weight of the flows whose client went on though no SYN-ACK was seen: forgeable")          \
@@ -128,7 +135,7 @@
     F(uint32_t, owing, , "requests whose body is not whole in their packet")                                           \
     F(uint32_t, denied, , "responses 401 and 403")                                                                     \
     F(uint32_t, logins, , "requests with a login (Authorization: Basic, Digest)")                                      \
-    F(uint32_t, turned_away, , "of these those that answer a request with a login")                                    \
+    F(uint32_t, turned_away, , "of the responses 401 and 403 those that answer a request with a login")                \
     F(uint32_t, stalled, , "TCP packets of open connections with a window of zero")                                    \
     F(uint64_t, owed, , "bytes of the bodies that are not in their request's packet")                                  \
     F(uint64_t, loose, , "bytes of TCP data in packets that begin nothing we know")                                    \
@@ -248,11 +255,13 @@
     F(uint64_t, opened_ns, , "time at which the reader made room; 0: it takes nothing")                                \
     F(uint64_t, until_ns, , "time at which it was over; 0: it is held")                                                \
     F(uint32_t, moved, , "bytes of the rest of the request that came since, or that were sent to the reader")          \
-    F(uint32_t, owed, , "bytes of the body that were not in the request's packet")                                     \
+    F(uint32_t, owed, , "bytes of the body that were not in the request's packet, or left of the reader's room")       \
     F(uint32_t, weight, , "so many connections it stands for")                                                         \
     F(uint16_t, port, , "the server's port")                                                                           \
+    F(uint16_t, room, , "bytes for which a reader made room: its window, if that was narrow")                          \
     F(uint8_t, v6, , "as in the heavy pairs")                                                                          \
-    F(uint8_t, kind, , "1: the request's header has no end; 2: its body does not come; 3: its answer is not read")     \
+    F(uint8_t, kind, , "1: the request's header has no end; 2: its body does not come; 3: its answer is not read;"                \
+                        " 4: inside TLS nothing is asked, or what is asked has no answer and goes on")     \
     F(uint8_t, proven, , "1: the connection's handshake was seen, so that the source is real")                         \
     F(uint8_t, heard, , "1: the server was seen to send on it since")
 
@@ -268,6 +277,8 @@
     F(uint32_t, turns, , "turns")                                                                                      \
     F(uint32_t, quic_turns, , "those of them over QUIC")                                                               \
     F(uint32_t, records, , "records of application data, without those that cannot be a request")                      \
+    F(uint32_t, least, , "requests in sixtieths, at least ...")                                                         \
+    F(uint32_t, most, , "... and at most")                                                                             \
     F(uint32_t, small, , "records as long as RST_STREAM and WINDOW_UPDATE of HTTP/2")                                  \
     F(uint32_t, exchanges, , "exchanges that ended")                                                                   \
     F(uint32_t, alike, , "exchanges of the shape of the one before")                                                   \

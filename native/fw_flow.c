@@ -88,6 +88,7 @@ static enum fw_flow_news on_syn(struct fw_flows *t, uint64_t hash, const struct 
     f->client_seq = p->seq;
     begin(f, p);
     f->client = (uint32_t)p->sender_hash;
+    f->shift = p->window & 15u;
     f->fed = 0;
     f->epoch = t->epoch;
     *weight = 1u << f->weight_log2;
@@ -106,6 +107,7 @@ static enum fw_flow_news on_synack(struct fw_flows *t, uint64_t hash, const stru
         f->client_seq = p->ack - 1;
         begin(f, p);
         f->client = (uint32_t)p->dst_hash;
+        f->shift = FW_FLOW_UNSCALED;
         f->unasked = 1;
     }
     if (f->state == FW_FLOW_ANSWERED && f->unasked && p->seq + 1 == f->server_next) {
@@ -133,7 +135,7 @@ static enum fw_flow_news on_done(struct fw_flow *f, const struct fw_packet *p)
         return FW_FLOW_NOTHING;
     f->server_next = ack > 0 ? p->ack : f->server_next;
     if (p->payload == 0) /* may overtake the data before it, so it does not say that it came */
-        return FW_FLOW_PROVEN;
+        return p->kind == FW_ACK && p->window <= FW_FLOW_NARROW >> f->shift ? FW_FLOW_NARROWED : FW_FLOW_PROVEN;
     if (seq + (int32_t)p->payload <= 0)
         return FW_FLOW_REPEATED;
     f->client_seq = p->seq + p->payload;
@@ -221,6 +223,12 @@ int fw_flow_tried(struct fw_flows *t, uint64_t hash)
 {
     const struct fw_flow *f = find(t, hash);
     return f && f->tried;
+}
+
+uint32_t fw_flow_room(struct fw_flows *t, const struct fw_packet *p)
+{
+    const struct fw_flow *f = find(t, fw_flow_hash(p));
+    return f ? (uint32_t)p->window << f->shift : 0;
 }
 
 int fw_flow_asked(struct fw_flows *t, uint64_t hash)

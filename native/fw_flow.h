@@ -22,6 +22,8 @@
 #define FW_FLOW_COPIES 2u     /* ... and no mirror shows it more often than this beside the first time */
 #define FW_FLOW_AGAIN_TICKS 48 /* 0.8 s: stacks wait a second before they send a SYN again (RFC 6298) ... */
 #define FW_FLOW_EVEN_TICKS 90 /* ... and once they wait longer than 1.5 s they double the time */
+#define FW_FLOW_NARROW 4380u  /* bytes of a window, three segments (RFC 3390): a client that offers no more hardly reads */
+#define FW_FLOW_UNSCALED 15u  /* a shift that nobody asks for: its SYN was not seen */
 #define FW_FLOW_EVEN 5u       /* ... which some do from the first time on, and all after so many */
 
 enum fw_flow_state {
@@ -45,6 +47,7 @@ struct fw_flow {
     uint8_t replayed : 1;             /* its first packet is sent over and over ... */
     uint8_t copies : 2, asked : 1;
     uint8_t again : 3, tried : 1;       /* ... or came again at once, or was retransmitted */
+    uint8_t shift : 4;                /* of the client's windows */
     uint16_t sent, waited;            /* tick of the newest of these, and ticks between it and the one before */
 };
 
@@ -68,12 +71,19 @@ enum fw_flow_news {
     FW_FLOW_REFUSED,     /* answered by RST */
     FW_FLOW_PROVEN,      /* a packet of a flow that was finished before */
     FW_FLOW_FIRST,       /* PROVEN, with the first bytes that the client sends; FINISHED may hold them as well */
+    FW_FLOW_NARROWED,    /* PROVEN, without data, and its window is FW_FLOW_NARROW at most */
     FW_FLOW_KNOWN,       /* a packet of a flow of which both sides were heard, and not its handshake */
     FW_FLOW_STRANGER,    /* the first packet of a flow without a handshake, or its replay */
     FW_FLOW_ALONE_STILL, /* a later one, and the other side is still silent */
     FW_FLOW_UNASKED,     /* a SYN-ACK without a SYN, or its replay */
     FW_FLOW_REPEATED     /* PROVEN, and all its data came before: retransmitted, or captured twice */
 };
+
+/* Is it a packet of a flow that was finished before? */
+static inline int fw_flow_goes_on(enum fw_flow_news news)
+{
+    return news == FW_FLOW_PROVEN || news == FW_FLOW_NARROWED || news == FW_FLOW_FIRST || news == FW_FLOW_REPEATED;
+}
 
 /* Symmetric flow hash from the keyed address hashes and the ports. */
 static inline uint64_t fw_flow_hash(const struct fw_packet *p)
@@ -95,6 +105,9 @@ enum fw_flow_news fw_flow_observe(struct fw_flows *t, const struct fw_packet *p,
  * login? */
 void fw_flow_ask(struct fw_flows *t, uint64_t hash, int login);
 int fw_flow_asked(struct fw_flows *t, uint64_t hash);
+
+/* The bytes that a packet of the client's makes room for, whose flow was just observed; of no use without its SYN. */
+uint32_t fw_flow_room(struct fw_flows *t, const struct fw_packet *p);
 int fw_flow_tried(struct fw_flows *t, uint64_t hash);
 
 void fw_flow_close_epoch(struct fw_flows *t);

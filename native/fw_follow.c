@@ -36,8 +36,17 @@ static int hear_http(struct fw_follow *f, const struct fw_key *key, const struct
     return said;
 }
 
-int fw_follow_hear(struct fw_follow *f, const struct fw_key *key, const struct fw_ranges *named, const struct fw_packet *p,
-                   const uint8_t *payload, struct fw_message *out)
+static int hear_tls(struct fw_follow *f, const struct fw_packet *p, const uint8_t *payload, struct fw_message *out)
+{
+    int said = fw_tls_parse(payload, p->captured, out);
+    if (said == FW_TLS_HELLO)
+        fw_rest_begin(&f->rests, p, payload);
+    return said;
+}
+
+/* What a packet says by itself, or as part of what began before it. */
+static int hear(struct fw_follow *f, const struct fw_key *key, const struct fw_ranges *named, const struct fw_packet *p,
+                const uint8_t *payload, struct fw_message *out)
 {
     if (FW_UNLIKELY(f->sockets.used || f->streams.used) && left_behind(f, key, fw_flow_hash(p), p, payload, out))
         return out->what;
@@ -45,11 +54,24 @@ int fw_follow_hear(struct fw_follow *f, const struct fw_key *key, const struct f
         (fw_begun_likely(&f->beguns, p) && fw_begun_waits(&f->beguns, p)))
         return hear_http(f, key, named, p, payload, out);
     if (fw_tls_likely(payload, p->captured))
-        return fw_tls_parse(payload, p->captured, out);
+        return hear_tls(f, p, payload, out);
     if (fw_http2_likely(payload, p->captured) &&
         fw_stream_hear(&f->streams, &f->texts, key, fw_flow_hash(p), p, payload, out))
         return out->what;
     return FW_SAID_NOTHING;
+}
+
+int fw_follow_hear(struct fw_follow *f, const struct fw_key *key, const struct fw_ranges *named, const struct fw_packet *p,
+                   const uint8_t *payload, struct fw_message *out)
+{
+    int said = hear(f, key, named, p, payload, out);
+    if (FW_UNLIKELY(f->rests.used) && said == FW_SAID_NOTHING && fw_rest_goes_on(&f->rests, p)) {
+        memset(out, 0, sizeof *out);
+        out->what = FW_TLS_MORE;
+        out->whole = payload;
+        return FW_TLS_MORE;
+    }
+    return said;
 }
 
 void fw_follow_clear(struct fw_follow *f)
@@ -60,4 +82,6 @@ void fw_follow_clear(struct fw_follow *f)
         memset(&f->sockets, 0, sizeof f->sockets);
     if (f->streams.used)
         memset(&f->streams, 0, sizeof f->streams);
+    if (f->rests.used)
+        memset(&f->rests, 0, sizeof f->rests);
 }

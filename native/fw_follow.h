@@ -6,6 +6,7 @@
 #define FW_FOLLOW_H
 
 #include "fw_begun.h"
+#include "fw_rest.h"
 #include "fw_streams.h"
 #include "fw_websocket.h"
 
@@ -13,6 +14,7 @@ struct fw_follow {
     struct fw_beguns beguns;
     struct fw_sockets sockets;
     struct fw_streams streams;
+    struct fw_rests rests;
     struct fw_texts texts;
 };
 

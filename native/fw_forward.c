@@ -41,14 +41,6 @@ static uint32_t dotted(const uint8_t *p, uint32_t size, uint32_t *out)
     return at;
 }
 
-static int hex(uint8_t c)
-{
-    if (fw_is_digit(c))
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* RFC 4291, 2.2: the whole text. */
 static int colons(const uint8_t *p, uint32_t size, uint64_t *hi, uint64_t *lo)
 {
@@ -66,8 +58,8 @@ static int colons(const uint8_t *p, uint32_t size, uint64_t *hi, uint64_t *lo)
             groups[n++] = (uint16_t)four;
             break;
         }
-        for (; at < size && digits < 4 && hex(p[at]) >= 0; at++, digits++)
-            number = number << 4 | (uint32_t)hex(p[at]);
+        for (; at < size && digits < 4 && fw_hex(p[at]) >= 0; at++, digits++)
+            number = number << 4 | (uint32_t)fw_hex(p[at]);
         if (!digits || n == 8)
             return 0;
         groups[n++] = (uint16_t)number;

@@ -1,5 +1,7 @@
 #include "fw_held.h"
 
+#define ROOM UINT32_MAX /* more than a narrow window offers, or nobody knows how much */
+
 /* From stall to stall so much came to the reader, and that fast, that it goes on reading. */
 static int reads(const struct fw_held *h, uint64_t now)
 {
@@ -44,10 +46,10 @@ static void sample(struct fw_helds *t, struct fw_held *h, uint64_t log2)
 /* Who holds: as in the heavy-hitter table. */
 static void name(struct fw_held *h, const struct fw_packet *p)
 {
-    int translated = (p->bits & FW_TRANSLATED) != 0, six = (p->bits & FW_V6) != 0;
-    h->v6 = (uint8_t)(!six ? FW_SOURCE_IPV4 : translated ? FW_SOURCE_ADDRESS : FW_SOURCE_NETWORK);
-    h->source = six ? p->src.hi : p->src.lo;
-    h->low = translated ? p->src.lo : 0;
+    enum fw_source_form form = fw_source_form_of(p);
+    h->v6 = (uint8_t)form;
+    h->source = form == FW_SOURCE_IPV4 ? p->src.lo : p->src.hi;
+    h->low = form == FW_SOURCE_ADDRESS ? p->src.lo : 0;
     h->hi = p->dst.hi;
     h->lo = p->dst.lo;
     h->port = p->dport;
@@ -100,10 +102,32 @@ static void hold(struct fw_helds *t, struct fw_held *h, uint64_t flow, const str
     h->last_ns = p->ts_ns;
 }
 
+/* Of a reader that keeps its window narrow. Room that the server does not use was made when it was first left open. */
+static void make_room(struct fw_helds *t, struct fw_held *h, uint64_t flow, const struct fw_packet *p, uint32_t room)
+{
+    uint64_t opened = h && !h->until_ns ? h->opened_ns : 0;
+    hold(t, h, flow, p, FW_HELD_READER, room);
+    h = find(t, flow);
+    if (!h)
+        return;
+    h->room = (uint16_t)room;
+    if (room)
+        h->opened_ns = opened ? opened : p->ts_ns;
+}
+
+/* Does a client say how little it would read? While it owes the rest of a request a narrow window says nothing. */
+static int is_reader(const struct fw_held *h, uint32_t room, int asked)
+{
+    if (h && !h->until_ns && h->kind != FW_HELD_READER)
+        return room == 0 && asked;
+    return room <= FW_FLOW_NARROW && (asked || (h && h->kind == FW_HELD_READER));
+}
+
 /* A client's packet on a connection that is held: the rest of its request, or its word on how much it would take. */
 static void go_on(struct fw_helds *t, struct fw_held *h, const struct fw_packet *p)
 {
     if (h->kind == FW_HELD_READER) {
+        h->room = 0;
         h->opened_ns = h->opened_ns ? h->opened_ns : p->ts_ns;
         if (reads(h, p->ts_ns))
             release(t, h, p->ts_ns);
@@ -113,6 +137,8 @@ static void go_on(struct fw_helds *t, struct fw_held *h, const struct fw_packet 
         return;
     h->last_ns = p->ts_ns;
     h->moved += fw_min32(p->payload, UINT32_MAX - h->moved);
+    if (h->kind == FW_HELD_SEALED)
+        return;
     if (h->kind == FW_HELD_BODY ? h->moved >= h->owed : (p->bits & FW_ENDS) != 0)
         release(t, h, p->ts_ns);
 }
@@ -121,9 +147,12 @@ static void go_on(struct fw_helds *t, struct fw_held *h, const struct fw_packet 
 static void answer(struct fw_helds *t, struct fw_held *h, const struct fw_packet *p, const struct fw_message *m)
 {
     h->heard = 1;
-    if (h->kind == FW_HELD_READER)
+    if (h->kind == FW_HELD_READER) {
         h->moved += fw_min32(p->payload, UINT32_MAX - h->moved);
-    else if (m && m->what == FW_HTTP_RESPONSE && m->status >= 200)
+        h->owed -= fw_min32(p->payload, h->owed);
+        if (h->room && h->owed <= h->room / 2u)
+            h->opened_ns = 0;
+    } else if (h->kind == FW_HELD_SEALED ? p->payload > 0 : m && m->what == FW_HTTP_RESPONSE && m->status >= 200)
         release(t, h, p->ts_ns);
 }
 
@@ -132,8 +161,9 @@ static int closes(const struct fw_packet *p)
     return p->kind == FW_FIN || p->kind == FW_RST || p->kind == FW_SYN || (p->tcp_flags & 5) != 0;
 }
 
-void fw_held_observe(struct fw_helds *t, const struct fw_packet *p, const struct fw_message *m, enum fw_flow_news news,
-                     int asked)
+/* `room`: the bytes that a client would take, FW_FLOW_NARROW at most, or ROOM. */
+static void observe(struct fw_helds *t, const struct fw_packet *p, const struct fw_message *m, enum fw_flow_news news,
+                    uint32_t room, int asked)
 {
     uint64_t flow = fw_flow_hash(p);
     flow += flow == 0;
@@ -152,16 +182,59 @@ void fw_held_observe(struct fw_helds *t, const struct fw_packet *p, const struct
         hold(t, h, flow, p, m->unfinished ? FW_HELD_HEADER : FW_HELD_BODY, m->owed);
     else if (request && h)
         release(t, h, p->ts_ns);
-    else if (p->bits & FW_STALLED && (asked || (h && h->kind == FW_HELD_READER))) {
+    else if (is_reader(h, room, asked)) {
         if (h && h->kind == FW_HELD_READER && reads(h, p->ts_ns))
             release(t, h, p->ts_ns);
         else
-            hold(t, h, flow, p, FW_HELD_READER, 0);
+            make_room(t, h, flow, p, room);
     } else if (h && news != FW_FLOW_REPEATED)
         go_on(t, h, p);
     h = t->count ? find(t, flow) : NULL;
-    if (h && (news == FW_FLOW_FINISHED || news == FW_FLOW_FIRST || news == FW_FLOW_PROVEN))
+    if (h && (news == FW_FLOW_FINISHED || news == FW_FLOW_FIRST || news == FW_FLOW_PROVEN ||
+              news == FW_FLOW_NARROWED))
         h->proven = 1;
+}
+
+void fw_held_observe(struct fw_helds *t, const struct fw_packet *p, const struct fw_message *m, enum fw_flow_news news,
+                     int asked)
+{
+    observe(t, p, m, news, p->bits & FW_STALLED ? 0 : ROOM, asked);
+}
+
+void fw_held_narrowed(struct fw_helds *t, struct fw_flows *flows, const struct fw_packet *p)
+{
+    int asked = fw_flow_asked(flows, fw_flow_hash(p));
+    observe(t, p, NULL, FW_FLOW_NARROWED, fw_flow_room(flows, p), asked);
+}
+
+static void wait(struct fw_helds *t, const struct fw_waiting *w)
+{
+    uint64_t flow = w->flow + (w->flow == 0);
+    struct fw_held *h = t->count ? find(t, flow) : NULL;
+    if (h && !h->until_ns)
+        return;
+    struct fw_packet p = {.src = w->from, .dst = w->to, .dport = w->port, .bits = w->bits, .ts_ns = w->since_ns};
+    hold(t, h, flow, &p, FW_HELD_SEALED, 0);
+    h = find(t, flow);
+    if (!h)
+        return;
+    h->last_ns = w->last_ns;
+    h->moved = w->moved;
+    h->proven = w->proven;
+}
+
+void fw_held_wait(struct fw_helds *t, const struct fw_sealed *s, const struct fw_packet *p)
+{
+    struct fw_waiting w;
+    if (fw_sealed_waiting(s, p, &w))
+        wait(t, &w);
+}
+
+void fw_held_mute(struct fw_helds *t, struct fw_sealed *s, uint64_t now)
+{
+    struct fw_waiting w;
+    for (uint32_t at = 0; fw_sealed_mute(s, now, &at, &w);)
+        wait(t, &w);
 }
 
 static void forget(struct fw_helds *t, struct fw_held *h, uint64_t now)

@@ -1,5 +1,8 @@
 /* Connections on which a client holds a server's place: a request without its end, a body that does not come, an answer
- * that is not taken.
+ * that is not taken; and inside TLS, where none of this can be read, one on which a client waits as fw_sealed.h says.
+ *
+ * A reader holds a place with a window of zero, or with one of a few segments of which the server uses most whenever it
+ * opens, for then it has more to send. Who leaves such a window open and gets nothing waits for the server: small devices do.
  *
  * A connection is kept from the packet that says so until it is no more held: the request ends, the body is whole, the
  * server answers, the reader reads, one side closes. Between its packets it may be silent for FW_HELD_SILENT_NS, longer
@@ -14,6 +17,7 @@
 
 #include "fw_flow.h"
 #include "fw_message.h"
+#include "fw_sealed.h"
 #include "fw_topk.h"
 
 #define FW_HELD_SETS 1024u
@@ -26,7 +30,7 @@
 #define FW_HELD_READ 16384u             /* bytes that came to a reader, from which it goes on reading ... */
 #define FW_HELD_RATE 512u               /* ... if it was no less a second */
 
-enum fw_held_kind { FW_HELD_HEADER = 1, FW_HELD_BODY, FW_HELD_READER };
+enum fw_held_kind { FW_HELD_HEADER = 1, FW_HELD_BODY, FW_HELD_READER, FW_HELD_SEALED };
 
 struct fw_held {
     FW_HELD_FEATURES(FW_MEMBER)
@@ -42,14 +46,21 @@ struct fw_helds {
 /* Does a TCP packet bear on a connection that is held, or begin to hold one? */
 static inline int fw_held_concerned(const struct fw_helds *t, const struct fw_packet *p, const struct fw_message *m)
 {
-    return t->count || (p->kind != FW_SYN && p->bits & FW_STALLED) ||
+    return t->count || p->bits & FW_STALLED ||
            (m && m->what == FW_HTTP_REQUEST && (m->unfinished || m->owed));
 }
 
-/* Take in such a packet. `news` is what the handshake table says of it, and `asked` that a request came before on its
- * connection. */
+/* Take in such a packet, but for one of FW_FLOW_NARROWED. `news` is what the handshake table says of it, and `asked` that a
+ * request came before on its connection. */
 void fw_held_observe(struct fw_helds *t, const struct fw_packet *p, const struct fw_message *m, enum fw_flow_news news,
                      int asked);
+
+/* Take in a packet of FW_FLOW_NARROWED. */
+void fw_held_narrowed(struct fw_helds *t, struct fw_flows *flows, const struct fw_packet *p);
+
+/* Take in who waits inside TLS: the client that sent this packet, and those that ask for nothing. */
+void fw_held_wait(struct fw_helds *t, const struct fw_sealed *s, const struct fw_packet *p);
+void fw_held_mute(struct fw_helds *t, struct fw_sealed *s, uint64_t now_ns);
 
 /* Forget what was silent for too long at `now_ns`, and what is over and was not asked for. */
 void fw_held_close_epoch(struct fw_helds *t, uint64_t now_ns);

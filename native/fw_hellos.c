@@ -1,5 +1,7 @@
 #include "fw_hellos.h"
 
+#include "fw_flow.h"
+
 enum { HANDSHAKE = 22, CLIENT_HELLO = 1, RECORD = 5, MESSAGE = 4 };
 enum { DTLS_RECORD = 13, DTLS_MESSAGE = 12 };
 
@@ -50,6 +52,8 @@ static struct fw_hello_seen *room_for(struct fw_hellos *h, const struct fw_packe
     s->sport = p->sport;
     s->dport = p->dport;
     s->packet = number;
+    s->sender = p->src_hash;
+    s->weight = h->weight;
     s->at = h->text_size;
     s->size = size;
     h->text_size += size;
@@ -185,6 +189,7 @@ static struct fw_hello_slot *open_slot(struct fw_hellos *h, uint64_t flow, uint3
     memset(s, 0, offsetof(struct fw_hello_slot, bytes));
     s->flow = flow;
     s->base = base;
+    s->weight = h->weight;
     s->opened = ++h->opened;
     return s;
 }
@@ -214,6 +219,7 @@ static void go_on(struct fw_hellos *h, struct fw_hello_slot *s, const struct fw_
     int code = begins(s->bytes, s->have) ? find_body(s->bytes, s->have, h->scratch, &body, &size, &s->need) : FW_BAD_RECORD;
     if (code == FW_NEED_MORE && s->need <= FW_HELLO_ROOM)
         return;
+    h->weight = s->weight;
     settle(h, p, number, s->flow, s->base, code, body, size);
     s->opened = 0;
     h->open--;
@@ -266,7 +272,9 @@ static int is_initial(const uint8_t *p)
     uint32_t version = fw_be32(p + 1), type = (p[0] >> 4) & 3u;
     if ((p[0] & 0xc0u) != 0xc0u || p[5] > 20)
         return 0;
-    return version == 0x6b3343cfu ? type == 1 : type == 0 && (version == 1 || (version >= 0xff000017u && version <= 0xff000022u));
+    if (version == FW_QUIC_V2)
+        return type == 1;
+    return type == 0 && (version == 1 || (version >= 0xff000017u && version <= 0xff000022u));
 }
 
 static void take_quic(struct fw_hellos *h, const struct fw_packet *p, const uint8_t *payload, uint32_t number)
@@ -302,4 +310,26 @@ void fw_hellos_take(struct fw_hellos *h, const struct fw_packet *p, const uint8_
         take_quic(h, p, payload, number);
     else if (payload[0] == HANDSHAKE && payload[1] == 0xfe && payload[2] >= 0xfc)
         take_dtls(h, p, payload, number);
+}
+
+/* For how many it stands; 0: it is left out. */
+static uint32_t weight_of(const struct fw_packet *p, uint32_t before, uint32_t all)
+{
+    if (before < all)
+        return 1;
+    uint32_t weight = 2u << (31 - __builtin_clz(before / all));
+    return (fw_flow_hash(p) >> 17 & (weight - 1)) == 0 ? weight : 0;
+}
+
+void fw_hellos_sample(struct fw_hellos *h, const struct fw_packet *p, const struct fw_message *m, uint32_t before)
+{
+    uint32_t weight = 1;
+    if (m->what == FW_TLS_HELLO)
+        weight = weight_of(p, before, FW_HELLOS_ALL);
+    else if (m->what == FW_QUIC_INITIAL)
+        weight = p->dport == FW_QUIC_PORT ? weight_of(p, before, FW_INITIALS_ALL) : 0;
+    if (weight == 0)
+        return;
+    h->weight = weight;
+    fw_hellos_take(h, p, m->whole, 0);
 }

@@ -5,7 +5,6 @@
 #define STATIC_ENTRIES 61u /* RFC 7541, appendix A */
 #define LONGEST_SHIFT 21u  /* integers of at most four bytes behind their prefix: far beyond any string */
 #define MARK 4u            /* of a kind: a method with a body, the path of a part of a page */
-#define TEXT_MOST 15u
 
 enum { FIELD, NAME_LENGTH, NAME, VALUE_LENGTH, VALUE };         /* what the next byte begins, or goes on with */
 enum { INDEXED, INSERTED, PLAIN, SIZE };                        /* RFC 7541, 6.1; 6.2.1; 6.2.2 and 6.2.3; 6.3 */
@@ -146,7 +145,7 @@ static void keep(struct fw_hpack *h, uint8_t c)
 {
     struct fw_fields *f = &h->fields;
     if (h->state == NAME || h->field != FW_FIELD_PATH) {
-        if (h->length < TEXT_MOST)
+        if (h->length < sizeof h->text)
             h->text[h->length++] = c;
         return;
     }

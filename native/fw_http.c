@@ -86,7 +86,6 @@ static int parse_request(const struct fw_key *key, const uint8_t *p, uint32_t si
     return FW_HTTP_REQUEST;
 }
 
-
 static int parse(const struct fw_key *key, const uint8_t *p, uint32_t size, struct fw_message *out)
 {
     if (size >= 12 && memcmp(p, "HTTP/1.", 7) == 0) {
@@ -156,7 +155,8 @@ static void frame(uint8_t first, const uint8_t *line, uint32_t n, struct framing
         f->upgrade = holds(line, n, "websocket") ? FW_UPGRADE_WEBSOCKET : holds(line, n, "h2c") ? FW_UPGRADE_HTTP2 : 0;
 }
 
-/* Go over header lines; `program`, if not NULL, is told what they say of it. Returns what stands behind the empty line that ends them, or NULL where it is not there. */
+/* Go over header lines; `program`, if not NULL, is told what they say of it. Returns what stands behind the empty line
+ * that ends them, or NULL where it is not there. */
 static const uint8_t *read_head(const struct fw_ranges *named, const uint8_t *p, const uint8_t *behind, struct framing *f,
                                 struct fw_forwards *forwards, const struct fw_key *key, struct fw_message *program)
 {
@@ -176,14 +176,6 @@ static const uint8_t *read_head(const struct fw_ranges *named, const uint8_t *p,
         else
             frame(first, line, n, f);
     }
-}
-
-static int hex(uint8_t c)
-{
-    if (fw_is_digit(c))
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /* Behind the last chunk: lines up to an empty one. Returns where it ends, or `size`. */
@@ -207,8 +199,8 @@ uint32_t fw_http_chunks(const uint8_t *p, uint32_t at, uint32_t size, struct fw_
     while (at < size) {
         const uint8_t *line = memchr(p + at, '\n', size - at);
         uint32_t value = 0, digits = 0;
-        for (; line && digits <= DIGITS && hex(p[at + digits]) >= 0; digits++)
-            value = value << 4 | (uint32_t)hex(p[at + digits]);
+        for (; line && digits <= DIGITS && fw_hex(p[at + digits]) >= 0; digits++)
+            value = value << 4 | (uint32_t)fw_hex(p[at + digits]);
         if (digits == 0 || digits > DIGITS)
             return size; /* no chunk, or one that the packet cuts */
         at = (uint32_t)(line + 1 - p);

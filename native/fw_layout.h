@@ -4,6 +4,7 @@
 
 #include "fw_epoch.h"
 #include "fw_hellos.h"
+#include "fw_segment.h"
 
 struct fw_field {
     const char *record, *name;
@@ -46,6 +47,9 @@ struct fw_name {
 #define FW_HELLO_COLUMN(name, format, count, what)                                                                     \
     {"struct fw_hello_seen", #name, format, offsetof(struct fw_hello_seen, name), count, sizeof(struct fw_hello_seen), what},
 
+#define FW_SEGMENT_COLUMN(name, format, count, what)                                                                   \
+    {"struct fw_segment", #name, format, offsetof(struct fw_segment, name), count, sizeof(struct fw_segment), what},
+
 static const struct fw_field FW_LAYOUT[] = {
     FW_ADDRESS_FEATURES(FW_VICTIM_ADDRESS_ROW)
     FW_VICTIM_COUNTERS(FW_VICTIM_ROW)
@@ -73,22 +77,26 @@ static const struct fw_field FW_LAYOUT[] = {
     FW_COLUMN(tcp_flags, "u1", 0, "TCP flags, FIN = 1 to CWR = 128")
     FW_COLUMN(kind, "u1", 0, "kind of packet")
     FW_COLUMN(bits, "u1", 0, "1: IPv6; 2: more fragments follow; 4: reserved source address; 8: window of zero;"
-              " 16: source inside a translator's network (NAT64); 32 to 128: of a SYN a class of its TCP stack; of other"
-            " packets of TCP 32: window below 64, and not 0; 64: a short payload ends with an empty line")
+              " 16: source inside a translator's network (NAT64); 32 to 128: of a SYN a class of its TCP stack;"
+              " 64 of other packets of TCP: a short payload ends with an empty line")
     FW_COLUMN(seq, "<u4", 0, "TCP sequence number")
     FW_COLUMN(ack, "<u4", 0, "TCP acknowledgement number")
     FW_COLUMN(bytes, "<u4", 0, "bytes of the frame, as on the wire")
     FW_COLUMN(payload, "<u4", 0, "bytes of transport payload, as on the wire")
     FW_COLUMN(message, "<u4", 0, "1 + number of the message in it, 0 for none")
-    FW_COLUMN(captured, "<u4", 0, "bytes of transport payload that were captured")
+    FW_COLUMN(captured, "<u2", 0, "bytes of transport payload that were captured")
+    FW_COLUMN(window, "<u2", 0, "of data and ACKs the TCP window as it stands in the header, of a SYN by how many bits it"
+              " shifts later ones; 0 for others")
     FW_HELLO_COLUMN(ts_ns, "<u8", 0, "nanoseconds since 1970")
     FW_HELLO_COLUMN(key, "<u8", 0, "keyed hash of all that makes the fingerprint")
     FW_HELLO_COLUMN(name_key, "<u8", 0, "keyed hash of the server name, 0 for none")
+    FW_HELLO_COLUMN(sender, "<u8", 0, "keyed hash of the source: IPv4 address or IPv6 /64")
     FW_HELLO_COLUMN(src, "<u8", 2, "source address: upper and lower half, IPv4 as in ::ffff:a.b.c.d")
     FW_HELLO_COLUMN(dst, "<u8", 2, "destination address")
     FW_HELLO_COLUMN(packet, "<u4", 0, "place in its batch of the packet that made it whole")
     FW_HELLO_COLUMN(at, "<u4", 0, "where its text begins: the ids (<u2 each), then the name; of an Initial the datagram")
     FW_HELLO_COLUMN(size, "<u4", 0, "bytes of the text")
+    FW_HELLO_COLUMN(weight, "<u4", 0, "so many hellos it stands for, where not all are looked at")
     FW_HELLO_COLUMN(sport, "<u2", 0, "source port")
     FW_HELLO_COLUMN(dport, "<u2", 0, "destination port")
     FW_HELLO_COLUMN(version, "<u2", 0, "highest version that it offers")
@@ -103,6 +111,24 @@ static const struct fw_field FW_LAYOUT[] = {
     FW_HELLO_COLUMN(protocols, "u1", 0, "1: ALPN names a protocol ...")
     FW_HELLO_COLUMN(first, "u1", 0, "... of the first one the first byte ...")
     FW_HELLO_COLUMN(last, "u1", 0, "... and the last")
+    FW_SEGMENT_COLUMN(ts_ns, "<u8", 0, "nanoseconds since 1970")
+    FW_SEGMENT_COLUMN(flow, "<u8", 0, "keyed hash of the connection, the same for both directions")
+    FW_SEGMENT_COLUMN(src, "<u8", 2, "source address: upper and lower half, IPv4 as in ::ffff:a.b.c.d")
+    FW_SEGMENT_COLUMN(dst, "<u8", 2, "destination address")
+    FW_SEGMENT_COLUMN(seq, "<u4", 0, "TCP sequence number")
+    FW_SEGMENT_COLUMN(ack, "<u4", 0, "TCP acknowledgement number")
+    FW_SEGMENT_COLUMN(record, "<u4", 0, "byte of the block at which its record begins, header included ...")
+    FW_SEGMENT_COLUMN(size, "<u4", 0, "... and bytes of that record")
+    FW_SEGMENT_COLUMN(frame, "<u4", 0, "from the record's beginning to the frame ...")
+    FW_SEGMENT_COLUMN(ip, "<u4", 0, "... to the IP header ...")
+    FW_SEGMENT_COLUMN(payload, "<u4", 0, "... and to the payload of TCP")
+    FW_SEGMENT_COLUMN(captured, "<u4", 0, "bytes of payload that were captured ...")
+    FW_SEGMENT_COLUMN(wire, "<u4", 0, "... and sent")
+    FW_SEGMENT_COLUMN(sport, "<u2", 0, "source port")
+    FW_SEGMENT_COLUMN(dport, "<u2", 0, "destination port")
+    FW_SEGMENT_COLUMN(flags, "u1", 0, "TCP flags, FIN = 1 to CWR = 128")
+    FW_SEGMENT_COLUMN(v6, "u1", 0, "1: IPv6")
+    FW_SEGMENT_COLUMN(hello, "u1", 0, "1: the payload begins as a ClientHello of TLS does")
 };
 #define FW_LAYOUT_ROWS (sizeof FW_LAYOUT / sizeof FW_LAYOUT[0])
 

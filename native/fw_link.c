@@ -2,13 +2,6 @@
 
 #include "fw_wireless.h"
 
-enum {
-    LINK_NULL = 0, LINK_ETHERNET = 1, LINK_TOKEN_RING = 6, LINK_PPP = 9, LINK_FDDI = 10, LINK_BSD_RAW = 12,
-    LINK_OPENBSD_RAW = 14, LINK_PPP_HDLC = 50, LINK_PPPOE = 51, LINK_RAW = 101, LINK_C_HDLC = 104, LINK_80211 = 105,
-    LINK_FRELAY = 107, LINK_LOOP = 108, LINK_ENC = 109, LINK_SLL = 113, LINK_PFLOG = 117, LINK_PRISM = 119,
-    LINK_RADIOTAP = 127, LINK_AVS = 163, LINK_PPI = 192, LINK_IPV4 = 228, LINK_IPV6 = 229, LINK_NFLOG = 239,
-    LINK_IPOIB = 242, LINK_PKTAP = 258, LINK_SLL2 = 276, LINK_BROADCOM = 281, LINK_DSA = 284, LINK_EDSA = 285
-};
 #define TAGS_MAX 4u
 #define LABELS_MAX 8u
 #define LAYERS_MAX 6u
@@ -257,30 +250,30 @@ static int strip(uint16_t linktype, struct fw_cursor *c, uint16_t *type, unsigne
 {
     int reject;
     switch (linktype) {
-    case LINK_ETHERNET:
+    case FW_LINK_ETHERNET:
         return fixed(c, 14, 12, type);
-    case LINK_SLL:
+    case FW_LINK_SLL:
         return fixed(c, 16, 14, type);
-    case LINK_SLL2:
+    case FW_LINK_SLL2:
         return fixed(c, 20, 0, type);
-    case LINK_IPOIB:
+    case FW_LINK_IPOIB:
         return fixed(c, 44, 40, type);
-    case LINK_BROADCOM: /* a switch's tag of four or eight bytes between the addresses and the EtherType */
-    case LINK_DSA:
+    case FW_LINK_BROADCOM: /* a switch's tag of four or eight bytes between the addresses and the EtherType */
+    case FW_LINK_DSA:
         return fixed(c, 18, 16, type);
-    case LINK_EDSA:
+    case FW_LINK_EDSA:
         return fixed(c, 22, 20, type);
-    case LINK_C_HDLC:
+    case FW_LINK_C_HDLC:
         return fixed(c, 4, 2, type);
-    case LINK_NULL:
-    case LINK_LOOP:
+    case FW_LINK_NULL:
+    case FW_LINK_LOOP:
         return decode_null(c, type);
-    case LINK_PPP:
-    case LINK_PPP_HDLC:
+    case FW_LINK_PPP:
+    case FW_LINK_PPP_HDLC:
         return decode_ppp(c, type);
-    case LINK_FRELAY:
+    case FW_LINK_FRELAY:
         return decode_frame_relay(c, type);
-    case LINK_TOKEN_RING: {
+    case FW_LINK_TOKEN_RING: {
         if (!fw_has(c, 14, REJECT(NOT_IP), &reject))
             return reject;
         uint32_t routing = c->p[8] & 0x80u && c->captured > 14 ? c->p[14] & 31u : 0;
@@ -289,42 +282,42 @@ static int strip(uint16_t linktype, struct fw_cursor *c, uint16_t *type, unsigne
         fw_advance(c, 14 + routing);
         return fw_link_llc(c, type);
     }
-    case LINK_FDDI:
+    case FW_LINK_FDDI:
         if (!fw_has(c, 13, REJECT(NOT_IP), &reject))
             return reject;
         fw_advance(c, 13);
         return fw_link_llc(c, type);
-    case LINK_PFLOG:
+    case FW_LINK_PFLOG:
         return decode_pflog(c, type);
-    case LINK_80211:
+    case FW_LINK_80211:
         return fw_wireless_bare(c, type);
-    case LINK_RADIOTAP:
+    case FW_LINK_RADIOTAP:
         return fw_wireless_radiotap(c, type);
-    case LINK_PRISM:
-    case LINK_AVS:
+    case FW_LINK_PRISM:
+    case FW_LINK_AVS:
         return fw_wireless_prism(c, type);
-    case LINK_PPPOE:
+    case FW_LINK_PPPOE:
         return decode_pppoe(c, type);
-    case LINK_ENC:
+    case FW_LINK_ENC:
         if (!fw_has(c, ENC_HEADER, REJECT(NOT_IP), &reject))
             return reject;
         fw_advance(c, ENC_HEADER);
         return by_version(c, type);
-    case LINK_PPI:
+    case FW_LINK_PPI:
         if (!fw_has(c, 8, REJECT(NOT_IP), &reject))
             return reject;
         return within(fw_load16(c->p + 2), 8, fw_load32(c->p + 4), c, type, depth);
-    case LINK_PKTAP:
+    case FW_LINK_PKTAP:
         if (!fw_has(c, 12, REJECT(NOT_IP), &reject))
             return reject;
         return within(fw_load32(c->p), 12, fw_load32(c->p + 8), c, type, depth);
-    case LINK_NFLOG:
+    case FW_LINK_NFLOG:
         return decode_nflog(c, type);
-    case LINK_RAW:
-    case LINK_BSD_RAW:
-    case LINK_OPENBSD_RAW:
-    case LINK_IPV4:
-    case LINK_IPV6:
+    case FW_LINK_RAW:
+    case FW_LINK_BSD_RAW:
+    case FW_LINK_OPENBSD_RAW:
+    case FW_LINK_IPV4:
+    case FW_LINK_IPV6:
         return by_version(c, type);
     default:
         return REJECT(LINKTYPE);

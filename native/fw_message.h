@@ -9,6 +9,13 @@
 #define FW_OWED_MAX (1u << 20)
 #define FW_PATH_MAX 128u /* bytes of a path that are looked at */
 
+#define FW_QUIC_PORT 443u
+#define FW_QUIC_V2 0x6b3343cfu /* RFC 9369, 3.1 */
+
+#define FW_FRAME_HEADER 9u /* of HTTP/2: RFC 9113, 4.1 */
+enum fw_frame_type { FW_DATA_FRAME, FW_HEADERS, FW_PRIORITY, FW_RST_STREAM, FW_SETTINGS, FW_PUSH_PROMISE, FW_PING, FW_GOAWAY,
+                     FW_WINDOW_UPDATE, FW_CONTINUATION, FW_FRAME_TYPES };
+
 enum fw_said {
     FW_SAID_NOTHING = 0,
     FW_HTTP_REQUEST,
@@ -18,6 +25,7 @@ enum fw_said {
     FW_HTTP2,       /* frames of HTTP/2, and neither a request nor an answer among them */
     FW_PROXY_LINE,  /* the PROXY protocol, with nothing behind it that is a request */
     FW_WEBSOCKET,   /* frames that a client of a WebSocket sends */
+    FW_TLS_MORE,    /* a segment that goes on with a ClientHello: nothing is said in it by itself (fw_rest.h) */
     FW_TLS_HELLO,   /* a ClientHello; from here on the content is sealed */
     FW_TLS_RECORD,  /* application data, or the end of a handshake: the client went on */
     FW_QUIC_INITIAL, /* long header, version known, type Initial */
@@ -44,10 +52,14 @@ struct fw_next {
 /* Records of a TLS packet that are no application data, a bit each. */
 enum fw_shook { FW_SHOOK_CHANGED = 1, FW_SHOOK_HANDSHAKE = 2, FW_SHOOK_ALERT = 4 };
 
+#define FW_TLS_AROUND 17u /* bytes by which a record of TLS 1.3 is longer than what it holds: RFC 8446, 5.2 */
+
 /* How a sender tells for whom it speaks. */
 enum fw_via { FW_VIA_NOBODY = 0, FW_VIA_HEADER, FW_VIA_LINE };
 
 struct fw_message {
+    const uint8_t *whole; /* of a hello of TLS, what goes on with it, and an Initial of QUIC: the payload, as much as was
+                           * captured; NULL where it is not at hand any more */
     const uint8_t *path; /* request target without scheme, host and query; or the zone of a DNS name, as labels; of QUIC
                           * the connection ids: of a long header with their lengths, of a short one as much as can be one */
     uint64_t path_hash;  /* keyed hash of the path; of the whole name for DNS; 0 for others */
@@ -82,14 +94,11 @@ struct fw_message {
                                    * than people and their programs do (fw_websocket.h) */
     uint16_t record[2];  /* TLS: lengths of the first two records of application data ... */
     uint8_t records;     /* ... and how many begin in the packet, without those that are told apart next; at most 255 */
+    uint32_t plain;      /* TLS: bytes inside these, as TLS 1.3 wraps them */
     uint8_t small;       /* TLS: records as long as a frame of 13 bytes: RST_STREAM and WINDOW_UPDATE of HTTP/2; at most 255 */
+    uint8_t framed;      /* TLS: a record is as long as the acknowledgement of SETTINGS of HTTP/2, which both sides send */
     uint8_t shook;       /* TLS: enum fw_shook */
 };
-
-static inline void fw_count8(uint8_t *counter, unsigned more)
-{
-    *counter = (uint8_t)fw_min32(*counter + more, UINT8_MAX);
-}
 
 /* One more request of the payload of `out`. */
 static inline void fw_message_add(struct fw_message *out, const struct fw_message *next)
@@ -155,7 +164,7 @@ int fw_http_begins(const uint8_t *payload, uint32_t size);
 
 static inline int fw_http2_likely(const uint8_t *p, uint32_t size)
 {
-    return p[0] == 0 && size >= 9 && p[1] <= 0x40 && p[3] <= 9;
+    return p[0] == 0 && size >= FW_FRAME_HEADER && p[1] <= 0x40 && p[3] < FW_FRAME_TYPES;
 }
 
 static inline int fw_tls_likely(const uint8_t *p, uint32_t size)

@@ -33,9 +33,22 @@ static inline int is_bogon(uint32_t ip)
 static int fragment(struct fw_cursor c, struct fw_packet *out, const uint8_t **payload)
 {
     out->kind = FW_FRAGMENT;
+    out->window = 0;
     out->payload = c.wire;
-    out->captured = c.captured;
+    out->captured = (uint16_t)c.captured;
     *payload = c.p;
+    return 0;
+}
+
+/* By how many bits the options of a SYN shift the windows that come later (RFC 7323, 2.2 and 2.3). */
+static uint16_t shift_of(const uint8_t *tcp, uint32_t end)
+{
+    uint32_t at = 20;
+    while (at + 3 <= end && tcp[at] != 0) {
+        if (tcp[at] == 3 && tcp[at + 1] == 3)
+            return tcp[at + 2] < 14 ? tcp[at + 2] : 14;
+        at += tcp[at] == 1 ? 1 : tcp[at + 1] > 2 ? tcp[at + 1] : 2;
+    }
     return 0;
 }
 
@@ -54,6 +67,15 @@ static inline int ends_header(const uint8_t *payload, uint32_t size, uint32_t ca
     if (size > FW_ENDS_MOST || captured < size)
         return 0;
     return size >= 4 ? memcmp(payload + size - 4, "\r\n\r\n", 4) == 0 : size == 2 && memcmp(payload, "\r\n", 2) == 0;
+}
+
+static uint8_t other_kind(uint8_t flags)
+{
+    if ((flags & 0x17) == 0x12)
+        return FW_SYNACK;
+    if ((flags & 0x17) == 0x11 || (flags & 0x3f) == 0x01) /* with ACK as RFC 9293 has it, or alone as tools send it */
+        return FW_FIN;
+    return FW_TCP_ODD;
 }
 
 static int decode_tcp(struct fw_cursor c, struct fw_packet *out, const uint8_t **payload)
@@ -75,27 +97,30 @@ static int decode_tcp(struct fw_cursor c, struct fw_packet *out, const uint8_t *
     if (FW_UNLIKELY(header < 20 || (header > c.wire && !split)))
         return REJECT(BAD_L4);
     out->tcp_flags = flags;
-    out->payload = c.wire > header ? c.wire - header : 0;
-    out->captured = c.captured > header ? c.captured - header : 0;
+    uint32_t size = c.wire > header ? c.wire - header : 0;
+    out->payload = size;
+    uint32_t captured = c.captured > header ? c.captured - header : 0;
+    out->captured = (uint16_t)captured;
     *payload = c.p + header;
-    if ((flags & 0x07) == 0x04)
+    if ((flags & 0x07) == 0x04) {
         out->kind = FW_RST;
-    else if ((flags & 0x17) == 0x02) {
+        out->window = 0;
+    } else if ((flags & 0x17) == 0x02) {
         out->kind = FW_SYN;
+        out->window = FW_UNLIKELY(header > 20) ? shift_of(c.p, fw_min32(header, c.captured)) : 0;
         if (FW_LIKELY(c.captured >= 16))
             out->bits = (uint8_t)(out->bits | stack_class(&c, header) << FW_STACK_SHIFT);
-    } else if ((flags & 0x17) == 0x12)
-        out->kind = FW_SYNACK;
-    else if ((flags & 0x17) == 0x11 || (flags & 0x3f) == 0x01) /* with ACK as RFC 9293 has it, or alone as tools send it */
-        out->kind = FW_FIN;
-    else if ((flags & 0x17) == 0x10) {
-        out->kind = out->payload ? FW_DATA : FW_ACK;
-        if (FW_UNLIKELY(c.captured >= 16 && fw_be16(c.p + 14) == 0)) /* of another one the scale is not known here */
+    } else if ((flags & 0x17) == 0x10) {
+        out->kind = size ? FW_DATA : FW_ACK;
+        out->window = FW_LIKELY(c.captured >= 16) ? fw_be16(c.p + 14) : UINT16_MAX;
+        if (FW_UNLIKELY(out->window == 0))
             out->bits |= FW_STALLED;
-        if (out->payload && ends_header(*payload, out->payload, out->captured))
+        if (size && ends_header(c.p + header, size, captured))
             out->bits |= FW_ENDS;
-    } else
-        out->kind = FW_TCP_ODD;
+    } else {
+        out->kind = other_kind(flags);
+        out->window = 0;
+    }
     return 0;
 }
 
@@ -112,8 +137,9 @@ static int decode_udp(struct fw_cursor c, struct fw_packet *out, const uint8_t *
         return REJECT(BAD_L4);
     fw_advance(&c, 8);
     out->payload = length >= 8 ? fw_min32(length - 8, c.wire) : c.wire;
-    out->captured = fw_min32(c.captured, out->payload);
+    out->captured = (uint16_t)fw_min32(c.captured, out->payload);
     out->kind = FW_UDP;
+    out->window = 0;
     *payload = c.p;
     return 0;
 }
@@ -125,8 +151,9 @@ static int decode_icmp(struct fw_cursor c, struct fw_packet *out, const uint8_t 
         return reject;
     out->dport = c.p[0];
     out->payload = c.wire - 4;
-    out->captured = c.captured - 4;
+    out->captured = (uint16_t)(c.captured - 4);
     out->kind = FW_ICMP;
+    out->window = 0;
     *payload = c.p + 4;
     return 0;
 }
@@ -137,6 +164,7 @@ static int malformed(int reject, uint32_t wire, struct fw_packet *out)
     if (reject == REJECT(TRUNCATED))
         return reject;
     out->kind = FW_MALFORMED;
+    out->window = 0;
     out->payload = wire;
     out->seq = out->ack = 0;
     out->sport = out->dport = 0;
@@ -153,8 +181,9 @@ static int decode_transport(struct fw_cursor c, struct fw_packet *out, const uin
     if (out->proto == 1 || out->proto == 58)
         return decode_icmp(c, out, payload);
     out->kind = FW_OTHER;
+    out->window = 0;
     out->payload = c.wire;
-    out->captured = c.captured;
+    out->captured = (uint16_t)c.captured;
     *payload = c.p;
     return 0;
 }
@@ -210,10 +239,12 @@ static int decode_ip4(struct fw_hasher *h, struct fw_cursor c, struct fw_packet 
     c.captured = fw_min32(c.captured, c.wire);
     if (FW_UNLIKELY(!fw_has(&c, header, REJECT(BAD_IP), &reject)))
         return malformed(reject, c.wire - 20, out);
+    uint32_t identification = fw_be16(c.p + 4);
     fw_advance(&c, header);
-    if (FW_UNLIKELY(fragment_field & 0x1fffu))
-        return fragment(c, out, payload);
-    return decode_l4(c, out, payload);
+    reject = FW_UNLIKELY(fragment_field & 0x1fffu) ? fragment(c, out, payload) : decode_l4(c, out, payload);
+    if (FW_UNLIKELY(out->kind >= FW_UDP && out->kind != FW_MALFORMED && identification))
+        out->ack = identification << 16 | (fragment_field & 0x1fffu);
+    return reject;
 }
 
 /* Walk IPv6 extension headers up to the transport. *next is the protocol number of what c points at. */
@@ -236,6 +267,7 @@ static int skip_extensions(struct fw_cursor *c, struct fw_packet *out, int *is_f
             fw_advance(c, 8);
             if (field & 0xfff8u) {
                 *is_fragment = 1;
+                out->ack = fw_be32(c->p - 4) + (field & 0xfff8u);
                 return 0;
             }
         } else {

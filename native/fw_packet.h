@@ -27,6 +27,7 @@ enum fw_reject {
 #define FW_STALLED 8u /* TCP of an open connection with a window of zero: nothing may be sent back */
 #define FW_ENDS 64u    /* TCP, no SYN: the last bytes of a short payload are an empty line */
 #define FW_ENDS_MOST 1024u
+#define FW_REPLAYED 128u /* no TCP: it came before, as no mirror shows it (fw_replays.h) */
 #define FW_STACK_SHIFT 5u /* SYN: the upper bits are a class of the stack that sent it */
 #define FW_BOGON 4u /* the source address cannot occur on the public Internet */
 #define FW_TRANSLATED 16u /* the source is one address inside a translator's network (fw_is_translated) */
@@ -34,6 +35,8 @@ enum fw_reject {
 struct fw_addr { /* host order; IPv4 is 0 and 0x0000ffff_a.b.c.d */
     FW_ADDRESS_FEATURES(FW_MEMBER)
 };
+
+enum fw_source_form { FW_SOURCE_IPV4 = 0, FW_SOURCE_NETWORK, FW_SOURCE_ADDRESS }; /* who sends, and the field v6 of it */
 
 #define FW_TUNNELS_DEEP 4u
 
@@ -57,13 +60,19 @@ struct fw_packet {
     uint16_t sport, dport; /* 0 where there are none; ICMP: type in dport */
     uint8_t proto, tcp_flags, kind, bits;
     uint32_t message;     /* 1 + index into the batch's messages, or 0 */
-    uint32_t captured;    /* captured transport payload bytes */
+    uint16_t captured;    /* captured transport payload bytes; of a merged frame beyond 64 KiB only what is beyond */
+    uint16_t window;      /* DATA, ACK: as it stands in the header; SYN: by how many bits it shifts later ones; else 0 */
 };
 
 _Static_assert(sizeof(struct fw_packet) == 96, "fw_packet grew: check the cost of a batch");
 
-/* Decode one frame. Returns 0 and fills *out (all but ts_ns, bytes, http), with *payload at the captured
- * transport payload; or 1 + enum fw_reject. Where the addresses were read and anything else is wrong, as it was sent, the
+static inline enum fw_source_form fw_source_form_of(const struct fw_packet *p)
+{
+    return !(p->bits & FW_V6) ? FW_SOURCE_IPV4 : p->bits & FW_TRANSLATED ? FW_SOURCE_ADDRESS : FW_SOURCE_NETWORK;
+}
+
+/* Decode one frame. Returns 0 and fills *out (all but ts_ns, bytes, message; `ack` of what is no TCP is the identification
+ * of IP, for fw_replays_seen), with *payload at the captured transport payload; or 1 + enum fw_reject. Where the addresses were read and anything else is wrong, as it was sent, the
  * kind is then FW_MALFORMED: the packet counts for its victim, but nothing of it is known but addresses and protocol. */
 int fw_packet_decode(struct fw_hasher *hasher, const struct fw_frame *frame, struct fw_packet *out,
                      const uint8_t **payload);

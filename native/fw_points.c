@@ -7,7 +7,8 @@ static uint64_t identity(const struct fw_packet *p, const uint8_t *payload)
     uint64_t h = fw_mix64(p->sender_hash + 3 * p->dst_hash);
     h += (uint64_t)p->sport << 48 | (uint64_t)p->dport << 32 | (uint64_t)p->proto << 24 | (uint64_t)p->tcp_flags << 16;
     h = fw_mix64(h ^ p->payload);
-    return fw_mix64(h ^ ((uint64_t)p->seq << 32 | p->ack) ^ fw_mix64(said));
+    uint32_t ack = p->kind < FW_UDP ? p->ack : 0; /* of equal datagrams one place is enough */
+    return fw_mix64(h ^ ((uint64_t)p->seq << 32 | ack) ^ fw_mix64(said));
 }
 
 int fw_points_elsewhere(struct fw_points *t, const struct fw_packet *p, const uint8_t *payload, uint64_t ts_ns,

@@ -31,6 +31,16 @@ static inline uint64_t fw_port_hash(uint64_t salt, uint16_t port)
     return fw_mix64(salt + port * 0x9e3779b97f4a7c15ULL);
 }
 
+/* A majority vote (Boyer, Moore) with weights: who is ahead, and how far at least. */
+static inline void fw_elect(uint32_t *winner, int32_t *vote, uint32_t key, int32_t weight)
+{
+    if (*winner != key && *vote < weight) {
+        *winner = key;
+        *vote = -*vote;
+    }
+    *vote += *winner == key ? weight : -weight;
+}
+
 /* Count a packet in its bucket. */
 static inline void fw_port_vote(struct fw_port_count *b, uint32_t key, uint32_t bytes)
 {

@@ -131,7 +131,7 @@ static void split(struct fw_ring *r, struct fw_decoder *d, struct fw_batch *b, u
     r->rest = p->payload - segment_size;
     p->payload = segment_size;
     p->bytes = r->segment_headers + segment_size;
-    p->captured = fw_min32(p->captured, segment_size);
+    p->captured = (uint16_t)fw_min32(p->captured, segment_size);
     r->segment = *p;
     r->segment.message = 0; /* what the application said was said once */
     put_segments(r, d, b);

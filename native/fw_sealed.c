@@ -3,14 +3,21 @@
 #include "fw_flow.h"
 
 #define CID_USUAL 8u /* bytes of a connection id, where its choice was not seen */
+#define SHORT_MORE 7u /* bytes of frames in the shortest packet of a client: an ACK */
 
-static struct fw_sealed_flow *find(struct fw_sealed *t, uint64_t hash)
+static const struct fw_sealed_flow *held(const struct fw_sealed *t, uint64_t hash)
 {
-    struct fw_sealed_flow *set = t->sets[hash & (FW_SEALED_SETS - 1)];
+    const struct fw_sealed_flow *set = t->sets[hash & (FW_SEALED_SETS - 1)];
     for (unsigned i = 0; i < FW_SEALED_WAYS; i++)
         if (set[i].hash == hash && set[i].state != FW_SEALED_FREE)
             return &set[i];
     return NULL;
+}
+
+static struct fw_sealed_flow *find(struct fw_sealed *t, uint64_t hash)
+{
+    const struct fw_sealed_flow *f = held(t, hash);
+    return f ? &t->sets[hash & (FW_SEALED_SETS - 1)][(f - &t->sets[0][0]) % FW_SEALED_WAYS] : NULL;
 }
 
 /* Is `a` better replaced than `b`? */
@@ -43,9 +50,13 @@ static uint32_t step_of(uint32_t bytes)
     return step < 16 ? step : (uint32_t)(28 - __builtin_clz(step)) << 8 | step >> (28 - __builtin_clz(step));
 }
 
+/* Of several requests alike in one record: the shape of one of them. */
 static uint32_t shape_of(const struct fw_sealed_flow *f, uint32_t answer)
 {
-    uint64_t both = (uint64_t)(f->quic ? f->request / 8u : f->request) << 32 | step_of(answer);
+    uint32_t times = fw_asked_times(&f->asked), request = f->request;
+    if (times > 1)
+        request = request - f->asked.opened + f->asked.one;
+    uint64_t both = (uint64_t)(request / FW_SEALED_ASK) << 32 | step_of(answer / times);
     return (uint32_t)(fw_mix64(both + f->quic * 0x9e3779b97f4a7c15ULL) >> 32) | 1u;
 }
 
@@ -56,11 +67,14 @@ static void end_exchange(struct fw_sealed_flow *f, uint32_t answer, struct fw_ex
     out->ended = 1;
     out->answer = answer;
     out->shape = shape_of(f, answer);
+    fw_asked_end(&f->asked, answer);
     f->request = 0;
 }
 
-static void begin_turn(struct fw_sealed_flow *f, uint32_t request, struct fw_exchange *out)
+/* A turn begins with a record or packet of this length, which wraps so many bytes. */
+static void begin_turn(struct fw_sealed_flow *f, uint32_t request, uint32_t bytes, struct fw_exchange *out)
 {
+    fw_asked_open(&f->asked, bytes, &out->asked);
     out->turn = 1;
     out->first = f->state == FW_SEALED_FINISHED;
     f->state = FW_SEALED_OPEN;
@@ -73,7 +87,7 @@ static void finish(struct fw_sealed_flow *f, struct fw_exchange *out)
     f->state = FW_SEALED_FINISHED;
 }
 
-/* What of the packet belongs to the handshake; returns how many of its records of application data do. */
+/* What of the packet belongs to the handshake; returns how many of its records of application data do: one at most. */
 static unsigned shake(struct fw_sealed_flow *f, const struct fw_message *h, struct fw_exchange *out)
 {
     if (f->state >= FW_SEALED_FINISHED)
@@ -95,6 +109,46 @@ static unsigned shake(struct fw_sealed_flow *f, const struct fw_message *h, stru
     return 1; /* TLS 1.3: Finished */
 }
 
+static uint32_t inside(uint32_t record) { return record > FW_TLS_AROUND ? record - FW_TLS_AROUND : 1; }
+
+/* What the records of a packet ask for, the first `skipped` of them left out. */
+static void count_asked(struct fw_sealed_flow *f, const struct fw_message *h, unsigned skipped, int opens,
+                        struct fw_exchange *out)
+{
+    uint32_t records = h->records - skipped, bytes = h->plain - (skipped ? inside(h->record[0]) : 0);
+    f->asked.framed |= (uint8_t)(h->framed || h->small);
+    if (opens) {
+        uint32_t first = inside(h->record[skipped]);
+        begin_turn(f, h->record[skipped], first, out);
+        records--;
+        bytes -= first;
+    }
+    fw_asked_more(&f->asked, records, bytes, &out->asked);
+}
+
+/* Who begins a connection, and where. */
+static void name(struct fw_sealed_flow *f, const struct fw_packet *p)
+{
+    f->from = p->src;
+    f->to = p->dst;
+    f->port = p->dport;
+    f->bits = p->bits & (FW_V6 | FW_TRANSLATED);
+}
+
+/* Client data of a connection: did the server say anything since the data before? `fresh`: its handshake ends here. */
+static void wait_for_answer(struct fw_sealed_flow *f, const struct fw_packet *p, int fresh, struct fw_exchange *out)
+{
+    if (fresh || p->ack != f->ack) {
+        f->ack = p->ack;
+        f->since_ns = p->ts_ns;
+        f->moved = 0;
+        f->over = 0;
+    } else {
+        out->waits = f->port && p->ts_ns - f->since_ns >= FW_SEALED_LATER_NS && p->ts_ns > f->since_ns;
+    }
+    f->moved += fw_min32(p->payload, UINT32_MAX - f->moved);
+}
+
 static int observe_tls(struct fw_sealed *t, const struct fw_packet *p, const struct fw_message *h, struct fw_exchange *out)
 {
     uint64_t hash = fw_flow_hash(p);
@@ -106,20 +160,26 @@ static int observe_tls(struct fw_sealed *t, const struct fw_packet *p, const str
             return 1;
         f = insert(t, hash, p->sender_hash, FW_SEALED_HELLO);
         f->seq = p->seq + p->payload;
+        name(f, p);
+        t->greeted = 1;
         return 1;
     }
     if (!f && h->records && p->dport < p->sport) {
         f = insert(t, hash, p->sender_hash, FW_SEALED_OPEN);
         f->seq = p->seq;
         f->heard = p->ack - 1; /* what was asked before is not known: this is a turn */
+        f->asked.turns = FW_ASKED_JOINED;
         mine = 1;
     }
-    if (!mine)
+    if (!mine) {
+        if (f)
+            fw_asked_answer(&f->asked, h->records, h->framed);
         return 0;
+    }
     f->epoch = t->epoch;
     unsigned skipped = shake(f, h, out);
     uint32_t records = h->records - skipped, moved = p->ack - f->heard, bytes = p->seq + p->payload - f->seq;
-    int heard = (int32_t)moved > 0;
+    int heard = moved > (f->request ? FW_SEALED_ANSWER : 0) && moved <= INT32_MAX;
     f->seq = p->seq + p->payload;
     if (f->state >= FW_SEALED_FINISHED && !out->finished)
         out->bytes = bytes <= FW_SEALED_GROWN ? bytes : p->payload;
@@ -127,12 +187,13 @@ static int observe_tls(struct fw_sealed *t, const struct fw_packet *p, const str
         out->bytes = p->payload;
     out->records = (uint8_t)records;
     out->small = h->small;
+    if (out->finished || (f->state >= FW_SEALED_FINISHED && (h->records || h->small)))
+        wait_for_answer(f, p, out->finished, out);
     if ((records && heard) || h->shook & FW_SHOOK_ALERT)
         end_exchange(f, moved <= INT32_MAX ? moved : 0, out);
-    if (records && (heard || f->state == FW_SEALED_FINISHED)) {
-        begin_turn(f, h->record[skipped < 2 ? skipped : 1], out);
+    count_asked(f, h, skipped, records && (heard || f->state == FW_SEALED_FINISHED), out);
+    if (out->turn)
         f->heard = p->ack;
-    }
     return 1;
 }
 
@@ -158,7 +219,7 @@ static uint32_t long_cid(const struct fw_message *h, unsigned skip, uint32_t *si
     }
 }
 
-static int of_server(struct fw_sealed *t, struct fw_sealed_flow *f, const struct fw_packet *p, const struct fw_message *h)
+static void of_server(struct fw_sealed *t, struct fw_sealed_flow *f, const struct fw_packet *p, const struct fw_message *h)
 {
     if (!f && h->what == FW_QUIC_SHORT && p->sport < p->dport) {
         f = insert(t, fw_flow_hash(p), p->dst_hash, FW_SEALED_OPEN);
@@ -166,7 +227,7 @@ static int of_server(struct fw_sealed *t, struct fw_sealed_flow *f, const struct
         f->least = 27 + CID_USUAL;
     }
     if (!f)
-        return 0;
+        return;
     f->heard += p->payload;
     if (f->state == FW_SEALED_HELLO && h->what != FW_QUIC_SHORT) {
         uint32_t size = 0;
@@ -175,15 +236,16 @@ static int of_server(struct fw_sealed *t, struct fw_sealed_flow *f, const struct
         f->least = (uint16_t)(27 + size);
         f->state = FW_SEALED_CHANGED;
     }
-    return 0;
 }
 
 static int observe_quic(struct fw_sealed *t, const struct fw_packet *p, const struct fw_message *h, struct fw_exchange *out)
 {
     uint64_t hash = fw_flow_hash(p);
     struct fw_sealed_flow *f = find(t, hash);
-    if (f ? f->client != (uint32_t)p->sender_hash : p->sport < p->dport)
-        return of_server(t, f, p, h);
+    if (f ? f->client != (uint32_t)p->sender_hash : p->sport < p->dport) {
+        of_server(t, f, p, h);
+        return 0;
+    }
     out->quic = 1;
     if (!f && h->what == FW_QUIC_INITIAL) {
         f = insert(t, hash, p->sender_hash, FW_SEALED_HELLO);
@@ -207,10 +269,14 @@ static int observe_quic(struct fw_sealed *t, const struct fw_packet *p, const st
     out->records = 1;
     out->bytes = p->payload;
     out->proven = f->cid && f->cid_size <= h->path_len && hash_cid(h->path, f->cid_size) == f->cid;
+    uint32_t bytes = p->payload - f->least + SHORT_MORE;
+    f->asked.framed = 1;
     if (f->heard) {
         end_exchange(f, f->heard, out);
-        begin_turn(f, p->payload, out);
+        begin_turn(f, p->payload, bytes, out);
         f->heard = 0;
+    } else {
+        fw_asked_more(&f->asked, 1, bytes, &out->asked);
     }
     return 1;
 }
@@ -221,6 +287,63 @@ int fw_sealed_observe(struct fw_sealed *t, const struct fw_packet *p, const stru
     return h->what >= FW_QUIC_INITIAL ? observe_quic(t, p, h, out) : observe_tls(t, p, h, out);
 }
 
+int fw_sealed_read(struct fw_sealed *t, const struct fw_packet *p, struct fw_exchange *out)
+{
+    struct fw_sealed_flow *f = find(t, fw_flow_hash(p));
+    if (!f || f->quic || f->client != (uint32_t)p->sender_hash || f->state == FW_SEALED_OPEN)
+        return 0;
+    memset(out, 0, sizeof *out);
+    out->finished = f->state < FW_SEALED_FINISHED; /* in the same packet */
+    out->first = 1;
+    f->state = FW_SEALED_OPEN;
+    f->epoch = t->epoch;
+    return 1;
+}
+
+static void tell(const struct fw_sealed_flow *f, uint64_t last_ns, struct fw_waiting *out)
+{
+    *out = (struct fw_waiting){.from = f->from, .to = f->to, .flow = f->hash, .since_ns = f->since_ns, .last_ns = last_ns,
+                               .moved = f->moved, .port = f->port, .bits = f->bits, .proven = f->proven};
+}
+
+int fw_sealed_waiting(const struct fw_sealed *t, const struct fw_packet *p, struct fw_waiting *out)
+{
+    const struct fw_sealed_flow *f = held(t, fw_flow_hash(p));
+    if (!f)
+        return 0;
+    tell(f, p->ts_ns, out);
+    out->moved -= fw_min32(p->payload, out->moved);
+    return 1;
+}
+
+void fw_sealed_prove(struct fw_sealed *t, const struct fw_packet *p)
+{
+    struct fw_sealed_flow *f = find(t, fw_flow_hash(p));
+    if (f)
+        f->proven = 1;
+}
+
+void fw_sealed_end(struct fw_sealed *t, const struct fw_packet *p)
+{
+    struct fw_sealed_flow *f = find(t, fw_flow_hash(p));
+    if (f)
+        f->over = 1;
+}
+
+int fw_sealed_mute(struct fw_sealed *t, uint64_t now, uint32_t *at, struct fw_waiting *out)
+{
+    for (; *at < FW_SEALED_SETS * FW_SEALED_WAYS; ++*at) {
+        struct fw_sealed_flow *f = &t->sets[*at / FW_SEALED_WAYS][*at % FW_SEALED_WAYS];
+        if (f->state != FW_SEALED_FINISHED || f->quic || f->over || !f->port || now < f->since_ns + FW_SEALED_MUTE_NS)
+            continue;
+        f->over = 1;
+        tell(f, f->since_ns, out);
+        ++*at;
+        return 1;
+    }
+    return 0;
+}
+
 void fw_sealed_close_epoch(struct fw_sealed *t) { t->epoch++; }
 
 void fw_sealed_count(struct fw_heavy_sealed *s, const struct fw_exchange *x)
@@ -229,6 +352,8 @@ void fw_sealed_count(struct fw_heavy_sealed *s, const struct fw_exchange *x)
     s->turns += x->turn;
     s->quic_turns += x->turn & x->quic;
     s->records += x->records;
+    s->least += x->asked.least;
+    s->most += x->asked.most;
     s->small += x->small;
     fw_count16(&s->hellos, x->hello);
     fw_count16(&s->shaken, x->finished);

@@ -5,9 +5,7 @@ static void count_shape(struct fw_sealed_count *c, const struct fw_exchange *x)
 {
     struct fw_shape_count *b = &c->shapes[x->shape >> 1 & (FW_SHAPES - 1)];
     b->exchanges++;
-    if (b->vote == 0)
-        b->hash = x->shape;
-    b->vote += b->hash == x->shape ? 1 : -1;
+    fw_elect(&b->hash, &b->vote, x->shape, 1);
     c->exchanges++;
     c->answered += x->answer;
 }
@@ -22,14 +20,13 @@ void fw_victim_sealed(struct fw_slot *s, const struct fw_packet *p, const struct
     c->first += x->first;
     c->turns += x->turn;
     c->records += x->records;
+    c->least += x->asked.least;
+    c->most += x->asked.most;
     c->small += x->small;
     if (x->ended)
         count_shape(c, x);
     if (x->turn)
         fw_hll_add(s->v.sources[FW_CLASS_SEALED], FW_HLL_P, p->src_hash);
-    if (!(x->turn || x->hello))
-        return;
-    if (c->port_vote == 0)
-        c->port = p->dport;
-    c->port_vote += c->port == p->dport ? 1 : -1;
+    if (x->turn || x->hello)
+        fw_elect(&c->port, &c->port_vote, p->dport, 1);
 }

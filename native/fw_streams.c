@@ -218,11 +218,16 @@ static void frame_begins(struct fw_half *h, struct reading *r)
         lead_ends(h, r);
 }
 
+/* Is the frame a piece of the open header block? */
+static int in_block(const struct fw_half *h)
+{
+    return h->block && (h->type == FW_HEADERS || h->type == FW_CONTINUATION || h->type == FW_PUSH_PROMISE);
+}
+
 static void frame_ends(struct fw_half *h, struct reading *r)
 {
     h->got = 0;
-    int of_block = h->type == FW_HEADERS || h->type == FW_CONTINUATION || h->type == FW_PUSH_PROMISE;
-    if (of_block && h->block && h->flags & END_HEADERS)
+    if (in_block(h) && h->flags & END_HEADERS)
         block_ends(h, r);
 }
 
@@ -238,8 +243,7 @@ static uint32_t frame_goes_on(struct fw_half *h, struct reading *r, const uint8_
             lead_ends(h, r);
         return n;
     }
-    int of_block = h->type == FW_HEADERS || h->type == FW_CONTINUATION || h->type == FW_PUSH_PROMISE;
-    if (of_block && h->block && h->left > h->pad)
+    if (in_block(h) && h->left > h->pad)
         (void)fw_hpack_feed(&h->hpack, r->key, p, fw_min32(n, h->left - h->pad));
     h->left -= n;
     return n;

@@ -12,11 +12,7 @@
 
 #define FW_STREAM_SETS 1024u
 #define FW_STREAM_WAYS 2u
-#define FW_FRAME_HEADER 9u /* RFC 9113, 4.1 */
-#define FW_LEAD_MOST 6u    /* bytes of a frame's payload that are looked at before a header block */
-
-enum fw_frame_type { FW_DATA_FRAME, FW_HEADERS, FW_PRIORITY, FW_RST_STREAM, FW_SETTINGS, FW_PUSH_PROMISE, FW_PING, FW_GOAWAY,
-                     FW_WINDOW_UPDATE, FW_CONTINUATION, FW_FRAME_TYPES };
+#define FW_LEAD_MOST 6u /* bytes of a frame's payload that are looked at before a header block */
 
 /* One direction of a connection. */
 struct fw_half {

@@ -1,27 +1,28 @@
 #include "fw_message.h"
 
 #define QUIC_V1 0x00000001u
-#define QUIC_V2 0x6b3343cfu
 
 #define RECORD_HEADER 5u
 #define RECORD_MOST ((1u << 14) + 256u)
 
-/* Lengths of TLS 1.3 records (RFC 8446, 5.2: 17 bytes more than what they hold) that ask for nothing: an alert, and of
+/* Lengths of records of TLS 1.3 that ask for nothing: an alert, and of
  * HTTP/2 (RFC 9113, 6) the acknowledgement of SETTINGS and frames with four bytes behind their header. */
-enum { ALERT_13 = 2 + 17, SETTINGS_ACK = 9 + 17, SMALL_FRAME = 13 + 17 };
-
-static void count8(uint8_t *counter) { *counter = (uint8_t)(*counter + (*counter < UINT8_MAX)); }
+enum { ALERT_13 = 2 + FW_TLS_AROUND, SETTINGS_ACK = 9 + FW_TLS_AROUND, SMALL_FRAME = 13 + FW_TLS_AROUND };
+/* In TLS 1.2 with AES-GCM (RFC 5288, 3) a record is 24 bytes longer. */
+enum { SETTINGS_ACK_12 = 9 + 24 };
 
 static void take_data(struct fw_message *out, uint16_t length)
 {
+    out->framed |= (uint8_t)(length == SETTINGS_ACK || length == SETTINGS_ACK_12);
     if (length == ALERT_13) {
         out->shook |= FW_SHOOK_ALERT;
     } else if (length == SMALL_FRAME) {
-        count8(&out->small);
+        fw_count8(&out->small, 1);
     } else if (length != SETTINGS_ACK) {
         if (out->records < 2)
             out->record[out->records] = length;
-        count8(&out->records);
+        fw_count8(&out->records, 1);
+        out->plain += length > FW_TLS_AROUND ? length - FW_TLS_AROUND : 1;
     }
 }
 
@@ -51,6 +52,8 @@ int fw_tls_parse(const uint8_t *p, uint32_t size, struct fw_message *out)
     }
     if (what != FW_SAID_NOTHING)
         out->what = (uint8_t)what;
+    if (what == FW_TLS_HELLO)
+        out->whole = p;
     return what;
 }
 
@@ -63,9 +66,9 @@ int fw_quic_parse(const uint8_t *p, uint32_t size, struct fw_message *out)
         return what;
     if (p[0] & 0x80u) {
         uint32_t version = fw_be32(p + 1), type = (p[0] >> 4) & 3u;
-        if ((version != QUIC_V1 && version != QUIC_V2) || p[5] > CID_MOST)
+        if ((version != QUIC_V1 && version != FW_QUIC_V2) || p[5] > CID_MOST)
             return what;
-        what = type == (version == QUIC_V2) ? FW_QUIC_INITIAL : FW_QUIC_LONG;
+        what = type == (version == FW_QUIC_V2) ? FW_QUIC_INITIAL : FW_QUIC_LONG;
         at = 5;
         most = 2 * (1 + CID_MOST);
     } else {
@@ -73,6 +76,7 @@ int fw_quic_parse(const uint8_t *p, uint32_t size, struct fw_message *out)
     }
     memset(out, 0, sizeof *out);
     out->what = (uint8_t)what;
+    out->whole = what == FW_QUIC_INITIAL ? p : NULL;
     out->path = p + at;
     out->path_len = (uint16_t)fw_min32(size - at, most);
     return what;

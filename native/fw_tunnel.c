@@ -1,13 +1,5 @@
 #include "fw_tunnel.h"
 
-#define LINK_ETHERNET 1u
-#define LINK_TOKEN_RING 6u
-#define LINK_PPP 9u
-#define LINK_FDDI 10u
-#define LINK_IP 101u
-#define LINK_80211 105u
-#define LINK_PRISM 119u
-#define LINK_AVS 163u
 #define TYPE_ETHERNET 0x6558u
 #define TYPE_ERSPAN 0x88beu
 #define TYPE_ERSPAN3 0x22ebu
@@ -36,18 +28,18 @@ static int link(uint16_t linktype, struct fw_cursor *c, uint16_t *type)
 static int by_type(uint16_t ethertype, struct fw_cursor *c, uint16_t *type)
 {
     *type = ethertype;
-    return ethertype == TYPE_ETHERNET ? link(LINK_ETHERNET, c, type) : fw_link_type(c, type) == 0;
+    return ethertype == TYPE_ETHERNET ? link(FW_LINK_ETHERNET, c, type) : fw_link_type(c, type) == 0;
 }
 
 /* Type I has no header of its own and no GRE sequence number; type II has 8 bytes, type III 12 and perhaps 8 more. */
 static int open_erspan(uint16_t ethertype, int numbered, struct fw_cursor *c, uint16_t *type)
 {
     if (ethertype == TYPE_ERSPAN)
-        return (!numbered || skip(c, 8)) && link(LINK_ETHERNET, c, type);
+        return (!numbered || skip(c, 8)) && link(FW_LINK_ETHERNET, c, type);
     if (c->captured < 12)
         return 0;
     int more = c->p[11] & 1, ip = (c->p[10] >> 2 & 0x1f) == 2; /* the frame type: Ethernet, or a bare IP packet */
-    return skip(c, more ? 20 : 12) && link(ip ? LINK_IP : LINK_ETHERNET, c, type);
+    return skip(c, more ? 20 : 12) && link(ip ? FW_LINK_RAW : FW_LINK_ETHERNET, c, type);
 }
 
 static enum fw_tunnel open_gre(struct fw_cursor *c, uint16_t *type)
@@ -63,7 +55,7 @@ static enum fw_tunnel open_gre(struct fw_cursor *c, uint16_t *type)
     if (!skip(c, size))
         return FW_TUNNEL_NONE;
     if (version == 1)
-        return ethertype == TYPE_PPP && link(LINK_PPP, c, type) ? FW_TUNNEL_GRE : FW_TUNNEL_NONE;
+        return ethertype == TYPE_PPP && link(FW_LINK_PPP, c, type) ? FW_TUNNEL_GRE : FW_TUNNEL_NONE;
     if (ethertype == TYPE_ERSPAN || ethertype == TYPE_ERSPAN3)
         return open_erspan(ethertype, (int)numbered, c, type) ? FW_TUNNEL_ERSPAN : FW_TUNNEL_NONE;
     return by_type(ethertype, c, type) ? FW_TUNNEL_GRE : FW_TUNNEL_NONE;
@@ -71,7 +63,7 @@ static enum fw_tunnel open_gre(struct fw_cursor *c, uint16_t *type)
 
 static int open_vxlan(struct fw_cursor *c, uint16_t *type)
 {
-    return c->captured >= 8 && c->p[0] & 8 && skip(c, 8) && link(LINK_ETHERNET, c, type);
+    return c->captured >= 8 && c->p[0] & 8 && skip(c, 8) && link(FW_LINK_ETHERNET, c, type);
 }
 
 static int open_geneve(struct fw_cursor *c, uint16_t *type)
@@ -102,7 +94,7 @@ static int open_gtpu(struct fw_cursor *c, uint16_t *type)
         next = c->p[size - 1];
         fw_advance(c, size);
     }
-    return link(LINK_IP, c, type);
+    return link(FW_LINK_RAW, c, type);
 }
 
 /* Authentication, then the origin as the server saw it, may stand before the IPv6 header. */
@@ -121,21 +113,21 @@ static uint16_t tzsp_link(uint16_t number)
 {
     switch (number) {
     case 1:
-        return LINK_ETHERNET;
+        return FW_LINK_ETHERNET;
     case 2:
-        return LINK_TOKEN_RING;
+        return FW_LINK_TOKEN_RING;
     case 4:
-        return LINK_PPP;
+        return FW_LINK_PPP;
     case 5:
-        return LINK_FDDI;
+        return FW_LINK_FDDI;
     case 7:
-        return LINK_IP;
+        return FW_LINK_RAW;
     case 18:
-        return LINK_80211;
+        return FW_LINK_80211;
     case 119:
-        return LINK_PRISM;
+        return FW_LINK_PRISM;
     case 127:
-        return LINK_AVS;
+        return FW_LINK_AVS;
     default:
         return 0;
     }
@@ -166,7 +158,7 @@ static enum fw_tunnel mirrored(uint16_t port, struct fw_cursor *c, uint16_t *typ
     if (port == PORT_TZSP)
         return open_tzsp(c, type) ? FW_TUNNEL_TZSP : FW_TUNNEL_NONE;
     if (port >= PORT_ERM_FIRST && port <= PORT_ERM_LAST)
-        return skip(c, ERM_HEADER) && link(LINK_ETHERNET, c, type) ? FW_TUNNEL_ERM : FW_TUNNEL_NONE;
+        return skip(c, ERM_HEADER) && link(FW_LINK_ETHERNET, c, type) ? FW_TUNNEL_ERM : FW_TUNNEL_NONE;
     return FW_TUNNEL_NONE;
 }
 

@@ -115,16 +115,6 @@ static inline struct fw_port_count *bucket(const struct fw_slot *s, struct fw_po
     return &table[fw_port_bucket(s->hash, fw_port_key(proto, port))];
 }
 
-/* A majority vote (Boyer, Moore) with weights: who is ahead, and how far at least. */
-static inline void elect(uint32_t *winner, int32_t *vote, uint32_t key, int32_t weight)
-{
-    if (*winner != key && *vote < weight) {
-        *winner = key;
-        *vote = -*vote;
-    }
-    *vote += *winner == key ? weight : -weight;
-}
-
 static void count_port(const struct fw_slot *s, struct fw_port_count *table, uint8_t proto, uint16_t port, uint32_t bytes)
 {
     fw_port_vote(bucket(s, table, proto, port), fw_port_key(proto, port), bytes);
@@ -156,7 +146,7 @@ static void count_request(struct fw_slot *s, const struct fw_packet *p, const st
     v->owing += h->owed > 0;
     v->logins += h->login > 0;
     v->owed += h->owed;
-    elect(&v->http_port, &v->http_port_vote, p->dport, 1);
+    fw_elect(&v->http_port, &v->http_port_vote, p->dport, 1);
     fw_hll_add(v->sources[FW_CLASS_HTTP], FW_HLL_P, asker);
     if (FW_UNLIKELY(h->begun))
         return; /* what it asks for is not told yet */
@@ -184,8 +174,6 @@ static void count_zone(struct fw_victim *v, const struct fw_message *m)
     v->zone_vote += v->zone_hash == m->zone_hash ? 1 : -1;
 }
 
-#define QUIC_PORT 443
-
 static void count_message(struct fw_slot *s, const struct fw_packet *p, const struct fw_message *m, uint64_t asker)
 {
     struct fw_victim *v = &s->v;
@@ -208,10 +196,10 @@ static void count_message(struct fw_slot *s, const struct fw_packet *p, const st
         v->ws_frames += m->frames;
         v->ws_fast += m->fast;
         v->ws_controls += m->pings;
-        elect(&v->ws_port, &v->ws_port_vote, p->dport, m->fast);
+        fw_elect(&v->ws_port, &v->ws_port_vote, p->dport, m->fast);
         break;
     case FW_QUIC_INITIAL:
-        v->quic_initials += p->dport == QUIC_PORT;
+        v->quic_initials += p->dport == FW_QUIC_PORT;
         break;
     default:
         break;
@@ -238,7 +226,7 @@ static inline void count_address(struct fw_victim *v, unsigned class, const stru
     }
 }
 
-static inline void count_source(struct fw_victim *v, unsigned class, const struct fw_packet *p)
+static inline __attribute__((always_inline)) void count_source(struct fw_victim *v, unsigned class, const struct fw_packet *p)
 {
     count_address(v, class, p);
     fw_hll_add(v->sources[class], FW_HLL_P, p->src_hash);
@@ -254,7 +242,7 @@ static void count_udp(struct fw_slot *s, const struct fw_packet *p)
     fw_hll_add(v->udp_flows, FW_NAMES_HLL_P, fw_flow_hash(p));
     count_port(s, v->opened, 17, p->dport, p->bytes);
     count_port(s, v->service, 17, p->sport, p->bytes);
-    elect(&v->kinds[FW_UDP].port, &v->kinds[FW_UDP].port_vote, p->sport, 1);
+    fw_elect(&v->kinds[FW_UDP].port, &v->kinds[FW_UDP].port_vote, p->sport, 1);
     v->udp_payload_max = v->udp_payload_max > p->payload ? v->udp_payload_max : p->payload;
 }
 
@@ -279,6 +267,7 @@ void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packe
     k->last_ns = p->ts_ns;
     k->bytes += p->bytes;
     v->beats[p->ts_ns >> FW_BEAT_BITS & (FW_BEATS - 1)]++;
+    k->replayed += p->kind >= FW_UDP && (p->bits & FW_REPLAYED) != 0;
     v->fragment_heads += (p->bits & FW_MORE_FRAGMENTS) != 0 && p->kind != FW_FRAGMENT;
     switch (p->kind) {
     case FW_SYN:
@@ -296,7 +285,7 @@ void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packe
         if (p->kind == FW_ICMP)
             count_icmp(v, p);
         else
-            elect(&k->port, &k->port_vote, p->proto, 1);
+            fw_elect(&k->port, &k->port_vote, p->proto, 1);
         count_source(v, FW_CLASS_OTHER, p);
         break;
     case FW_SYNACK:
@@ -305,7 +294,7 @@ void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packe
         /* fall through */
     default:
         s->wrote |= 1u << FW_CLASS_TCP;
-        elect(&k->port, &k->port_vote, p->dport, 1);
+        fw_elect(&k->port, &k->port_vote, p->dport, 1);
         count_source(v, FW_CLASS_TCP, p);
         break;
     }
@@ -338,6 +327,10 @@ void fw_victim_out(struct fw_victims *t, struct fw_slot *s, const struct fw_pack
     v->errors += said->refused;
     v->denied += said->denied;
     v->h2_provoked += said->provoked;
+    if (FW_UNLIKELY(said->small)) {
+        s->wrote |= 1u << FW_CLASS_SEALED;
+        v->sealed[0].small_out += said->small;
+    }
     if (said->what == FW_DNS_ANSWER) {
         v->dns_answers++;
         v->dns_failures += said->status != 0;
@@ -352,15 +345,22 @@ static int by_address(const void *a, const void *b)
     return (x->lo > y->lo) - (x->lo < y->lo);
 }
 
+/* Packets towards an address, where a request or the beginning of a handshake stands for several of those that follow it:
+ * what a server is asked adds up over seconds, however little it is in one epoch. */
+static uint64_t worth(const struct fw_victim *v)
+{
+    uint64_t packets = (uint64_t)v->requests * (FW_WORTH_REQUEST - 1) + v->kinds[FW_SYN].packets * (FW_WORTH_SYN - 1);
+    for (unsigned k = 0; k < FW_KINDS; k++)
+        packets += v->kinds[k].packets;
+    return packets;
+}
+
 uint32_t fw_victim_select(struct fw_victims *t, uint32_t least, struct fw_slot **out)
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < t->touched_count; i++) {
         struct fw_slot *s = &t->slots[t->touched[i]];
-        uint64_t packets = 0;
-        for (unsigned k = 0; k < FW_KINDS; k++)
-            packets += s->v.kinds[k].packets;
-        if (packets < least)
+        if (worth(&s->v) < least)
             continue;
         s->v.reference = fw_slot_reference(t, s);
         out[n++] = s;

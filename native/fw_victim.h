@@ -95,6 +95,8 @@ void fw_victim_sealed(struct fw_slot *s, const struct fw_packet *p, const struct
 /* Count a packet that was counted towards the address as one from an address that it spoke to. */
 void fw_victim_known(struct fw_slot *s, const struct fw_packet *p);
 
+#define FW_WORTH_REQUEST 16u /* packets that a request stands for ... */
+#define FW_WORTH_SYN 4u      /* ... and a SYN, where victims are selected */
 /* The slots that got at least `least` packets in this epoch, by address, with their reference set. `out` has room
  * for touched_count; returns how many there are. */
 uint32_t fw_victim_select(struct fw_victims *t, uint32_t least, struct fw_slot **out);

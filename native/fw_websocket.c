@@ -68,23 +68,21 @@ static void tick(struct fw_socket *s, uint64_t ts_ns)
     s->second = second;
 }
 
-static void count16(uint16_t *counter) { *counter = (uint16_t)fw_min32(*counter + 1u, UINT16_MAX); }
-
 static void count(struct fw_socket *s, struct fw_message *out)
 {
     int control = (s->head[0] & 15u) >= CONTROL;
-    count16(&out->frames);
+    fw_count16(&out->frames, 1);
     s->left = payload_size(s->head);
     s->got = 0;
     if (control) {
-        count16(&out->pings);
+        fw_count16(&out->pings, 1);
         s->controls++;
     }
     s->small += s->left < FW_SOCKET_SMALL;
     int fast = s->small > FW_SOCKET_FRAMES || s->small_before > FW_SOCKET_FRAMES;
     int pings = s->controls > FW_SOCKET_CONTROLS || s->controls_before > FW_SOCKET_CONTROLS;
     if ((fast && s->left < FW_SOCKET_SMALL) || (pings && control))
-        count16(&out->fast);
+        fw_count16(&out->fast, 1);
 }
 
 /* The next bytes of the client; 0 where they are no frames. */

@@ -92,7 +92,7 @@ def _row(row: dict[str, str]) -> Expected:
     return Expected(vectors, row["victim"], _ns(row["first"]), _ns(row["last"]), row["origin"], sources)
 
 
-def _folder(name: str) -> Path | None:
+def folder_of(name: str) -> Path | None:
     """The folder that FLOODWATCH_<NAME> names."""
     given = os.environ.get(f"FLOODWATCH_{name.upper()}")
     return Path(given) if given else None
@@ -100,7 +100,7 @@ def _folder(name: str) -> Path | None:
 
 def measured(name: str) -> Iterator[Given]:
     """The captures of a folder whose truth stands in ``truths.tsv``: ``field`` or ``cases``."""
-    folder = _folder(name)
+    folder = folder_of(name)
     with TRUTHS.open(encoding="utf-8") as lines:
         rows = [row for row in csv.DictReader(lines, delimiter="\t") if row["folder"] == name]
     for row in rows if folder else ():
@@ -110,14 +110,14 @@ def measured(name: str) -> Iterator[Given]:
 
 def benign() -> Iterator[Given]:
     """The captures of everyday traffic in FLOODWATCH_CAPTURES."""
-    folder = _folder("captures")
+    folder = folder_of("captures")
     for path in sorted((folder / "benign").iterdir()) if folder else ():
         yield Given(path)
 
 
 def encrypted() -> Iterator[Given]:
     """The captures of FLOODWATCH_TLS, each with its truth beside it."""
-    folder = _folder("tls")
+    folder = folder_of("tls")
     for path in sorted(folder.glob("*.truth.json")) if folder else ():
         told: dict[str, Any] = json.loads(path.read_text())
         true = tuple(

@@ -1,6 +1,7 @@
 """Two network namespaces and a veth pair between them: where live tests send and watch.
 
-    python tests/lab.py INTERFACE CAPTURE      send a capture at its own pace (inside a namespace)
+    python tests/lab.py send INTERFACE CAPTURE [MAC]   send a capture at its own pace (inside a namespace)
+    python tests/lab.py record INTERFACE CAPTURE       record what comes until SIGTERM
 
 Everything is made through netlink by pyroute2 and taken down again, whatever happens in between.
 """
@@ -11,30 +12,37 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from pyroute2 import IPRoute, NetNS, netns
 
 sys.path.insert(0, str(Path(__file__).parent))
-from evaluate import records
+from evaluate import Frame, records, write
+
+from floodwatch.model.epoch import EPOCH_NS
 
 CLIENT, SERVER = "10.99.0.1", "10.99.0.2"
 CLIENT6, SERVER6 = "fd99::1", "fd99::2"
 COUNTED = re.compile(rb" ([\d,]+) packets,.* ([\d,]+) lost,")
 """The packets of a watch's counters, and the lost ones."""
+SO_RCVBUFFORCE, SO_TIMESTAMPNS = 33, 35
+EARLY_NS = 1_000_000
+"""By how much a frame is sent early at most."""
 
 
 class Lab:
     """``client`` and ``server`` are namespaces; ``va`` lies in the one, ``vb`` in the other."""
 
-    def __init__(self) -> None:
-        self.client, self.server = f"fw-{os.getpid()}-client", f"fw-{os.getpid()}-server"
+    def __init__(self, number: int = 0) -> None:
+        prefix = f"fw-{os.getpid()}-{number}"
+        self.client, self.server = f"{prefix}-client", f"{prefix}-server"
         self.running: list[subprocess.Popen[bytes]] = []
 
     def build(self) -> None:
@@ -59,6 +67,12 @@ class Lab:
                     "add", index=index, address=address6, prefixlen=64, flags=2
                 )  # no duplicate detection
                 inside.link("set", index=index, state="up")
+
+    def hush(self) -> None:
+        """Let the hosts say nothing of their own: no neighbours are looked for."""
+        for name in (self.client, self.server):
+            switch = "/proc/sys/net/ipv6/conf/all/disable_ipv6"
+            assert self.start(name, "sh", "-c", f"echo 1 > {switch}").wait(10) == 0
 
     def link(self, name: str, interface: str, *how: str, **change: Any) -> None:
         """Change an interface: ``link("set", ..., state="down")``, ``link("del", ...)``."""
@@ -98,6 +112,7 @@ class Lab:
                 assert line, "the watch ended"
                 said += line
             found = sum(int(number.replace(b",", b"")) for number in counted.groups())
+        assert found >= packets, f"the watch ended, {found} of {packets} packets were seen"
         return said.decode()
 
     def send(self, capture: Path, *, deliver: bool = False) -> None:
@@ -111,7 +126,16 @@ class Lab:
             with NetNS(self.server) as inside:
                 (index,) = inside.link_lookup(ifname="vb")
                 to = (inside.get_links(index)[0].get_attr("IFLA_ADDRESS"),)
-        return self.start(self.client, sys.executable, __file__, "va", str(capture), *to)
+        return self.start(self.client, sys.executable, __file__, "send", "va", str(capture), *to)
+
+    def recorder(self, capture: Path) -> subprocess.Popen[bytes]:
+        """Start to record at the server's end what a watch there sees, with the same time stamps."""
+        process = self.start(
+            self.server, sys.executable, __file__, "record", "vb", str(capture), stdout=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        return process
 
     def close(self) -> None:
         """Kill what still runs and remove the namespaces."""
@@ -125,9 +149,9 @@ class Lab:
 
 
 @contextmanager
-def lab() -> Iterator[Lab]:
-    """A lab that is taken down at the end."""
-    made = Lab()
+def lab(number: int = 0) -> Iterator[Lab]:
+    """A lab that is taken down at the end; those at the same time have other numbers."""
+    made = Lab(number)
     try:
         made.build()
         yield made
@@ -136,20 +160,49 @@ def lab() -> Iterator[Lab]:
 
 
 def send(interface: str, capture: Path, to: str = "") -> int:
-    """Put every frame of a capture on the wire when its time has come, perhaps for another card."""
+    """Put every frame of a capture on the wire when its time has come, perhaps for another card.
+
+    It begins where an epoch is as old as it was in the capture, a little older: what lay in one epoch then
+    does so again, also where frames come a little early.
+    """
     mac = bytes.fromhex(to.replace(":", ""))
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
         wire.bind((interface, 0))
         begin, first, sent = time.monotonic_ns(), None, 0
         for t, _, frame in records(capture):
-            first = t if first is None else first
+            if first is None:
+                first = t
+                begin += (t - time.time_ns()) % EPOCH_NS + EARLY_NS
             wait = begin + t - first - time.monotonic_ns()
-            if wait > 1_000_000:
+            if wait > EARLY_NS:
                 time.sleep(wait / 1e9)
             wire.send(mac + frame[len(mac) : 1514])
             sent += 1
     return sent
 
 
+def record(interface: str, capture: Path) -> None:
+    """Write every frame that comes until SIGTERM.
+
+    SO_TIMESTAMPNS has the kernel stamp a frame when it comes in, once for all sockets that read it.
+    """
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as wire:
+        wire.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        wire.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
+        wire.bind((interface, 3))
+        signal.signal(signal.SIGTERM, lambda *_: wire.setblocking(False))
+        print("ready", flush=True)
+        write(_frames(wire), capture)
+
+
+def _frames(wire: socket.socket) -> Iterator[Frame]:
+    """What comes, and when it is to block no more, what still waits."""
+    with suppress(BlockingIOError):
+        while True:
+            frame, told, *_ = wire.recvmsg(1 << 16, 64)
+            second, part = struct.unpack("qq", told[0][2])
+            yield second * 1_000_000_000 + part, len(frame), frame
+
+
 if __name__ == "__main__":
-    send(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])
+    {"send": send, "record": record}[sys.argv[1]](sys.argv[2], Path(sys.argv[3]), *sys.argv[4:])

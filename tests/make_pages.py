@@ -19,8 +19,13 @@ import click
 from floodwatch.cli import main
 from floodwatch.cli.explain import explain
 from floodwatch.cli.output import EXIT_CODES
+from floodwatch.config import kinds
+from floodwatch.config.keys import FLOORS, TABLES, TAKES
+from floodwatch.config.kinds import toml
 from floodwatch.config.limits import DEFAULT
 from floodwatch.config.roles import ROLES
+from floodwatch.daemon.control import ORDERS
+from floodwatch.daemon.metrics import METRICS
 from floodwatch.decide.events import PROTECTIONS
 from floodwatch.detectors import (
     DETECTORS,
@@ -39,9 +44,11 @@ from floodwatch.report.info import REJECTS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "floodwatch" / "docs"
+RULES = ROOT / "floodwatch" / "daemon" / "files" / "floodwatch.rules.yml"
 BLOCK = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 QUOTED = re.compile(r"^def (test_(?:p\d\d_)+\w+)", re.MULTILINE)
 MANY = 1000.0
+MANY_VALUES = 12
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -257,10 +264,78 @@ def roles() -> str:
     )
 
 
+def settings() -> str:
+    """Every table of the configuration file with its keys."""
+    out = []
+    for of in TABLES:
+        named = f"`{of.header}`" if of.name else "At the top"
+        rows = [
+            (
+                f"`{key.name}`",
+                key.kind.wants,
+                "" if key.default is None else f"`{toml(key.default)}`",
+                key.says,
+            )
+            for key in of.keys
+        ]
+        if of is FLOORS:
+            rows = [("a [vector](vectors.md)", kinds.RATE.wants, "its least rate", rows[0][-1])]
+        out.append(
+            f"### {named}\n\n{of.says}\n\n" + table(("Key", "Takes", "Default", "What it is for"), rows)
+        )
+    return "\n".join(out)
+
+
+def receivers() -> str:
+    """What each type of receiver takes."""
+    rows = []
+    for name, (one_of, beside) in TAKES.items():
+        rows.append((f"`{name}`", " or ".join(f"`{k}`" for k in one_of), ", ".join(f"`{k}`" for k in beside)))
+    return table(("`type`", "Needs", "May have"), rows)
+
+
+def metrics() -> str:
+    """Every metric."""
+    rows = []
+    for metric in METRICS:
+        labels = ", ".join(f"`{name}`{_values(values)}" for name, values in metric.labels.items())
+        rows.append((f"`{metric.name}`", metric.kind, labels, metric.says))
+    return table(("Metric", "Type", "Labels", "What it is"), rows)
+
+
+def _values(values: Sequence[str]) -> str:
+    """What a label can be, where that is no page of its own."""
+    return f" ({', '.join(values)})" if 0 < len(values) < MANY_VALUES else ""
+
+
+def alerts() -> str:
+    """Every alert rule, as the file has it."""
+    rows = []
+    for rule in RULES.read_text(encoding="utf-8").split("- alert: ")[1:]:
+        name, (after,) = rule.splitlines()[0], re.findall(r"for: (\w+)", rule) or ["at once"]
+        (severity,) = re.findall(r"severity: (\w+)", rule)
+        (summary,) = re.findall(r'summary: "(.*)"', rule)
+        said = re.sub(r"{{ \$(?:labels\.)?(\w+).*?}}", r"*\1*", summary)
+        rows.append((f"`{name}`", after, severity, said))
+    return table(("Alert", "After", "Severity", "What it says"), rows)
+
+
+def orders() -> str:
+    """What may be asked at the control socket."""
+    rows = []
+    for name, of in sorted(ORDERS.items()):
+        args = ", ".join(f"`{field}`" for field in of.__struct_fields__)
+        says = (of.__doc__ or "").strip().splitlines()[0].replace("``", "`")
+        rows.append((f"`{name}`", args, says, "give orders" if of.changes else "look"))
+    return table(("`cmd`", "`args`", "What", "Right to"), rows)
+
+
 MAKERS: dict[str, Callable[[], str]] = {
     maker.__name__: maker
     for maker in (
         vectors, amplifiers, weak, carpets, actions, outputs, styles, rejects, exit_codes, options, roles,
+        settings, receivers,
+        metrics, alerts, orders,
     )
 }  # fmt: skip
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import gzip
+from itertools import islice
 from pathlib import Path
 
 import pytest
+from evaluate import records, write
 
 from floodwatch import synth
-from floodwatch._engine import Batch, Decoder
+from floodwatch._engine import WINDOW_EPOCHS, Batch, Decoder
 from floodwatch.config.options import ScanOptions
 from floodwatch.model.epoch import EPOCH_NS
-from floodwatch.pipeline.analysis import Analysis, Change
+from floodwatch.model.event import Event
+from floodwatch.pipeline.analysis import GRACE_NS, Analysis, Change
 from floodwatch.pipeline.scan import scan
 
 CAPTURE = Path(__file__).resolve().parents[1] / "pcaps" / "launch-day.pcap.gz"
@@ -87,3 +90,58 @@ def test_a_watch_that_began_earlier_sees_the_onset(before: int, surges: int, tmp
     analysis.finish()
     told = [event.verdict for event in analysis.events()]
     assert told == ["unclear"] * surges
+
+
+def events_of(block: bytes, clock: bool, after: int = 0) -> list[Event]:
+    """The events of a capture, in whose silences a clock goes on, or not, and for some epochs afterwards."""
+    decoder, analysis, batch = Decoder(KEY), Analysis("x", 0), Batch(1)
+    position, code = 0, 0
+    while code == 0:
+        code, position = decoder.fill(block, position, batch)
+        if len(batch) and clock:
+            analysis.advance(batch.last_ns)
+            analysis.changes()
+        analysis.observe(batch)
+    for _ in range(after):
+        analysis.advance((analysis.engine.epoch + 1) * EPOCH_NS + GRACE_NS)
+    analysis.finish()
+    return analysis.events()
+
+
+@pytest.mark.parametrize(
+    ("scenario", "left_s", "of_s"),
+    [("http_flood", 1.2, 3.1), ("syn_flood", 0.2, 5.3), ("slow_http", 2.0, 30.0)],
+)
+def test_a_silence_is_the_same_with_and_without_a_clock(
+    scenario: str, left_s: float, of_s: float, tmp_path: Path
+) -> None:
+    """A scan sees the packet that ends a silence, a watch the silence itself."""
+    path = tmp_path / "x.pcap"
+    synth.make(scenario, path, synth.Params(duration=12.0))
+    frames = list(records(path))
+    parts = [(int((t - frames[0][0]) / 1e9 // left_s), t, length, frame) for t, length, frame in frames]
+    write(((t + int(part * (of_s - left_s) * 1e9), n, frame) for part, t, n, frame in parts), path)
+    block = path.read_bytes()
+    with_clock, without = events_of(block, clock=True), events_of(block, clock=False)
+    assert with_clock
+    assert with_clock == without
+
+
+@pytest.mark.parametrize("after", range(1, 4))
+def test_a_watch_may_end_just_after_an_epoch(after: int, tmp_path: Path) -> None:
+    """What that epoch held is still to be judged with what follows, which is nothing."""
+    path = tmp_path / "x.pcap"
+    synth.make("syn_flood", path, synth.Params(pps=4000.0, duration=4.0))
+    write(list(islice(records(path), 12_000)), path)
+    block = path.read_bytes()
+    (ended,), (cut,) = events_of(block, clock=True, after=after), events_of(block, clock=True)
+    assert (ended.vector, ended.packets, ended.last) == (cut.vector, cut.packets, cut.last)
+
+
+def test_slow_clients_inside_tls_are_counted_in_every_step(tmp_path: Path) -> None:
+    """A new window of the heavy-hitter table does not begin with nobody in it."""
+    path = tmp_path / "slow.pcap"
+    synth.make("https_flood_slow", path, synth.Params(seed=1))
+    (flood,) = scan([str(path)], ScanOptions()).floods
+    assert len(flood.timeline) > WINDOW_EPOCHS
+    assert min(flood.timeline[1:-1]) > 0

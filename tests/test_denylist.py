@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ from floodwatch.mitigate.denylist import STYLES, deny_list
 from floodwatch.mitigate.ruletext import render
 from floodwatch.model.event import CountBounds, Event, TopSource
 from floodwatch.pipeline.scan import scan
+
+Need = Callable[[object, str], None]
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +77,8 @@ def test_rules_of_this_host_leave_them_out_and_say_so(flood: Event) -> None:
     assert "which names its clients in a header" in render(flood, "text")
 
 
-@pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
-def test_nginx_loads_the_list(flood: Event, tmp_path: Path) -> None:
+def test_nginx_loads_the_list(flood: Event, tmp_path: Path, need: Need) -> None:
+    need(shutil.which("nginx"), "nginx reads its own list")
     (tmp_path / "deny.conf").write_text(deny_list(flood, "nginx"))
     config = f"""
         error_log {tmp_path}/error.log; pid {tmp_path}/pid; events {{}}
@@ -89,8 +92,8 @@ def test_nginx_loads_the_list(flood: Event, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.skipif(shutil.which("haproxy") is None, reason="haproxy is not installed")
-def test_haproxy_loads_the_list(flood: Event, tmp_path: Path) -> None:
+def test_haproxy_loads_the_list(flood: Event, tmp_path: Path, need: Need) -> None:
+    need(shutil.which("haproxy"), "haproxy reads its own list")
     (tmp_path / "deny.lst").write_text(deny_list(flood, "haproxy"))
     config = f"""
 defaults

@@ -257,6 +257,16 @@ def test_a_file_that_is_no_report_is_said_to_be_none(data: bytes, tmp_path: Path
     assert run.stderr.count(str(file)) == 1
 
 
+def test_a_black_hole_names_one_host_and_says_what_it_costs() -> None:
+    text = render(event(Vector.SYN_FLOOD), "rtbh")
+    assert "\nroute 198.51.100.7/32 next-hop self community [65535:666]\n" in text
+    assert "nobody reaches 198.51.100.7 any more then, neither the flood nor its clients" in text
+    assert "nothing ends this by itself" in text
+    carpet = render(event(Vector.UDP_FLOOD, "198.51.100.0/24"), "rtbh")
+    assert "\nroute" not in carpet
+    assert "# left out: 198.51.100.0/24 is a whole network" in carpet
+
+
 HOSTILE: dict[str, list[Any]] = {
     "victim.ip": ["198.51.100.7; rm -rf /", "198.51.100.7/24", "fe80::1%x y", "", "198.51.100.7\n}",
                   "0.0.0.0/0", "::/0", "::ffff:1.2.3.4"],
@@ -270,7 +280,7 @@ HOSTILE: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize(("field", "told"), [(f, t) for f, all_told in HOSTILE.items() for t in all_told])
-@pytest.mark.parametrize("style", ["nft", "iptables", "flowspec"])
+@pytest.mark.parametrize("style", ["nft", "iptables", "flowspec", "rtbh"])
 def test_what_is_no_address_port_or_protocol_makes_no_rule(field: str, told: Any, style: str) -> None:
     raw = msgspec.to_builtins(event(Vector.HTTP_FLOOD))
     *inner, last = field.split(".")

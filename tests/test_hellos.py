@@ -12,8 +12,10 @@ import shutil
 import struct
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ from scapy.packet import Packet
 from scapy.utils import wrpcap
 
 import floodwatch as fw
+from floodwatch import synth
 
 PROGRAM = (sys.executable, "-P", "-m", "floodwatch")
 Need = Callable[[object, str], None]
@@ -59,6 +62,13 @@ def info(*captures: Path) -> dict[str, Any]:
     return hellos
 
 
+def scanned(capture: Path) -> dict[str, Any]:
+    done = subprocess.run(
+        [*PROGRAM, "scan", "--format", "json", "--top", "0", str(capture)], capture_output=True, check=False
+    )
+    return dict(json.loads(done.stdout))
+
+
 def fingerprints(hellos: dict[str, Any]) -> dict[str, int]:
     return {one["ja4"]: one["hellos"] for one in hellos["fingerprints"]}
 
@@ -79,7 +89,7 @@ def test_fingerprints_are_the_published_ones(name: str, need: Need) -> None:
 
 FIELDS = (
     "ip.src", "ipv6.src", "tcp.srcport", "udp.srcport", "ip.dst", "ipv6.dst", "tcp.dstport", "udp.dstport",
-    "frame.protocols", "handshake.ja3_full", "handshake.extensions.supported_version",
+    "frame.time_epoch", "frame.protocols", "handshake.ja3_full", "handshake.extensions.supported_version",
     "handshake.sig_hash_alg", "handshake.sig_hash_alg_len", "handshake.extensions_alpn_str",
     "handshake.extensions_server_name",
 )  # fmt: skip
@@ -135,8 +145,13 @@ LIKELY = re.compile(
 """What a file holds that has a hello in one piece; tshark takes a second for each file."""
 
 
-def by_tshark(path: Path) -> set[tuple[str, ...]]:
-    """(source, port, destination, port, fingerprint, name) of each ClientHello that tshark finds."""
+Seen = tuple[str, ...]
+
+
+def by_tshark(path: Path) -> list[tuple[float, Seen]]:
+    """Of each ClientHello that tshark finds its time, and what it says: (source, port, destination, port,
+    fingerprint, name).
+    """
     columns = [[f"tls.{field}", f"dtls.{field}"] if "handshake" in field else [field] for field in FIELDS]
     words = [word for names in columns for name in names for word in ("-e", name)]
     done = subprocess.run(
@@ -144,7 +159,7 @@ def by_tshark(path: Path) -> set[tuple[str, ...]]:
          "-E", "separator=|", "-E", "occurrence=a", *words],
         input=expanded(path), capture_output=True, check=False,
     )  # fmt: skip
-    found = set()
+    found = list[tuple[float, Seen]]()
     for line in done.stdout.decode().splitlines():
         values = iter(line.split("|"))
         row = {
@@ -160,11 +175,12 @@ def by_tshark(path: Path) -> set[tuple[str, ...]]:
             (row["tcp.dstport"] or row["udp.dstport"]).split(",")[-1],
         )
         name = row["handshake.extensions_server_name"].split(",")[0]
-        found.add((*ends, fingerprint_of(row, transport), name))
+        said = (*ends, fingerprint_of(row, transport), name)
+        found.append((float(row["frame.time_epoch"].split(",")[0]), said))
     return found
 
 
-def by_floodwatch(path: Path) -> set[tuple[str, ...]]:
+def by_floodwatch(path: Path) -> set[Seen]:
     found = set()
     for batch in fw.read(path):
         for i in (batch.ja4 != None).nonzero()[0]:  # noqa: E711 (an array)
@@ -174,6 +190,7 @@ def by_floodwatch(path: Path) -> set[tuple[str, ...]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.captures
 @pytest.mark.parametrize("variable", ["FLOODWATCH_FIELD", "FLOODWATCH_TLS", "FLOODWATCH_CAPTURES"])
 def test_every_hello_reads_as_tshark_reads_it(variable: str, need: Need) -> None:
@@ -182,10 +199,60 @@ def test_every_hello_reads_as_tshark_reads_it(variable: str, need: Need) -> None
     paths = sorted(path for path in folder.rglob("*.*") if LIKELY.search(expanded(path)))
     with ThreadPoolExecutor(2) as pool:
         theirs = list(pool.map(by_tshark, paths))
-    asked = [(path, hellos) for path, hellos in zip(paths, theirs, strict=True) if hellos]
+    asked = [
+        (path, {said for _, said in hellos}) for path, hellos in zip(paths, theirs, strict=True) if hellos
+    ]
     assert asked
     wrong = {path.name: by_floodwatch(path) ^ hellos for path, hellos in asked}
     assert {name: one for name, one in wrong.items() if one} == {}
+
+
+def seconds(time: str) -> float:
+    return datetime.fromisoformat(time).timestamp()
+
+
+LOOK = 9.75
+"""Seconds before an event whose hellos belong to it."""
+
+
+@pytest.mark.slow
+@pytest.mark.captures
+def test_events_hold_the_shares_that_tshark_counts(need: Need) -> None:
+    """Names and fingerprints of every flood and crowd inside TLS and QUIC, hello by hello."""
+    need(shutil.which("tshark"), "tshark is missing")
+    events = 0
+    for path in sorted(directory("FLOODWATCH_TLS", need).glob("*.pcap*")):
+        report = scanned(path)
+        told = [*report["floods"], *report["crowds"], *report["surges"]]
+        hellos = by_tshark(path) if told else []
+        for event in told:
+            spans = [(seconds(s["first"]), seconds(s["until"])) for s in event["counted"]["stretches"]]
+            spans.append((spans[0][0] - LOOK, spans[0][0]))
+            victim, letter = event["victim"], {"tcp": "t", "udp": "q"}[event["victim"]["protocol"]]
+            mine = [
+                said
+                for at, said in hellos
+                if said[2:4] == (victim["ip"], str(victim["port"])) and said[4][0] == letter
+                and any(a <= at < b for a, b in spans)
+            ]  # fmt: skip
+            counts = Counter(said[4] for said in mine)
+            frequent = [ja4 for ja4, count in counts.most_common(5) if count > 0.02 * len(mine)]
+            assert len(frequent) <= len(event["fingerprints"]) <= 5
+            for one in event["fingerprints"]:
+                assert one["share"] == pytest.approx(counts[one["ja4"]] / len(mine), abs=0.01), path
+                senders = {said[0] for said in mine if said[4] == one["ja4"]}
+                assert one["sources"] == pytest.approx(len(senders), rel=0.1, abs=2)
+                assert one["usual"] is None or 0 <= one["usual"] <= 1
+            ((name, held),) = Counter(said[5] for said in mine).most_common(1)
+            assert victim["sni"] == (name if held >= 0.8 * len(mine) else None)
+            newest = {said[0]: said[4] for said in mine}
+            for source in event["sources"]["top"]:
+                address = source["cidr"].partition("/")[0]
+                assert source["ja4"] in (newest.get(address), None), path
+            with_one = [source for source in event["sources"]["top"] if source["ja4"]]
+            assert len(with_one) >= 0.9 * len(event["sources"]["top"])
+            events += 1
+    assert events >= 9
 
 
 # Hellos made here, in every shape that the wire gives them.
@@ -529,14 +596,119 @@ def test_no_bytes_bring_it_down(data: st.DataObject) -> None:
 
 
 def test_memory_is_flat_whatever_greets(tmp_path: Path) -> None:
-    """Of more fingerprints than are kept the frequent one stays; the others are told in one number."""
-    rare = [
-        segment(in_records(message(hello([(number, b"")]))), port=1024 + number % 60_000)
-        for number in range(100, 9_500)
-        if number & 0x0F0F != 0x0A0A
-    ]
+    """Of more fingerprints, and names, than are kept the frequent ones stay; a name that left begins anew."""
+
+    def named(number: int, port: int, *more: tuple[int, bytes]) -> Packet:
+        extensions = [(number, b""), sni(b"%d.example" % number), *more]
+        return segment(in_records(message(hello(extensions))), port=port)
+
+    inner = (0xFE0D, b"\0" + bytes(20))
+    numbers = [number for number in range(100, 9_500) if number & 0x0F0F != 0x0A0A]
+    rare = [named(number, 1024 + number, inner) for number in numbers]
     often = [segment(RECORD, port=62_000 + i) for i in range(40)]
-    told = counted(tmp_path, *rare, *often)
-    assert told["tls"] == len(rare) + 40
+    first, left = numbers[0], numbers[6_000]  # of equals those that came first stay
+    again = [named(first, 20_000 + i) for i in range(30)] + [named(left, 30_000 + i) for i in range(20)]
+    told = counted(tmp_path, *rare, *often, *again)
+    assert told["tls"] == len(rare) + 40 + 30 + 20
     assert told["fingerprints"][0] == {"ja4": ANSWER[0], "hellos": 40}
     assert told["forgotten"] >= len(rare) - 8192 > 0
+    assert told["names"][:3] == [
+        {"sni": "shop.example", "hellos": 40, "outer": 0},
+        {"sni": f"{first}.example", "hellos": 31, "outer": 1},
+        {"sni": f"{left}.example", "hellos": 20, "outer": 0},
+    ]
+
+
+# Who greets the victim of an event.
+
+TOOL = (
+    "t12d030100_" + sha("1301,1302,c02b") + "_" + "0" * 12,
+    in_records(message(hello([sni(b"shop.example")]))),
+)
+
+
+def greets(host: str, data: bytes, at: float, port: int, start: int = 0) -> Packet:
+    packet = segment(data, start, port)
+    packet[IP].src, packet.time = host, at
+    return packet
+
+
+def calm(ends: float) -> list[Packet]:
+    """Browsers begin five connections a second, with a hello and what follows on it."""
+    inner = in_records(message(hello([*USUAL, (0xFE0D, b"\0" + bytes(20))])))
+    later = b"\x17\x03\x03\x00\x20" + bytes(32)
+    out = list[Packet]()
+    for i in range(round(5 * ends)):
+        host, at = f"192.0.2.{1 + i % 40}", i / 5
+        out.append(greets(host, inner, at, 10_000 + i))
+        out += [greets(host, later, at + 0.02 * n, 10_000 + i, 1000 + 37 * n) for n in range(1, 5)]
+    return out
+
+
+def flood(begins: float, ends: float, per_second: int, halves: bool) -> list[Packet]:
+    """Hellos that nobody goes on with, whole or in two segments."""
+    out = list[Packet]()
+    for i in range(round((ends - begins) * per_second)):
+        host, at, port = f"198.18.0.{1 + i % 100}", begins + i / per_second, 1024 + i
+        data = TOOL[1]
+        parts = [(0, data[:60]), (60, data[60:])] if halves and i % 2 else [(0, data)]
+        out += [greets(host, part, at + n / 10_000, port, start) for n, (start, part) in enumerate(parts)]
+    return out
+
+
+def test_an_event_says_what_is_asked_for_and_who_is_new(tmp_path: Path) -> None:
+    """A share among 600 hellos a second is estimated from a sample; the usual one is learnt before."""
+    packets = sorted([*calm(25.0), *flood(22.0, 24.0, 600, halves=True)], key=lambda one: float(one.time))
+    wrpcap(str(tmp_path / "made.pcap"), packets)
+    (event,) = scanned(tmp_path / "made.pcap")["floods"]
+    assert event["vector"] == "tls_flood"
+    assert (event["victim"]["sni"], event["victim"]["sni_outer"]) == ("shop.example", False)
+    new, old = event["fingerprints"]
+    assert (new["ja4"], new["usual"]) == (TOOL[0], 0.0)
+    assert new["share"] == pytest.approx(1200 / (1200 + 5 * 12), abs=0.02)
+    assert new["sources"] == pytest.approx(100, rel=0.15)
+    assert old["usual"] == 1.0
+    assert old["share"] == pytest.approx(1 - new["share"], abs=0.001)
+    done = subprocess.run(
+        [*PROGRAM, "scan", str(tmp_path / "made.pcap")], capture_output=True, text=True, check=False
+    )
+    assert re.search(rf"hello +shop\.example\s+{TOOL[0]} 9\d(\.\d)? %, usual 0 %", done.stdout)
+
+
+def test_a_name_ahead_of_an_encrypted_hello_is_told_as_the_outer_one_in_events(tmp_path: Path) -> None:
+    inner = in_records(message(hello([*USUAL, (0xFE0D, b"\0" + bytes(20))])))
+    packets = [greets(f"198.18.0.{1 + i % 50}", inner, i / 800, 1024 + i) for i in range(1200)]
+    wrpcap(str(tmp_path / "made.pcap"), packets)
+    (event,) = scanned(tmp_path / "made.pcap")["floods"]
+    assert (event["victim"]["sni"], event["victim"]["sni_outer"]) == ("shop.example", True)
+    assert event["fingerprints"][0]["usual"] is None  # nothing came before
+
+
+@pytest.mark.slow
+def test_memory_is_flat_in_random_hellos_and_names(tmp_path: Path) -> None:
+    """10^5 and 10^6 hellos in a second, each of another program that asks for another name."""
+    script = (
+        "import sys; from floodwatch.cli import main\n"
+        "try: main(['scan', '--format', 'json', '-'])\n"
+        "finally: print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0], file=sys.stderr)"
+    )
+    peaks = []
+    for count in (100_000, 1_000_000):
+        pipe = tmp_path / f"{count}.pcap"
+        os.mkfifo(pipe)
+        with ThreadPoolExecutor(1) as pool:
+            writing = pool.submit(synth.bench_hellos, pipe, count)
+            # nobody else holds the pipe open: a scan that ends early ends the writer, too
+            with pipe.open("rb") as source:
+                process = subprocess.Popen(
+                    [sys.executable, "-P", "-c", script],
+                    stdin=source,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                )
+            told, heard = process.communicate()
+            writing.result()
+        peaks.append(int(heard.split()[-1]))
+        assert json.loads(told)["inputs"][0]["packets"] == count
+    print("peak RSS in KiB:", peaks)
+    assert peaks[1] - peaks[0] < 30_000

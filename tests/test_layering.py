@@ -31,7 +31,7 @@ ROOMS = (
     ("pipeline",),
     ("api",),
     ("synth",),
-    ("doctor",),
+    ("doctor", "daemon"),
     ("cli",),
     ("__main__", "__init__"),
 )
@@ -45,6 +45,7 @@ ONLY_IN = {
     "scapy": {"synth", "api"},
     "pyroute2": {"mitigate"},
     "rich": {"cli"},
+    "prometheus_client": {"daemon"},
     "click": {"cli"},
 }
 """Third-party package -> the rooms that may import it."""

@@ -70,7 +70,7 @@ def test_a_flood_on_the_wire_is_the_flood_of_its_capture(wire: Lab, tmp_path: Pa
     assert detected - first < timedelta(seconds=2)
 
 
-def test_every_frame_is_seen_or_said_to_be_lost(wire: Lab, tmp_path: Path) -> None:
+def test_p44_every_frame_is_seen_or_said_to_be_lost(wire: Lab, tmp_path: Path) -> None:
     capture, truth = made(tmp_path, "udp_flood", duration=2.0)
     watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--", "ip")
     wire.send(capture)
@@ -83,7 +83,7 @@ def test_every_frame_is_seen_or_said_to_be_lost(wire: Lab, tmp_path: Path) -> No
     assert watch.returncode == 143
 
 
-def test_a_stopped_watch_counts_what_its_ring_lost(wire: Lab, tmp_path: Path) -> None:
+def test_p44_a_stopped_watch_counts_what_its_ring_lost(wire: Lab, tmp_path: Path) -> None:
     capture, truth = made(tmp_path, "udp_flood", duration=3.0, pps=6000.0)
     watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--ring-mb", "2", "--", "ip")
     watch.send_signal(signal.SIGSTOP)
@@ -224,7 +224,7 @@ def test_an_interface_may_go_down_go_away_and_change_its_name(
     assert report["inputs"][0]["packets"] >= 3 * truth.packets
 
 
-def test_merged_frames_count_as_the_segments_they_carry(wire: Lab) -> None:
+def test_p45_merged_frames_count_as_the_segments_they_carry(wire: Lab) -> None:
     """A real TCP transfer: offloading hands over frames of up to 64 KB."""
     script = (
         "import socket, sys\n"
@@ -296,7 +296,7 @@ def test_the_flight_recorder_ends_at_its_limit(wire: Lab, tmp_path: Path) -> Non
     assert b"No such file or directory" in err
 
 
-def test_tags_that_the_kernel_took_off_are_put_back(wire: Lab) -> None:
+def test_p45_tags_that_the_kernel_took_off_are_put_back(wire: Lab) -> None:
     watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--", "vlan", "42")
     ethernet = bytes.fromhex("ffffffffffff0200000000018100002a0800")
     packet = bytes.fromhex("4500002000000000401100000102030405060708003500350 00c0000".replace(" ", ""))

@@ -21,7 +21,7 @@ from floodwatch import synth
 sys.path.insert(0, str(Path(__file__).parent))
 from lab import Lab
 
-pytestmark = [pytest.mark.root, pytest.mark.slow]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.alone]
 FLOOD_C = Path(__file__).resolve().parents[1] / "native" / "bench" / "flood.c"
 SOAK_S = float(os.environ.get("FLOODWATCH_SOAK", "120"))
 REPLAYS = ("attack/ddos.pcap", "attack/denial6-6.pcap", "attack/pkt.TCP.synflood.spoofed.pcap")
@@ -87,7 +87,7 @@ def test_kinds_of_traffic_on_kinds_of_interfaces(
         assert found == [(event.vector.value, event.victim.ip) for event in expected]
 
 
-def test_overload_loses_packets_and_says_how_many(wire: Lab, sender: Path) -> None:
+def test_p44_overload_loses_packets_and_says_how_many(wire: Lab, sender: Path) -> None:
     """The watch gets a tenth of the time: nothing is lost in silence, memory stays, the flood is found."""
     watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--ring-mb", "2", "--", "ip")
     flood = start_flood(wire, sender, 1_000_000, 300_000)
@@ -125,7 +125,9 @@ def test_overload_loses_packets_and_says_how_many(wire: Lab, sender: Path) -> No
     assert flood_found["capture"]["unseen_share"] > 0.05
 
 
-def test_hours_of_traffic_in_minutes_leave_nothing_behind(wire: Lab, sender: Path, tmp_path: Path) -> None:
+def test_p30_p31_hours_of_traffic_in_minutes_leave_nothing_behind(
+    wire: Lab, sender: Path, tmp_path: Path
+) -> None:
     """Mixed traffic at a steady rate: memory, descriptors and threads do not grow."""
     capture = tmp_path / "mixed.pcap"
     synth.make("http_flood", capture, synth.Params(duration=8.0))

@@ -16,7 +16,18 @@ import floodwatch as fw
 from floodwatch import ConfigError, synth
 from floodwatch._engine import HEAVY_DTYPE
 from floodwatch.history.clients import KnownNetworks, networks
-from floodwatch.history.memory import Memory, code_of, codes, encode, join, load, nothing, singles
+from floodwatch.history.memory import (
+    METRICS,
+    VERSION,
+    Memory,
+    code_of,
+    codes,
+    encode,
+    join,
+    load,
+    nothing,
+    singles,
+)
 from floodwatch.mitigate.nft.guardtable import known
 
 PROGRAM = (sys.executable, "-P", "-m", "floodwatch")
@@ -62,13 +73,14 @@ def test_yesterdays_clients_are_known_in_the_attack_hour(days: dict[str, Path]) 
 def test_a_memory_survives_its_file(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     memory = Memory(np.unique(rng.integers(0, 1 << 60, 100).astype(np.uint64)),
-                    rng.integers(0, 1 << 60, (5, 2)).astype(np.uint64), rng.random((5, 5)))  # fmt: skip
+                    rng.integers(0, 1 << 60, (5, 2)).astype(np.uint64),
+                    rng.random((5, len(METRICS))))  # fmt: skip
     file = tmp_path / "x.npz"
     file.write_bytes(encode(memory))
     again = load(str(file))
     for name in ("networks", "hosts", "usual"):
         assert (getattr(again, name) == getattr(memory, name)).all()
-    newer = Memory(memory.networks[:50] + np.uint64(1), memory.hosts[:1], np.full((1, 5), 7.0))
+    newer = Memory(memory.networks[:50] + np.uint64(1), memory.hosts[:1], np.full((1, len(METRICS)), 7.0))
     both = join([memory, newer])
     assert set(both.networks) == {*memory.networks, *newer.networks}
     assert len(both.hosts) == 5
@@ -85,10 +97,11 @@ def test_what_is_no_baseline_is_said_in_one_line(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"baseline"):
             load(str(file))
     wrong = tmp_path / "wrong.npz"
-    np.savez(wrong, version=np.array(1), networks=np.zeros(3), hosts=np.zeros((0, 2), np.uint64),
-             usual=np.zeros((0, 5)))  # fmt: skip
-    with pytest.raises(ConfigError, match="not a baseline that this version"):
-        load(str(wrong))
+    for version, kind in ((VERSION, np.float64), (VERSION - 1, np.uint64)):
+        np.savez(wrong, version=np.array(version), networks=np.zeros(3, kind),
+                 hosts=np.zeros((0, 2), np.uint64), usual=np.zeros((0, len(METRICS))))  # fmt: skip
+        with pytest.raises(ConfigError, match="not a baseline that this version"):
+            load(str(wrong))
     run = subprocess.run([*PROGRAM, "scan", "--baseline", str(tmp_path / "none.npz"), str(wrong)],
                          capture_output=True, text=True, check=False)  # fmt: skip
     assert run.returncode == 2

@@ -217,8 +217,7 @@ def test_what_is_ordered_is_followed_by_whoever_has_it_open(record: Path) -> Non
     ctl.write("confirm", why="yes")
     watching.refresh()
     assert watching.allowed() == {}
-    assert watching.confirmed(word.at) is not None
-    assert watching.confirmed(time.time() + 1) is None
+    assert watching.confirmation() is not None
     late = ByHand(record)
     assert (late.fresh(), late.allowed()) == ([], {})
     ctl.write("unguard", [VICTIM], why="x", seconds=0.05)
@@ -304,7 +303,9 @@ def test_a_record_that_others_could_write_is_not_believed(record: Path, tmp_path
     assert not (tmp_path / "none").exists()
 
 
-def test_enforcing_waits_for_its_confirmation(record: Path) -> None:
+def test_p41_enforcing_waits_for_its_confirmation_whatever_the_clock(
+    record: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Blocker() as blocker:
         blocker.by_hand = ByHand(record)
         ByHand(record).write("confirm", why="too early")
@@ -314,6 +315,8 @@ def test_enforcing_waits_for_its_confirmation(record: Path) -> None:
         (said,) = lost.look()
         assert said.startswith("nobody confirmed within 0 s: it only observes from now on")
         assert (lost.over, lost.look()) == (True, [])
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda: real() - 3600)  # somebody sets it back
         ByHand(record).write("confirm", why="in time")
         (said,) = kept.look()
         assert "it goes on enforcing" in said

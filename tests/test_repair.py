@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from lab import CLIENT, SERVER, Lab
 from test_mitigate import ctl, reaches, rules, run, serve
 
-pytestmark = [pytest.mark.root, pytest.mark.slow]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.alone]
 DRIVE = """
 import json, sys, time, msgspec
 from floodwatch.decide.recall import decision_of

@@ -12,21 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from sample_events import CROWD, INPUT, REPORT, SYN
 
-from floodwatch.model.event import (
-    Advice,
-    CaptureInfo,
-    CountBounds,
-    Estimate,
-    Event,
-    Evidence,
-    Rate,
-    ShareEstimate,
-    Sources,
-    TopSource,
-    Victim,
-)
-from floodwatch.model.report import Input, InputFault, Report, Settings, Tool, Totals
+from floodwatch.model.report import InputFault, Report
 from floodwatch.model.vector import Vector
 from floodwatch.report.escape import clip, columns, flow, look, printable
 from floodwatch.report.events import line
@@ -38,55 +26,6 @@ replace = msgspec.structs.replace
 
 UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
-INPUT = Input(
-    path="edge-0217.pcap.gz", format="pcap", linktypes=("EN10MB",), packets=31_402_118, bytes=2_100_000_000,
-    first="2025-01-27T02:13:07.000001Z", last="2025-01-27T02:28:41.5Z",
-    rejected={"not_ip": 40, "truncated": 6211}, one_way=False, duration_s=1.0, error=None,
-)  # fmt: skip
-SYN = Event(
-    id="20250127T021740Z-syn_flood-198.51.100.7-443", input="edge-0217.pcap.gz", seq=2,
-    vector=Vector.SYN_FLOOD, verdict="attack", severity="high", confidence=0.97, state="ended",
-    pattern=("steady",), linked=(),
-    capture=CaptureInfo(interface=None, unseen_share=0.0),
-    victim=Victim(ip="198.51.100.7", port=443, protocol="tcp", path=None),
-    first="2025-01-27T02:17:40Z", detected="2025-01-27T02:17:41Z", last="2025-01-27T02:24:10Z",
-    rate=Rate(peak=412_300.0, unit="packet/s", baseline=1103.0), packets=98_000_000, bytes=6_272_000_000,
-    sources=Sources(
-        origin="forged", distinct=Estimate(est=3_900_000, lo=3_838_000, hi=3_962_000),
-        forged_share=ShareEstimate(est=0.99, lo=0.97, hi=1.0), top=(),
-    ),
-    evidence=(
-        Evidence(name="handshake_completion", value=0.001, usual=0.97,
-                 says="0.1 % of the SYNs were ever followed by an ACK"),
-        Evidence(name="ttl_spread", value=0.9, usual=0.2, says="the TTLs are spread evenly over all values"),
-        Evidence(name="third", value=1.0, usual=None, says="a third fact that only the JSON shows"),
-    ),
-    action=Advice(recommended="syn_cookies", taken="none",
-                  why="the addresses are forged: blocking them would hit bystanders"),
-    timeline=(1.0, 1.0, 2.0, 8.0, 8.0, 8.0, 4.0, 0.0),
-)  # fmt: skip
-HTTP = replace(
-    SYN, id="20250127T021900Z-http_flood-2001:db8::9-80", vector=Vector.HTTP_FLOOD, severity="medium",
-    confidence=0.88, state="cut", pattern=("pulse",),
-    victim=Victim(ip="2001:db8::9", port=80, protocol="tcp", path="/search"),
-    rate=Rate(peak=8200.0, unit="req/s", baseline=140.0),
-    sources=Sources(
-        origin="real", distinct=Estimate(est=41, lo=41, hi=41), forged_share=None,
-        top=tuple(TopSource(cidr=f"203.0.113.{n}/32", share=0.2 / n, count=CountBounds(lo=90, hi=99))
-                  for n in range(1, 8)),
-    ),
-    action=Advice(recommended="drop_sources", taken="none", why="all of them finished handshakes."),
-)  # fmt: skip
-CROWD = replace(HTTP, verdict="crowd", severity="low", state="ended", pattern=(),
-                action=Advice(recommended="scale_out", taken="none", why="people came"))  # fmt: skip
-REPORT = Report(
-    tool=Tool(name="floodwatch", version="0.1.0"), complete=True, inputs=(INPUT,),
-    settings=Settings(profile="default", epoch_s=0.25, seeded=False, filter=None),
-    totals=Totals(packets=31_402_118, bytes=2_100_000_000, duration_s=934.5, skipped=0,
-                  sources=Estimate(est=3_901_000, lo=3_838_000, hi=3_962_000)),
-    floods=(SYN, HTTP), crowds=(),
-)  # fmt: skip
-
 GOLDEN = """\
 edge-0217.pcap.gz   2.1 GB   31,402,118 packets
   2025-01-27 02:13:07 to 02:28:41 UTC (15m34s)
@@ -96,6 +35,7 @@ decoded 99.98 %   truncated 6,211   not ip 40
  1  SYN flood, forged sources                           HIGH     confidence 0.97
     victim    198.51.100.7:443   02:17:40 to 02:24:10 (6m30s)
     rate      peak 412k SYN/s, usual 1.1k (x374)   ..:###-.
+    volume    98,000,000 packets   6.3 GB   about 211 Mbit/s at the peak
     sources   about 3.9M (+-1.6 %), forged, 99 % of the flood forged
     because   0.1 % of the SYNs were ever followed by an ACK
               the TTLs are spread evenly over all values
@@ -105,6 +45,7 @@ decoded 99.98 %   truncated 6,211   not ip 40
     victim    [2001:db8::9]:80   /search
               02:17:40 to 02:24:10 (6m30s, the capture ends first)
     rate      peak 8.2k req/s, usual 140 (x59)   in pulses   ..:###-.
+    volume    98,000,000 requests   6.3 GB   about 4.2 Mbit/s at the peak
     sources   41, proven real by finished handshakes, the largest sends 20 %
               203.0.113.1/32 20 %   203.0.113.2/32 10 %   203.0.113.3/32 6.7 %
               203.0.113.4/32 5 %   203.0.113.5/32 4 %   (--top 0 lists all)
@@ -113,6 +54,9 @@ decoded 99.98 %   truncated 6,211   not ip 40
     so        all of them finished handshakes. Block the listed sources.
 
 Full detail: --format json
+Next, every source and the rules against the first flood:
+  floodwatch scan --format json --top 0 -o report.json edge-0217.pcap.gz
+  floodwatch explain report.json 1 --as nft
 """
 
 
@@ -160,9 +104,12 @@ def test_titles_are_plain_words(vector: Vector, origin: Any, title: str) -> None
 @pytest.mark.parametrize("verdict", ["attack", "mixed", "crowd", "unclear"])
 def test_every_vector_has_a_title_that_fits(vector: Vector, verdict: Any) -> None:
     event = replace(SYN, vector=vector, verdict=verdict)
-    text = render(replace(REPORT, floods=(event,), crowds=(event,), surges=(event,)), width=60)
+    told: dict[str, Any] = dict.fromkeys(("floods", "crowds", "surges"), ())
+    told[{"crowd": "crowds", "unclear": "surges"}.get(verdict, "floods")] = (event,)
+    text = render(replace(REPORT, **told), width=60)
     assert max(map(len, text.splitlines())) <= 60
-    assert ("amplification (reflection)" in text) == vector.endswith("_amplification")
+    flood = verdict in ("attack", "mixed")
+    assert ("amplification (reflection)" in text) == (flood and vector.endswith("_amplification"))
     assert "_" not in text
 
 
@@ -281,6 +228,7 @@ def test_json_keys_are_those_of_the_contract_in_order() -> None:
         "floods",
         "crowds",
         "surges",
+        "nearest",
     ]
     assert document["schema"] == "floodwatch.report/1"
     assert list(document["floods"][0])[:4] == ["schema", "id", "input", "seq"]

@@ -25,7 +25,7 @@ from pyroute2 import NetNS
 
 from floodwatch._engine import HOST_DTYPE
 from floodwatch.errors import EnforceError
-from floodwatch.history.answers import HOSTS_MOST, KEEP, Answers
+from floodwatch.history.answers import HOSTS_MOST, KEEP, Answers, sent_in
 from floodwatch.mitigate import Blocker, keeper, sockets
 from floodwatch.mitigate.dryrun import DryRun
 from floodwatch.mitigate.guards import Guard, orders
@@ -52,7 +52,7 @@ def told(answers: Answers, epoch: int, *sent: dict[int, int]) -> None:
         row["lo"] = MAPPED | int(VICTIM.network_address) + more
         for kind, packets in kinds.items():
             row["out"][kind] = packets
-    answers.close_epoch(SimpleNamespace(epoch=epoch, hosts=lambda: hosts))  # type: ignore[arg-type]
+    answers.take(epoch, sent_in(SimpleNamespace(epoch=epoch, hosts=lambda: hosts)))  # type: ignore[arg-type]
 
 
 def test_answers_are_remembered_by_host_and_kind_for_sixteen_seconds() -> None:

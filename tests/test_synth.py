@@ -21,6 +21,8 @@ from click.testing import CliRunner
 from floodwatch import synth
 from floodwatch.cli.gen import gen
 from floodwatch.synth.__main__ import EXAMPLES, SNAPLEN, readme
+from floodwatch.synth.quic import ACK_ALONE, HANDSHAKE
+from floodwatch.synth.records import RESET_RECORD, requests_of
 from floodwatch.synth.truth import peak
 
 PCAPS = Path(__file__).resolve().parent.parent / "pcaps"
@@ -33,7 +35,8 @@ QUIET = tuple(
 )
 OVER_V6 = ("nat64_bots", "bots_over_a_64")
 """Carried over to IPv6 after they were made; tests/test_bystanders.py looks at them."""
-FLOODS = tuple(name for name in synth.SCENARIOS if name not in ("launch_day", "crowd", *QUIET, *OVER_V6))
+CROWDS = ("crowd", "crowd_inside_tls", "app_crowd_inside_tls", "offices_inside_tls")
+FLOODS = tuple(name for name in synth.SCENARIOS if name not in ("launch_day", *CROWDS, *QUIET, *OVER_V6))
 LINE = re.compile(rb"^PROXY [^\r]*\r\n")
 STRAYS = ("ack_flood", "rst_flood", "fin_flood", "syn_ack_flood", "tcp_flag_flood", "tcp_reflection")
 REFLECTOR_PORT = {"dns": 53, "ntp": 123, "ssdp": 1900, "memcached": 11211}
@@ -182,6 +185,12 @@ def test_truth_of_a_flood_agrees_with_dpkt(name: str, made: Any) -> None:
         counted = [p for p in mine if p.is_syn]
     elif flood["vector"] == "tls_flood":
         counted = [p for p in mine if p.tcp.data.startswith(b"\x16\x03\x01")]
+    elif flood["vector"] == "https_flood":
+        counted = [p for p in mine if p.tcp for _ in range(requests_of(p.tcp.data))]
+    elif name == "madeyoureset_inside_tls":
+        counted = [p for p in mine if len(p.tcp.data) == RESET_RECORD]
+    elif flood["vector"] == "http3_flood":
+        counted = [p for p in mine if ACK_ALONE < len(p.ip.data.data) < HANDSHAKE]
     elif flood["vector"].startswith(("http2", "made", "web")):  # ten frames a packet, behind the first
         first = (b"PRI ", b"GET ")
         counted = [p for p in mine if p.tcp.data and not p.tcp.data.startswith(first) for _ in range(10)]

@@ -65,7 +65,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("kind", WRAPS)
-def test_a_flood_inside_of_a_tunnel_is_the_flood(plain: Path, tmp_path: Path, kind: str) -> None:
+def test_p45_a_flood_inside_of_a_tunnel_is_the_flood(plain: Path, tmp_path: Path, kind: str) -> None:
     wrapped = tmp_path / "wrapped.pcap"
     with open(wrapped, "wb") as file:
         writer = dpkt.pcap.Writer(file, nano=True)

@@ -15,14 +15,14 @@ from .._engine import PACKET_DTYPE, Batch
 from ..capture import Filter, compile_filter
 from ..capture.file import Reading, open_reading
 from ..capture.hellos import Collector
+from ..capture.keylog import Log
+from ..capture.opening import Opening, read_log
 from ..config.options import ScanOptions
-from .greeted import Greeted
+from .greeted import Greeted, collecting
 from .packets import PacketBatch
 
 Capture = str | os.PathLike[str]
 BATCH = 65536
-MOST_KEPT = 65536
-"""Hellos of one batch whose fingerprints can be told."""
 
 
 def read(
@@ -32,6 +32,7 @@ def read(
     batch: int = BATCH,
     strict: bool = False,
     keep_raw: bool = False,
+    keylog: Capture | None = None,
 ) -> Iterator[PacketBatch]:
     """Read captures one after the other and yield their packets in batches.
 
@@ -43,28 +44,33 @@ def read(
         filter: a BPF expression as of tcpdump.
         batch: packets in a batch at most.
         keep_raw: keep the frames themselves for ``to_scapy``: an object a packet, so much slower.
+        keylog: a file of TLS secrets (SSLKEYLOGFILE): packets have plaintext where those, or secrets in the
+            capture itself, open records.
         strict: raise where a capture is damaged. Else its packets up to there count, and a warning tells.
 
     Raises:
         InputError: a capture cannot be opened; with ``strict`` also: it cannot be read to its end.
-        ConfigError: the filter is wrong.
+        ConfigError: the filter is wrong, or the key log cannot be read.
+        EnvironmentFault: the key log needs the package cryptography (extra ``decrypt``), which is missing.
         ValueError: ``batch`` is less than 1.
     """
     if batch < 1:
         raise ValueError(f"a batch holds at least one packet, not {batch}")
     several = [capture] if isinstance(capture, str | os.PathLike) else capture
     compiled = compile_filter(filter) if filter else None
-    return _read([os.fspath(path) for path in several], compiled, batch, strict, keep_raw)
+    log = None if keylog is None else read_log(os.fspath(keylog))
+    return _read([os.fspath(path) for path in several], compiled, batch, strict, keep_raw, log)
 
 
 def _read(
-    paths: Sequence[str], compiled: Filter | None, size: int, strict: bool, keep_raw: bool
+    paths: Sequence[str], compiled: Filter | None, size: int, strict: bool, keep_raw: bool, log: Log | None
 ) -> Iterator[PacketBatch]:
     key = os.urandom(16)
     for path in paths:
         reading = open_reading(path, ScanOptions(), key, compiled, threading.Event())
-        decoder, collector = reading.decoder, Collector(key, min(size, MOST_KEPT))
-        decoder.collect(collector.found)
+        if log is not None:
+            reading.opening = Opening(log, key, look_only=False)
+        decoder, collector = reading.decoder, collecting(reading.decoder, key, size)
         how = _with_frames if keep_raw else _plain
         yield from how(reading, size, collector)
         if reading.error is not None:

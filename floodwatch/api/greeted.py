@@ -9,10 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._engine import Decoder
 from ..capture.hellos import Collector
 from ..capture.ja4 import ja4, server_name
 
+MOST_KEPT = 65536
+"""Hellos of one batch whose fingerprints can be told."""
 Drained = tuple[NDArray[np.void], bytes]
+
+
+def collecting(decoder: Decoder, key: bytes, rows: int) -> Collector:
+    """What gets the hellos that a decoder finds in batches of so many rows."""
+    collector = Collector(key, min(rows, MOST_KEPT))
+    decoder.collect(collector.found)
+    return collector
 
 
 class _Said:

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._engine import Batch, Decoder
-from ..capture.hellos import Collector
-from .greeted import Greeted
+from .greeted import Greeted, collecting
 from .interop import from_frames, to_capture
 
 if TYPE_CHECKING:
@@ -63,9 +62,9 @@ class PacketBatch:
             ValueError: a packet that begins with neither Ethernet nor IP.
         """
         several: list[Any] = [packets] if hasattr(packets, "payload") else list(packets)
-        batch, key = Batch(max(len(several), 1)), os.urandom(16)
-        decoder, collector = Decoder(key), Collector(key, min(max(len(several), 1), 65536))
-        decoder.collect(collector.found)
+        rows, key = max(len(several), 1), os.urandom(16)
+        batch, decoder = Batch(rows), Decoder(key)
+        collector = collecting(decoder, key, rows)
         decoder.fill(to_capture(several), 0, batch)
         greeted = Greeted(collector, [collector.found.drain()])
         return cls(batch.records(), batch.messages(), greeted=greeted)

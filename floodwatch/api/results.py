@@ -6,6 +6,7 @@ import html
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -42,6 +43,17 @@ class Report(records.Report, frozen=True, kw_only=True):
         """The report as ``floodwatch scan`` prints it, without colour."""
         return FORMATS["text"].report(self, Shown()).decode()
 
+    def to_html(self, path: Capture | None = None) -> str:
+        """The report as the one page that ``floodwatch scan --report`` writes; also to ``path`` if given.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        page = FORMATS["html"].report(self, Shown()).decode()
+        if path is not None:
+            Path(path).write_text(page, "utf-8")
+        return page
+
     def to_pandas(self) -> pandas.DataFrame:
         """A row for each event, nested fields as ``victim.ip``; times are UTC. pandas is needed."""
         import pandas
@@ -71,6 +83,7 @@ def scan(
     profile: str = "default",
     proxies: Sequence[str] = (),
     nat64: Sequence[str] = (),
+    keylog: str | os.PathLike[str] | None = None,
     progress: pipeline.OnProgress | None = None,
     stop: threading.Event | None = None,
 ) -> Report:
@@ -89,6 +102,7 @@ def scan(
         profile: a budget by its name, ``default``, ``sensitive`` or ``strict``.
         proxies: networks of proxies, or files of them: they are looked past (see ``config.proxies``).
         nat64: prefixes of NAT64 beside the well-known ones, as ``2001:db8:64::/96``.
+        keylog: a file of TLS secrets (SSLKEYLOGFILE): what they open is read as clear text.
         progress: called now and then, possibly from another thread.
         stop: set it to end early with ``complete`` false.
 
@@ -96,7 +110,9 @@ def scan(
         The report. A missing or damaged capture raises nothing: it has ``inputs[i].error``.
 
     Raises:
-        ConfigError: the filter, a limit, a proxy or a prefix is wrong, or the baseline cannot be read.
+        ConfigError: the filter, a limit, a proxy or a prefix is wrong, or the baseline or the key log cannot
+            be read.
+        EnvironmentFault: the key log needs the package cryptography (extra ``decrypt``), which is missing.
         ValueError: ``jobs`` is less than 1, ``top`` negative, or the seed not of 16 bytes.
     """
     if (jobs is not None and jobs < 1) or top < 0:
@@ -107,7 +123,7 @@ def scan(
     options = ScanOptions(
         filter=filter, jobs=workers, seed=seed, top=top, merge=merge, baseline=kept,
         limits=limits.ask(floors or {}, false_alarms, least_floor, profile), nat64=translators(nat64),
-        proxies=read_proxies(proxies),
+        proxies=read_proxies(proxies), keylog=None if keylog is None else os.fspath(keylog),
     )  # fmt: skip
     report = pipeline.scan([os.fspath(path) for path in several], options, on_progress=progress, stop=stop)
     return Report(**{name: getattr(report, name) for name in report.__struct_fields__})

@@ -39,10 +39,15 @@ class Block(Struct, frozen=True):
 
 
 class Blocks(Protocol):
-    """Blocks of one capture. ``done`` and ``total`` count bytes of the file as it lies on disk."""
+    """Blocks of one capture; sizes are those of the file as it lies on disk."""
 
-    done: int
-    total: int | None
+    @property
+    def done(self) -> int:
+        """Bytes read so far."""
+
+    @property
+    def total(self) -> int | None:
+        """Bytes of the file, or None where that is unknown."""
 
     def following(self, position: int, need: int) -> Block | None:
         """The next block, to start at ``position`` in the last one and to hold ``need`` bytes if they exist.

@@ -16,13 +16,18 @@ from . import CERTAIN, Block, Blocks, Filter, open_blocks, share_of_twins
 
 if TYPE_CHECKING:
     from .hellos import Tally
+    from .opening import Opening
 
 PROBED = 16_384
 """Frames at the beginning of a capture that are looked at for twins."""
 
 
 class Reading:
-    """One capture being read: batches out, counters and the reason of an early end kept."""
+    """One capture being read: batches out, counters and the reason of an early end kept.
+
+    Attributes:
+        opening: what decrypts TLS, or None: all stays as it was captured.
+    """
 
     def __init__(self, path: str, decoder: Decoder, options: ScanOptions, stop: threading.Event) -> None:
         self.path = path
@@ -31,6 +36,7 @@ class Reading:
         self.error: InputError | None = None
         self.blocks: Blocks | None = None
         self.tally: Tally | None = None
+        self.opening: Opening | None = None
         self._options = options
         self._stop = stop
 
@@ -51,6 +57,8 @@ class Reading:
     def _decode(self, blocks: Blocks, free: SimpleQueue[Batch]) -> Iterator[Batch]:
         position, need = 0, 0
         block = blocks.following(0, 0)
+        if block is not None and self.opening is not None:
+            blocks, block = self.opening.begin(blocks, block)
         if block is not None:
             self._look_for_twins(block)
         while block is not None and not self._stop.is_set():
@@ -63,7 +71,7 @@ class Reading:
                     self.tally.take()
                 yield batch
             if code not in (0, NEED_MORE):
-                raise InputError(self.path, ERRORS[code], self.decoder.why, offset=self.decoder.offset)
+                raise InputError(self.path, ERRORS[code], self.decoder.why, offset=self._offset())
             need = self.decoder.need
             rest = len(block.data) - position
             block = blocks.following(position, need)
@@ -100,8 +108,12 @@ class Reading:
             self.path,
             f"truncated_{what.replace(' ', '_')}",
             f"the capture ends inside a {what}: {rest} of {need} bytes are there",
-            offset=self.decoder.offset,
+            offset=self._offset(),
         )
+
+    def _offset(self) -> int:
+        """Where the decoder stands in the capture."""
+        return self.decoder.offset - (self.opening.grown if self.opening else 0)
 
 
 def open_reading(

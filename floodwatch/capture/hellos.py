@@ -55,7 +55,7 @@ class Collector:
             return None
         records, text = self._inside.drain()
         opened = records.copy()
-        for name in ("ts_ns", "src", "dst", "sport", "dport", "packet"):
+        for name in ("ts_ns", "sender", "src", "dst", "packet", "weight", "sport", "dport"):
             opened[name] = sealed[name]
         return opened, text
 
@@ -65,20 +65,32 @@ class Collector:
         return self.found.broken + self.initials.broken + self._inside.broken
 
 
-class _Counts(Generic[T]):
-    """How often each key came, with what it stands for; the rarest make room, and are counted together."""
+class Counts(Generic[T]):
+    """How often each key came, how often as an outer name, and what it stands for; the rarest make room.
+
+    They go with all their numbers, so that a key that returns begins anew, and are counted together in
+    ``others``; of names nobody is told that.
+    """
 
     def __init__(self) -> None:
-        self.held: dict[int, tuple[int, T]] = {}
+        self.held: dict[int, tuple[int, int, T]] = {}
         self.others = 0
 
-    def add(self, key: int, count: int, what: T) -> None:
+    def add(self, key: int, count: int, what: T, outer: int = 0) -> None:
+        """A key came so often, and so often as an outer name; ``what`` it stands for is kept once."""
         before = self.held.get(key)
-        self.held[key] = (count, what) if before is None else (before[0] + count, before[1])
+        self.held[key] = (
+            (count, outer, what) if before is None else (before[0] + count, before[1] + outer, before[2])
+        )
         if len(self.held) > 2 * KEPT:
             ordered = sorted(self.held.items(), key=lambda item: -item[1][0])
             self.held = dict(ordered[:KEPT])
-            self.others += sum(counted for _, (counted, _) in ordered[KEPT:])
+            self.others += sum(counted for _, (counted, _, _) in ordered[KEPT:])
+
+    def says(self, key: int) -> T | None:
+        """What a key stands for, where it is still there."""
+        held = self.held.get(key)
+        return None if held is None else held[2]
 
 
 _Kept = tuple[bytes, bytes]
@@ -101,9 +113,8 @@ class Tally:
 
     def __init__(self, key: bytes) -> None:
         self.collector = Collector(key)
-        self._fingerprints: _Counts[_Kept] = _Counts()
-        self._names: _Counts[_Kept] = _Counts()
-        self._outer: Counter[int] = Counter()
+        self._fingerprints: Counts[_Kept] = Counts()
+        self._names: Counts[_Kept] = Counts()
         self._versions: Counter[str] = Counter()
         self._transports: Counter[str] = Counter()
 
@@ -112,17 +123,16 @@ class Tally:
         if len(self.collector.found) == 0:
             return
         for records, texts in self.collector.read(*self.collector.found.drain()):
-            for i, count in _distinct(records["key"]):
+            for i, count in distinct(records["key"]):
                 self._fingerprints.add(int(records["key"][i]), count, _keep(records[i], texts))
             named = records[records["name_length"] > 0]
-            for i, count in _distinct(named["name_key"]):
-                self._names.add(int(named["name_key"][i]), count, _keep(named[i], texts))
-            outer = named[named["outer"] != 0]
-            for i, count in _distinct(outer["name_key"]):
-                self._outer[int(outer["name_key"][i])] += count
-            for i, count in _distinct(records["version"]):
+            outer = Counter(named["name_key"][named["outer"] != 0].tolist())
+            for i, count in distinct(named["name_key"]):
+                key = int(named["name_key"][i])
+                self._names.add(key, count, _keep(named[i], texts), outer[key])
+            for i, count in distinct(records["version"]):
                 self._versions[VERSIONS.get(int(records["version"][i]), UNKNOWN)[1]] += count
-            for i, count in _distinct(records["transport"]):
+            for i, count in distinct(records["transport"]):
                 self._transports[chr(records["transport"][i])] += count
 
     def told(self) -> Greetings:
@@ -134,11 +144,11 @@ class Tally:
             quic=self._transports["q"],
             versions=dict(sorted(self._versions.items(), key=lambda item: (-item[1], item[0]))),
             fingerprints=tuple(
-                Fingerprint(ja4=text, hellos=count) for _, count, text in _ranked(self._fingerprints, ja4)
+                Fingerprint(ja4=text, hellos=count) for count, _, text in _ranked(self._fingerprints, ja4)
             ),
             names=tuple(
-                ServerName(sni=text, hellos=count, outer=self._outer[key])
-                for key, count, text in _ranked(self._names, server_name)
+                ServerName(sni=text, hellos=count, outer=outer)
+                for count, outer, text in _ranked(self._names, server_name)
             ),
             forgotten=self._fingerprints.others,
             broken=self.collector.broken,
@@ -151,13 +161,13 @@ class Tally:
         )
 
 
-def _ranked(counts: _Counts[_Kept], says: Callable[[np.void, bytes], str]) -> list[tuple[int, int, str]]:
-    """Key, count and text of the most frequent ones, in an order that does not depend on the keys."""
-    ordered = sorted((-count, says(*_kept(kept)), key) for key, (count, kept) in counts.held.items())
-    return [(key, -count, text) for count, text, key in ordered[:TOLD]]
+def _ranked(counts: Counts[_Kept], says: Callable[[np.void, bytes], str]) -> list[tuple[int, int, str]]:
+    """Both counts and text of the most frequent ones, in an order that does not depend on the keys."""
+    ordered = sorted((-count, says(*_kept(kept)), outer) for count, outer, kept in counts.held.values())
+    return [(-count, outer, text) for count, text, outer in ordered[:TOLD]]
 
 
-def _distinct(column: NDArray[np.generic]) -> list[tuple[int, int]]:
+def distinct(column: NDArray[np.generic]) -> list[tuple[int, int]]:
     """Where each distinct value stands first, in this order, and how often it comes."""
     _, first, counts = np.unique(column, return_index=True, return_counts=True)
     return sorted(zip(first.tolist(), counts.tolist(), strict=True))

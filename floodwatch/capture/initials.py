@@ -11,6 +11,8 @@ import hmac
 from collections import OrderedDict
 from typing import Any
 
+from .hkdf import expand_label
+
 CONNECTIONS = 1024
 """Connections whose keys are kept; the oldest goes first."""
 OPENED_MOST = 20_000
@@ -60,6 +62,10 @@ class Initials:
     def unfinished(self) -> int:
         """Hellos of which pieces are missing, among the connections that are kept."""
         return sum(one.pieces is not None and one.pieces.any() for one in self._connections.values())
+
+    def allow(self, count: int) -> None:
+        """Let so many Initials be opened from now on, instead of ``OPENED_MOST`` of a capture."""
+        self._left = count if can_open() else 0
 
     def open(self, client: bytes, server: bytes, datagram: bytes) -> bytes | None:
         """The body of the ClientHello that this datagram makes whole, or None.
@@ -171,10 +177,10 @@ class _Keys:
         salt = SALTS.get(version) or (
             SALTS[V1] if version >= DRAFT_33 else SALTS[max(v for v in SALTS if v <= version and v != V2)]
         )
-        secret = _expand(hmac.digest(bytes.fromhex(salt), destination, "sha256"), "client in", 32)
-        self._packets = AESGCM(_expand(secret, f"{prefix} key", 16))
-        self._vector = int.from_bytes(_expand(secret, f"{prefix} iv", 12), "big")
-        self._header = _expand(secret, f"{prefix} hp", 16)
+        secret = expand_label(hmac.digest(bytes.fromhex(salt), destination, "sha256"), "client in", 32)
+        self._packets = AESGCM(expand_label(secret, f"{prefix} key", 16))
+        self._vector = int.from_bytes(expand_label(secret, f"{prefix} iv", 12), "big")
+        self._header = expand_label(secret, f"{prefix} hp", 16)
 
     def open(self, packet: _Packet) -> bytes | None:
         """The frames of a packet, or None: these are not its keys."""
@@ -205,14 +211,6 @@ class _Keys:
             return None
         block: Any = Cipher(AES(self._header), ECB()).encryptor()  # RFC 9001, 5.4.3
         return bytes(block.update(sample))
-
-
-def _expand(secret: bytes, label: str, size: int) -> bytes:
-    """HKDF-Expand-Label (RFC 8446, 7.1) of at most 32 bytes."""
-    name = b"tls13 " + label.encode()
-    return hmac.digest(secret, size.to_bytes(2, "big") + bytes([len(name)]) + name + b"\x00\x01", "sha256")[
-        :size
-    ]
 
 
 class _Connection:
@@ -279,9 +277,12 @@ class _Pieces:
         more = max(end - len(self._data), 0)
         self._data += bytes(more)
         self._present += bytes(more)
-        for i in range(offset, end):
-            if not self._present[i]:
-                self._data[i] = piece[i - offset]
+        if self._present.find(1, offset, end) < 0:  # nothing of it came before, as nearly always
+            self._data[offset:end] = piece
+        else:
+            for i in range(offset, end):
+                if not self._present[i]:
+                    self._data[i] = piece[i - offset]
         self._present[offset:end] = b"\x01" * (end - offset)
 
     def whole(self) -> bytes | None:

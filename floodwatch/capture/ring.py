@@ -13,7 +13,9 @@ import os
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeAlias
 
 from .._engine import Batch, Decoder, Ring
 from ..config.files import whole
@@ -31,6 +33,8 @@ ADD_MEMBERSHIP, RX_RING, STATISTICS, VERSION, VNET_HDR, FANOUT = 1, 5, 6, 10, 15
 TPACKET_V3 = 2
 MEMBER_PROMISCUOUS = 1
 ATTACH_FILTER = 26
+Opener: TypeAlias = Callable[[str], socket.socket]
+"""Gives a packet socket for an interface; nothing is bound yet. Raises OSError or CaptureError."""
 
 
 class LiveRing:
@@ -44,6 +48,7 @@ class LiveRing:
         compiled: lets the kernel drop early what an Ethernet filter does not want.
         group: shares the interface's frames with the other rings of this group, by connection.
         leads: also counts what the interface lost; of a group only one does.
+        opener: where sockets come from: whoever has no right to make them is given some.
 
     Raises:
         CaptureError: no such interface, no permission, no memory; the message says what to do.
@@ -59,15 +64,18 @@ class LiveRing:
         compiled: Filter | None = None,
         group: int | None = None,
         leads: bool = True,
+        opener: Opener | None = None,
     ) -> None:
         self.interface = interface
-        self.lost = 0
+        self.lost = self.missed = 0
+        """Packets that ring and interface lost; those of them that the interface had no room for."""
         self.up = True
         self._ring_mb, self._snaplen, self._compiled, self._group = ring_mb, snaplen, compiled, group
         self._promiscuous = promiscuous and interface != "any"
         self._index = _index(interface)
         self._recording: tuple[int, int, int] | None = None
-        self.socket = _open(interface)
+        self._opener = opener or open_socket
+        self.socket = self._opener(interface)
         try:
             self._set_up(self.socket)
         except BaseException:
@@ -99,7 +107,9 @@ class LiveRing:
         """Add up and return what the ring and the interface lost since it was opened, in packets."""
         _, dropped, _ = struct.unpack("III", self.socket.getsockopt(SOL_PACKET, STATISTICS, 12))
         now = interface_drops(self._index)
-        self.lost += dropped + (max(now - self._host, 0) if self._leads else 0)
+        missed = max(now - self._host, 0) if self._leads else 0
+        self.missed += missed
+        self.lost += dropped + missed
         self._host = now
         return self.lost
 
@@ -150,7 +160,7 @@ class LiveRing:
             self._bind(self.socket)
             return
         self.count_lost()
-        with _open(self.interface) as fresh:
+        with self._opener(self.interface) as fresh:
             self.ring.close()
             self.memory.close()
             os.dup2(fresh.fileno(), self.socket.fileno(), inheritable=False)  # whoever waits on it goes on
@@ -184,7 +194,12 @@ def _index(interface: str) -> int:
         raise CaptureError(f"no such interface: {interface}; there are {names}, and any for all") from None
 
 
-def _open(interface: str) -> socket.socket:
+def open_socket(interface: str) -> socket.socket:
+    """A packet socket that is bound to nothing yet; the name is for the message.
+
+    Raises:
+        CaptureError: there is no right to.
+    """
     try:
         return socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     except PermissionError:

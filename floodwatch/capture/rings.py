@@ -12,14 +12,29 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 from .._engine import Batch, Decoder
 from ..config.options import WatchOptions, hash_key
 from ..model.address import spans
 from . import LiveRing, compile_filter
 from .recorder import Recorder
+from .ring import Opener
 
 BATCH = 8192
+
+
+class Link(NamedTuple):
+    """How one interface is captured: whether frames come, how many did and their bytes, what was lost, and
+    what of that the interface itself had no room for.
+    """
+
+    name: str
+    up: bool
+    packets: int
+    bytes: int
+    lost: int
+    missed: int
 
 
 class _Tap:
@@ -37,14 +52,18 @@ class Taps:
     Args:
         interfaces: names, or ``any``.
         options: see WatchOptions.
+        opener: where packet sockets come from; None: they are made here.
 
     Raises:
         ConfigError: the filter is wrong.
         EnvironmentFault: an interface cannot be opened.
     """
 
-    def __init__(self, interfaces: Sequence[str], options: WatchOptions) -> None:
+    def __init__(
+        self, interfaces: Sequence[str], options: WatchOptions, opener: Opener | None = None
+    ) -> None:
         self._options = options
+        self._opener = opener
         self._compiled = compile_filter(options.filter) if options.filter else None
         self._key = hash_key(options.seed)
         self._taps: list[_Tap] = []
@@ -52,6 +71,8 @@ class Taps:
         self._shares: list[list[_Tap]] = [[] for _ in range(options.workers)]
         names = dict.fromkeys(interfaces)
         self._several = len(names) > 1 or "any" in names
+        self.drained = True
+        """All was taken that the rings held when ``batches`` was asked for it."""
         try:
             for number, interface in enumerate(names):
                 for share in self._shares:
@@ -80,6 +101,7 @@ class Taps:
             compiled=self._compiled,
             group=group,
             leads=leads,
+            opener=self._opener,
         )
         return _Tap(ring, decoder)
 
@@ -107,13 +129,30 @@ class Taps:
         together = map if self._pool is None else self._pool.map
         for _ in range(self._options.ring_mb):
             ready = [tap for filled in together(fill, self._shares) for tap in filled]
-            if not ready:
+            self.drained = not ready
+            if self.drained:
                 return
             yield from (tap.batch for tap in ready)
 
     def follow(self) -> list[str]:
         """Look after the interfaces; returns what changed, in words."""
         return list(dict.fromkeys(note for tap in self._taps if (note := tap.ring.follow()) is not None))
+
+    def links(self) -> list[Link]:
+        """Where each interface stands; what its rings lost is as of the last ``count_lost``."""
+        found = dict[str, Link]()
+        for tap in self._taps:
+            name, decoder = tap.ring.interface, tap.decoder
+            before = found.get(name, Link(name, True, 0, 0, 0, 0))
+            found[name] = Link(
+                name,
+                before.up and tap.ring.up,
+                before.packets + decoder.packets,
+                before.bytes + decoder.bytes,
+                before.lost + tap.ring.lost,
+                before.missed + tap.ring.missed,
+            )
+        return list(found.values())
 
     @property
     def packets(self) -> int:

@@ -16,14 +16,18 @@ from .group import LazyGroup
 from .output import EXIT_CODES, PROGRAM
 
 COMMANDS = {
-    "config": "Print the JSON Schema of the report.",
-    "ctl": "Give orders to the kernel and to a watch, list what stands, take all back.",
+    "completion": "Print a script that completes commands and options in your shell.",
+    "config": "Write, check and show the daemon's configuration; JSON Schemas.",
+    "ctl": "Ask the daemon, give orders, list what stands, take all back.",
     "doctor": "Check this host: what is missing, what could lock you out.",
     "explain": "Show one event of a report, and rules against it.",
     "gen": "Write captures with known floods in them.",
+    "install": "Make a systemd service of the program.",
     "info": "Describe a capture: format, times, packets, what cannot be decoded.",
+    "run": "Watch as a service, in two processes.",
     "scan": "Look for floods in packet captures.",
     "sketch": "Inspect, merge and query saved sketches.",
+    "top": "Watch a running daemon on a terminal.",
     "tune": "Propose limits from clean traffic.",
     "watch": "Look for floods on live interfaces.",
 }

@@ -27,7 +27,7 @@ Examples:
 @click.argument("report", metavar="REPORT")
 @click.argument("event", metavar="EVENT")
 @click.option("--as", "style", default="text", type=click.Choice(
-              ["text", "nft", "iptables", "flowspec", "nginx", "haproxy", "cdn"]),
+              ["text", "nft", "iptables", "flowspec", "rtbh", "nginx", "haproxy", "cdn"]),
               help="What to print: everything about the event, rules or a deny list.")  # fmt: skip
 @click.option("--router", is_flag=True,
               help="Rules for a router in front of the victim instead of its own host.")  # fmt: skip

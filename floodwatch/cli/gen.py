@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from floodwatch.config.spelling import meant
+
 # synth brings NumPy and, on first use, scapy: both are imported in the bodies below, so that other commands
 # start quickly
 
@@ -29,7 +31,8 @@ def _scenario(_context: click.Context, _argument: click.Parameter, name: str) ->
 
     name = name.replace("-", "_").lower()
     if name not in SCENARIOS:
-        raise click.BadParameter(f"no scenario {name!r}; there are: {', '.join(SCENARIOS)}")
+        known = meant(name, SCENARIOS) or "; floodwatch gen --list names them all"
+        raise click.BadParameter(f"no scenario {name!r}{known}")
     return name
 
 

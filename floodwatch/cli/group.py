@@ -13,7 +13,8 @@ from typing import Any
 
 import click
 
-from floodwatch.errors import FloodwatchError, InputError
+from floodwatch.config.spelling import meant
+from floodwatch.errors import ConfigErrors, FloodwatchError, InputError
 
 from .output import EXIT_ENVIRONMENT, EXIT_SIGNAL, discard_stdout, say
 
@@ -36,6 +37,16 @@ class LazyGroup(click.Group):
             return super().get_command(ctx, cmd_name)
         command: click.Command = getattr(import_module(f"floodwatch.cli.{cmd_name}"), cmd_name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is called; who misspelt it is told what is near."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = meant(args[0], self.list_commands(ctx))
+            raise click.UsageError(error.message.rstrip(".") + (near or "."), ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands with their short help, without importing anything."""
@@ -80,6 +91,10 @@ def _guarded(run: Callable[[], object]) -> int:
         return error.exit_code
     except click.Abort:
         return EXIT_SIGNAL + signal.SIGINT
+    except ConfigErrors as error:
+        for line in error.lines:
+            say(line)
+        return error.exit_code
     except FloodwatchError as error:
         say(f"{error.path}: {error}" if isinstance(error, InputError) else str(error))
         return error.exit_code

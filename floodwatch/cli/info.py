@@ -6,12 +6,13 @@ import click
 
 from floodwatch.cli.progress import bar, stopping
 
-from .options import WHEN
+from .options import KEYLOG, WHEN
 from .output import EXIT_INPUT, write_stdout
 
 EXAMPLES = """\b
 Examples:
   floodwatch info capture.pcap
+  floodwatch info --keylog keys.log capture.pcap
   floodwatch info --format json captures/ | jq .inputs[].rejected
 
 \b
@@ -24,11 +25,13 @@ Exit codes:
 
 @click.command(epilog=EXAMPLES)
 @click.argument("captures", nargs=-1, required=True, metavar="FILE|DIR|-...")
+@KEYLOG
 @click.option("--recursive", is_flag=True, help="Enter the directories below a directory.")
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", help="Output format.")
 @click.option("--progress", type=WHEN, default="auto", help="Progress bar on stderr.")
 @click.pass_context
-def info(ctx: click.Context, captures: tuple[str, ...], recursive: bool, style: str, progress: str) -> None:
+def info(ctx: click.Context, captures: tuple[str, ...], keylog: str | None, recursive: bool, style: str,
+         progress: str) -> None:  # fmt: skip
     """Tell what is in captures: format, interfaces, times, packets, what could not be read and why,
     tunnels, one direction or both, duplicated frames, and what the capture itself lost.
 
@@ -44,7 +47,7 @@ def info(ctx: click.Context, captures: tuple[str, ...], recursive: bool, style: 
     with stopping() as stop, bar(progress) as on_progress:
         report = scan(
             captures,
-            ScanOptions(recursive=recursive, describe=True),
+            ScanOptions(recursive=recursive, describe=True, keylog=keylog),
             on_progress=on_progress,
             stop=stop.event,
         )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import click
@@ -23,15 +26,41 @@ def read_seed(ctx: click.Context, option: click.Parameter, value: str | None) ->
     return None if value is None else bytes.fromhex(value)
 
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-
 def duration(ctx: click.Context, option: click.Parameter, value: str | None) -> int | None:
     """Seconds of ``90``, ``90s``, ``10m``, ``4h`` or ``1d``."""
-    match = None if value is None else re.fullmatch(r"(\d{1,9})([smhd]?)", value.strip())
-    if value is not None and (match is None or int(match[1]) == 0):
-        raise click.BadParameter("give a time like 90s, 10m, 4h or 1d")
-    return None if match is None else int(match[1]) * UNITS[match[2] or "s"]
+    from floodwatch.config.durations import seconds
+    from floodwatch.errors import ConfigError
+
+    try:
+        return None if value is None else seconds(value)
+    except ConfigError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def read_time(ctx: click.Context, option: click.Parameter, value: str | None) -> int:
+    """Nanoseconds since 1970 of a ``--since`` or ``--until``; without a zone the time is UTC."""
+    from floodwatch.config.options import ALL_TIME
+
+    if value is None:
+        return 0 if option.name == "since_ns" else ALL_TIME
+    try:
+        if re.fullmatch(r"\d+\.\d+|\d{9,}", value):
+            return int(Decimal(value) * 1_000_000_000)
+        when = datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter("give a time as 2025-01-27T02:13:07Z, or seconds since 1970") from None
+    when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    since = when - datetime(1970, 1, 1, tzinfo=UTC)
+    nanoseconds = (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000
+    return min(max(nanoseconds, 0), ALL_TIME)
+
+
+def moment(ctx: click.Context, option: click.Parameter, value: str | None) -> float:
+    """Unix time of a ``--since``: a time as ``read_time`` takes it, or so long ago as ``15m`` or ``7d``."""
+    text = (value or "").removeprefix("-")
+    if re.fullmatch(r"\d{1,8}[smhd]", text):
+        return max(time.time() - (duration(ctx, option, text) or 0), 0.0)
+    return read_time(ctx, option, value) / 1e9 if value else 0.0
 
 
 def read_limits(texts: tuple[str, ...], false_alarms: str | None, profile: str = "default") -> Limits:
@@ -40,7 +69,7 @@ def read_limits(texts: tuple[str, ...], false_alarms: str | None, profile: str =
     Raises:
         ConfigError: it cannot be understood, or not be done.
     """
-    from floodwatch.config import limits
+    from floodwatch.config import durations, limits
     from floodwatch.detectors import least_floor
     from floodwatch.errors import ConfigError
 
@@ -48,9 +77,9 @@ def read_limits(texts: tuple[str, ...], false_alarms: str | None, profile: str =
     for text in texts:
         name, _, rate = text.partition("=")
         try:
-            wanted[name.strip().lower()] = float(rate)
-        except ValueError:
-            raise ConfigError(f"write a threshold as syn_flood=900, not {text!r}") from None
+            wanted[name.strip().lower()] = durations.rate(rate)
+        except ConfigError:
+            raise ConfigError(f"write a threshold as syn_flood=900 or syn_flood=5k/s, not {text!r}") from None
     return limits.ask(wanted, false_alarms, least_floor, profile)
 
 
@@ -81,7 +110,7 @@ BASELINE = click.option("--baseline", metavar="FILE",
 SAVE_BASELINE = click.option("--save-baseline", metavar="FILE",
                              help="Save known clients and usual rates; no file is overwritten.")  # fmt: skip
 SET = click.option("--set", "floors", multiple=True, metavar="VECTOR=RATE",
-                   help="Raise a vector's threshold, per second, as syn_flood=900; repeatable.")  # fmt: skip
+                   help="Raise a vector's threshold, as syn_flood=900 or 5k/s; repeatable.")  # fmt: skip
 FALSE_ALARMS = click.option("--false-alarms", metavar="N/TIME",
                             help="Budget, as 1/30d: thresholds above each victim's usual rate.")  # fmt: skip
 PROFILE = click.option("--profile", type=click.Choice(["default", "sensitive", "strict"]), default="default",
@@ -91,5 +120,7 @@ PROXY = click.option("--proxy", "proxies", multiple=True, metavar="CIDR|FILE", c
                           "what it writes of them; repeatable.")  # fmt: skip
 NAT64 = click.option("--nat64", multiple=True, callback=read_nat64, metavar="PREFIX",
                      help="A NAT64 prefix of your own, each address a client; repeatable.")  # fmt: skip
+KEYLOG = click.option("--keylog", metavar="FILE",
+                      help="Decrypt TLS by the secrets in FILE, which SSLKEYLOGFILE makes.")  # fmt: skip
 AT_LEAST_1 = click.IntRange(min=1)
 WHEN = click.Choice(["auto", "always", "never"])

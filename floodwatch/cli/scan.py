@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from datetime import UTC, datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +16,7 @@ from .options import (
     AT_LEAST_1,
     BASELINE,
     FALSE_ALARMS,
+    KEYLOG,
     NAT64,
     PROFILE,
     PROXY,
@@ -26,6 +25,7 @@ from .options import (
     WHEN,
     read_limits,
     read_seed,
+    read_time,
 )
 from .output import (
     EXIT_CODES,
@@ -41,16 +41,18 @@ from .output import (
 
 if TYPE_CHECKING:
     from floodwatch.history.memory import Memory
+    from floodwatch.model.event import Change
     from floodwatch.model.report import Report
-    from floodwatch.pipeline.analysis import Change
 
 EXAMPLES = (
     """\b
 Examples:
   floodwatch scan capture.pcap
+  floodwatch scan --report night.html edge.pcap.gz
   floodwatch scan --format json -o report.json edge.pcap.gz
   floodwatch scan -r edge.pcap -- tcp port 443
   floodwatch scan --merge inbound.pcap outbound.pcap
+  floodwatch scan --keylog keys.log edge.pcap
   floodwatch scan --since 2025-01-27T02:13:00Z edge.pcap
   tcpdump -w - -c 100000 | floodwatch scan -
 
@@ -83,24 +85,6 @@ def read_ja4(ctx: click.Context, option: click.Parameter, values: tuple[str, ...
     return values
 
 
-def read_time(ctx: click.Context, option: click.Parameter, value: str | None) -> int:
-    """Nanoseconds since 1970 of a ``--since`` or ``--until``; without a zone the time is UTC."""
-    from floodwatch.config.options import ALL_TIME
-
-    if value is None:
-        return 0 if option.name == "since_ns" else ALL_TIME
-    try:
-        if re.fullmatch(r"\d+\.\d+|\d{9,}", value):
-            return int(Decimal(value) * 1_000_000_000)
-        when = datetime.fromisoformat(value)
-    except ValueError:
-        raise click.BadParameter("give a time as 2025-01-27T02:13:07Z, or seconds since 1970") from None
-    when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    since = when - datetime(1970, 1, 1, tzinfo=UTC)
-    nanoseconds = (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000
-    return min(max(nanoseconds, 0), ALL_TIME)
-
-
 @click.command(cls=FilterCommand, epilog=EXAMPLES, options_metavar="[OPTIONS]")
 @click.argument("words", nargs=-1, metavar="[FILE|DIR|-]... [-- FILTER WORDS]")
 @click.option("-r", "--read", "reads", multiple=True, metavar="FILE", help="Capture to read; repeatable.")
@@ -109,6 +93,7 @@ def read_time(ctx: click.Context, option: click.Parameter, value: str | None) ->
 @click.option("--filter-ja4", "ja4", multiple=True, callback=read_ja4, metavar="JA4",
               help="Count only packets of hosts that greet with this fingerprint; repeatable.")  # fmt: skip
 @click.option("--recursive", is_flag=True, help="Enter the directories below a directory.")
+@KEYLOG
 @click.option("--since", "since_ns", callback=read_time, metavar="T",
               help="Count packets from T on: 2025-01-27T02:13:07Z, or seconds since 1970.")  # fmt: skip
 @click.option("--until", "until_ns", callback=read_time, metavar="T", help="Count packets before T.")
@@ -121,7 +106,10 @@ def read_time(ctx: click.Context, option: click.Parameter, value: str | None) ->
 @click.option("--max-expand", type=AT_LEAST_1, default=100, metavar="N",
               help="Stop when a compressed capture grows to more than N times its size.")  # fmt: skip
 @click.option("--format", "style", type=click.Choice(list(FORMATS)), default="text", help="Output format.")
+@click.option("--brief", is_flag=True, help="The verdict in at most 2 kB: --format brief.")
 @click.option("-o", "--output", metavar="FILE", help="Write the report to FILE, all of it or nothing.")
+@click.option("--report", "page", metavar="FILE.html",
+              help="Write the report as one page for a browser, too.")  # fmt: skip
 @BASELINE
 @SAVE_BASELINE
 @PROXY
@@ -140,9 +128,10 @@ def read_time(ctx: click.Context, option: click.Parameter, value: str | None) ->
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar; errors are still printed.")
 @click.pass_context
 def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], bpf: str | None,
-         filter_file: str | None, style: str, output: str | None, sketch_out: str | None,
-         save_baseline: str | None, floors: tuple[str, ...], false_alarms: str | None, profile: str,
-         strict: bool, exit_zero: bool, color: str, progress: str, quiet: bool,
+         filter_file: str | None, style: str, brief: bool, output: str | None, page: str | None,
+         sketch_out: str | None, save_baseline: str | None, floors: tuple[str, ...],
+         false_alarms: str | None, profile: str, strict: bool, exit_zero: bool, color: str, progress: str,
+         quiet: bool,
          **settings: Any) -> None:  # fmt: skip
     """Look for floods in packet captures.
 
@@ -163,7 +152,8 @@ def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], 
     expression = one_filter(bpf, filter_file, trailing or after_dashes)
     options = ScanOptions(filter=expression, limits=read_limits(floors, false_alarms, profile), **settings)
     output = None if output == "-" else output
-    for file in filter(None, (output, sketch_out, save_baseline)):
+    files = [file for file in (output, page, sketch_out, save_baseline) if file]
+    for file in files:
         check_output(file, paths)
     sources: list[bytes] = []
     learnt: list[Memory] = []
@@ -173,9 +163,10 @@ def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], 
         raise click.UsageError("--since must be earlier than --until")
     if options.follow and options.ja4:
         raise click.UsageError("--filter-ja4 reads a capture twice, --follow once")
+    if options.follow and options.keylog:
+        raise click.UsageError("--keylog is read once, at the beginning: scan the file when it is whole")
     progress = "never" if quiet or options.follow else progress
     if ctx.find_root().obj == PROGRAM:
-        files = filter(None, (output, sketch_out, save_baseline))
         drop_for_scan([os.path.dirname(os.path.realpath(file)) for file in files])
     with stopping() as stop, bar(progress) as on_progress:
         report = run_pipeline(
@@ -188,6 +179,8 @@ def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], 
         write(sketch_out, sources[0])
     if save_baseline:
         write_kept(kept_file(save_baseline), encode_memory(learnt[0]))
+    if page:
+        write(page, FORMATS["html"].report(report, Shown()))
     shown = Shown(top=options.top, color=color, to_file=output is not None)
-    write(output, FORMATS[style].report(report, shown))
+    write(output, FORMATS["brief" if brief else style].report(report, shown))
     ctx.exit(stop.exit_code or exit_code(report, strict=strict, exit_zero=exit_zero))

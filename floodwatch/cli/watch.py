@@ -136,6 +136,7 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
     from floodwatch.config.roles import services
     from floodwatch.history.memory import encode as encode_memory
     from floodwatch.history.memory import nothing
+    from floodwatch.pipeline.acting import Blocking
     from floodwatch.pipeline.privileges import drop, load_all
     from floodwatch.pipeline.watch import Watch
 
@@ -155,7 +156,8 @@ def watch(ctx: click.Context, /, words: tuple[str, ...], interfaces: tuple[str, 
         stopping() as stop, auditing(audit_file, style) as audit, blocking(acting, audit) as blocker,
         placed(blocker) as places,
     ):  # fmt: skip
-        watch = Watch(interfaces, options, stop.event, blocker, places)
+        acts = None if blocker is None else Blocking(blocker, options.confirm)
+        watch = Watch(interfaces, options, stop.event, acts, places)
         try:
             screen = _screen(picture)
             encode_memory(nothing())  # loads what that takes, as does the next line

@@ -11,6 +11,8 @@ from typing import BinaryIO
 
 from ..errors import EnvironmentFault
 
+CONFIGURATION = "/etc/floodwatch/floodwatch.toml"
+"""The daemon's first file; ``conf.d`` lies beside it."""
 NUMBERS = 10_000
 """So many files of one name may lie side by side."""
 

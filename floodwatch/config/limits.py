@@ -26,6 +26,7 @@ from msgspec import Struct
 
 from ..errors import ConfigError
 from ..model.vector import Vector
+from .spelling import meant
 
 EPOCHS = {"h": 14_400, "d": 345_600, "w": 2_419_200}
 """Epochs in an hour, a day, a week."""
@@ -119,7 +120,9 @@ def floors(wanted: Mapping[str, float], least: Callable[[Vector], float | None])
     out: dict[Vector, float] = {}
     for name, rate in wanted.items():
         if name not in set(Vector):
-            raise ConfigError(f"there is no vector {name!r}; one of {', '.join(sorted(Vector))}")
+            raise ConfigError(
+                f"there is no vector {name!r}{meant(name, Vector) or '; one of ' + ', '.join(sorted(Vector))}"
+            )
         vector = Vector(name)
         lowest = least(vector)
         if lowest is None:

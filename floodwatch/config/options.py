@@ -50,6 +50,7 @@ class ScanOptions(Struct, frozen=True, kw_only=True):
         proxies: networks of proxies, see ``config.proxies``.
         nat64: networks of translators beside the well-known ones.
         ja4: fingerprints; only packets from and to hosts that sent a ClientHello with one of them count.
+        keylog: a file of TLS secrets (SSLKEYLOGFILE), or None. What they open is read as clear text.
     """
 
     filter: str | None = None
@@ -68,6 +69,7 @@ class ScanOptions(Struct, frozen=True, kw_only=True):
     proxies: tuple[Network, ...] = ()
     nat64: tuple[Translator, ...] = ()
     ja4: tuple[str, ...] = ()
+    keylog: str | None = None
 
 
 class Progress(Struct, frozen=True):

@@ -15,10 +15,10 @@ WIDEST = {4: 8, 6: 16}
 """Shortest prefixes that are taken: whoever named the whole world would believe everybody."""
 
 
-def read_proxies(named: Iterable[str]) -> tuple[Network, ...]:
+def read_proxies(named: Iterable[str], *, of: str = "--proxy ") -> tuple[Network, ...]:
     """The networks that ``--proxy CIDR|FILE`` names, in order and without those inside others.
 
-    In a file ``#`` begins a comment.
+    In a file ``#`` begins a comment. ``of`` stands before an entry in messages.
 
     Raises:
         ConfigError: an entry is neither a network nor a file that can be read, a line of a file is none, one
@@ -27,7 +27,8 @@ def read_proxies(named: Iterable[str]) -> tuple[Network, ...]:
     found: list[Network] = []
     for entry in named:
         network = _network(entry)
-        found += _listed(entry) if network is None else [_bounded(network, f"--proxy {entry}")]
+        where = f"{of}{entry}"
+        found += _listed(entry, where) if network is None else [_bounded(network, where)]
     four = ipaddress.collapse_addresses(n for n in found if isinstance(n, ipaddress.IPv4Network))
     six = ipaddress.collapse_addresses(n for n in found if isinstance(n, ipaddress.IPv6Network))
     networks: tuple[Network, ...] = (*four, *six)
@@ -54,12 +55,12 @@ def _bounded(network: Network, where: str) -> Network:
     return network
 
 
-def _listed(path: str) -> list[Network]:
+def _listed(path: str, where: str) -> list[Network]:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise ConfigError(f"--proxy {path}: neither a network nor a list that can be read ({why})") from error
+        raise ConfigError(f"{where}: neither a network nor a list that can be read ({why})") from error
     out: list[Network] = []
     for number, entry in entries(text):
         network = _network(entry)

@@ -6,7 +6,6 @@ ports first, then settings. A configuration file has the same settings under the
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import re
 import shlex
@@ -17,6 +16,7 @@ from msgspec import Struct
 
 from ..errors import ConfigError
 from ..model.address import Network, within
+from .spelling import meant
 
 Sources: TypeAlias = Literal["drop", "limit", "none"]
 Mode: TypeAlias = Literal["enforce", "observe"]
@@ -120,26 +120,24 @@ def service(name: str, settings: Mapping[str, Iterable[str]], *, where: str) -> 
     given = {key: list(values) for key, values in settings.items()}
     for key in given:
         if key not in SETTINGS:
-            near = difflib.get_close_matches(key, SETTINGS, 1)
-            meant = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(SETTINGS)}"
-            raise ConfigError(f"{where}: there is no setting {key!r}{meant}")
+            known = meant(key, SETTINGS) or f"; there are {', '.join(SETTINGS)}"
+            raise ConfigError(f"{where}: there is no setting {key!r}{known}")
     for key in ("role", "mode", "limit"):
         if len(given.get(key, ("",))) != 1:
             raise ConfigError(f"{where}: {key} is given more than once")
-    protocol, _, ports = name.partition("/")
-    if protocol not in PROTOCOLS:
-        raise ConfigError(
-            f"{where}: name the service as udp/2055: the protocol is one of {_listed(PROTOCOLS)}"
+    try:
+        protocol, ports = port(name)
+        return Service(
+            protocol=protocol,
+            ports=ports,
+            role=_one_of(given, "role", ROLES),
+            mode="observe" if _one_of(given, "mode", ("enforce", "observe")) == "observe" else "enforce",
+            limit=_limit(given["limit"][0]) if "limit" in given else 0,
+            networks=tuple(map(network, given.get("network", ()))),
+            interfaces=tuple(map(interface, given.get("interface", ()))),
         )
-    return Service(
-        protocol=PROTOCOLS[protocol],
-        ports=_ports(ports, where),
-        role=_one_of(given, "role", ROLES, where),
-        mode="observe" if _one_of(given, "mode", ("enforce", "observe"), where) == "observe" else "enforce",
-        limit=_limit(given["limit"][0], where) if "limit" in given else 0,
-        networks=tuple(_network(text, where) for text in given.get("network", ())),
-        interfaces=tuple(_interface(text, where) for text in given.get("interface", ())),
-    )
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def services(texts: Iterable[str]) -> tuple[Service, ...]:
@@ -154,43 +152,64 @@ def services(texts: Iterable[str]) -> tuple[Service, ...]:
     return found
 
 
-def _ports(text: str, where: str) -> tuple[tuple[int, int], ...]:
+def port(name: str) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """The protocol and the ports of ``udp/2055``, see ``Service``.
+
+    Raises:
+        ConfigError: there is no such protocol, a port is none, or there are too many.
+    """
+    protocol, _, text = name.partition("/")
+    if protocol not in PROTOCOLS:
+        raise ConfigError(f"name the service as udp/2055: the protocol is one of {_listed(PROTOCOLS)}")
     found = []
     for part in text.split(","):
-        match = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?", part)
+        match = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", part)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
         if not 1 <= first <= last <= 65_535:
-            raise ConfigError(f"{where}: {part!r} is no port: write 2055, 80,443 or 27000-27100")
+            raise ConfigError(f"{part!r} is no port: write 2055, 80,443 or 27000-27100")
         found.append((first, last))
     if len(found) > PORTS_MOST:
-        raise ConfigError(f"{where}: {len(found)} ports: {PORTS_MOST} are the most, write a range")
-    return tuple(found)
+        raise ConfigError(f"{len(found)} ports: {PORTS_MOST} are the most, write a range")
+    return PROTOCOLS[protocol], tuple(found)
 
 
-def _one_of(given: Mapping[str, list[str]], key: str, names: Iterable[str], where: str) -> str:
+def _one_of(given: Mapping[str, list[str]], key: str, names: Iterable[str]) -> str:
     known = list(names)
     value = given[key][0] if key in given else known[0]
     if value not in known:
-        raise ConfigError(f"{where}: there is no {key} {value!r}: take one of {_listed(known)}")
+        raise ConfigError(f"there is no {key} {value!r}: take one of {_listed(known)}")
     return value
 
 
-def _limit(text: str, where: str) -> int:
-    if not re.fullmatch(r"\d{1,9}", text) or not 1 <= int(text) <= LIMIT_MOST:
-        raise ConfigError(f"{where}: {text!r} is no limit: write a number a second, up to {LIMIT_MOST}")
+def _limit(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= LIMIT_MOST:
+        raise ConfigError(f"{text!r} is no limit: write a number a second, up to {LIMIT_MOST}")
     return int(text)
 
 
-def _network(text: str, where: str) -> Network:
+def network(text: str) -> Network:
+    """A network whose address has no bits behind its prefix.
+
+    Raises:
+        ConfigError: it is none.
+    """
     try:
-        return ipaddress.ip_network(text)
+        found = ipaddress.ip_network(text, strict=False)
     except ValueError as error:
-        raise ConfigError(f"{where}: {error}") from None
+        raise ConfigError(str(error)) from None
+    if found.network_address != ipaddress.ip_interface(text).ip:
+        raise ConfigError(f"{text} has host bits set: write {found}")
+    return found
 
 
-def _interface(text: str, where: str) -> str:
+def interface(text: str) -> str:
+    """The name of an interface, as Linux would take it.
+
+    Raises:
+        ConfigError: it cannot be one.
+    """
     if not re.fullmatch(r"[^\s/]{1,15}", text):
-        raise ConfigError(f"{where}: {text!r} is no name of an interface")
+        raise ConfigError(f"{text!r} is no name of an interface")
     return text
 
 

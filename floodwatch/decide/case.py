@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,19 +18,18 @@ from ..detectors import family_of
 from ..detectors.family import Family
 from ..model.address import Address, address_text
 from ..model.decision import SOURCES_MOST
-from ..model.epoch import EPOCH_NS, EPOCHS_PER_SECOND
 from ..model.event import Verdict
 from ..model.finding import Finding, Floor, Gathered, Own, SourceCount, SourceKey, Via
 from ..model.vector import Vector
 from .course import Course
+from .greeters import Greeters
+from .pace import Pace
 
 KEYS_MOST = 256
 VIA_MOST = 64
 """Proxies that a case remembers."""
 SEEN_MOST = 64
 """Sources that are seen and not proven, of which at least a twentieth each is told."""
-TIMELINE_MOST = 240
-"""Steps of the timeline that are kept: a minute of epochs; what lasts longer is told more coarsely."""
 HELD = 0.8
 """Share of the count that one port or path holds, from which it is named."""
 LAST_SECOND = 253_402_300_799
@@ -71,7 +71,9 @@ class Case:
     edge: Edge | None = None
     """... and, where that was below the floor, which edge of a pulse it may be."""
     bytes: int = 0
-    peak: int = 0
+    pace: Pace = field(default_factory=Pace)
+    bounds: tuple[Pace, Pace] | None = None
+    """Where it is estimated: of what was counted at least, and at most."""
     pulses: int = 1
     one_way: bool = True
     told_epoch: int = -1
@@ -83,15 +85,13 @@ class Case:
     """Epochs that its numbers are of ..."""
     stretches: list[list[int]] = field(default_factory=list)
     """... as pairs of the first one and the one after the last."""
-    counts: dict[int, int] = field(default_factory=dict)
-    recent: dict[int, int] = field(default_factory=dict)
-    stride: int = 1
     ports: Counter[int] = field(default_factory=Counter)
     paths: Counter[str] = field(default_factory=Counter)
     via: Counter[Via] = field(default_factory=Counter)
     spared: set[SourceKey] = field(default_factory=set)
     sources: NDArray[np.uint8] | None = None
     own: Own | None = None
+    greeters: Greeters | None = None
     top: dict[SourceKey, SourceCount] = field(default_factory=dict)
     settled: dict[SourceKey, SourceCount] = field(default_factory=dict)
     seen: dict[SourceKey, SourceCount] = field(default_factory=dict)
@@ -163,6 +163,9 @@ class Case:
         self.spared.update(finding.spared[: VIA_MOST - len(self.spared)])
         if finding.sources is not None:
             self._merge(finding.sources, finding.own)
+        if finding.greeted is not None:
+            self.greeters = self.greeters or Greeters()
+            self.greeters.add(finding.greeted)
         if finding.beats is not None:
             self.course.add(finding.epoch, finding.beats)
         if finding.top:
@@ -203,26 +206,18 @@ class Case:
             self.stretches[at : at + 2] = [[self.stretches[at][0], self.stretches[at + 1][1]]]
 
     def _time(self, finding: Finding[Any]) -> None:
+        if finding.estimated is not None and self.bounds is None:
+            self.bounds = self.pace.copy(), self.pace.copy()
         epoch, begin = finding.epoch, finding.epoch - finding.quarters + 1
-        for at, part in _spread(finding.count, range(begin, epoch + 1)):
-            self.recent[at] = self.recent.get(at, 0) + part
-            self._step(at, part)
+        parts = list(_spread(finding.count, range(begin, epoch + 1)))
+        self.pace.add(parts, newest=epoch, busiest=finding.busiest)
+        for pace, bound in zip(self.bounds or (), finding.estimated or (None, None), strict=False):
+            pace.add(parts if bound is None else [(epoch, bound)], newest=epoch, busiest=finding.busiest)
         if finding.earlier:
             before = [at for first, end in finding.stretches or () for at in range(first, min(end, begin))]
             for at, part in _spread(finding.earlier, before or [begin]):
-                self._step(at, part)
-        for old in [e for e in self.recent if not epoch - EPOCHS_PER_SECOND < e <= epoch]:
-            del self.recent[old]
-        self.peak = max(self.peak, sum(self.recent.values()), finding.busiest)
-
-    def _step(self, epoch: int, count: int) -> None:
-        step = epoch // self.stride
-        self.counts[step] = self.counts.get(step, 0) + count
-        if len(self.counts) > TIMELINE_MOST:
-            merged: dict[int, int] = {}
-            for key, value in self.counts.items():
-                merged[key // 2] = merged.get(key // 2, 0) + value
-            self.counts, self.stride = merged, 2 * self.stride
+                for pace in (self.pace, *(self.bounds or ())):
+                    pace.step(at, part)
 
     def settle_window(self) -> None:
         """The heavy-hitter window ends: what it proved about sources is added up."""
@@ -244,19 +239,26 @@ class Case:
         copy.settle_window()
         return copy
 
+    @property
+    def peak(self) -> float:
+        """The most in any one second; of what is estimated the middle of its bounds, as their factors go."""
+        return self.pace.peak if self.bounds is None else between(*(pace.peak for pace in self.bounds))
+
     def timeline(self, bins: int) -> tuple[float, ...]:
         """Rates per second from first to last in at most ``bins`` equal steps."""
-        if not self.counts:
-            return ()
-        # from the first epoch that was counted to the last
-        counted = [epoch // self.stride for first, end in self.stretches for epoch in (first, end - 1)]
-        low, high = min([*self.counts, *counted]), max([*self.counts, *counted])
-        n = min(bins, high - low + 1)
-        out = [0.0] * n
-        for step, count in self.counts.items():
-            out[(step - low) * n // (high - low + 1)] += count
-        seconds = (high - low + 1) * self.stride * EPOCH_NS / 1e9 / n
-        return tuple(round(value / seconds, 1) for value in out)
+        if self.bounds is None:
+            return self.pace.timeline(bins, self.stretches)
+        return tuple(map(between, *self.bounded(bins)))
+
+    def bounded(self, bins: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """The same at least, and at most; empty where nothing is estimated."""
+        low, high = (pace.timeline(bins, self.stretches) for pace in self.bounds or (Pace(), Pace()))
+        return low, high
+
+
+def between(low: float, high: float) -> float:
+    """The middle of two bounds: as many times the one as the other is of it."""
+    return round(math.sqrt(low * high), 1)
 
 
 def winner(table: Counter[K], count: int) -> K | None:
@@ -278,6 +280,7 @@ def _sum(sources: dict[SourceKey, SourceCount], new: SourceCount) -> None:
             windows=old.windows + new.windows,
             proof=new.proof if old.proof == "forwarded" else old.proof,
             shared=old.shared or new.shared,
+            ja4=new.ja4 or old.ja4,
         )
     sources[new.key] = new
 

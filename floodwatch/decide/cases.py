@@ -11,10 +11,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
 from ..model.address import Address
+from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.event import FLOODS, Verdict
 from ..model.finding import Finding
 from ..model.vector import Vector
 from .case import Case, Edge, new_case
+from .course import busiest_quarter
+from .nearest import Nearest
 
 DORMANT = 2400
 """Epochs (10 min) after which its return is a new event and no pulse of the same."""
@@ -31,6 +34,8 @@ LOUD = 4.0
 """An excess of so many floors, in one epoch or on both sides of the edge between two, counts for two ..."""
 LOUD_PERSIST = 2
 """... where two are asked for."""
+LATE = 2
+"""Epochs after which no part of a burst is looked back on: SYNs are judged one late."""
 CASES_MOST = 4096
 """Cases that are looked after at once."""
 CLOSED_MOST = 1024
@@ -46,11 +51,13 @@ class Decider:
     Attributes:
         current: opened cases whose end was not told yet; whoever tells it takes them out.
         forgotten: closed cases that were too many to keep.
+        nearest: what came nearest to an event and became none.
     """
 
     def __init__(self) -> None:
         # both with the longest silent first
         self._pending: dict[Key, Case] = {}
+        self._lately: dict[int, dict[Key, Finding[Any]]] = {}  # of the last epochs
         self._open: dict[Key, Case] = {}
         self._closed: list[tuple[int, int, Case]] = []  # a heap, the smallest first
         self._closed_sources = 0
@@ -58,11 +65,13 @@ class Decider:
         self._closes = 0
         self.current: set[Case] = set()
         self.forgotten = 0
+        self.nearest = Nearest()
 
     def update(self, findings: Iterable[Finding[Any]], epoch: int, now_ns: int, *, window_ends: bool) -> None:
         """Take in the findings of one epoch; ``now_ns`` is the packet time at which it closed."""
         for finding in findings:
             self._take(finding, now_ns)
+        self._lately = {at: told for at, told in self._lately.items() if 0 <= epoch - at <= LATE}
         if window_ends:
             for case in (*self._pending.values(), *self._open.values()):
                 case.settle_window()
@@ -93,12 +102,25 @@ class Decider:
 
     def _take(self, finding: Finding[Any], now_ns: int) -> None:
         key = (finding.victim, finding.prefix, finding.vector, finding.verdict)
+        before = self._lately.get(finding.epoch - 1, {}).get(key)
+        self._lately.setdefault(finding.epoch, {})[key] = finding
+        split = before is not None and not finding.over and unite(before, finding)
+        if before is not None and split and finding.over and before.part:
+            self._take_in(key, before, now_ns)
+        if not finding.part:
+            self._take_in(key, finding, now_ns, split=split)
+        if key not in self._open:
+            pending = self._pending.get(key)
+            self.nearest.note(finding, 0 if pending is None else pending.streak)
+
+    def _take_in(self, key: Key, finding: Finding[Any], now_ns: int, *, split: bool = False) -> None:
+        """A finding, of which a burst that the edge of an epoch splits is no edge of a pulse (``split``)."""
         case = self._open.pop(key, None)
         if case is not None and finding.epoch - case.epoch > DORMANT:
             self._close(case)
             case = None
         if case is None:
-            self._try(key, finding, now_ns)
+            self._try(key, finding, now_ns, split=split)
             return
         self._open[key] = case
         if finding.epoch > case.epoch and case.ended(max(_begin(finding), case.epoch)):
@@ -106,19 +128,20 @@ class Decider:
                 return
             case.pulses += 1
         if case.weak:
-            self._strengthen(case, finding)
+            self._strengthen(case, finding, split=split)
         case.add(finding)
         self.current.add(case)
 
-    def _try(self, key: Key, finding: Finding[Any], now_ns: int) -> None:
+    def _try(self, key: Key, finding: Finding[Any], now_ns: int, *, split: bool) -> None:
         """A finding about what is no verdict yet."""
         case = self._pending.pop(key, None)
         if case is None or _stale(case, finding):
-            bursts = finding.persist == LOUD_PERSIST and finding.verdict in FLOODS
+            parts = finding.alone and finding.persist <= FEW
+            bursts = (parts or finding.persist == LOUD_PERSIST) and finding.verdict in FLOODS
             if not finding.over and finding.weight is None and not bursts:
                 return
             case = new_case(finding)
-        self._strengthen(case, finding)
+        self._strengthen(case, finding, split=split)
         case.add(finding)
         if case.weak and not _enough(finding):
             self._pending[key] = case
@@ -126,15 +149,17 @@ class Decider:
         if case.weak and finding.weight is not None:
             case.floor, case.held = finding.weight.floor, finding.weight.gathered
         case.open(now_ns)
+        self.nearest.drop(finding)
         self._open[key] = case
         self._at.setdefault(case.victim, []).append(case)
         self.current.add(case)
 
     @staticmethod
-    def _strengthen(case: Case, finding: Finding[Any]) -> None:
+    def _strengthen(case: Case, finding: Finding[Any], *, split: bool) -> None:
         """Count epochs over the floor; enough of them in a row and it is more than weak evidence."""
+        case.edge = None if split else case.edge
         case.streak = _streak(case, finding)
-        case.edge = _edge(case, finding)
+        case.edge = None if split else _edge(case, finding)
         case.persist = finding.persist
         if case.streak >= finding.persist:
             case.weak = False
@@ -160,6 +185,22 @@ class Decider:
 def onset(case: Case) -> tuple[int, Vector, Address]:
     """By what cases are told in order."""
     return case.first_ns, case.vector, case.victim
+
+
+def unite(before: Finding[Any], finding: Finding[Any]) -> bool:
+    """Does the edge between two epochs split a burst that is over the floor in a quarter of a second?
+
+    Where neither part is over it, the later one is from now on.
+    """
+    if not finding.alone or before.beats is None or finding.beats is None:
+        return False
+    counts = before.count, finding.count
+    held = round(busiest_quarter(finding.epoch, counts, (before.beats, finding.beats)))
+    if held < max(finding.floor.count, finding.limit / EPOCHS_PER_SECOND):
+        return False
+    if not before.over:
+        finding.over, finding.held = True, held
+    return True
 
 
 def _begin(finding: Finding[Any]) -> int:

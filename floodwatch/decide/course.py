@@ -1,4 +1,4 @@
-"""The course of a flood in steps finer than an epoch: does it come in pulses?
+"""The course of a flood in steps finer than an epoch: does it pulse, does the edge of an epoch split it?
 
 Pulses shorter than an epoch, in any phase to it, leave every epoch as full as the other. The engine therefore
 counts each victim's packets in steps of 2^24 ns (17 ms), over all kinds of packets.
@@ -25,6 +25,8 @@ LULL_STEPS = 2
 EACH = 10.0
 """Packets that a step should hold; where it holds fewer, several are taken as one."""
 WIDEST = 16
+QUARTER = 15
+"""Steps of a quarter of a second."""
 
 
 class Course:
@@ -68,6 +70,27 @@ class Course:
             number = np.arange(start, start + size)
             out[number - first] += beats[number % size]
         return out
+
+
+def busiest_quarter(epoch: int, counts: tuple[int, int], beats: tuple[NDArray[np.uint32], ...]) -> float:
+    """The most in any quarter of a second of an epoch and the one before it.
+
+    What is counted is taken to be spread over its epoch as all of the victim's packets are.
+
+    Args:
+        epoch: the later one.
+        counts: in the earlier and in the later one.
+        beats: packets of all kinds by step, of both; as the engine counts them.
+    """
+    size = len(beats[0])
+    first = (epoch - 1) * EPOCH_NS >> STEP_BITS
+    out = np.zeros(2 * size)
+    for at, counted, steps in zip((epoch - 1, epoch), counts, beats, strict=True):
+        start = at * EPOCH_NS >> STEP_BITS
+        number = np.arange(start, start + size)
+        out[number - first] += steps[number % size] * (counted / max(int(steps.sum()), 1))
+    sums = np.concatenate([[0.0], np.cumsum(out)])
+    return float((sums[QUARTER:] - sums[:-QUARTER]).max())
 
 
 def _bursts(busy: NDArray[np.bool_], idle: NDArray[np.bool_]) -> int:

@@ -36,6 +36,7 @@ from ..model.vector import protocol_number
 from . import judge
 from .case import Case, winner
 from .distinct import estimate, estimate_own, without_clients
+from .greeters import Greeters, Says
 from .seeing import UNKNOWN, Seen
 from .through import for_shared, proxies_of, through_a_proxy
 
@@ -173,6 +174,7 @@ def tell(
     top: int,
     unfinished: State = "cut",
     seen: Seen = UNKNOWN,
+    says: Says | None = None,
 ) -> Event:
     """The event of a case.
 
@@ -184,11 +186,13 @@ def tell(
         top: length of the ``sources.top`` list; 0 is all.
         unfinished: the state of what goes on.
         seen: how it was captured.
+        says: the texts of fingerprints and names; None: none are told.
     """
     meaning, family = Meaning(case), case.family
     peak, seconds = float(case.peak), max((case.last_ns - case.first_ns) / 1e9, 1.0)
     listed = meaning.origin in ("real", "reflected") and case.verdict in FLOODS
     forged = judge.forged_share(family, meaning.facts, case.count, meaning.everybody)
+    low, high = case.bounded(TIMELINE)
     return Event(
         id=case.id,
         input=path,
@@ -203,22 +207,18 @@ def tell(
         pattern=_pattern(case),
         linked=tuple(other.id for other in overlapping),
         capture=seen.info(),
-        victim=Victim(ip=case.where, port=case.port, protocol=case.protocol, path=meaning.path),
+        victim=_victim(case, meaning, says),
         first=rfc3339(case.first_ns),
         detected=rfc3339(case.detected_ns),
         last=rfc3339(case.last_ns),
-        rate=Rate(
-            peak=peak,
-            unit=family.unit,
-            baseline=None if case.baseline is None else round(case.baseline, 1),
-        ),
+        rate=_rate(case, peak),
         packets=case.count,
         bytes=case.bytes,
         sources=Sources(
             origin=meaning.origin,
             distinct=meaning.distinct,
             forged_share=forged if meaning.origin == "forged" else None,
-            top=_top(case, meaning, top) if listed else (),
+            top=_top(case, meaning, top, says) if listed else (),
             reflector_ports=meaning.reflector_ports,
             via=proxies_of(case) if case.verdict in FLOODS else (),
             seen=_seen(case) if meaning.origin in NOT_PROVEN and case.verdict == "attack" else (),
@@ -235,9 +235,32 @@ def tell(
             seen=seen,
         ),
         action=Advice(recommended=meaning.action, why=meaning.why, taken="none"),
+        fingerprints=case.greeters.told(says) if case.greeters and says else (),
         counted=_counted(case),
         timeline=case.timeline(TIMELINE),
+        timeline_lo=low,
+        timeline_hi=high,
     )
+
+
+def _victim(case: Case, meaning: Meaning, says: Says | None) -> Victim:
+    victim = Victim(ip=case.where, port=case.port, protocol=case.protocol, path=meaning.path)
+    greeters = case.greeters or Greeters()
+    name = winner(greeters.names, greeters.hellos)
+    text = says.name(name) if says and name else None
+    if name is None or not text:
+        return victim
+    return replace(victim, sni=text, sni_outer=greeters.is_outer(name))
+
+
+def _rate(case: Case, peak: float) -> Rate:
+    rate = Rate(
+        peak=peak, unit=case.family.unit, baseline=None if case.baseline is None else round(case.baseline, 1)
+    )
+    if case.bounds is None:
+        return rate
+    low, high = case.bounds
+    return replace(rate, estimated=True, lo=round(low.peak, 1), hi=round(high.peak, 1))
 
 
 def _counted(case: Case) -> Counted:
@@ -266,10 +289,11 @@ def _course(case: Case) -> tuple[Pattern, ...]:
     return ("steady",)
 
 
-def _top(case: Case, meaning: Meaning, limit: int) -> tuple[TopSource, ...]:
+def _top(case: Case, meaning: Meaning, limit: int, says: Says | None) -> tuple[TopSource, ...]:
     sources, real = meaning.sources(), meaning.origin == "real"
     total = max(case.count, sum(source.lo for source in sources), 1)
-    return tuple(_named(source, total, real) for source in (sources[:limit] if limit else sources))
+    named = sources[:limit] if limit else sources
+    return tuple(_named(source, total, real, says.ja4(source.ja4) if says else None) for source in named)
 
 
 def _seen(case: Case) -> tuple[TopSource, ...]:
@@ -279,13 +303,14 @@ def _seen(case: Case) -> tuple[TopSource, ...]:
     return tuple(_named(source, case.count, False) for source in loud if source.lo >= least)
 
 
-def _named(source: SourceCount, total: int, proven: bool) -> TopSource:
+def _named(source: SourceCount, total: int, proven: bool, ja4: str | None = None) -> TopSource:
     return TopSource(
         cidr=source_cidr(source.network),
         share=round(source.lo / max(total, 1), 4),
         count=CountBounds(lo=source.lo, hi=source.hi),
         proof=source.proof if proven else None,
         shared=source.shared,
+        ja4=ja4,
     )
 
 

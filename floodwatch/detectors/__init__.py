@@ -9,6 +9,7 @@ import numpy as np
 
 from ..config.limits import Limits
 from ..history.clients import Visitors
+from ..history.greetings import Greetings
 from ..history.loudest import Loudest
 from ..history.memory import Memory, Networks
 from ..history.proxies import Proxies
@@ -17,7 +18,7 @@ from ..history.victims import Tracker
 from ..model.address import Address, Network
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.event import FLOODS, Unit, Verdict
-from ..model.finding import Finding
+from ..model.finding import PART, Finding
 from ..model.summary import Summary
 from ..model.vector import Vector
 from . import (
@@ -75,6 +76,8 @@ _ALL = [family for detector in DETECTORS for family in detector.families]
 FAMILIES: dict[Vector, Family[Any]] = {v: f for f in _ALL if f.verdict == "attack" for v in f.vectors}
 CROWDS: dict[Vector, Family[Any]] = {v: f for f in _ALL if f.verdict == "crowd" for v in f.vectors}
 SURGES: dict[Vector, Family[Any]] = {v: f for f in _ALL if f.verdict == "unclear" for v in f.vectors}
+GREETED = {v for v, f in FAMILIES.items() if f.unit != "packet/s"} | {Vector.QUIC_FLOOD}
+"""What is about requests or handshakes: inside TLS and QUIC it is told who begins them."""
 UNITS: dict[Unit, str] = {
     "packet/s": "packets",
     "req/s": "requests",
@@ -132,6 +135,12 @@ class Detection:
         self._detectors = [_looking(detector) for detector in DETECTORS]
         self._named: dict[tuple[Vector, Address], int] = {}
         self._loudest = Loudest()
+        self.greetings = Greetings()
+
+    def heed(self, limits: Limits) -> None:
+        """Hold findings against these limits from now on; all that was learnt stays."""
+        self._limits = limits
+        self.tracker.heed(limits)
 
     def learnt(self) -> Memory:
         """What is known now: clients' networks, and what is usual for each host."""
@@ -152,14 +161,17 @@ class Detection:
         self._visitors.open_epoch(summary)
         scene = Scene(summary, self.tracker.views(summary), self._visitors, self._named)
         floods = list[Flood]()
+        self.greetings.take(summary.greeted, summary.epoch)
         for look in self._detectors:
             for finding in look(scene):
-                if finding.verdict in FLOODS:
+                if finding.verdict in FLOODS and not finding.part:
                     self._named[finding.vector, finding.victim] = summary.epoch
                     floods.append(_as_flood(finding))
                 if self._let_through(finding, coarse=summary.coarse):
                     self._see(finding, summary)
                     spare(finding, self.proxies, summary.heavy)
+                    if finding.vector in GREETED:
+                        self.greetings.greet(finding)
                     yield finding
         if scene.views:
             self._loudest.close_epoch(summary)
@@ -188,7 +200,9 @@ class Detection:
         if coarse:
             least = max(least, EPOCHS_PER_SECOND * finding.floor.count)
         finding.over = finding.over and finding.count >= least
-        return finding.count >= least / 2 or finding.weight is not None
+        finding.alone = finding.alone and not coarse
+        share = PART if finding.alone else 0.5
+        return finding.count >= share * least or finding.weight is not None
 
 
 def _as_flood(finding: Finding[Any]) -> Flood:

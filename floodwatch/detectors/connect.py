@@ -1,4 +1,8 @@
-"""Connections that real clients finish and do not use: connection floods."""
+"""Connections that real clients finish and do not use: connection floods.
+
+Health checks and monitoring connect and close, too: few sources that did so from the first packet on and
+do it no faster now are no flood below a floor of their own.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import numpy as np
 
 from ..history.sources import explaining, source_of
 from ..history.victims import View
-from ..model.epoch import CLASS_TCP, DATA, SYN
+from ..model.epoch import CLASS_SYN, CLASS_TCP, DATA, SYN
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import F, Facts, Finding, Floor, SourceCount, Sum
 from ..model.vector import Vector
@@ -18,6 +22,13 @@ from .syn import FINISHED, WENT_ON
 
 FLOOR = Floor(125)
 """Connections in an epoch: 500 a second."""
+CHECKERS = 32
+CHECKS = Floor(
+    250, f"from at most {CHECKERS} sources that did so from the first packet on: health checks look the same"
+)
+"""So few that always connected, and do it no faster, are no flood below 1,000 a second ..."""
+VISITORS = 0.1
+"""... beside people, of whom as many as this share of the connections may come."""
 UNUSED = 0.5
 """Packets of data per connection below which it was not meant."""
 NAMED = 4
@@ -60,7 +71,7 @@ CONNECTION_FLOOD = Family(
     Connections,
     _evidence,
     block_or_limit,
-    floors=(FLOOR,),
+    floors=(FLOOR, CHECKS),
     rule="{floor} connections in a quarter of a second, with less than one data packet for every two of them",
     unit="conn/s",
     persist=3,
@@ -83,7 +94,16 @@ def detect(view: View) -> Iterator[Finding[Connections]]:
             finished=float(row["finished"]),
             data=float(row["kinds"]["packets"][DATA]),
         )
-        yield idle(view, row, CONNECTION_FLOOD, SYN, made, FLOOR, facts)
+        top = idlers(view.heavy(), int(row["reference"]))
+        floor = CHECKS if _checks(view, view.lately(name), len(top)) else FLOOR
+        if made >= floor.count // 2:
+            yield idle(view, row, CONNECTION_FLOOD, SYN, made, floor, facts, top)
+
+
+def _checks(view: View, made: int, named: int) -> bool:
+    """Few sources always connected so fast."""
+    few = named <= CHECKERS and view.senders(CLASS_SYN) <= CHECKERS + VISITORS * made
+    return few and view.unchanged("connections")
 
 
 def idle(
@@ -94,9 +114,9 @@ def idle(
     count: int,
     floor: Floor,
     facts: F,
-    top: list[SourceCount] | None = None,
+    top: list[SourceCount],
 ) -> Finding[F]:
-    """What is begun and not used, by ``top``; None: by who finishes many."""
+    """What is begun and not used, by ``top``."""
     kinds = row["kinds"]
     return family.seen(
         view,
@@ -107,11 +127,11 @@ def idle(
         size=int(kinds["bytes"][: DATA + 2].sum()),
         ports=[(int(k["port"]), int(k["port_vote"])) for k in kinds[SYN + 1 : DATA + 2]],
         sources=CLASS_TCP,
-        top=_idlers(view.heavy(), int(row["reference"])) if top is None else top,
+        top=top,
     )
 
 
-def _idlers(heavy: np.ndarray, victim: int) -> list[SourceCount]:
+def idlers(heavy: np.ndarray, victim: int) -> list[SourceCount]:
     """Sources that open connection after connection and say next to nothing on them."""
     rows = heavy[(heavy["victim"] == victim) & (heavy["proven"] >= NAMED) & (heavy["requests"] == 0)]
     rows = rows[rows["bytes"] <= SMALL * rows["packets"].astype(np.int64)]

@@ -18,7 +18,7 @@ from ..model.address import Address
 from ..model.decision import Protection
 from ..model.epoch import EPOCH_NS, EPOCHS_PER_SECOND
 from ..model.event import FLOODS, Action, Evidence, Origin, Unit, Verdict
-from ..model.finding import F, Facts, Finding, Floor, Own, SourceCount, Sum, Weight
+from ..model.finding import Bounds, F, Facts, Finding, Floor, Own, SourceCount, Sum, Weight
 from ..model.summary import Summary
 from ..model.vector import Vector, spelled
 from .forging import forged_or_unknown, random_share
@@ -163,6 +163,7 @@ class Family(Struct, Generic[F], frozen=True):
         count: int,
         floor: Floor,
         over: bool | None = None,
+        alone: bool | None = None,
         row: np.void | None = None,
         epoch: int | None = None,
         vector: Vector | None = None,
@@ -175,6 +176,7 @@ class Family(Struct, Generic[F], frozen=True):
         own: Own | None = None,
         top: list[SourceCount] | None = None,
         weight: Weight | None = None,
+        estimated: Bounds | None = None,
     ) -> Finding[F]:
         """What one victim's epoch shows.
 
@@ -185,14 +187,13 @@ class Family(Struct, Generic[F], frozen=True):
             count: packets (or requests, connections) of the excess.
             floor: what the count is held against.
             over: it is over the floor; None: the count alone decides.
-            row: the epoch's counters, where they are not the view's.
-            epoch: its number then.
+            alone: that it does all the same, see ``Finding``; None: where nothing is said of ``over``.
+            row, epoch: the epoch's counters and its number, where they are not the view's.
             vector: which of the family's vectors, where there are several.
-            protocol: of the packets, where it is not the family's.
-            persist: epochs in a row over the floor, where they are not the family's.
+            protocol, persist: of the packets, and epochs in a row over the floor, where not the family's.
             size: bytes of the excess, where the share does not say it.
             sources: the source set that the packets belong to, or None.
-            ports, paths, own, top, weight: see ``Finding``.
+            ports, paths, own, top, weight, estimated: see ``Finding``.
         """
         row = view.row if row is None else row
         assert row is not None
@@ -208,6 +209,7 @@ class Family(Struct, Generic[F], frozen=True):
             facts=facts,
             floor=floor,
             over=count >= floor.count if over is None else over,
+            alone=over is None if alone is None else alone,
             persist=self.persist if persist is None else persist,
             count=count,
             bytes=int(total * count / max(packets, 1)) if size is None else size,
@@ -224,6 +226,7 @@ class Family(Struct, Generic[F], frozen=True):
             own=own,
             top=top or [],
             weight=weight,
+            estimated=estimated,
             limit=view.limit(self.usual) if self.usual and self.verdict in FLOODS else 0.0,
         )
 

@@ -2,9 +2,15 @@
 
 The engine keeps such connections from their first sign on, whatever silence lies between the next ones. Who
 holds a few of them may have lost its network; who holds many for long, and moves next to nothing on them, is
-there to hold them. An event that began (also by the shares of ``slow``) lasts while places are held, and is
-told to its last one.
-Left out: connections on which nothing was ever asked, and bodies in chunks, which declare no length.
+there to hold them. A reader takes nothing, or keeps its window at a few segments, and the server fills
+them. An event that began (also by the shares of ``slow``) lasts while places are held, and is told to its
+last one.
+Inside TLS none of this can be read. There a place is held where nothing is asked after the handshake, or
+where more and more comes of what is asked and no answer; who takes turn after turn beside that is served, as
+the many are behind one address whose browsers connect ahead.
+Left out: connections in clear text on which nothing was ever asked, bodies in chunks, which declare no
+length, and inside TLS who asks once and sends no more: he may have read the answer, or wait for it as a long
+poll does.
 """
 
 from __future__ import annotations
@@ -34,10 +40,15 @@ SHOWN = int((LASTS_S + 1) * EPOCHS_PER_SECOND)
 """Epochs of silence after which a connection shows as held (``LASTS_S``)."""
 STILL = LEAST // 2
 """Held connections of anybody from which what began goes on."""
-HEADER, BODY, READER = 1, 2, 3
+HEADER, BODY, READER, SEALED = 1, 2, 3, 4
 """``kind`` of a connection that is held."""
 SECOND_NS = EPOCHS_PER_SECOND * EPOCH_NS
 """A stall has to last this long to be looked at ..."""
+SERVED = 4
+"""Turns of a source for each connection that it begins, or on which it waits inside TLS, from which it is
+served ..."""
+SERVED_EPOCHS = 64
+"""... for so many epochs (16 s)."""
 MOSTLY = 0.5
 """... and if so many readers read on, a server's stalls say nothing."""
 SEEN = 8
@@ -110,12 +121,14 @@ class Places:
     def __init__(self) -> None:
         self._told: dict[Address, Told] = {}
         self._readers = np.zeros(0, HELD_DTYPE)
+        self._turns: dict[Holder, tuple[int, int]] = {}
         self._now = 0
 
     def now(self, summary: Summary) -> dict[Address, Held]:
         """The servers whose places are held by now: enough to begin an event, or to go on with one."""
         rows, self._now = summary.held(), _now(summary)
         rows = rows[~_idle(rows)]
+        rows = rows[~self._are_served(rows, summary)]
         self._readers = rows[rows["kind"] == READER]
         servers = np.unique(rows[["hi", "lo"]]) if len(rows) else rows
         found = {(int(server["hi"]), int(server["lo"])) for server in servers}
@@ -126,6 +139,26 @@ class Places:
             if int(mine["weight"].sum()) >= STILL:
                 held[address] = _held(mine, summary, self._told.get(address) or Told(), self._now)
         return held
+
+    def _are_served(self, rows: NDArray[np.void], summary: Summary) -> NDArray[np.bool_]:
+        """Places inside TLS of sources that take many turns there, or did lately."""
+        sealed: NDArray[np.bool_] = rows["kind"] == SEALED
+        if not sealed.any():
+            self._turns.clear()
+            return sealed
+        waiting = Counter(_keys(rows[sealed]))
+        heavy = summary.heavy()
+        asking = heavy[(heavy["turns"] > SERVED * np.maximum(heavy["first"], 1)) & (heavy["proven"] > 0)]
+        kept = {
+            key: held for key, held in self._turns.items() if 0 <= summary.epoch - held[0] < SERVED_EPOCHS
+        }
+        for key, turns in zip(_keys(asking), asking["turns"].tolist(), strict=True):
+            if key in waiting and turns >= kept.get(key, (0, 0))[1]:
+                kept[key] = summary.epoch, turns
+        self._turns = kept
+        served = {key for key, (_, turns) in kept.items() if turns > SERVED * waiting[key]}
+        found: NDArray[np.bool_] = sealed & np.array([key in served for key in _keys(rows)], bool)
+        return found
 
     def are_read(self, address: Address) -> bool:
         """Of the answers that were stalled there lately most go on being read: these are slow clients."""
@@ -175,7 +208,7 @@ def _held(rows: NDArray[np.void], summary: Summary, told: Told, now: int) -> Hel
     first = int(of_each.argmax())
     new = rows["since_ns"] > told.newest_ns
     fresh = new & (since > now - SECOND_NS)
-    keys = [(int(s["source"]), int(s["low"]), int(s["v6"])) for s in sources]
+    keys = _keys(sources)
     shaken = _proven(summary)
     real = (rows["proven"] > 0) | np.array([key in shaken for key in keys], bool)[which]
     seen = Counter[Holder]()
@@ -205,8 +238,11 @@ def _held(rows: NDArray[np.void], summary: Summary, told: Told, now: int) -> Hel
 def _proven(summary: Summary) -> set[Holder]:
     """Sources that are known to have finished a handshake lately, on any connection."""
     rows = summary.heavy()
-    rows = rows[rows["proven"] > 0]
-    return set(zip(rows["source"].tolist(), rows["low"].tolist(), rows["v6"].tolist(), strict=True))
+    return set(_keys(rows[rows["proven"] > 0]))
+
+
+def _keys(rows: NDArray[np.void]) -> list[Holder]:
+    return list(zip(rows["source"].tolist(), rows["low"].tolist(), rows["v6"].tolist(), strict=True))
 
 
 def _busiest(times: NDArray[np.int64], weight: NDArray[np.int64]) -> int:

@@ -169,7 +169,7 @@ def _judge(view: View, row: np.void, scene: Scene) -> Iterator[Finding[Any]]:
     if requests < FLOOR.count // 2:
         yield from surge(view, row, requests, finished, 0)
         return
-    if int(row["unfinished"]) + _bodiless(row) >= UNFINISHED * requests:
+    if min(int(row["unfinished"]) + _bodiless(row), _unanswered(view, row)) >= UNFINISHED * requests:
         return  # requests that never end ask for nothing: they hold places, which is another vector
     reference, hammered = int(row["reference"]), _hammered(view, row)
     only = _winner(row) if hammered else None
@@ -236,6 +236,11 @@ def _asked(view: View, only: int | None) -> Asked:
 def _bodiless(row: np.void) -> int:
     """Requests whose bodies do not come; clients that send header and body apart send the body at once."""
     return int(row["owing"]) if int(row["owed"]) >= MISSING * int(row["loose"]) else 0
+
+
+def _unanswered(view: View, row: np.void) -> int:
+    """Requests without an answer; one that is answered did end, in however many packets it came."""
+    return int(row["requests"]) - (0 if view.one_way else int(row["responses"]))
 
 
 def _hammered(view: View, row: np.void) -> bool:

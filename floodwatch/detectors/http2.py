@@ -9,7 +9,11 @@ well, but not beside as many records that ask for something. CONTINUATION cannot
 MadeYouReset (CVE-2025-8671): the client makes the *server* reset each stream, by a frame that breaks the
 rules behind a whole request (a window that does not grow, DATA behind the end), and so opens as many as it
 likes. No client sends such frames, and a server that blames them says so by the code of its RST_STREAM: it is
-another one where it refuses streams or has no use for the rest. Inside TLS it cannot be told.
+another one where it refuses streams or has no use for the rest. Inside TLS it is told from the server: it
+sends record after record as long as a reset, one for every other record of its clients or more, and hardly
+anything else. Windows it opens so only to who uploads, in records that are long; which code it gives, and
+whether the client broke a rule, nobody sees, so such a finding says what it is like. A server that answers in
+the same record in which it resets is not found.
 """
 
 from __future__ import annotations
@@ -18,13 +22,14 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..history.sealed import TLS
 from ..history.sources import explaining, source_counts
 from ..history.victims import View
 from ..model.epoch import CLASS_SEALED, CLASS_TCP, DATA, EPOCHS_PER_SECOND
 from ..model.event import Evidence
-from ..model.finding import Finding, Floor, Most, Sum
+from ..model.finding import Bounds, Finding, Floor, Most, Sum
 from ..model.vector import Vector
 from .family import Detector, Family, Named, by_handshakes
 from .http import block_or_cap
@@ -50,8 +55,19 @@ ASKING = 0.5
 """... if so many records that may ask for something come for each ..."""
 TURNS = 0.5
 """... and fewer turns: nobody waits for the answers."""
+LIKE = 0.8
+"""Factor of the confidence where what the server resets for is not seen."""
+UNSURE = 2.0
+"""How many times more or fewer streams are reset inside TLS than records are so long: some open windows, and
+a record may hold several frames."""
 SEALED_NAMED = 48
 """Such records of one source, in the window of the heavy-hitter table, from which it is named."""
+UPLOAD = 400.0
+"""Bytes of a client's record from which it may send a body, for which a server opens windows ..."""
+RESET_ALONE = 100.0
+"""... and bytes of an answer from which it is one ..."""
+BEGINNING = 1500.0
+"""... beside so many of each connection, by which it begins: tickets, settings."""
 NAMED = 8
 """Packets with such frames, in the window of the heavy-hitter table, from which a source is named."""
 
@@ -105,6 +121,14 @@ def _continuations(facts: Frames) -> list[Evidence]:
 
 
 def _provoked(facts: Provoked) -> list[Evidence]:
+    if facts.sealed:
+        value = facts.broken / max(facts.streams, 1)
+        says = (
+            f"the server sent {facts.broken:,.0f} records as long as RST_STREAM (and WINDOW_UPDATE; TLS "
+            f"hides which) and hardly anything else for {facts.streams:,.0f} records of its clients: so it "
+            "does where they make it reset what they ask for"
+        )
+        return [Evidence(name="resets_per_record", value=round(value, 3), usual=0.05, says=says)]
     out = list[Evidence]()
     if facts.blamed > 0:
         says = f"{facts.blamed:,.0f} times the server reset a stream by a code that blames the client"
@@ -148,7 +172,8 @@ MADEYOURESET = Family(
     Provoked,
     _provoked,
     block_or_cap,
-    floors=(VIOLATIONS, BLAMED),
+    floors=(VIOLATIONS, BLAMED, SEALED),
+    clear=lambda facts: LIKE if facts.sealed else 1.0,
     title=lambda vector: "MadeYouReset",
     rule=(
         "{floor} frames in a quarter of a second that break their stream, or resets by the server that blame "
@@ -210,8 +235,11 @@ def _finding(
     )
 
 
-def _inside_tls(view: View, row: np.void) -> Iterator[Finding[Frames]]:
-    """Resets that TLS hides: records of their length, beside as many that may open streams."""
+def _inside_tls(view: View, row: np.void) -> Iterator[Finding[Any]]:
+    """Resets that TLS hides: records of their length, by whichever side, beside as many that open streams."""
+    if _server_resets(view, row):
+        yield from _by_server(view, row)
+        return
     small = int(row["sealed"][TLS]["small"])
     if small < SEALED.count // 2:
         return
@@ -239,7 +267,50 @@ def _inside_tls(view: View, row: np.void) -> Iterator[Finding[Frames]]:
         ports=[(int(row["sealed"][TLS]["port"]), small)],
         sources=CLASS_SEALED,
         top=source_counts(proven, "small", "small"),
+        estimated=Bounds(small / UNSURE, small * UNSURE),
     )
+
+
+def _server_resets(view: View, row: np.void) -> bool:
+    resets, records = view.sealed("small_out", TLS), view.sealed("records", TLS)
+    return int(row["sealed"][TLS]["small_out"]) >= SEALED.count // 2 and resets >= VIOLATED * records
+
+
+def _by_server(view: View, row: np.void) -> Iterator[Finding[Provoked]]:
+    """The server resets, and hardly says anything else to those whose records go ahead of that."""
+    counted, heavy = row["sealed"][TLS], view.heavy()
+    asked = heavy[(heavy["victim"] == int(row["reference"])) & (heavy["records"] >= SEALED_NAMED)]
+    lengths = (asked["sealed_bytes"] < UPLOAD * asked["records"]) & alone(asked)
+    rows = explaining(asked[lengths], "records", 2 * SEALED_NAMED)
+    if int(rows["records"].sum()) < VIOLATED * int(counted["records"]):
+        return
+    proven, count = rows[rows["proven"] > 0], int(counted["small_out"])
+    facts = Provoked(
+        streams=float(counted["records"]),
+        broken=float(count),
+        sealed=float(count),
+        asked=float(rows["records"].sum()),
+        proven=float(proven["records"].sum()),
+    )
+    yield MADEYOURESET.seen(
+        view,
+        facts,
+        (DATA,),
+        count=count,
+        floor=SEALED,
+        size=int(counted["bytes"]),
+        ports=[(int(counted["port"]), count)],
+        sources=CLASS_SEALED,
+        top=source_counts(proven, "records", "records"),
+        estimated=Bounds(count / UNSURE, count * UNSURE),
+    )
+
+
+def alone(rows: NDArray[np.void]) -> NDArray[np.bool_]:
+    """Sources that the server tells hardly more than that it resets what they ask for."""
+    most = RESET_ALONE * rows["exchanges"] + BEGINNING * np.maximum(rows["first"], 1)
+    found: NDArray[np.bool_] = rows["answered"] < most
+    return found
 
 
 DETECTOR = Detector((RAPID_RESET, CONTINUATION_FLOOD, MADEYOURESET), detect)

@@ -50,12 +50,12 @@ def detect(view: View) -> Iterator[Finding[Unanswered]]:
     packets, out = int(row["kinds"]["packets"][ICMP]), row["kinds"]["out"]
     errors, replies = int(row["icmp_errors"]), int(row["icmp_replies"])
     weight = forging(view, row, (ICMP,), CLASS_OTHER)
-    if packets < FLOOR.count // 2 and weight is None:
+    if packets < FLOOR.part and weight is None:
         return
     asked = replies if int(out[ICMP]) >= replies // 2 else 0
     flood = packets - asked - (errors if errors < ERRORS_MOST or _scans(row, errors) else 0)
     floor = PINGS if _measures(view, row, flood) else FLOOR
-    if flood < (floor.count // 2 if weight is None else 1):
+    if flood < (floor.part if weight is None else 1):
         return
     yield ICMP_FLOOD.seen(
         view,

@@ -57,7 +57,7 @@ def detect(view: View) -> Iterator[Finding[Malformed]]:
     """Judge one victim's malformed packets of an epoch."""
     row = view.row
     packets = 0 if row is None else int(row["kinds"]["packets"][MALFORMED])
-    if row is None or packets < FLOOR.count // 2:
+    if row is None or packets < FLOOR.part:
         return
     yield MALFORMED_FLOOD.seen(
         view,

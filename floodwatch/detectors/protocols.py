@@ -18,18 +18,17 @@ from ..model.finding import Finding, Floor, Sum
 from ..model.vector import PROTOCOL_NUMBERS, UDP_NUMBER, Vector
 from .family import Detector, Family
 from .forging import FROM_NOWHERE, Bare, addresses, forging
-from .streams import BULK, STREAM, STREAMS, patience, stream_floor
+from .streams import BULK, STREAM, STREAMS, patience, replayed, stream_floor
 from .udp import (
     ANSWER_REACH,
-    BOTH_WAYS,
     FLOORS,
-    ONE_WAY,
     RULE,
     UDP_FLOOD,
     Unanswered,
     answers_evidence,
     limit_advice,
     unanswered,
+    unanswered_floor,
 )
 
 FRAGMENTS = Floor(250)
@@ -96,10 +95,10 @@ def detect(view: View) -> Iterator[Finding[Fragments] | Finding[Unanswered]]:
 def _fragments(view: View, row: np.void) -> Iterator[Finding[Fragments]]:
     packets, heads = int(row["kinds"]["packets"][FRAGMENT]), int(row["fragment_heads"])
     count, weight = packets - LONGEST * heads, forging(view, row, (FRAGMENT,), CLASS_OTHER)
-    if count < (FRAGMENTS.count // 2 if weight is None else 1):
+    if count < (FRAGMENTS.part if weight is None else 1):
         return
     floor = stream_floor(view, row, FRAGMENT, CLASS_OTHER, FRAGMENTS)
-    if count >= floor.count // 2 or weight is not None:
+    if count >= floor.part or weight is not None:
         facts = Fragments(packets=float(packets), heads=float(heads), **addresses(view, row, CLASS_OTHER))
         yield FRAGMENT_FLOOD.seen(
             view,
@@ -118,16 +117,17 @@ def _protocols(view: View, row: np.void) -> Iterator[Finding[Unanswered]]:
     """Packets that nothing answers; tunnels answer what they get."""
     carried = int(row["kinds"]["packets"][CARRIER])
     kind = CARRIER if carried > int(row["kinds"]["packets"][OTHER]) else OTHER
-    if kind == CARRIER and distinct_sources(row, CLASS_OTHER) < TUNNEL_SOURCES:
+    few = distinct_sources(row, CLASS_OTHER) < TUNNEL_SOURCES
+    if kind == CARRIER and few and not replayed(view, CARRIER):
         return
     answers = max((int(r["kinds"]["out"][kind]) for r in view.recent()), default=0)
     packets = int(row["kinds"]["packets"][kind])
-    count, usual = packets - ANSWER_REACH * answers, ONE_WAY if view.one_way else BOTH_WAYS
+    count, usual = packets - ANSWER_REACH * answers, unanswered_floor(view, kind)
     weight = forging(view, row, (kind,), CLASS_OTHER)
-    if count < (usual.count // 2 if weight is None else 1):
+    if count < (usual.part if weight is None else 1):
         return
     floor = stream_floor(view, row, kind, CLASS_OTHER, usual)
-    if count >= floor.count // 2 or weight is not None:
+    if count >= floor.part or weight is not None:
         tunnels_in_udp = kind == CARRIER and int(row["kinds"]["port"][kind]) == UDP_NUMBER
         family = UDP_TUNNELS if tunnels_in_udp else IP_PROTOCOL_FLOOD
         yield family.seen(

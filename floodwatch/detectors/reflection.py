@@ -20,10 +20,10 @@ from ..history.sources import source_counts
 from ..history.victims import View, distinct_sources
 from ..model.epoch import CLASS_UDP, EPOCHS_PER_SECOND, FRAGMENT, UDP
 from ..model.event import Action, Evidence, Origin
-from ..model.finding import Facts, Finding, Floor, Majority, Mean, Own, SourceCount, Sum, Tally
+from ..model.finding import PART, Facts, Finding, Floor, Majority, Mean, Own, SourceCount, Sum, Tally
 from ..model.vector import AMPLIFIERS, UDP_NUMBER, Vector
 from .family import Detector, Family, reflected
-from .streams import BULK_BYTES, LASTING, SENDERS, TOLD_APART, lasts, lately, packets_a_flow
+from .streams import BULK_BYTES, LASTING, SENDERS, TOLD_APART, lasts, lately, packets_a_flow, replayed
 
 FLOOR_BYTES = 1_562_500
 """So many bytes in an epoch (50 Mbit/s), in at least ``FEW`` packets ..."""
@@ -54,7 +54,8 @@ TALKING = frozenset({
 })  # fmt: skip
 """Protocols of calls, tunnels, desktops, games and exchanges, whose peers talk for long."""
 PEER_PORTS = frozenset({123, 500, 1194, 4500, 5353})
-"""Protocols whose peers use the same port at both ends when all is well."""
+"""Protocols whose peers use the same port at both ends when all is well, as daemons do of which no amplifier
+is known (syslog)."""
 FULL_BYTES = 1_200
 """Bytes an answer from which on its datagrams reach us in fragments."""
 SUFFIX = "_amplification"
@@ -184,7 +185,7 @@ def detect(view: View) -> Iterator[Finding[Answers]]:
 
 
 def reflecting(view: View) -> list[Service]:
-    """Service ports that reflect, over half of the floor."""
+    """Service ports that reflect, from what may be part of a burst on."""
     row = view.row
     if row is None:
         return []
@@ -192,7 +193,7 @@ def reflecting(view: View) -> list[Service]:
     return [
         held
         for held in services(row, UDP_NUMBER, busy)
-        if _loud(held.packets, held.bytes, 0.5) and _reflects(view, row, held)
+        if _loud(held.packets, held.bytes, PART) and _reflects(view, row, held)
     ]
 
 
@@ -219,12 +220,13 @@ def _reflects(view: View, row: np.void, held: Service) -> bool:
         return True
     senders = distinct_sources(row, CLASS_UDP)
     opened = port_shares(row["opened"], UDP_NUMBER)
-    if port in PEER_PORTS and any(p == port and n > 0.5 * packets for p, n in opened):
+    peers = port in PEER_PORTS or port not in _NAMES
+    if peers and any(p == port and n > 0.5 * packets for p, n in opened):
         return False
     if port == SHARED_PORT:
         return senders >= SHARED_REFLECTORS and packets <= SHARED_EACH * senders
     if port in _NAMES:
-        return senders >= REFLECTORS
+        return senders >= REFLECTORS or replayed(view, UDP)
     return senders >= UNKNOWN_REFLECTORS and port < EPHEMERAL and not lasts(view, UDP, CLASS_UDP)
 
 
@@ -278,6 +280,7 @@ def _finding(view: View, row: np.void, held: Service) -> Finding[Answers]:
         floor=FLOOR,
         persist=DOUBTFUL.persist if doubtful else _patience(view, row, port),
         over=_loud(packets, size),
+        alone=size < FLOOR_BYTES / 2,
         size=int(size * held.vote / packets) + tail_bytes,
         ports=port_shares(row["opened"], UDP_NUMBER),
         sources=CLASS_UDP,

@@ -89,16 +89,14 @@ def told_apart(view: View, row: np.void, found: Machines, visitors: Visitors) ->
     various = hll_estimate(np.ascontiguousarray(row["http_paths"])) > VARIETY * requests
     if len(found.rows) > FEW or not _keeps_up(view):
         return "flood"
-    if various and view.unchanged("requests"):
+    alone, risen = sources <= 1, surging(view, "requests", requests * EPOCHS_PER_SECOND)
+    if various and (view.unchanged("requests") or (alone and not risen)):
         return "steady"
     if sources > FEW or _read(view):
         return "flood"
     if requests < FLOOR.count:
         return "steady"  # too little for a surge, and learnt: what they ask later is held against it
-    surges: Told = "steady"
-    if surging(view, "requests", requests * EPOCHS_PER_SECOND):
-        surges = "unclear"
-    alone = sources <= 1
+    surges: Told = "unclear" if risen else "steady"
     if not len(found.rows) or (alone and view.unchanged("requests")):
         return surges  # all of them keep to the pace that they had
     known = bool(visitors.paces.knows(found.rows).all())

@@ -6,8 +6,8 @@ packet, or in two that follow each other at once. Slow bodies (RUDY): requests p
 that arrives, and the answers wait for it. Slow readers: whole requests on many connections of one source, and
 then packet after packet with a window of zero, while next to nothing is sent. A paused video stalls as well,
 but one or two connections for each viewer; so does a transfer to a slow disk or client, which goes on. Left
-out: headers behind the snap length, few slow readers of a server that sends ten packets to others for each
-stall, and those who keep a small window open but never one of zero: its scale is not known.
+out: headers behind the snap length, and few slow readers of a server that sends ten packets to others for
+each stall.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ..model.finding import Finding, Floor, Majority, Most, Sum
 from ..model.summary import Summary
 from ..model.vector import Vector
 from .family import Detector, Family, Named, Scene, by_handshakes
-from .held import BODY, READER, Held, Places
+from .held import BODY, READER, SEALED, Held, Places
 from .held import FLOOR as HELD
 from .shares import share
 
@@ -44,6 +44,12 @@ MOST_NAMED = 4096
 """Such sources of one server that are remembered."""
 IDLE = 0.1
 """Stalls for each packet of data that the server sends, from which it is kept from sending."""
+HOW = {
+    BODY: "bodies that do not come",
+    READER: "answers that are not read",
+    SEALED: "handshakes of TLS after which nothing is asked, or what is asked goes on and has no answer (TLS "
+    "hides which)",
+}
 COUNTED = ("requests", "responses", "unfinished", "owing", "owed", "loose", "stalled", "sent", "out")
 FLOOR = Floor(LEAST)
 
@@ -70,8 +76,7 @@ class Strains(Named):
 
 def _places(facts: Strains) -> Iterator[Evidence]:
     """How many places were held at the peak, by whom, and how long."""
-    how = {BODY: "bodies that do not come", READER: "answers that are not read"}
-    what = how.get(facts.kind, "requests without their end")
+    what = HOW.get(facts.kind, "requests without their end")
     whom = address_text(divmod(facts.holder, 1 << 64))
     if facts.holders > 1:
         whom = f"{facts.holders:,.0f} sources, {facts.most_of_one:,.0f} of them for {whom}"

@@ -171,21 +171,23 @@ def detect(view: View) -> Iterator[Finding[OutOfState] | Finding[Refusals]]:
     row = view.row
     weight = view.weight(FROM_NOWHERE[CLASS_TCP], STRAYS)
     came = 0 if row is None else int(row["kinds"]["packets"][SYNACK : TCP_ODD + 1].sum())
-    if row is None or (came < FLOOR.count // 2 and weight is None):
+    if row is None or (came < FLOOR.part and weight is None):
         return
     one_way, tried = _hears_only(view), max(int(r["kinds"]["out"][SYN]) for r in view.recent())
     answers = _strange(row, (SYNACK,), one_way)
     answers = answers if answers > tried else 0
-    if answers >= FLOOR.count // 2:
+    refused = _strange(row, (RST,), one_way)
+    unasked_for = answers >= FLOOR.count // 2 or FLOOR.part <= answers > refused
+    if unasked_for:
         yield _answered(view, row, answers, one_way)
     for vector, kinds in KINDS:
-        if vector is Vector.RST_FLOOD and answers >= FLOOR.count // 2:
+        if vector is Vector.RST_FLOOD and unasked_for:
             continue
         count = _strange(row, kinds, one_way)
         if kinds == (RST,) and count <= tried:
             continue  # who tries as many connections is refused, though not every SYN was captured first
         evident = weight if mostly(row, kinds, CLASS_TCP) else None
-        if count >= (FLOOR.count // 2 if evident is None else 1) and not _is_scan(view, row, kinds):
+        if count >= (FLOOR.part if evident is None else 1) and not _is_scan(view, row, kinds):
             yield _finding(view, row, OUT_OF_STATE, kinds, count, one_way, vector, evident)
 
 

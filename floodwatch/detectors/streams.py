@@ -4,7 +4,8 @@ Devices that log, routers that export flows, relays of media and ends of tunnels
 the same port for as long as they live, and many of them are never answered. Floods come from many senders, or
 from addresses and ports that change with each packet: forged ones, tools that draw a port for every packet.
 What is left is a few bots that send from one socket each, and those send as much as they can. So a stream is
-named a flood only for its size: that of one sender, or of all of them together.
+named a flood only for its size: that of one sender, or of all of them together. Packets that come back whole,
+with the identification that hosts give each of them (RFC 6864), are replayed and no stream.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ BULK_BYTES = 1_000
 DRAWN = 1.5
 OCCASION = 2.0
 """Fewer packets a flow, where senders sent so many each, are flows that are drawn anew."""
+REPLAYED = 0.5
+"""Share of the packets that came before, from which they are replayed."""
 TOLD_APART = 3
 """Epochs in a row that few senders take until it shows whether their flows last."""
 
@@ -48,10 +51,16 @@ def lately(view: View, sources: int) -> float:
     return max(senders, _flows(view)) if sources == CLASS_UDP and view.track.address[0] else senders
 
 
+def replayed(view: View, kind: int) -> bool:
+    """Half of the packets of a kind in the last second came before."""
+    back = sum(int(row["kinds"]["replayed"][kind]) for row in view.recent())
+    return 0 < view.lately("kinds", kind) <= back / REPLAYED
+
+
 def lasts(view: View, kind: int, sources: int) -> bool:
     """Few senders of this kind, and their flows last."""
     senders = lately(view, sources)
-    if not 0 < senders <= SENDERS:
+    if not 0 < senders <= SENDERS or replayed(view, kind):
         return False
     packets = view.lately("kinds", kind)
     return packets >= LASTING * senders and (sources != CLASS_UDP or packets_a_flow(view) >= LASTING)
@@ -76,7 +85,7 @@ def patience(view: View, row: np.void, kind: int, sources: int) -> int:
     and are too much all the same.
     """
     senders = distinct_sources(row, sources)
-    if view.final or senders > SENDERS or lasts(view, kind, sources):
+    if view.final or senders > SENDERS or replayed(view, kind) or lasts(view, kind, sources):
         return 1
     drawn = sources == CLASS_UDP and packets_a_flow(view) < DRAWN
     return 1 if drawn and int(row["kinds"]["packets"][kind]) >= OCCASION * senders else TOLD_APART

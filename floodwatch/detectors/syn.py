@@ -3,8 +3,8 @@
 The excess is judged, not the victim: attempts minus the handshakes that real clients finished, minus the SYNs
 that real clients sent again because the server was slow. What is left is the flood, even in a crowd.
 
-Far below the floor two tests add up what cannot be normal (``history.evidence``): SYNs of ever other sources
-of which nobody says any more, and SYNs of anybody at few ports, refused ones too.
+Far below the floor tests add up what cannot be normal (``history.evidence``): SYNs of ever other sources of
+which nobody says any more, and SYNs of anybody at few ports; of refused ones it takes more.
 """
 
 from __future__ import annotations
@@ -78,8 +78,17 @@ def _silent_sources(rows: Rows) -> NDArray[np.float64]:
 
 
 def _few_ports(rows: Rows) -> NDArray[np.float64]:
-    """Attempts of anybody, unless they look for services: few packets for each port."""
-    left = _beyond_loss(rows)
+    """Attempts of anybody that are not refused, unless they look for services."""
+    return _at_few_ports(rows, _beyond_loss(rows) - rows["refused"])
+
+
+def _refused(rows: Rows) -> NDArray[np.float64]:
+    """Attempts of anybody that a closed port refuses, unless they look for services."""
+    return _at_few_ports(rows, np.minimum(_beyond_loss(rows), rows["refused"]))
+
+
+def _at_few_ports(rows: Rows, left: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What is left of attempts where those who look for services stay out: few packets for each port."""
     for at in np.flatnonzero(left > 0):
         touched = hll_estimate(np.ascontiguousarray(rows["syn_ports"][at]))
         if int(rows["kinds"]["packets"][at, SYN]) <= SCAN_TRIES * touched:
@@ -99,9 +108,21 @@ FEW_PORTS = SequentialTest(
     "unfinished handshakes at few ports add up to a log-likelihood ratio of {floor}, held against 80 a "
     "second: retries and health checks bring no more",
 )
+REFUSED_THERE = SequentialTest(
+    140.0,
+    _refused,
+    "refused handshakes at few ports add up to a log-likelihood ratio of {floor}, held against 140 a second: "
+    "a client whose service is down brings no more",
+)
+TESTS = (SILENT_SOURCES, FEW_PORTS, REFUSED_THERE)
 
 
 FINISHED = "as many handshakes were finished as begun"
+UNSAID = "of those begun were not finished, refused, or sent again as a real client does after a second"
+UNSEEN = (
+    "of those begun did not go on, and were not sent again as a real client does after a second; whether "
+    "they were refused was not seen"
+)
 WENT_ON = "as many connections went on as were begun; whether they were answered was not seen"
 
 
@@ -169,7 +190,7 @@ def _evidence(facts: Attempts) -> list[Evidence]:
         says = f"as many were refused with a RST as begun{closed}"
         out.insert(0 if closed else len(out), share("refused", facts.refused, attempts, 0.0, says, "about"))
     if facts.epochs > ANNOUNCED and _silent(facts) >= SILENT * attempts:
-        says = "of those begun were not finished, refused, or sent again as a real client does after a second"
+        says = UNSAID if facts.heard > 0 else UNSEEN
         out.append(share("silent", _silent(facts), attempts, 0.02, says, "about"))
     return out
 
@@ -216,17 +237,17 @@ def detect(view: View) -> Iterator[Finding[Attempts]]:
 def _judge(
     view: View, row: np.void, after: np.void | None, epoch: int, least: float
 ) -> Finding[Attempts] | None:
-    raw, weight = int(row["kinds"]["packets"][SYN]), view.weight(SILENT_SOURCES, FEW_PORTS)
-    if raw < FLOOR.count // 2 and weight is None:
+    raw, weight = int(row["kinds"]["packets"][SYN]), view.weight(*TESTS)
+    if raw < FLOOR.part and weight is None:
         return None
     attempts = float(_attempts(row, raw))
     finished = max(_finished(view, row), _finished(view, after))
     retried = max(int(row["syn_again"]), 0 if after is None else int(after["syn_again"]))
     unfinished = attempts - finished - retried
-    few = unfinished < FLOOR.count / 2 or unfinished < least / 2 * attempts
+    few = unfinished < FLOOR.part or unfinished < least / 2 * attempts
     if few and unfinished < SILENT_SOURCES.per_epoch / 2:
         weight = None
-    if (few and weight is None) or view.scanned(row, CLASS_SYN, row["syn_ports"], raw):
+    if (few and weight is None) or _looks_for_services(view, row, raw):
         return None
     facts = Attempts(
         attempts=attempts,
@@ -248,11 +269,20 @@ def _judge(
         count=int(unfinished),
         floor=FLOOR,
         over=unfinished >= FLOOR.count and unfinished >= least * attempts,
+        alone=unfinished >= least * attempts,
         persist=1 if unfinished >= MOST * attempts else PATIENCE,
         ports=port_shares(row["opened"], TCP_NUMBER),
         sources=CLASS_SYN,
         weight=weight,
     )
+
+
+def _looks_for_services(view: View, row: np.void, raw: int) -> bool:
+    """Few sources try ever other ports, and come back to none as if they drew them."""
+    if not view.scanned(row, CLASS_SYN, row["syn_ports"], raw):
+        return False
+    view.track.tries.add(row, raw)
+    return not view.track.tries.drawn(distinct_sources(row, CLASS_SYN))
 
 
 def _attempts(rows: Rows | np.void, raw: NDArray[np.uint32] | int) -> NDArray[np.float64]:
@@ -274,4 +304,4 @@ def _finished(view: View, row: np.void | None) -> int:
     return int(row["finished"]) + (int(row["followed"]) if view.one_way else 0)
 
 
-DETECTOR = Detector((SYN_FLOOD,), detect, tests=(SILENT_SOURCES, FEW_PORTS))
+DETECTOR = Detector((SYN_FLOOD,), detect, tests=TESTS)

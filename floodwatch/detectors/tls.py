@@ -18,11 +18,11 @@ from ..model.epoch import DATA
 from ..model.event import Evidence, Origin
 from ..model.finding import Facts, Finding, Floor, SourceCount, Sum
 from ..model.vector import Vector
-from .connect import FEW, NAMED, block_or_limit, idle
+from .connect import FEW, NAMED, block_or_limit, idle, idlers
 from .family import PROVEN_SHARE, Detector, Family
 from .shares import share
 
-FLOOR = Floor(125)
+FLOOR = Floor(125, "begun, not half of them go on")
 """Handshakes begun in an epoch: 500 a second ..."""
 UNUSED = 0.5
 """... if fewer packets of TLS than this follow on each."""
@@ -30,6 +30,9 @@ FINISHED = Floor(12, "all of them finished")
 """Handshakes finished in an epoch: 48 a second ..."""
 ASKED = 0.3
 """... if at most this share of those of the last second is followed by application data."""
+LASTING = 6
+"""Epochs (1.5 s) that these last before they are a flood: programs that begin together connect at once, some
+of them more often than they need to, and health checks of many sites happen to meet."""
 
 
 class Hellos(Facts):
@@ -81,7 +84,6 @@ def detect(view: View) -> Iterator[Finding[Hellos]]:
     row = view.row
     if row is None:
         return
-    shaken, asked = view.sealed("finished", TLS), view.sealed("first", TLS)
     counted = row["sealed"][TLS]
     facts = Hellos(
         hellos=float(row["tls_hellos"]),
@@ -90,20 +92,29 @@ def detect(view: View) -> Iterator[Finding[Hellos]]:
         asked=float(counted["first"]),
         finished=float(row["finished"]),
     )
-    if int(counted["finished"]) >= FINISHED.count // 2 and asked <= ASKED * shaken:
-        top = _shakers(view.heavy(), int(row["reference"]))
-        yield idle(view, row, TLS_FLOOD, DATA, int(counted["finished"]), FINISHED, facts, top)
+    if unused(view, row, TLS):
+        top = shakers(view.heavy(), int(row["reference"]))
+        finding = idle(view, row, TLS_FLOOD, DATA, int(counted["finished"]), FINISHED, facts, top)
+        finding.persist = LASTING
+        yield finding
     elif int(row["tls_hellos"]) >= FLOOR.count // 2 and view.lately("tls_records") < UNUSED * view.lately(
         "tls_hellos"
     ):
-        yield idle(view, row, TLS_FLOOD, DATA, int(row["tls_hellos"]), FLOOR, facts)
+        top = idlers(view.heavy(), int(row["reference"]))
+        yield idle(view, row, TLS_FLOOD, DATA, int(row["tls_hellos"]), FLOOR, facts, top)
 
 
-def _shakers(heavy: np.ndarray, victim: int) -> list[SourceCount]:
-    """Sources that finish handshake after handshake and hardly ever ask."""
+def unused(view: View, row: np.void, over: int) -> bool:
+    """Handshakes of TLS or QUIC are finished one after the other, and hardly any is followed by a request."""
+    enough = int(row["sealed"][over]["finished"]) >= FINISHED.count // 2
+    return enough and view.sealed("first", over) <= ASKED * view.sealed("finished", over)
+
+
+def shakers(heavy: np.ndarray, victim: int, least: str = "shaken", most: str = "hellos") -> list[SourceCount]:
+    """Sources that finish handshake after handshake and hardly ever ask, with these counters of theirs."""
     rows = heavy[(heavy["victim"] == victim) & (heavy["proven"] > 0) & (heavy["shaken"] >= NAMED)]
     rows = explaining(rows[rows["first"] <= ASKED * rows["shaken"]], "shaken", FEW)
-    return source_counts(rows, "shaken", "hellos")
+    return source_counts(rows, least, most)
 
 
 DETECTOR = Detector((TLS_FLOOD,), detect)

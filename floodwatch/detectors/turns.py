@@ -10,13 +10,13 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from ..history.sealed import QUIC, TLS, common_shapes
+from ..history.sealed import QUIC, TLS, bounds, common_shapes
 from ..history.victims import View
 from ..model.epoch import CLASS_SEALED, DATA, EPOCHS_PER_SECOND, UDP
 from ..model.event import Action, Evidence, Origin
-from ..model.finding import Finding, Floor, Mean, SourceCount, Sum
+from ..model.finding import Bounds, Finding, Floor, Mean, SourceCount, Sum
 from ..model.vector import Vector
-from .crowd import PERSIST, RATIO
+from .crowd import RATIO
 from .family import Family, Named, by_handshakes, unknown
 from .http import block_or_cap, proof
 from .shares import share
@@ -31,21 +31,30 @@ SURGE = Floor(10)
 """Turns in an epoch from which a surge is worth telling."""
 ENDED = 0.3
 """Share of the turns whose answers were seen to their end, from which shapes tell something."""
+SETTLED = 12
+"""Epochs (3 s) that a surge lasts before it is a crowd: newcomers ask, and then they rest or do not."""
 PATIENT = 40
 """Epochs (10 s) that a surge lasts before it is told where machines may yet show."""
+RESTING = 0.45
+"""Share of the sources that rest in a second, at least, where they are people, who read."""
 PACE = 4.0
 """Turns a second for each source that people keep up."""
 
 
 class Turns(Named):
-    """Turns, those of machines among them; exchanges that ended, and those of common shapes."""
+    """Turns, and those of machines among them, with how many requests these are at most; exchanges that
+    ended, and those of common shapes; sources that asked some time ago, and those of them that rest.
+    """
 
     turns: Sum = 0.0
     machine: Sum = 0.0
+    most: Sum = 0.0
     exchanges: Sum = 0.0
     common: Sum = 0.0
     answered: Sum = 0.0
     pace: Mean = 0.0
+    earlier: Sum = 0.0
+    rest: Sum = 0.0
 
 
 def _shapes(facts: Turns) -> Evidence:
@@ -68,8 +77,11 @@ def _evidence(facts: Turns) -> list[Evidence]:
 def _crowd_evidence(facts: Turns) -> list[Evidence]:
     each = facts.answered / max(facts.exchanges, 1)
     says = f"a client that asks in a second does so about {facts.pace:.1f} times, on average of all seconds"
+    rest = "of the clients that asked before do not ask in a second: they rest, as readers do"
+    rests = [share("resting", facts.rest, facts.earlier, 0.6, rest)] if facts.earlier > 0 else []
     return [
         _shapes(facts),
+        *rests,
         Evidence(name="pace", value=round(facts.pace, 2), usual=None, says=says),
         Evidence(
             name="answer_bytes",
@@ -82,7 +94,8 @@ def _crowd_evidence(facts: Turns) -> list[Evidence]:
 
 def _people(facts: Turns) -> bool:
     ended = facts.exchanges >= ENDED * EPOCHS_PER_SECOND * facts.turns  # exchanges are of a second each
-    return ended and facts.common <= SCATTERED * facts.exchanges and facts.pace <= PACE
+    various = facts.common <= SCATTERED * facts.exchanges
+    return ended and various and facts.pace <= PACE and facts.rest >= RESTING * facts.earlier
 
 
 def _crowd_advice(facts: Turns, origin: Origin, known_path: bool) -> tuple[Action, str]:
@@ -109,7 +122,7 @@ def _flood(vector: Vector, protocol: str, what: str) -> Family[Turns]:
         unit="req/s",
         protocol=protocol,
         persist=2,
-        sent=lambda facts: facts.machine,
+        sent=lambda facts: max(facts.machine, facts.most),
         origin=by_handshakes,
         title=lambda vector: "HTTPS flood" if vector is Vector.HTTPS_FLOOD else "HTTP/3 flood",
         promised_s=10.0,
@@ -128,7 +141,7 @@ def _crowd(vector: Vector, protocol: str) -> Family[Turns]:
         unit="req/s",
         protocol=protocol,
         verdict="crowd",
-        persist=PERSIST,
+        persist=SETTLED,
         origin=unknown,
         people=_people,
         title=lambda vector: "crowd of HTTPS clients",
@@ -147,12 +160,13 @@ CROWDS: tuple[Family[Turns], Family[Turns]] = (HTTPS_CROWD, HTTP3_CROWD)
 
 
 class Seen(NamedTuple):
-    """Turns a second, those that are usual (None: not known), whether that is a surge over them, and whether
-    newcomers came lately.
+    """Turns a second, turns and requests that are usual (None: not known), whether that is a surge, and
+    whether newcomers came lately.
     """
 
     rate: float
     usual: float | None
+    asked: float | None
     surges: bool
     arriving: bool
 
@@ -173,8 +187,10 @@ def facts_of(
     )
 
 
-def surge(view: View, row: np.void, seen: Seen, flood: int) -> Iterator[Finding[Turns]]:
-    """More turns than usual that no machine explains."""
+def surge(
+    view: View, row: np.void, seen: Seen, flood: int, rest: tuple[int, int]
+) -> Iterator[Finding[Turns]]:
+    """More turns than usual that no machine explains; ``rest``: see ``history.sealed.resting``."""
     rate = seen.rate - EPOCHS_PER_SECOND * flood
     floor = EPOCHS_PER_SECOND * SURGE.count
     if seen.usual is None or rate < floor / 2 or rate < RATIO / 2 * seen.usual:
@@ -183,10 +199,12 @@ def surge(view: View, row: np.void, seen: Seen, flood: int) -> Iterator[Finding[
     over = OVER[int(turns[QUIC] > turns[TLS])]
     shapes, exchanges = common_shapes(held["sealed"][over] for held in view.recent())
     facts = facts_of(view, row, over, (sum(shapes.values()), exchanges))
+    facts.earlier, facts.rest = map(float, rest)
     count = max(int(turns.sum()) - flood, 0)
-    finding = found(CROWDS[over], view, row, facts, over, count, SURGE, seen)
+    asked = bounds(row["sealed"][over], count / max(int(turns[over]), 1))
+    finding = found(CROWDS[over], view, row, facts, over, count, SURGE, seen, asked)
     finding.over = seen.arriving and rate >= floor and rate >= RATIO * seen.usual
-    finding.persist = PERSIST if _people(facts) else PATIENT
+    finding.persist = SETTLED if _people(facts) else PATIENT
     yield finding
 
 
@@ -199,6 +217,7 @@ def found(
     count: int,
     floor: Floor,
     seen: Seen,
+    asked: Bounds,
     top: list[SourceCount] | None = None,
 ) -> Finding[Turns]:
     """A finding about the turns of one protocol; see ``Family.seen``."""
@@ -213,6 +232,7 @@ def found(
         ports=[(int(now["port"]), count)],
         sources=CLASS_SEALED,
         top=top,
+        estimated=asked,
     )
-    finding.baseline = seen.usual
+    finding.baseline = seen.asked
     return finding

@@ -25,15 +25,18 @@ from .family import LIMIT, Detector, Family
 from .forging import FROM_NOWHERE, Bare, addresses, forging
 from .quic import only_initials
 from .reflection import others, reflecting
+from .shares import share
 from .streams import (
     BULK,
     FEW_SENDERS,
+    REPLAYED,
     STREAM,
     STREAMS,
     lasts,
     lately,
     packets_a_flow,
     patience,
+    replayed,
     stream_floor,
 )
 
@@ -78,12 +81,13 @@ DRAWN_PORTS = SequentialTest(
 
 
 class Unanswered(Bare):
-    """Packets of a kind, and what the victim sent of the same kind; ``heard`` as in
-    ``reflection.Answers``.
+    """Packets of a kind, those that came before, and what the victim sent of the same kind; ``heard`` is
+    above 0 where it was seen to send.
     """
 
     packets: Sum = 0.0
     answers: Sum = 0.0
+    replayed: Sum = 0.0
     heard: Sum = 0.0
 
 
@@ -93,18 +97,29 @@ def unanswered(view: View, row: np.void, kind: int, sources: int) -> Unanswered:
     return Unanswered(
         packets=float(counted["packets"]),
         answers=float(counted["out"]),
+        replayed=float(counted["replayed"]),
         heard=0.0 if view.one_way else 1.0,
         **addresses(view, row, sources),
     )
 
 
+def unanswered_floor(view: View, kind: int) -> Floor:
+    """Seen one way, what is sent once may be asked for; what is replayed is not."""
+    return ONE_WAY if view.one_way and not replayed(view, kind) else BOTH_WAYS
+
+
 def answers_evidence(facts: Unanswered) -> list[Evidence]:
     """What the victim sent for what it received."""
+    told = f"the victim received {facts.packets:,.0f} such packets"
     if facts.heard <= 0:
-        says = f"the victim received {facts.packets:,.0f} such packets"
-        return [Evidence(name="packets", value=facts.packets, usual=None, says=says)]
-    says = f"the victim received {facts.packets:,.0f} such packets and sent {facts.answers:,.0f} itself"
-    return [Evidence(name="answers", value=facts.answers, usual=None, says=says)]
+        out = [Evidence(name="packets", value=facts.packets, usual=None, says=told)]
+    else:
+        says = f"{told} and sent {facts.answers:,.0f} itself"
+        out = [Evidence(name="answers", value=facts.answers, usual=None, says=says)]
+    if facts.replayed >= REPLAYED * facts.packets > 0:
+        says = "of them came before, whole and with their identification, which no host gives twice"
+        out.insert(0, share("replayed", facts.replayed, facts.packets, 0.0, says))
+    return out
 
 
 def limit_advice(facts: Unanswered, origin: Origin, known_path: bool) -> tuple[Action, str]:
@@ -168,16 +183,16 @@ def detect(view: View) -> Iterator[Finding[Unanswered] | Finding[Streams]]:
     """Judge one victim's UDP packets of an epoch, without what is reflection."""
     row = view.row
     weight = None if row is None else forging(view, row, (UDP,), CLASS_UDP, DRAWN_PORTS)
-    if row is None or (weight is None and int(row["kinds"]["packets"][UDP]) < BOTH_WAYS.count // 2):
+    if row is None or (weight is None and int(row["kinds"]["packets"][UDP]) < BOTH_WAYS.part):
         return
     reflectors = reflecting(view)
-    unasked, usual = _unasked(view, row, reflectors), ONE_WAY if view.one_way else BOTH_WAYS
-    if unasked < (usual.count / 2 if weight is None else 1) or _is_scan(view, row):
+    unasked, usual = _unasked(view, row, reflectors), unanswered_floor(view, UDP)
+    if unasked < (usual.part if weight is None else 1) or _is_scan(view, row):
         return
     floor = stream_floor(view, row, UDP, CLASS_UDP, usual)
     if floor is not usual and view.unchanged("udp"):
         return
-    if unasked < floor.count / 2 and weight is None:
+    if unasked < (floor.part if floor is usual else floor.count / 2) and weight is None:
         yield from _streams(view, row, unasked, usual, reflectors)
         return
     yield UDP_FLOOD.seen(

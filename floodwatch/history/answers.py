@@ -27,6 +27,22 @@ KINDS: dict[Answered, slice] = {
     "any": slice(0, 3),
 }
 IPV4 = 0xFFFF << 32
+Sent: TypeAlias = NDArray[np.uint64]
+"""Shape (n, 5): both halves of a host's address, and the TCP, UDP and ICMP packets that it sent."""
+
+
+def sent_in(summary: Summary) -> Sent:
+    """What hosts sent in an epoch before the engine closes it; of very many hosts the busiest."""
+    hosts = summary.hosts()
+    out = hosts["out"].astype(np.uint64)
+    sent = np.stack(
+        [hosts["hi"], hosts["lo"], out[:, [DATA, ACK, FIN]].sum(axis=1), out[:, UDP], out[:, ICMP]], axis=1
+    ).astype(np.uint64)
+    total = sent[:, 2:].sum(axis=1)
+    busy = np.flatnonzero(total)
+    if len(busy) > HOSTS_MOST:
+        busy = busy[np.argsort(total[busy])[-HOSTS_MOST:]]
+    return sent[busy]
 
 
 class Answers:
@@ -42,23 +58,16 @@ class Answers:
         self._sent: NDArray[np.int64] = np.zeros((HOSTS_MOST, 3, KEEP), np.int64)
         self._heard: NDArray[np.int64] = np.zeros(HOSTS_MOST, np.int64)
 
-    def close_epoch(self, summary: Summary) -> None:
-        """Take in an epoch before the engine closes it; after a clock that went back all is forgotten."""
-        epoch = summary.epoch
+    def take(self, epoch: int, sent: Sent) -> None:
+        """Take in an epoch; after a clock that went back all is forgotten."""
         if epoch <= self.epoch or epoch - self.epoch >= KEEP:
             self._sent[:] = 0
         else:
             self._sent[:, :, np.arange(self.epoch + 1, epoch + 1) % KEEP] = 0
         self.epoch = epoch
-        hosts = summary.hosts()
-        out = hosts["out"].astype(np.int64)
-        sent = np.stack([out[:, [DATA, ACK, FIN]].sum(axis=1), out[:, UDP], out[:, ICMP]], axis=1)
-        busy = np.flatnonzero(sent.any(axis=1))
-        if len(busy) > HOSTS_MOST:
-            busy = busy[np.argsort(sent[busy].sum(axis=1))[-HOSTS_MOST:]]
-        for at in busy.tolist():
-            slot = self._slot((int(hosts["hi"][at]), int(hosts["lo"][at])))
-            self._sent[slot, :, epoch % KEEP] = sent[at]
+        for hi, lo, *packets in sent[:HOSTS_MOST].tolist():
+            slot = self._slot((hi, lo))
+            self._sent[slot, :, epoch % KEEP] = packets
             self._heard[slot] = epoch
 
     def _slot(self, address: Address) -> int:

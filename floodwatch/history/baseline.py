@@ -6,12 +6,11 @@ only over minutes. Rows follow the native victim slots; a slot that changed hand
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ..model.epoch import EPOCHS_PER_SECOND, ICMP, SLOT_MASK, SYN, UDP
+from . import sealed
 from .memory import METRICS, Memory
 
 KNOWN_AFTER = 12
@@ -31,24 +30,16 @@ class Baseline:
 
     Args:
         memory: what is usual from the start, for the hosts in it.
-        metrics: names of what is counted, where it is something else ...
-        counts: ... and what of it each row of an epoch holds, shape (rows, metrics).
     """
 
-    def __init__(
-        self,
-        memory: Memory,
-        metrics: Sequence[str] = METRICS,
-        counts: Callable[[NDArray[np.void]], NDArray[np.float64]] | None = None,
-    ) -> None:
-        self._metrics, self._counts = tuple(metrics), counts or _counts
+    def __init__(self, memory: Memory) -> None:
         self._hosts = np.zeros((_SLOTS, 2), np.uint64)
         self._before = {
             tuple(host): row / EPOCHS_PER_SECOND
             for host, row in zip(memory.hosts.tolist(), memory.usual, strict=True)
         }
-        self._value = np.zeros((_SLOTS, len(self._metrics)))
-        self._variance = np.zeros((_SLOTS, len(self._metrics)))
+        self._value = np.zeros((_SLOTS, len(METRICS)))
+        self._variance = np.zeros((_SLOTS, len(METRICS)))
         self._reference = np.zeros(_SLOTS, np.int64) - 1
         self._first = np.zeros(_SLOTS, np.int64)
         self._last = np.zeros(_SLOTS, np.int64)
@@ -65,11 +56,11 @@ class Baseline:
         value = self._value[slot]
         if epoch <= self._epoch:
             value = self._earlier.get(slot, value)
-        return float(value[self._metrics.index(metric)]) * EPOCHS_PER_SECOND
+        return float(value[METRICS.index(metric)]) * EPOCHS_PER_SECOND
 
     def spread(self, reference: int, metric: str, epoch: int) -> float | None:
         """Variance over mean of an epoch's counts, or None: 1 for a Poisson process, more for bursts."""
-        at = reference & SLOT_MASK, self._metrics.index(metric)
+        at = reference & SLOT_MASK, METRICS.index(metric)
         if epoch - self._first[at[0]] < SPREAD_AFTER:
             return None
         return float(self._variance[at] / max(float(self._value[at]), 1e-9))
@@ -96,7 +87,7 @@ class Baseline:
             before = self._before.get(tuple(self._hosts[place].tolist()))
             if before is not None:
                 self._value[place], self._first[place] = before, epoch - KNOWN_AFTER
-        self._learn(slot, self._counts(victims), epoch)
+        self._learn(slot, _counts(victims), epoch)
 
     def learnt(self) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
         """Hosts and their usual rates a second, of those that are known and not silent."""
@@ -120,6 +111,5 @@ class Baseline:
 
 def _counts(victims: NDArray[np.void]) -> NDArray[np.float64]:
     packets = victims["kinds"]["packets"]
-    return np.stack(
-        [packets[:, SYN], packets[:, UDP], packets[:, ICMP], victims["requests"], victims["finished"]], axis=1
-    ).astype(np.float64)
+    read = [packets[:, SYN], packets[:, UDP], packets[:, ICMP], victims["requests"], victims["finished"]]
+    return np.column_stack([*(column.astype(np.float64) for column in read), sealed.counts(victims)])

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.epoch import EPOCHS_PER_SECOND
-from .windows import Windows, positions
+from .windows import Windows, looked_up
 
 ALIKE = 0.1
 """Share of the median of those taken so far from which a source is one of them ..."""
@@ -133,10 +133,9 @@ def likely(rows: NDArray[np.void]) -> NDArray[np.float64]:
 
 def _likely_in(table: NDArray[np.void] | None, rows: NDArray[np.void]) -> NDArray[np.float64]:
     """The same by another table; 0 for those it does not hold."""
-    if table is None or not len(table):
+    if table is None:
         return np.zeros(len(rows))
-    at, found = positions(table["pair_hash"], rows["pair_hash"])
-    return np.where(found, likely(table)[at], 0.0)
+    return looked_up(table["pair_hash"], likely(table), rows["pair_hash"])
 
 
 def surely(counts: NDArray[Any]) -> NDArray[np.float64]:

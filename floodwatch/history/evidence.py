@@ -66,10 +66,14 @@ class Evidence:
 
     def __init__(self, tests: Sequence[SequentialTest], needed: float) -> None:
         self._tests = {test: number for number, test in enumerate(tests)}
-        self._needed = round(needed, 1)
+        self.need(needed)
         self._sums = np.zeros((SLOT_MASK + 1, len(tests)))
         self._reference = np.zeros(SLOT_MASK + 1, np.int64) - 1
         self._last = np.zeros(SLOT_MASK + 1, np.int64)
+
+    def need(self, needed: float) -> None:
+        """So much is needed from now on; what was gathered stays."""
+        self._needed = round(needed, 1)
 
     def update(self, victims: Rows, epoch: int, *, coarse: bool = False) -> NDArray[np.bool_]:
         """Take in one epoch's rows; returns which of the victims are worth a look for their evidence.

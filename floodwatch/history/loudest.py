@@ -33,6 +33,7 @@ class Loudest:
 
     def __init__(self) -> None:
         self._tables: dict[int, NDArray[np.void]] = {}
+        self._sorted: set[int] = set()
         self._ended = -1
 
     def close_epoch(self, summary: Summary) -> None:
@@ -42,6 +43,7 @@ class Loudest:
             self._ended = summary.epoch
         for old in [e for e in self._tables if not summary.epoch - LATE < e <= summary.epoch]:
             del self._tables[old]
+            self._sorted.discard(old)
 
     def of(self, finding: Finding[Any], row: np.void, unit: str, summary: Summary) -> list[SourceCount]:
         """The sources that certainly sent a share of what is found that is worth naming.
@@ -53,11 +55,11 @@ class Loudest:
             summary: the epoch that closes.
         """
         self._keep(summary)
-        table = self._tables.get(finding.epoch)
+        table = self._by_pair(finding.epoch)
         if unit not in UNITS or table is None:
             return []
         mine = table[table["victim"] == row["reference"]]
-        before = None if finding.epoch - 1 == self._ended else self._tables.get(finding.epoch - 1)
+        before = None if finding.epoch - 1 == self._ended else self._by_pair(finding.epoch - 1)
         if before is None and finding.epoch - 1 != self._ended:
             return []  # nobody knows what came in this epoch
         sent, new = _since(mine, before, _column(finding, unit))
@@ -71,8 +73,15 @@ class Loudest:
 
     def _keep(self, summary: Summary) -> None:
         if summary.epoch not in self._tables:
-            heavy = summary.heavy()
-            self._tables[summary.epoch] = heavy[np.argsort(heavy["pair_hash"])]
+            self._tables[summary.epoch] = summary.heavy().copy()  # without its room for more
+
+    def _by_pair(self, epoch: int) -> NDArray[np.void] | None:
+        """An epoch's table in order; sorted only now, for most epochs bring nothing to find."""
+        table = self._tables.get(epoch)
+        if table is not None and epoch not in self._sorted:
+            table = self._tables[epoch] = table[np.argsort(table["pair_hash"])]
+            self._sorted.add(epoch)
+        return table
 
 
 def _column(finding: Finding[Any], unit: str) -> str:

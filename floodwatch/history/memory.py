@@ -1,8 +1,10 @@
 """What was learnt of a network's usual days, kept from one analysis to the next in a file.
 
-The file is an npz of NumPy, without pickles: ``version`` (1), ``networks`` (n,) uint64, ``hosts`` (m, 2)
-uint64 (the halves of the address; IPv4 as ::ffff:a.b.c.d) and ``usual`` (m, 5) float64: SYNs, UDP and ICMP
-packets, requests and finished handshakes a second.
+The file is an npz of NumPy, without pickles: ``version`` (2), ``networks`` (n,) uint64, ``hosts`` (m, 2)
+uint64 (the halves of the address; IPv4 as ::ffff:a.b.c.d) and ``usual`` (m, 8) float64: SYNs, UDP and ICMP
+packets, requests and finished handshakes a second; and of TLS and QUIC turns, handshakes begun, and requests
+as far as lengths tell. Version 1 knew nothing of the last three: read as "never", each turn would be a surge,
+so it is not read.
 """
 
 from __future__ import annotations
@@ -19,14 +21,18 @@ from numpy.typing import NDArray
 from ..errors import ConfigError
 from ..model.address import ONE_IPV6, Network
 
-VERSION = 1
-METRICS = ("syn", "udp", "icmp", "requests", "finished")
+VERSION = 2
+BYTES_MOST = 1 << 26
+"""What is unpacked at most of bytes that another process made."""
+METRICS = ("syn", "udp", "icmp", "requests", "finished", "turns", "hellos", "asked")
 """Columns of ``usual``."""
 Networks: TypeAlias = NDArray[np.uint64]
 Addresses: TypeAlias = NDArray[np.uint64]
 """Shape (n, 2): upper and lower halves."""
 SINGLE, HASHED = np.uint64(1 << 63), np.uint64(1 << 62)
 """Set in the code of a single address; the second where that is a hash, which cannot be read back."""
+READ_MOST = 64 << 20
+"""Bytes that a file may unpack to: what is kept is a tenth of it."""
 WELL_KNOWN = np.uint64(0x0064FF9B << 32)
 LOCAL = np.uint64(0x0064FF9B_0001_0000)
 """Upper halves of 64:ff9b::/96 (RFC 6052), and of 64:ff9b:1::/48 (RFC 8215) before its last 16 bits."""
@@ -83,7 +89,7 @@ class Memory(Struct, frozen=True):
     Attributes:
         networks: networks of known clients, sorted; see ``history.clients.networks``.
         hosts: addresses, shape (m, 2): upper and lower half.
-        usual: what is usual for each a second, shape (m, 5): ``METRICS``.
+        usual: what is usual for each a second, shape (m, 8): ``METRICS``.
     """
 
     networks: Networks
@@ -120,12 +126,34 @@ def load(path: str) -> Memory:
     Raises:
         ConfigError: it cannot be read, or is no such file.
     """
+    return _read(path, path)
+
+
+def decode(data: bytes) -> Memory:
+    """The memory of such bytes as ``encode`` makes.
+
+    Raises:
+        ConfigError: they are none, or would be too much.
+    """
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with zipfile.ZipFile(io.BytesIO(data)) as packed:
+            size = sum(part.file_size for part in packed.infolist())
+    except zipfile.BadZipFile as error:
+        raise ConfigError(f"what was saved is not readable: {error}") from error
+    if size > BYTES_MOST:
+        raise ConfigError(f"what was saved would be {size} bytes: more than can be")
+    return _read(io.BytesIO(data), "what was saved")
+
+
+def _read(file: str | io.BytesIO, path: str) -> Memory:
+    try:
+        with np.load(file, allow_pickle=False) as data:
+            if sum(part.file_size for part in data.zip.infolist()) > READ_MOST:
+                raise ValueError(f"it unpacks to more than {READ_MOST >> 20} MiB")
             found = {name: data[name] for name in ("version", "networks", "hosts", "usual")}
     except OSError as error:
         raise ConfigError(f"cannot read the baseline {path}: {error.strerror or error}") from error
-    except (ValueError, KeyError, zipfile.BadZipFile, EOFError, zlib.error) as error:
+    except (ValueError, KeyError, zipfile.BadZipFile, EOFError, zlib.error, MemoryError) as error:
         raise ConfigError(f"{path} is not a baseline that floodwatch saved: {error}") from error
     hosts, usual = found["hosts"], found["usual"]
     sound = (

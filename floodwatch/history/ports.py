@@ -12,6 +12,7 @@ from ..model.finding import Own
 
 TWO_PORTS = (("key", "vote"), ("second", "second_vote"))
 """The two ports that a bucket tells, with their votes."""
+COLUMNS = ("key", "vote", "second", "second_vote", "packets", "bytes", "known", "out")
 
 
 def port_shares(opened: np.ndarray, protocol: int) -> list[tuple[int, int]]:
@@ -57,12 +58,13 @@ def services(row: np.void, protocol: int, least: NDArray[np.bool_] | None = None
     """The service ports that a victim got packets from, in buckets for which ``least`` holds."""
     table = row["service"]
     voted = np.maximum(table["vote"], table["second_vote"]) > 0
-    for index in np.flatnonzero(voted if least is None else voted & least):
-        held = table[index]
-        votes = int(held["vote"]) + int(held["second_vote"])
-        for key, vote in ((int(held[key]), int(held[vote])) for key, vote in TWO_PORTS):
+    buckets = np.flatnonzero(voted if least is None else voted & least)
+    columns = (table[name][buckets].tolist() for name in COLUMNS)  # some hundred victims an epoch ask
+    for bucket, first, first_vote, second, second_vote, *totals, out in zip(
+        buckets.tolist(), *columns, strict=True
+    ):
+        votes = first_vote + second_vote
+        for key, vote in ((first, first_vote), (second, second_vote)):
             if vote > 0 and key >> 16 == protocol:
-                packets, size, known = (
-                    int(held[name]) * vote // votes for name in ("packets", "bytes", "known")
-                )
-                yield Service(int(index), key & 0xFFFF, vote, packets, size, known, int(held["out"]))
+                packets, size, known = (total * vote // votes for total in totals)
+                yield Service(bucket, key & 0xFFFF, vote, packets, size, known, out)

@@ -10,7 +10,7 @@ import ipaddress
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,7 @@ from .baseline import Baseline
 from .evidence import Evidence, SequentialTest
 from .interest import bursting
 from .memory import Memory
+from .tries import Tries
 
 KINDS_OF = {
     CLASS_SYN: [SYN],
@@ -62,8 +63,7 @@ RISE = 1.5
 """How much more than at first is no rise yet."""
 BEGIN = 2
 """Epochs in which an analysis begins: the first one is hardly ever whole."""
-Metric: TypeAlias = Literal["udp", "requests", "turns"]
-METRICS_AT_FIRST: tuple[Metric, ...] = ("udp", "requests", "turns")
+Metric: TypeAlias = Literal["udp", "requests", "turns", "connections"]
 
 
 def source_registers(row: np.void, source_class: int) -> NDArray[np.uint8]:
@@ -86,6 +86,8 @@ def counted(row: np.void, metric: Metric) -> int:
     """One of the counters of which ``View.unchanged`` knows how it began."""
     if metric == "turns":
         return int(row["sealed"]["turns"].sum())
+    if metric == "connections":
+        return int(row["finished"]) + int(row["followed"])
     return int(row["kinds"]["packets"][UDP] if metric == "udp" else row["requests"])
 
 
@@ -99,7 +101,8 @@ class Track:
     judged: int = -1
     """The last epoch whose SYNs were judged."""
     swept: int = 0
-    """Packets of few sources to ever other ports, since it is loaded."""
+    tries: Tries = field(default_factory=Tries)
+    """Packets of few sources to ever other ports since it is loaded, and what the SYNs among them tried."""
     early: bool = False
     """It was loaded when the analysis began, and ever since ..."""
     at_first: dict[str, int] = field(default_factory=dict)
@@ -170,7 +173,7 @@ class View:
         In the first second that cannot be told yet, and is taken to be so; what ends with it was no habit.
 
         Args:
-            metric: ``requests``, ``udp`` for packets of UDP, or ``turns`` of TLS and QUIC.
+            metric: ``requests``, ``connections``, ``udp`` for packets of UDP, or ``turns`` of TLS and QUIC.
         """
         first, rows = self.track.at_first.get(metric, 0), self.recent()
         if not self.track.early:
@@ -239,6 +242,11 @@ class Tracker:
         """The first epoch that is looked at; the first that has packets, where nobody says."""
         self._begun = epoch if self._begun is None else self._begun
 
+    def heed(self, limits: Limits) -> None:
+        """Hold what comes against these limits from now on."""
+        self._limits = limits
+        self._evidence.need(limits.needed)
+
     @property
     def looking(self) -> bool:
         """Some victim was worth a look in the last second."""
@@ -261,17 +269,8 @@ class Tracker:
         row, before = track.row(epoch), track.row(epoch - 1)
         if row is None and before is None:
             return None
-        return View(
-            track,
-            epoch,
-            row,
-            before,
-            summary.final,
-            self.baseline,
-            self._evidence,
-            self._limits,
-            summary.heavy,
-        )
+        return View(track, epoch, row, before, summary.final, self.baseline, self._evidence, self._limits,
+                    summary.heavy)  # fmt: skip
 
     def row(self, victim: Address, epoch: int) -> np.void | None:
         """What a victim that is worth a look got in one of the last epochs, or None."""
@@ -300,7 +299,7 @@ class Tracker:
         address = (int(row["hi"]), int(row["lo"]))
         track = self._tracks.setdefault(address, Track(address, early=self._begins(epoch)))
         if track.early and self._begins(epoch):
-            for metric in METRICS_AT_FIRST:
+            for metric in get_args(Metric):
                 track.at_first[metric] = max(track.at_first.get(metric, 0), counted(row, metric))
         track.rows.append((epoch, row))
         track.sent += int(row["kinds"]["out"].sum())

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.summary import Summary
 
-SEALED = ("exchanges", "alike", "small", "turns", "quic_turns")
+SEALED = ("exchanges", "alike", "answered", "small", "turns", "quic_turns")
 """Counters of a row about TLS and QUIC that do not saturate and are part of a habit."""
 TRIED = 12
 """Epochs (3 s) that what was seen stands before it is believed: no flood goes unnoticed for longer ..."""
@@ -40,6 +40,7 @@ class Windows:
         age: epochs of it that have closed.
         lasted: epochs of the window before.
         earlier: the table at the end of the window before, or None.
+        ending: the tables of its last second, the newest last.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Windows:
         self._rows, self._silent = rows or asking, silent or nobody_asks
         self.number = self.age = self.lasted = 0
         self.earlier: NDArray[np.void] | None = None
+        self.ending: list[NDArray[np.void]] = []
         self._second: deque[NDArray[np.void]] = deque(maxlen=EPOCHS_PER_SECOND)
         self._now: NDArray[np.void] | None = None
 
@@ -74,6 +76,29 @@ class Windows:
         """Length of the stretch over which a rate is taken, in epochs."""
         return max(len(self._second), 1)
 
+    def lately(self, rows: NDArray[np.void]) -> NDArray[np.float64]:
+        """Requests of these pairs, a second, over the last second, also where a window began in it.
+
+        Args:
+            rows: of the table now, or of the window before where they are not in this one yet.
+        """
+        if self.age >= EPOCHS_PER_SECOND or not self.ending:
+            asked = rows["requests"].astype(np.int64) - requests_in(self.before, rows)
+            return asked.astype(np.float64) * (EPOCHS_PER_SECOND / self.epochs)
+        then = self.ending[max(self.age - EPOCHS_PER_SECOND, -len(self.ending))]
+        old = requests_in(self.earlier, rows) - requests_in(then, rows)
+        asked = requests_in(self._now, rows) + old
+        epochs = min(EPOCHS_PER_SECOND, self.age + len(self.ending))
+        return asked.astype(np.float64) * (EPOCHS_PER_SECOND / epochs)
+
+    def asking_lately(self, rows: NDArray[np.void]) -> NDArray[np.void]:
+        """The rows of this window, and where it began in the last second those of the one before."""
+        if self.age >= EPOCHS_PER_SECOND or not self.ending:
+            return rows
+        gone = self.ending[-1]
+        both = np.concatenate([rows, gone[~np.isin(gone["pair_hash"], rows["pair_hash"])]])
+        return both[np.argsort(both["pair_hash"])]
+
     @property
     def seconds(self) -> float:
         """How far back this window and the one before reach, this epoch included."""
@@ -87,7 +112,7 @@ class Windows:
             self._second.append(self.now(summary))
         self.age += 1
         if summary.window_ends:
-            self.earlier = self._second[-1]
+            self.earlier, self.ending = self._second[-1], list(self._second)
             self._second.clear()
             self.lasted, self.age = self.age, 0
             self.number += 1
@@ -138,14 +163,23 @@ def positions(ordered: NDArray[Any], wanted: NDArray[Any]) -> tuple[NDArray[np.i
     return at, ordered[at] == wanted
 
 
+def looked_up(
+    ordered: NDArray[Any], values: NDArray[Any], wanted: NDArray[Any], missing: float = 0
+) -> NDArray[Any]:
+    """The value beside each wanted key; ``ordered``: the keys, sorted, perhaps none."""
+    if not len(ordered):
+        return np.full(len(wanted), missing, values.dtype)
+    at, known = positions(ordered, wanted)
+    return np.where(known, values[at], missing)
+
+
 def requests_in(
     table: NDArray[np.void] | None, rows: NDArray[np.void], name: str = "requests"
 ) -> NDArray[np.int64]:
     """What another table says of the requests of the same pairs; 0 for those it does not hold."""
-    if table is None or not len(table):
+    if table is None:
         return np.zeros(len(rows), np.int64)
-    at, found = positions(table["pair_hash"], rows["pair_hash"])
-    return np.where(found, table[name][at].astype(np.int64), 0)
+    return looked_up(table["pair_hash"], table[name].astype(np.int64), rows["pair_hash"])
 
 
 def with_earlier(rows: NDArray[np.void], earlier: NDArray[np.void] | None) -> NDArray[np.void]:

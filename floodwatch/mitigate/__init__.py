@@ -10,7 +10,9 @@ from .never import NeverBlock
 from .nft.table import Table
 from .ordered import spare
 from .places import Places
-from .plan import Block, Network, Ordered, Policy, Proven, Step, Tally, plan, prove
+from .plan import Block, Network, Ordered, Policy, Proven, Step, plan, prove
+from .remembered import Remembered
+from .tally import Tally
 from .xdp.mirror import Xdp, dropped_ahead
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "Places",
     "Policy",
     "Proven",
+    "Remembered",
     "Standing",
     "Step",
     "Table",

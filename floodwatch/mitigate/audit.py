@@ -31,6 +31,8 @@ Done: TypeAlias = Literal[
 when their time is up, or ``gone`` when somebody else took them away. ``order``: a word of the operator.
 ``stop``: from then on nothing is done."""
 SELF, SOMEBODY = "floodwatch", "somebody else"
+EXPLAINS_S = 2.0
+"""For so long an order explains what is seen in the kernel: it is written down before it is carried out."""
 EVENTS_MOST, REFUSED_MOST, ACTS_MOST = 4096, 65_536, 131_072
 LATE_S = 1.0
 """A rule that is missed so long before its end ended by itself: it is looked for twice a second."""
@@ -51,6 +53,7 @@ class Act(Struct, frozen=True, kw_only=True):
         by: who ordered it.
         why: the reason.
         enforced: it was done, and not only said to be what would be done.
+        known: it is a new block in a network of known clients.
     """
 
     schema: Literal["floodwatch.audit/1"] = "floodwatch.audit/1"
@@ -64,6 +67,7 @@ class Act(Struct, frozen=True, kw_only=True):
     by: str = SELF
     why: str
     enforced: bool = True
+    known: bool = False
 
     def __str__(self) -> str:
         return f"{self.time}  {self.says}"
@@ -116,9 +120,10 @@ class Ledger:
         return told
 
     def ordered(self, words: Iterable[Word]) -> None:
-        """Operators gave these orders since the last look."""
-        self._words = list(words)
-        for word in self._words:
+        """Operators gave these orders since the last look; what they explain may be seen at the next one."""
+        fresh, since = list(words), time.time() - EXPLAINS_S
+        self._words = [*fresh, *(word for word in self._words if word.at >= since)]
+        for word in fresh:
             target = f"{word.what} {word.network}".strip()
             lasts = word.what in ("allow", "unguard", "block")
             self._write(
@@ -172,7 +177,9 @@ class Ledger:
                 if network not in held:
                     standing.pop(network, None)
             elif network in held:
-                self._write(what, _named(block), event=block.why, why=step.why, left=block.seconds)
+                self._write(
+                    what, _named(block), event=block.why, why=step.why, left=block.seconds, known=step.known
+                )
                 packets = held[network][1]
                 standing[network] = _Rule(now + block.seconds, packets, block.why, block)
         self._blocks = standing
@@ -262,6 +269,7 @@ class Ledger:
         left: float | None = None,
         at: float | None = None,
         until: float | None = None,
+        known: bool = False,
     ) -> None:
         now = time.time()
         until = until if left is None else now + left
@@ -276,7 +284,8 @@ class Ledger:
             packets=packets,
             by=by,
             why=why,
-            enforced=self._enforced,
+            enforced=self._enforced or what == "order",  # an order was given, whatever comes of it
+            known=known,
         )
         self._acts.append(act)
 

@@ -12,8 +12,9 @@ from .dryrun import DryRun
 from .guards import Guard, Order, Standing
 from .nft import loaded
 from .nft.table import Table
-from .plan import Block, Network, Step, Tally
+from .plan import Block, Network, Step
 from .sockets import Connections
+from .tally import Tally
 from .xdp.ahead import TableBehindXdp
 from .xdp.mirror import Xdp, dropped_ahead, with_ahead
 

@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import replace as changed
 from types import TracebackType
 
+from msgspec.structs import replace
+
 from ..errors import EnforceError
 from ..history.answers import Answers
 from ..history.memory import Networks
@@ -21,12 +23,15 @@ from .audit import Ledger
 from .backend import DRY, XDP, Backend, make
 from .byhand import UNGUARDED_S, ByHand, What
 from .effects import QUIET_S, Effects
-from .guards import Guard, Shield, Standing, describe
+from .guards import Guard, Shield, Standing
 from .keeper import Keeper, witnessed
 from .never import NeverBlock
-from .plan import MINE, NOBODY, Block, Network, Ordered, Policy, Proven, Step, Tally, gather, plan, prove
+from .plan import MINE, NOBODY, Block, Network, Ordered, Policy, Proven, Step, adopted, gather, plan, prove
+from .remembered import NOTHING, Remembered, regained
 from .shields import shield
+from .tally import Tally
 from .upkeep import Upkeep
+from .withdrawal import withdraw
 
 LIFTED = "you lifted its block"
 
@@ -42,6 +47,7 @@ class Blocker:
         never_file: a file with more of them, followed as it changes; or None.
         policy: the limits; its ``never`` is replaced.
         xdp: interfaces on which an XDP program drops what the table blocks, ahead of it: the backend xdp.
+        by: who gives orders through it; the user who runs this if not given.
 
     Raises:
         EnforceError: the kernel has no nf_tables or XDP, or this process no right to it.
@@ -64,21 +70,25 @@ class Blocker:
         never_file: str | None = None,
         policy: Policy | None = None,
         xdp: Sequence[str] = (),
+        by: str | None = None,
     ) -> None:
-        self.by_hand = ByHand(make=not dry_run)
+        self.by_hand = ByHand(make=not dry_run, by=by)
         self.never = NeverBlock(never_block, never_file, self.by_hand.allowed)
         self.ledger = Ledger(enforced=not dry_run)
         self.policy = changed(policy or Policy(), never=self._never)
         self.dry_run = dry_run
         self._lifted: set[Network] = set()
+        self._stood = False
         self._proven: dict[Network, Proven] = {}
+        self.wanted: frozenset[Network] = frozenset()
+        """Networks that are to be blocked, as of the last ``enforce``, without those that were refused."""
         self._effects = Effects(min(QUIET_S, self.policy.ttl_s))
         named = DRY if dry_run else XDP if xdp else backend
         self._backend: Backend = make(named, xdp) if isinstance(named, str) else named
         self._upkeep = Upkeep(self._backend, self._effects)
         self._keeper = Keeper(self._backend, self._shield, self._own)
         try:
-            self._backend.ensure(self.never.reasons)
+            self._lost = self._backend.ensure(self.never.reasons)
         except BaseException:
             self._backend.close()
             raise
@@ -87,6 +97,23 @@ class Blocker:
         if any(meet(network, held) for held in self._lifted):
             return LIFTED
         return self.never.why(network)
+
+    def remembered(self) -> Remembered:
+        """What the next one should know; costs no look at the kernel."""
+        return replace(self._upkeep.remembered(), avoided=self._keeper.avoided())
+
+    def adopt(self, before: Remembered = NOTHING) -> list[Step]:
+        """Go on from what an earlier run knew, at the beginning. Blocks that stand and that events called for
+        are renewed while they meet packets: only this program puts them there, and with a proof. Where the
+        kernel held no table, as after the host started, blocks come back for their time; these are returned.
+        """
+        held = self._upkeep.counted()
+        self.ledger.saw_blocks(held)
+        self._proven |= {n: adopted(block) for n, (block, _) in held.items() if block.why.startswith(MINE)}
+        steps = regained(before, self.policy, self.by_hand.unblocked(before.at)) if self._lost else []
+        self._keeper.avoid(before.avoided)
+        self.ledger.did(steps, self._upkeep.resume(before, steps))
+        return steps
 
     def news(self) -> list[str]:
         """What became of rules since this was last asked, in words: effects, repairs, what is missing."""
@@ -150,7 +177,11 @@ class Blocker:
 
     def active(self) -> dict[Network, Block]:
         """What is blocked: read back from the kernel, or what a dry run would have done."""
-        return {network: block for network, (block, _) in self._backend.counted().items()}
+        return {network: block for network, (block, _) in self.counted().items()}
+
+    def counted(self) -> dict[Network, tuple[Block, int]]:
+        """The same, with the packets that each block met."""
+        return self._backend.counted()
 
     def dropped_ahead(self) -> Tally:
         """What XDP did with packets before any tap could see them."""
@@ -217,7 +248,7 @@ class Blocker:
             EnforceError: the kernel refused; nothing was changed.
         """
         witnessed(decisions)
-        self._look_again()
+        self._look_again(quiet=not (decisions or self._stood))
         now, counted = time.monotonic(), self._upkeep.counted()
         self._upkeep.tell(*self._effects.measured(counted, now))
         self.ledger.about(decisions, counted)
@@ -227,24 +258,28 @@ class Blocker:
             proven.setdefault(item.network, item)  # to drop is more than to limit
         busy, quiet = self._effects.listen(counted, now)
         wanted: Sequence[Proven | Ordered]
-        wanted = [*proven.values(), *(self._proven[n] for n in busy if n in self._proven and n not in proven)]
+        kept = (n for n in (*busy, *self._upkeep.missing) if n in self._proven and n not in proven)
+        wanted = [*proven.values(), *(self._proven[n] for n in kept)]
         standing = {network: block for network, (block, _) in counted.items()}
         wanted = gather(wanted, self.policy, standing, known)
         proven |= {item.network: item for item in wanted if isinstance(item, Proven)}
         self._proven = {n: item for n, item in (self._proven | proven).items() if n in counted or n in proven}
+        self._stood = bool(standing)
         steps = plan(
             wanted, self.policy, standing, self._upkeep.offences, quiet=self._over(standing, quiet, proven),
             lately=self._upkeep.lately(now), known=known,
         )  # fmt: skip
         todo = [step for step in steps if step.what != "refuse"]
+        refused = {step.block.network for step in steps if step.what == "refuse"}
+        self.wanted = frozenset(item.network for item in wanted if item.network not in refused)
         self.ledger.did(steps, self._upkeep.apply(todo, now) if todo else counted)
         return steps
 
-    def _look_again(self) -> None:
+    def _look_again(self, *, quiet: bool) -> None:
         """Who must not be blocked by now; a table that somebody took away comes back."""
         self.by_hand.refresh()
-        self.ledger.ordered(self.by_hand.fresh())
-        self.never.refresh()
+        self.ledger.ordered(words := self.by_hand.fresh())
+        self.never.refresh(rest=quiet and not words)
         complaint = self.never.complaint()
         self._upkeep.tell(*([complaint] if complaint else []))
         restored = self._upkeep.restore(self.never.reasons, self._keeper.again)
@@ -261,28 +296,13 @@ class Blocker:
     def stand_down(self, why: str) -> str:
         """Take away what events called for: from now on it is only observed."""
         said = self.withdraw(why)
-        self.active()  # what runs ahead of the table takes over that nothing is blocked
         self.ledger.stood_down(why)
         return said
 
     def withdraw(self, why: str = "the watch ends") -> str:
         """Take away what events called for, and the table if nothing ordered by hand is left; says what."""
-        counted = self._backend.counted()
-        self.ledger.saw_blocks(counted)
-        mine = [block for block, _ in counted.values() if block.why.startswith(MINE)]
-        kept = len(counted) - len(mine)
-        steps = [Step("remove", block, why) for block in mine]
-        guards = self.guards()
-        self.ledger.saw_guards(guards)
-        if not kept:
-            gone = self._backend.remove()
-            said = "its table is removed" if gone else "it had no table"
-        else:
-            self._backend.apply(steps)
-            self._backend.guard([], list(guards), NOBODY)
-            said = f"its rules are removed; {kept} manual blocks stay"
-        self.ledger.did(steps, {})
-        self.ledger.guarded({}, [f"{describe(guard)}: {why}" for guard in guards])
+        said = withdraw(self._backend, self.ledger, why)
+        self._upkeep.counted()  # what runs ahead of the table takes over that nothing is blocked
         return said
 
     def close(self) -> None:

@@ -8,35 +8,39 @@ system. The newest word about a network counts, and every word ends by itself.
 from __future__ import annotations
 
 import fcntl
-import glob
 import ipaddress
 import os
 import pwd
-import socket
 import stat
-import sys
 import time
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
+from ..config.files import number
+from ..config.netns import RUN, beside_the_host, namespace
 from ..errors import BlockRefused, EnforceError
 from ..model.address import Network, mapped
 
-What: TypeAlias = Literal["allow", "disallow", "block", "unblock", "unguard", "confirm"]
+What: TypeAlias = Literal["allow", "disallow", "block", "unblock", "unguard", "confirm", "panic", "resume"]
+REPLACES: dict[What, What] = {"disallow": "allow", "resume": "panic"}
+"""Words that take another one back."""
+LIFTS: Final = frozenset[What]({"unblock", "panic", "resume"})
+"""Words by which blocks were lifted, or had been."""
 ALLOWED_MOST, BYTES_MOST, BYTES_KEPT = 4096, 1 << 23, 1 << 19
 ALLOW_MOST_S, RECORD_S, UNGUARDED_S = 366 * 86_400.0, 86_400.0, 600.0
 """How long somebody may be allowed at most, what was done stays on record, and a victim stays unguarded."""
+PANIC_S = 100 * ALLOW_MOST_S
+"""A panic lasts until somebody takes it back."""
 WIDEST = {4: 8, 6: 19}
 """Shortest prefixes that may be allowed."""
-NETNS_COOKIE = 71
-RUN, BESIDE = Path("/run/floodwatch"), "orders-"
-"""Where the records of other network namespaces than the host's lie, and how their names begin."""
+BESIDE = "orders-"
+"""How the names of records of other network namespaces than the host's begin."""
 NOBODY = (1 << 32) - 1
 WHY_MOST = 200
 FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW
@@ -66,24 +70,9 @@ def default_path() -> Path:
     """Where the record lies: of the host to stay, of another network namespace as long as the host runs."""
     if os.geteuid():
         return Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}") / "floodwatch.orders"
-    if _beside_the_host():
-        return RUN / f"{BESIDE}{_namespace():x}"
+    if beside_the_host():
+        return RUN / f"{BESIDE}{namespace():x}"
     return Path("/var/lib/floodwatch/orders")
-
-
-def _beside_the_host() -> bool:
-    """Does this process live in another network namespace than the host's first process?"""
-    here = "/proc/self/ns/net"
-    try:
-        return not os.path.samefile(here, "/proc/1/ns/net")
-    except OSError:  # who may not look at that process sees whether its own has a name (ip-netns(8))
-        return any(os.path.samefile(here, name) for name in glob.glob("/run/netns/*"))
-
-
-def _namespace() -> int:
-    """A number of this network namespace that no other gets until the next boot (SO_NETNS_COOKIE)."""
-    with socket.socket(socket.AF_UNIX) as asked:
-        return int.from_bytes(asked.getsockopt(socket.SOL_SOCKET, NETNS_COOKIE, 8), sys.byteorder)
 
 
 def sweep(folder: Path) -> None:
@@ -111,11 +100,12 @@ def _held_open(path: Path, flags: int) -> int:
 
 def operator() -> str:
     """Who runs this: the user who logged in, as the kernel remembers it, whatever sudo made of that."""
-    try:
-        uid = int(Path("/proc/self/loginuid").read_text())
-    except (OSError, ValueError):
-        uid = NOBODY
-    uid = os.getuid() if uid == NOBODY else uid
+    uid = number("/proc/self/loginuid")
+    return named(os.getuid() if uid is None or uid == NOBODY else uid)
+
+
+def named(uid: int) -> str:
+    """A user by name and number."""
     try:
         return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
     except KeyError:
@@ -128,13 +118,15 @@ class ByHand:
     Args:
         path: the file.
         make: make it and its folder where they are missing, if this process may.
+        by: who gives the orders that are written; the user who runs this if not given.
 
     Raises:
         EnforceError: it is there, and somebody else could write to it.
     """
 
-    def __init__(self, path: Path | None = None, *, make: bool = True) -> None:
+    def __init__(self, path: Path | None = None, *, make: bool = True, by: str | None = None) -> None:
         self.path = path or default_path()
+        self._by = by
         if make and path is None and os.geteuid() == 0:
             sweep(RUN)
         self._file = self._open(os.O_RDONLY | (os.O_CREAT if make else 0))
@@ -189,10 +181,28 @@ class ByHand:
         """The victims that are to stay unguarded for now."""
         return self._networks("unguard")
 
-    def confirmed(self, since: float) -> Word | None:
-        """The confirmation that was given after a moment (Unix time), or None."""
-        word = self._newest.get(("confirm", ""))
-        return word if word is not None and word.at >= since else None
+    def confirmation(self) -> Word | None:
+        """The newest confirmation, or None."""
+        return self._newest.get(("confirm", ""))
+
+    def unblocked(self, since: float) -> set[str]:
+        """Networks whose blocks were lifted after a moment (Unix time); an empty name: all were, as by a
+        panic, also where that was taken back.
+        """
+        return {w.network for w in self._newest.values() if w.what in LIFTS and w.at >= since}
+
+    def panic(self, why: str) -> None:
+        """Let a daemon only observe from now on, over restarts, until ``resume``.
+
+        Raises:
+            EnforceError: it cannot be written.
+        """
+        self.write("panic", why=why, seconds=PANIC_S)
+
+    def panicked(self) -> Word | None:
+        """The word that took everything away, as long as nobody took that back; or None."""
+        word = self._newest.get(("panic", ""))
+        return word if word is not None and word.what == "panic" and word.until > time.time() else None
 
     def _networks(self, what: What) -> dict[Network, Word]:
         now = time.time()
@@ -215,7 +225,9 @@ class ByHand:
             at = max(time.time(), *(word.at + 1e-6 for word in held)) if held else time.time()
             until = at + (seconds or RECORD_S)
             words = [
-                Word(what=what, network=name, at=at, until=until, why=why[:WHY_MOST], by=operator())
+                Word(
+                    what=what, network=name, at=at, until=until, why=why[:WHY_MOST], by=self._by or operator()
+                )
                 for name in ([str(network) for network in networks] or [""])
             ]
             lines = _encoder.encode_lines(words)
@@ -270,7 +282,7 @@ def _words(held: bytes) -> Iterable[Word]:
 
 def _subject(word: Word) -> tuple[str, str]:
     """What an order is about: a later one about the same replaces it."""
-    return "allow" if word.what == "disallow" else word.what, word.network
+    return REPLACES.get(word.what, word.what), word.network
 
 
 def _kept(words: Iterable[Word], now: float) -> list[Word]:

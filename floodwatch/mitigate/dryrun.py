@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from ..history.memory import Networks
 from .guards import LIFETIME_S, Guard, Order, Standing
-from .plan import MINE, Block, Network, Step, Tally
+from .plan import MINE, Block, Network, Step
 from .sockets import Connections
+from .tally import Tally
 
 
 class DryRun:

@@ -1,4 +1,5 @@
-"""A plan for those who have no nftables: lines of iptables, and FlowSpec routes (RFC 8955) as of ExaBGP.
+"""A plan for those who have no nftables: lines of iptables, and routes as of ExaBGP: FlowSpec (RFC 8955), or
+the one that has all packets to a victim dropped upstream (RFC 7999).
 
 What a language cannot say is left out, and a comment says so.
 """
@@ -7,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from .guards import Order, describe
+from .guards import Order, describe, name_of
 from .nft.guardforms import FORMS, Line
 from .nft.terms import TARGET_PORT, source, target
 from .plan import MINE, Block, Network
@@ -17,6 +18,8 @@ HASHLIMIT_MOST = 1_000_000
 """Packets a second, and at once, that hashlimit counts to."""
 OF_ONE_PORT = ("proxied", "capped")
 """Kinds of guards whose number is the victim's port."""
+BLACKHOLE = "65535:666"
+"""The community that asks for it."""
 SLOW_BYTES = 9600
 """What FlowSpec leaves a source that is slowed down, in bytes a second: the least that speakers take."""
 
@@ -82,13 +85,27 @@ def flowspec(victim: Network, blocks: Sequence[Block], orders: Sequence[Order]) 
             yield f"# left out, for the victim has no address of its kind: {block.network}"
             continue
         then = f"rate-limit {SLOW_BYTES}" if block.rate else "discard"
-        yield f"match {{ source {block.network}; destination {victim}; }} then {{ {then}; }}"
+        yield flow(f"source {block.network}", f"destination {victim}", then=then)
     for order in orders:
         guard = order.guard
         if guard.kind == "reflected":
             yield "# FlowSpec knows no connections: what the victim itself asked for on that port goes too"
-            match = f"destination {victim}; protocol ={UDP}; source-port ={guard.number};"
-            match += "" if guard.port is None else f" destination-port ={guard.port};"
-            yield f"match {{ {match} }} then {{ discard; }}"
+            match = [f"destination {victim}", f"protocol ={UDP}", f"source-port ={guard.number}"]
+            match += [] if guard.port is None else [f"destination-port ={guard.port}"]
+            yield flow(*match, then="discard")
         else:
             yield f"# left out, for FlowSpec knows no connections and no flows: {describe(guard, order.rate)}"
+
+
+def blackhole(victim: Network) -> Iterator[str]:
+    """The route that has everything to a host dropped."""
+    if victim.prefixlen < victim.max_prefixlen:
+        yield f"# left out: {victim} is a whole network"
+        return
+    yield f"# nobody reaches {name_of(victim)} any more then, neither the flood nor its clients"
+    yield f"route {victim} next-hop self community [{BLACKHOLE}]"
+
+
+def flow(*match: str, then: str) -> str:
+    """A route of FlowSpec: what it matches, and what then becomes of it."""
+    return f"match {{ {' '.join(f'{one};' for one in match)} }} then {{ {then}; }}"

@@ -140,6 +140,14 @@ class Trials:
         self._running: dict[Guard, _Trial] = {}
         self._failed: dict[Guard, float] = {}
 
+    def avoided(self, now: float) -> dict[Guard, float]:
+        """The guards that are not to be tried, with the seconds that this lasts."""
+        return {guard: left for guard, at in self._failed.items() if (left := at + FORGIVEN_S - now) > 0}
+
+    def avoid(self, guards: Mapping[Guard, float], now: float) -> None:
+        """Do not try these for so many seconds."""
+        self._failed |= {g: now + min(left, FORGIVEN_S) - FORGIVEN_S for g, left in guards.items()}
+
     def plan(
         self, wanted: Sequence[Order], standing: Mapping[Guard, Standing], now: float
     ) -> tuple[list[Order], list[Guard], list[str]]:

@@ -81,10 +81,18 @@ class Harm:
         self._away: dict[Guard, _Trial] = {}
         self._to_blame: dict[Guard, int] = {}
         self._cleared: dict[Guard, int] = {}
+        self._newest = 0
 
     def spared(self, guard: Guard) -> bool:
         """It is not to be put up: it did harm, or it is looked at whether it did."""
         return guard in self._away or guard in self._to_blame
+
+    def blamed(self) -> dict[Guard, float]:
+        """The guards that did harm, with the seconds for which they stay away."""
+        left = {
+            guard: (at + FORGIVEN - self._newest) / EPOCHS_PER_SECOND for guard, at in self._to_blame.items()
+        }
+        return {guard: seconds for guard, seconds in left.items() if seconds > 0}
 
     def came(self, guards: Iterable[Guard], answers: Answers) -> None:
         """These are put up now; one that stands already is judged as before."""
@@ -116,6 +124,7 @@ class Harm:
     def _looked_after(self, answers: Answers) -> list[str]:
         """Whether answers came back without those that were taken away."""
         said, newest = list[str](), answers.epoch
+        self._newest = newest
         for kept in (self._to_blame, self._cleared):
             for guard in [guard for guard, at in kept.items() if not 0 <= newest - at < FORGIVEN]:
                 del kept[guard]

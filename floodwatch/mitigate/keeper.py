@@ -63,6 +63,14 @@ class Keeper:
         self._tracks = self._strict = self._told_blind = False
         self._untracked: str | None = None
 
+    def avoided(self) -> dict[Guard, float]:
+        """Guards that did nothing or did harm, with the seconds for which they are not tried again."""
+        return self._trials.avoided(time.monotonic()) | self._harm.blamed()
+
+    def avoid(self, guards: Mapping[Guard, float]) -> None:
+        """Do not try these for so many seconds, as an earlier keeper found out."""
+        self._trials.avoid(guards, time.monotonic())
+
     def track(self) -> None:
         """Let connection tracking begin, and let what is connected now pass every guard that will come.
 

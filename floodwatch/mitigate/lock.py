@@ -23,6 +23,7 @@ NAME = "floodwatch"
 START = 22
 """The field of /proc/PID/stat that says when a process started, in ticks since the host did."""
 TRIES, TRY_AGAIN_S = 5, 0.02
+OTHERS_WRITE = 0o022
 END_S = 5.0
 """So long an ended process is waited for."""
 
@@ -173,7 +174,7 @@ class Lock:
 
 
 def _private(folder: Path) -> None:
-    """Make a folder that nobody else can enter, or see to it that it is one.
+    """Make a folder that nobody else can write to, or see to it that it is one.
 
     Raises:
         EnforceError: it is somebody else's.
@@ -187,8 +188,9 @@ def _private(folder: Path) -> None:
         found = os.fstat(opened)
         if found.st_uid != os.geteuid():
             raise EnforceError(f"{folder} belongs to another user (uid {found.st_uid}): remove it")
-        if stat.S_IMODE(found.st_mode) != 0o700:
-            os.fchmod(opened, 0o700)
+        mode = stat.S_IMODE(found.st_mode)
+        if mode & OTHERS_WRITE:  # others may enter: beside locks a daemon's socket lies here for its users
+            os.fchmod(opened, mode & ~OTHERS_WRITE)
     finally:
         os.close(opened)
 

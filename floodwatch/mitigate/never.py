@@ -12,6 +12,7 @@ import bisect
 import ipaddress
 import os
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatch
 from functools import cache
@@ -28,6 +29,8 @@ OWN = "address of this host"
 LISTED = "your never-block list"
 SSH_PORT = 22
 SSHD_FILES = ("/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d/*.conf")
+REST_S = 3.0
+"""How often it is looked who must not be blocked while nobody is to be."""
 
 
 class NeverBlock:
@@ -56,11 +59,20 @@ class NeverBlock:
         self._parts: list[tuple[str, Iterable[Network]]] = []
         self.reasons: dict[Network, str] = {}
         self._ranges: dict[int, list[tuple[int, int, str]]] = {}
+        self._rest_until = 0.0
         self.refresh()
 
-    def refresh(self) -> None:
-        """Look again; ``reasons`` is another object when something changed."""
+    def refresh(self, *, rest: bool = False) -> None:
+        """Look again; ``reasons`` is another object when something changed.
+
+        Args:
+            rest: nothing is blocked or to be blocked, so that it need not be at once: to tell live sessions,
+                the kernel walks through all its connections.
+        """
         self.places.refresh()
+        if rest and time.monotonic() < self._rest_until:
+            return
+        self._rest_until = time.monotonic() + REST_S
         parts = list(self._look())
         if parts == self._parts:
             return
@@ -124,6 +136,21 @@ def _ranges(reasons: Mapping[Network, str], version: int) -> list[tuple[int, int
     return found
 
 
+def networks_of(path: str, text: str) -> tuple[Network, ...]:
+    """The networks that a never-block list holds.
+
+    Raises:
+        ConfigError: a line is none.
+    """
+    found = list[Network]()
+    for number, entry in entries(text):
+        try:
+            found.append(ipaddress.ip_network(entry, strict=False))
+        except ValueError as error:
+            raise ConfigError(f"{path}, line {number}: {error}") from error
+    return tuple(found)
+
+
 class NeverFile:
     """The operator's never-block list in a file, followed as it changes; an error keeps what was good.
 
@@ -142,19 +169,13 @@ class NeverFile:
         self._trouble: str | None = None
 
     def _read(self) -> tuple[Network, ...]:
-        found = list[Network]()
         try:
             if self._followed.replaced:
                 raise ConfigError(f"{self.path} was replaced by a file that a watch has no right to read")
             text = self._followed.read().decode()
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"cannot read the never-block list {self.path}: {error}") from error
-        for number, entry in entries(text):
-            try:
-                found.append(ipaddress.ip_network(entry, strict=False))
-            except ValueError as error:
-                raise ConfigError(f"{self.path}, line {number}: {error}") from error
-        return tuple(found)
+        return networks_of(self.path, text)
 
     def networks(self) -> tuple[Network, ...]:
         """What it lists now."""

@@ -16,7 +16,7 @@ from typing import TypeAlias
 from .vital import TCP
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
-SOCK_DIAG, BY_FAMILY, DUMP, DONE, ERROR = 4, 20, 0x301, 3, 2
+SOCK_DIAG, OF_TCP, BY_FAMILY, DUMP, DONE, ERROR = 4, 18, 20, 0x301, 3, 2
 ESTABLISHED = 1
 HEADER, RECEIVE_BYTES, TIMEOUT_S = 16, 1 << 17, 2.0
 TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
@@ -34,11 +34,10 @@ def peers(ports: Iterable[int]) -> set[Address]:
 
 def _asked(ports: set[int]) -> Iterator[Address]:
     with asking() as kernel:
-        for family in (socket.AF_INET, socket.AF_INET6):
-            for port in ports:
-                for message in dumped(kernel, family, TCP, 1 << ESTABLISHED, port):
-                    raw = message[24:40]  # behind four bytes, two ports and our own address
-                    yield ipaddress.ip_address(raw[:4] if message[0] == socket.AF_INET else raw)
+        for port in ports:
+            for message in dumped(kernel, socket.AF_UNSPEC, TCP, 1 << ESTABLISHED, port):
+                raw = message[24:40]  # behind four bytes, two ports and our own address
+                yield ipaddress.ip_address(raw[:4] if message[0] == socket.AF_INET else raw)
 
 
 def asking() -> socket.socket:
@@ -53,7 +52,8 @@ def dumped(kernel: socket.socket, family: int, protocol: int, states: int, port:
 
     Args:
         kernel: see ``asking``; one question at a time.
-        family: AF_INET or AF_INET6.
+        family: AF_INET or AF_INET6; AF_UNSPEC: both, for which the kernel walks through its table once, of
+            TCP only.
         protocol: IP protocol number.
         states: bits of the states that are wanted.
         port: of this host; 0 for any.
@@ -61,9 +61,12 @@ def dumped(kernel: socket.socket, family: int, protocol: int, states: int, port:
     Raises:
         OSError: the kernel does not tell.
     """
-    asks = struct.pack("=BBBBI", family, protocol, 0, 0, states)
-    asks += struct.pack("!HH", port, 0) + bytes(36) + b"\xff" * 8  # no address, no cookie
-    kernel.send(struct.pack("=IHHII", HEADER + len(asks), BY_FAMILY, DUMP, 0, 0) + asks)
+    which = struct.pack("!HH", port, 0) + bytes(36) + b"\xff" * 8  # no address, no cookie
+    if family == socket.AF_UNSPEC:  # struct inet_diag_req; else struct inet_diag_req_v2
+        kind, asks = OF_TCP, bytes(4) + which + struct.pack("=II", states, 0)
+    else:
+        kind, asks = BY_FAMILY, struct.pack("=BBBBI", family, protocol, 0, 0, states) + which
+    kernel.send(struct.pack("=IHHII", HEADER + len(asks), kind, DUMP, 0, 0) + asks)
     while True:
         answer, at = kernel.recv(RECEIVE_BYTES), 0
         while at + HEADER <= len(answer):

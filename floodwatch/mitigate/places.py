@@ -84,6 +84,13 @@ class Places:
         self._news.close()
 
 
+def ways_out() -> list[str]:
+    """The interfaces that carry a default route, by name."""
+    with IPRoute() as kernel:
+        names = {link["index"]: link.get_attr("IFLA_IFNAME") or "" for link in kernel.get_links()}
+        return sorted({route.interface for route in _routes(kernel, names) if route.to.endswith("/0")})
+
+
 def survey(routes: Iterable[Route]) -> tuple[frozenset[Network], dict[str, tuple[Network, ...]]]:
     """The gateways, and the networks behind this host by the interface that they are reached over."""
     gateways, out, over = set[str](), set[str](), defaultdict[str, set[str]](set)

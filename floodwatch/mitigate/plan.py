@@ -73,6 +73,11 @@ def prove(decision: Decision) -> list[Proven]:
     return [Proven(s.network, decision.id, rates[s.shared], secret=_SECRET) for s in decision.sources]
 
 
+def adopted(block: Block) -> Proven:
+    """What a block that stands was made from: an earlier run of this program had the proof."""
+    return Proven(block.network, block.why.removeprefix(MINE), block.rate, secret=_SECRET)
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """Limits of what may be done.
@@ -110,27 +115,13 @@ class Block(Struct, frozen=True, gc=False):
     rate: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Packets of blocked sources ahead of the table, by what became of them; and those that had to pass."""
-
-    hosts: int = 0
-    networks: int = 0
-    sampled: int = 0
-    spared: int = 0
-
-    @property
-    def dropped(self) -> int:
-        """No tap saw them."""
-        return self.hosts + self.networks
-
-
 class Step(Struct, frozen=True, gc=False):
-    """One line of a plan."""
+    """One line of a plan. ``known``: it blocks anew what lies in a network of known clients."""
 
     what: Literal["add", "extend", "remove", "refuse"]
     block: Block
     why: str
+    known: bool = False
 
     def __str__(self) -> str:
         seconds = f" for {self.block.seconds:.0f} s" if self.what in ("add", "extend") else ""
@@ -254,7 +245,8 @@ class _Room:
     def __init__(self, policy: Policy, standing: Iterable[Network], lately: int, known: Networks) -> None:
         held = list(standing)
         self._policy, self._held, self._lately = policy, len(held), lately
-        self._served = frozenset(known.tolist()) if len(known) >= ENOUGH_KNOWN else frozenset()
+        self.known: frozenset[int] = frozenset(known.tolist())
+        self._served = self.known if len(known) >= ENOUGH_KNOWN else frozenset()
         self._hit = {code for n in held if (code := code_of(n)) in self._served}
 
     def refusal(self, network: Network) -> str | None:
@@ -273,9 +265,7 @@ class _Room:
         """One more is blocked."""
         self._held += 1
         self._lately += 1
-        code = code_of(network)
-        if code in self._served:
-            self._hit.add(code)
+        self._hit |= {code_of(network)} & self._served
 
 
 def _steps(
@@ -316,4 +306,4 @@ def _step(
         return Step("refuse", block, full)
     room.take(item.network)
     proof = "proven real by finished handshakes" if isinstance(item, Proven) else "ordered by you"
-    return Step("add", block, proof)
+    return Step("add", block, proof, code_of(item.network) in room.known)

@@ -1,4 +1,4 @@
-"""Rules against one event, for people who load them themselves: nft, iptables, FlowSpec, or plain text.
+"""Rules against one event, for people who load them themselves: nft, iptables, FlowSpec, RTBH, or plain text.
 
 They are the plan that a watch which enforces would carry out, from the same decision and by the same
 functions. A source stands in a rule only where its address is proven real; reflectors and forged addresses
@@ -18,7 +18,7 @@ from ..model.event import Event
 from ..report import words
 from ..report.escape import printable
 from . import denylist
-from .foreign import flowspec, iptables
+from .foreign import blackhole, flowspec, iptables
 from .guards import Order, orders
 from .nft.text import table_text
 from .plan import Block, Policy, Step, gather, plan, prove
@@ -99,6 +99,8 @@ def rules(decision: Decision, style: str, *, router: bool = False) -> list[str]:
             lines, ends = list(iptables(blocks, guards)), ENDLESS
         case "flowspec":
             lines, ends = list(flowspec(decision.victim, blocks, guards)), ENDLESS
+        case "rtbh":
+            lines, ends = list(blackhole(decision.victim)), ENDLESS
         case _:
             lines, ends = [], ""
     nothing = all(line.startswith("#") for line in lines)

@@ -15,10 +15,15 @@ from ..history.windows import trim
 from .backend import Backend
 from .effects import Effects
 from .plan import Block, Network, Step
+from .remembered import Remembered
 
 MINUTE_S = 60.0
+LATE_S = 1.0
+"""A block that is missed so long before its end did not end by itself."""
 OFFENDERS_MOST = 65_536
 """Networks whose offences are remembered."""
+RESTORED = "somebody removed it"
+"""Why a block is added that had been there."""
 
 
 class Upkeep:
@@ -30,12 +35,14 @@ class Upkeep:
 
     Attributes:
         offences: how often each network was blocked.
+        missing: networks whose blocks stood when this was last read, and are gone before their time.
     """
 
     def __init__(self, backend: Backend, effects: Effects) -> None:
         self.offences: dict[Network, int] = {}
         self._backend = backend
         self._effects = effects
+        self.missing: set[Network] = set()
         self._last: dict[Network, tuple[Block, float]] = {}
         self._added: deque[float] = deque()
         self._short = 0
@@ -56,9 +63,31 @@ class Upkeep:
             self._added.popleft()
         return len(self._added)
 
+    def remembered(self) -> Remembered:
+        """What is known beyond what a backend holds."""
+        now = time.monotonic()
+        self.lately(now)
+        blocks = (replace(block, seconds=until - now) for block, until in self._last.values() if until > now)
+        lately = tuple(now - at for at in self._added)
+        return Remembered(at=time.time(), blocks=tuple(blocks), offences=dict(self.offences), lately=lately)
+
+    def resume(self, before: Remembered, back: Sequence[Step]) -> dict[Network, tuple[Block, int]]:
+        """Go on from what an earlier one knew, and with the blocks that are to come back; returns what stands
+        then.
+        """
+        now = time.monotonic()
+        self.offences = dict(before.offences)
+        trim(self.offences, OFFENDERS_MOST)
+        self._added = deque(sorted(now - ago for ago in before.lately))
+        if back:
+            self._apply_what_fits(back)
+            self.tell(f"the kernel had lost {len(back)} blocks whose time is not up: they are back")
+        return self.counted()
+
     def counted(self) -> dict[Network, tuple[Block, int]]:
         """What stands, with what it dropped; remembered, in case somebody takes it away."""
         found, now = self._backend.counted(), time.monotonic()
+        self.missing = {n for n, (_, until) in self._last.items() if n not in found and until > now + LATE_S}
         self._last = {network: (block, now + block.seconds) for network, (block, _) in found.items()}
         return found
 
@@ -69,7 +98,7 @@ class Upkeep:
             on_made()
         now = time.monotonic()
         lost = [replace(block, seconds=until - now) for block, until in self._last.values() if until > now]
-        steps = [Step("add", block, "somebody removed it") for block in lost if made]
+        steps = [Step("add", block, RESTORED) for block in lost if made]
         if steps:
             self._backend.apply(steps)
             self.tell(f"the table was removed by somebody: {len(lost)} blocks restored")

@@ -84,6 +84,7 @@ class TopSource(Record, frozen=True, kw_only=True):
     ``proof`` tells how its address was proven: by a handshake on one of our own interfaces, or only by what a
     trusted proxy wrote (``forwarded``), which is for the proxy's own deny list; null where it is not proven.
     ``shared``: several machines are behind the address, so it is limited and not blocked.
+    ``ja4``: the fingerprint of its newest ClientHello that was looked at, or null.
     """
 
     cidr: str
@@ -91,6 +92,7 @@ class TopSource(Record, frozen=True, kw_only=True):
     count: CountBounds
     proof: Literal["handshake", "forwarded"] | None = None
     shared: bool = False
+    ja4: str | None = None
 
 
 class Via(Record, frozen=True, kw_only=True):
@@ -118,20 +120,46 @@ class Sources(Record, frozen=True, kw_only=True):
 
 
 class Victim(Record, frozen=True, kw_only=True):
-    """The address (and port, and path) under load. ``port`` is null when no port holds most of it."""
+    """The address (and port, and path) under load. ``port`` is null when no port holds most of it.
+
+    ``sni`` is the server name that 80 % or more of the ClientHellos ask for, else null. ``sni_outer``: it is
+    that of the outer hello: another may be encrypted behind it (RFC 9849), or browsers pretend so.
+    """
 
     ip: str
     port: int | None
     protocol: str
     path: str | None
+    sni: str | None = None
+    sni_outer: bool = False
+
+
+class FingerprintShare(Record, frozen=True, kw_only=True):
+    """A JA4 fingerprint among the ClientHellos that came to a victim while an event lasted, and 10 s before.
+
+    ``share`` of them have it, ``usual`` is its share on usual days (null where that is unknown), ``sources``
+    sent such a hello, about. Of many hellos a bounded sample is looked at.
+    """
+
+    ja4: str
+    share: Share
+    usual: Share | None
+    sources: Count
 
 
 class Rate(Record, frozen=True, kw_only=True):
-    """``peak`` is the largest count in any one second of packet time, ``baseline`` the usual rate or null."""
+    """``peak`` is the largest count in any one second of packet time, ``baseline`` the usual rate or null.
+
+    ``estimated``: requests that cannot be read are told from the lengths of what hides them; ``peak`` is then
+    in the middle of ``lo`` and ``hi``, which bound it.
+    """
 
     peak: float
     unit: Unit
     baseline: float | None
+    estimated: bool = False
+    lo: float | None = None
+    hi: float | None = None
 
 
 class Evidence(Record, frozen=True, kw_only=True):
@@ -208,6 +236,22 @@ class Event(Record, frozen=True, kw_only=True):
     sources: Sources
     evidence: tuple[Evidence, ...]
     action: Advice
+    fingerprints: tuple[FingerprintShare, ...] = ()
+    """Of encrypted requests: at most five, those first whose share grew most."""
     counted: Counted = Counted(seconds=0.0, stretches=())
     timeline: tuple[float, ...]
     """The event's rate from ``first`` to ``last`` in at most 60 equal steps, in ``rate.unit``."""
+    timeline_lo: tuple[float, ...] = ()
+    """Where the rate is estimated: bounds of each step of the timeline, at least ..."""
+    timeline_hi: tuple[float, ...] = ()
+    """... and at most."""
+
+
+What = Literal["opened", "updated", "ended"]
+
+
+class Change(Record, frozen=True):
+    """What became of an event since the last look; ``updated`` also says that a flood came back."""
+
+    what: What
+    event: Event

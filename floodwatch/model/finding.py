@@ -18,6 +18,7 @@ from typing import (
 from msgspec import Struct, field
 
 from .address import UNIT, Address, Network, source_network
+from .epoch import EPOCHS_PER_SECOND
 from .event import Verdict
 from .vector import Vector
 
@@ -108,6 +109,10 @@ class Gathered(Generic[F]):
         return self._kind(**out)
 
 
+PART = 0.25
+"""Share of a floor that is told as the part of a burst; from half of it on it keeps an open event alive."""
+
+
 class Floor(Struct, frozen=True):
     """The count that a finding was held against, and under which circumstances it is that one.
 
@@ -117,6 +122,11 @@ class Floor(Struct, frozen=True):
     count: float
     where: str = ""
     rule: str = ""
+
+    @property
+    def part(self) -> float:
+        """The count from which a finding is told: what the edge of an epoch may split off a burst over it."""
+        return PART * self.count
 
     @property
     def given(self) -> str:
@@ -153,6 +163,7 @@ class SourceCount(Struct, frozen=True, gc=False):
         windows: in so many windows it was listed.
         proof: how its address is known to be real; see ``event.TopSource``.
         shared: several machines are behind it.
+        ja4: its newest fingerprint as ``history.greetings`` counts them; 0: none was seen.
     """
 
     source: int
@@ -165,6 +176,7 @@ class SourceCount(Struct, frozen=True, gc=False):
     windows: int = 1
     proof: Proof = "handshake"
     shared: bool = False
+    ja4: int = 0
 
     @property
     def key(self) -> SourceKey:
@@ -205,6 +217,27 @@ class Own(NamedTuple):
     order: NDArray[np.uint8]
 
 
+class Greeted(NamedTuple):
+    """Who greeted a victim.
+
+    Attributes:
+        hellos: of the epoch, a weighted sample in the form of ``history.greetings.NOBODY`` ...
+        earlier: ... and of the seconds before.
+        usual: the share of each fingerprint on usual days; None where that is unknown.
+    """
+
+    hellos: NDArray[np.void]
+    earlier: NDArray[np.void]
+    usual: dict[int, float] | None
+
+
+class Bounds(NamedTuple):
+    """Bounds of what can only be estimated."""
+
+    lo: float
+    hi: float
+
+
 class Finding(Struct, Generic[F], kw_only=True):
     """What one detector says about one victim and one epoch.
 
@@ -216,8 +249,10 @@ class Finding(Struct, Generic[F], kw_only=True):
         busiest: ... and the most of it in any one second, where that is known.
         floor: what ``held`` was held against.
         over: it is over the floor; otherwise it only keeps an open event alive.
+        alone: the count alone decides that, so that parts of a burst in two epochs count together.
         persist: epochs in a row over the floor before it becomes a verdict.
-        count: packets (or requests, connections) of the excess in this epoch.
+        count: packets (or requests, connections) of the excess in this epoch ...
+        estimated: ... and bounds of how many these are, in the family's unit, where they cannot be counted.
         held: what was held against the floor, where it is not the count.
         one_way: the victim was never seen to send.
         ports: candidates for the victim's port, with how much of the count each holds.
@@ -232,6 +267,7 @@ class Finding(Struct, Generic[F], kw_only=True):
         seen: bounds per source of what certainly belongs to the excess, proven or not; the largest only.
         limit: the rate a second that the user's limits ask for; 0: none.
         weight: weak evidence of it that adds up, or None.
+        greeted: ClientHellos that came there; None where there are none, or it is not about requests.
     """
 
     vector: Vector
@@ -247,6 +283,8 @@ class Finding(Struct, Generic[F], kw_only=True):
     bytes: int
     first_ns: int
     last_ns: int
+    estimated: Bounds | None = None
+    alone: bool = False
     one_way: bool = False
     baseline: float | None = None
     ports: list[tuple[int, int]] = field(default_factory=list)
@@ -266,3 +304,10 @@ class Finding(Struct, Generic[F], kw_only=True):
     busiest: int = 0
     held: float | None = None
     weight: Weight | None = None
+    greeted: Greeted | None = None
+
+    @property
+    def part(self) -> bool:
+        """It is less than half of what it is held against: by itself it is nothing."""
+        least = max(self.floor.count, self.limit * self.quarters / EPOCHS_PER_SECOND)
+        return self.alone and not self.over and self.weight is None and self.count < least // 2

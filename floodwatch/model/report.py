@@ -6,7 +6,8 @@ from typing import Literal
 
 from msgspec import field
 
-from .event import Count, Estimate, Event, Record, Share, Time
+from .event import Count, Estimate, Event, Record, Share, Time, Victim
+from .vector import Vector
 
 SCHEMA_REPORT = "floodwatch.report/1"
 
@@ -77,6 +78,34 @@ class Greetings(Record, frozen=True, kw_only=True):
     """The library that opens Initials (extra ``decrypt``) is installed."""
 
 
+class Decrypted(Record, frozen=True, kw_only=True):
+    """What was decrypted of TLS over TCP, with the keys of a log or of the capture itself.
+
+    ``gave_up`` counts directions of connections of which the rest stayed encrypted, by reason: ``cut`` by the
+    snap length, ``lost`` (bytes are missing in the capture), ``cipher`` (a suite that is not read), ``tag``
+    (the keys do not fit), ``keys`` (some are missing), ``renegotiated``, ``other`` (what the
+    client asks is no HTTP), ``broken`` (no records of TLS).
+    """
+
+    connections: Count = 0
+    """Connections of which keys are known, and the ClientHello was captured."""
+    without: Count = 0
+    """ClientHellos of connections of which no keys are known."""
+    records: Count = 0
+    """Protected records that were opened."""
+    failed: Count = 0
+    """Protected records that nothing opened."""
+    gave_up: dict[str, Count] = field(default_factory=dict)
+    secrets: Count = 0
+    """Secrets in the key log and in the capture."""
+    nonsense: Count = 0
+    """Lines there that are none of a key log."""
+    first_nonsense: str | None = None
+    """Where the first of them stands, as ``keys.log:17``."""
+    opener: bool = True
+    """The library that decrypts (extra ``decrypt``) is installed."""
+
+
 class Input(Record, frozen=True, kw_only=True):
     """One capture: what was read from it, what could not be decoded, and where reading stopped."""
 
@@ -109,6 +138,8 @@ class Input(Record, frozen=True, kw_only=True):
     """Interfaces that the capture describes; only ``info`` tells them."""
     hellos: Greetings | None = None
     """ClientHellos; only ``info`` tells them."""
+    decrypted: Decrypted | None = None
+    """What was decrypted; null where no keys were given and the capture holds none."""
     error: InputFault | None
 
 
@@ -153,6 +184,29 @@ class Info(Record, frozen=True, kw_only=True):
     inputs: tuple[Input, ...]
 
 
+NEAREST_MOST = 5
+
+
+class Near(Record, frozen=True, kw_only=True):
+    """What came near a flood at one victim and was none.
+
+    ``measured`` was held against ``floor`` by the rule that ``what`` tells; ``share`` is the one divided by
+    the other: from 1 on the number was reached and something else was missing, which ``why`` says. ``at`` is
+    the packet time at which that was met, ``usual`` the usual rate there a second, or null.
+    """
+
+    input: str
+    vector: Vector
+    victim: Victim
+    what: str
+    measured: float
+    floor: float
+    share: float
+    usual: float | None
+    at: Time
+    why: str
+
+
 class Report(Record, frozen=True, kw_only=True):
     """The answer of one scan (contract: ``floodwatch.report/1``)."""
 
@@ -166,6 +220,8 @@ class Report(Record, frozen=True, kw_only=True):
     crowds: tuple[Event, ...]
     surges: tuple[Event, ...] = ()
     """Surges of which nothing that was captured tells people from machines (verdict ``unclear``)."""
+    nearest: tuple[Near, ...] = ()
+    """At most five that came nearest to a flood and became no event, those first that came nearest."""
 
     def events(self) -> tuple[Event, ...]:
         """Floods, crowds and surges, in this order."""

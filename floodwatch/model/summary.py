@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ class Summary:
         sources_of: returns the union of a source set over addresses given by reference.
         window_ends: the heavy-hitter window is cleared after this epoch.
         final: the capture ends with it.
+        greeted: a sample of the ClientHellos (``_engine.HELLO_DTYPE``, none sealed), parts with their texts.
         coarse: all time stamps so far are whole seconds: an epoch holds the packets of a second.
     """
 
@@ -42,4 +43,5 @@ class Summary:
     sources_of: Callable[[NDArray[np.uint32], int], NDArray[np.uint8]]
     window_ends: bool
     final: bool
+    greeted: Sequence[tuple[NDArray[np.void], bytes]] = ()
     coarse: bool = False

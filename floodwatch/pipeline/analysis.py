@@ -1,37 +1,42 @@
 """One analysis: engine -> detect -> decide -> events, for a scan, a live watch and the Python API alike.
 
 Packets bring the clock. A live interface that falls silent brings none, so there ``advance`` closes epochs by
-a clock of the caller's.
+a clock of the caller's. Of a silence both close the same epochs: those in which something is waited for. What
+follows is a pause, in which nothing is learnt, and ends with the next packet.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Container, Sequence
 from functools import cache
-from typing import Literal
 
-from msgspec import Struct
+import numpy as np
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from .._engine import Batch, Engine
+from ..capture.hellos import Collector
 from ..config.limits import Limits
+from ..config.roles import Service
 from ..decide.case import Case
 from ..decide.cases import Decider, onset
 from ..decide.events import decide, tell
 from ..decide.seeing import FEWEST, Seen
-from ..detectors import Detection
+from ..detectors import DETECTORS, Detection
 from ..detectors.held import SHOWN
 from ..history.memory import Memory, nothing
-from ..history.victims import KEEP
 from ..model.address import Network
 from ..model.decision import Decision
 from ..model.epoch import EPOCH_NS
-from ..model.event import FLOODS, Event, Stamps
+from ..model.event import FLOODS, Event, Stamps, State, What
+from ..model.event import Change as Change
+from ..model.report import Near
 from ..model.summary import Summary
 from .posture import Posture
 
 LEAST = 16
-"""Packets in an epoch below which an address is not looked at."""
+"""Packets in an epoch below which an address is not looked at; a request counts as 16, a SYN as 4."""
 GRACE_NS = 90_000_000
 """How long after the end of an epoch packets of it may still be on their way out of a ring."""
 CATCH_UP = 60
@@ -39,18 +44,13 @@ CATCH_UP = 60
 UPDATE_EPOCHS = 240
 """Epochs (one minute) between two updates of an event that lasts."""
 LONGEST_GAP = 1 << 63
+HOLD_MOST = max(family.hold for detector in DETECTORS for family in detector.families)
+HEARD = 1024
+"""ClientHellos of one epoch that are looked at, of all victims together ..."""
+OPENED = 48
+"""... and Initials of QUIC among them that are opened, some 0.1 ms each."""
 NOTHING = Batch(1)
 """Stands for "no packet follows"."""
-
-
-What = Literal["opened", "updated", "ended"]
-
-
-class Change(Struct, frozen=True):
-    """What became of an event since the last look; ``updated`` also says that a flood came back."""
-
-    what: What
-    event: Event
 
 
 class Analysis:
@@ -75,13 +75,15 @@ class Analysis:
         proxies: Sequence[Network] = (),
     ) -> None:
         self.engine = Engine()
+        self._hellos = Collector(os.urandom(16), HEARD)  # nothing that is told depends on this key
+        self.engine.collect(self._hellos.found)
         self.detection = Detection(memory or nothing(), limits or Limits(), proxies)
         self.engine.trust(self.detection.proxies.spans)
         self._decider = Decider()
         self._posture = posture or Posture()
         self._path = path
         self._top = top
-        self._closed = -1
+        self._closed = self._busy = -1
         self._packets = 0
         self._several = False
         self.seen: Callable[[], Seen] = Seen
@@ -103,38 +105,66 @@ class Analysis:
         """
         self.detection.tracker.begin(now_ns // EPOCH_NS)
 
+    def heed(self, limits: Limits, services: Sequence[Service]) -> None:
+        """Judge by these from now on; events, and all that was learnt, stay."""
+        self.detection.heed(limits)
+        self._posture.heed(services)
+
     def observe(self, batch: Batch) -> bool:
         """Count a batch, closing each epoch that it ends; returns whether it ended one."""
         start, closed = 0, False
         while (start := start + self.engine.observe(batch, start)) < len(batch):
+            while 0 < self.engine.gap_before(batch, start) < LONGEST_GAP and self._waits():
+                self._close(NOTHING, 1)
             self._close(batch, start)
             closed = True
         return closed
 
     def advance(self, now_ns: int) -> bool:
-        """Close the epochs that ended before ``now_ns`` (on the packets' clock); returns whether one did."""
-        if self.engine.epoch == 0:
-            return False
+        """Close the epochs that ended before ``now_ns`` (on the packets' clock) and had packets, or were
+        waited for; returns whether there was one.
+        """
         for count in range(CATCH_UP):
-            if (self.engine.epoch + 1) * EPOCH_NS + GRACE_NS > now_ns:
+            if (due := self.due) is None or due > now_ns:
                 return count > 0
             self._close(NOTHING, 1)
         return True
 
+    @property
+    def due(self) -> int | None:
+        """When ``advance`` closes the open epoch if nothing comes, on the packets' clock; None: never."""
+        if self.engine.epoch == 0 or not self._waits():
+            return None
+        return (self.engine.epoch + 1) * EPOCH_NS + GRACE_NS
+
+    def _waits(self) -> bool:
+        """The open epoch is to be judged, though no packet of a later one came: it has some, or what came
+        last is judged by what follows it, and nothing follows is an answer too. So is a place that is held
+        all that time, and a flood that goes on no more.
+        """
+        silent = self.engine.epoch - self._busy
+        if self.engine.epoch_packets or self.detection.tracker.looking:
+            return True
+        if self.engine.places and silent <= SHOWN:
+            return True
+        return silent <= HOLD_MOST and any(not case.ended(self._closed) for case in self._decider.current)
+
     def finish(self) -> None:
-        """The capture ends: judge what is held back, and the open epoch."""
-        if self.engine.epoch_packets:
+        """The capture ends: judge what is held back, and the open epoch; nothing may have come in that yet,
+        where a clock closed the one before it.
+        """
+        if self.engine.epoch_packets or self.detection.tracker.looking:
             self._close(NOTHING, 1, final=True)
 
     def events(self) -> list[Event]:
         """The floods, crowds and surges of the analysis by their onset, after ``finish``."""
         last, seen = self.engine.epoch - 1, self._seen()
-        return [
-            self._posture.told(
-                tell(case, self._decider.overlapping(case), self._path, last, self._top, seen=seen)
-            )
-            for case in self._decider.cases()
-        ]
+        return [self._told(case, case, last, "cut", seen) for case in self._decider.cases()]
+
+    def nearest(self) -> list[Near]:
+        """What came nearest to a flood and became no event, after ``finish``."""
+        told = ((case.vector, case.victim, case.prefix) for case in self._decider.kept())
+        return self._decider.nearest.told(self._path, told)
 
     @property
     def forgotten(self) -> int:
@@ -176,9 +206,14 @@ class Analysis:
         return [Change(what, self._so_far(case, seen)) for case, what in news if what is not None]
 
     def _so_far(self, case: Case, seen: Seen) -> Event:
-        overlapping = self._decider.overlapping(case)
-        event = tell(case.so_far(), overlapping, self._path, self._closed, self._top, "open", seen)
-        return self._posture.told(event)
+        return self._told(case, case.so_far(), self._closed, "open", seen)
+
+    def _told(self, case: Case, counted: Case, last: int, unfinished: State, seen: Seen) -> Event:
+        """The event of a case, with what is to be told of it now."""
+        overlapping, says = self._decider.overlapping(case), self.detection.greetings
+        return self._posture.told(
+            tell(counted, overlapping, self._path, last, self._top, unfinished, seen, says)
+        )
 
     def _seen(self) -> Seen:
         """How the packets were captured, with what their time stamps tell."""
@@ -201,76 +236,39 @@ class Analysis:
             self._decider.current.discard(case)
         return what
 
+    def _greeted(self) -> Sequence[tuple[NDArray[np.void], bytes]]:
+        """The sample of the open epoch's hellos."""
+        if not len(self._hellos.found):
+            return ()
+        self._hellos.initials.allow(OPENED)
+        return self._hellos.read(*self._hellos.found.drain())
+
     def _close(self, batch: Batch, following: int, *, final: bool = False) -> None:
         """Summary out of the engine, through detect and decide; then the next epoch opens."""
         engine = self.engine
         self._several = self._several or self._closed >= 0 or engine.first_ns != engine.last_ns
         self._packets += engine.epoch_packets
-        summary = self._summary(
-            engine.epoch,
+        self._busy = engine.epoch if engine.epoch_packets else self._busy
+        summary = Summary(
+            epoch=engine.epoch,
             gap=engine.gap,
             first_ns=engine.first_ns,
             last_ns=engine.last_ns,
-            window_ends=engine.window_ends(batch, following),
-            final=final,
-            coarse=not engine.fractions and self._packets >= FEWEST,
-        )
-        now = summary.last_ns if final else (summary.epoch + 1) * EPOCH_NS
-        self._judge(summary, now)
-        engine.vouch(self.detection.proxies.believed())
-        engine.close_epoch(batch, following)
-        self.newest = summary
-        self._fall_silent(engine.gap)
-
-    def _judge(self, summary: Summary, now_ns: int) -> None:
-        findings = list(map(self._posture.weighed, self.detection.update(summary)))
-        self._decider.update(findings, summary.epoch, now_ns, window_ends=summary.window_ends)
-        self.heard(summary)
-        self._closed = summary.epoch
-
-    def _fall_silent(self, gap: int) -> None:
-        """Close the first epochs of a silence one by one, as a live watch does: what came last is judged by
-        what follows it, and nothing follows is an answer too. So is a place that is held all that time.
-        """
-        if gap > LONGEST_GAP:  # the clock was set back
-            return
-        began = self._closed + 1
-        for epoch in range(began, began + min(gap, KEEP)):
-            if not self.detection.tracker.looking:
-                break
-            self._judge_silence(epoch)
-        if gap > SHOWN and self.engine.places:
-            self._judge_silence(began + SHOWN)
-
-    def _judge_silence(self, epoch: int) -> None:
-        end = (epoch + 1) * EPOCH_NS
-        gap = epoch - self._closed - 1
-        self._judge(self._summary(epoch, gap=gap, first_ns=end - EPOCH_NS, last_ns=end), end)
-
-    def _summary(
-        self,
-        epoch: int,
-        *,
-        gap: int,
-        first_ns: int,
-        last_ns: int,
-        window_ends: bool = False,
-        final: bool = False,
-        coarse: bool = False,
-    ) -> Summary:
-        """What the engine holds now, as one epoch."""
-        engine = self.engine
-        return Summary(
-            epoch=epoch,
-            gap=gap,
-            first_ns=first_ns,
-            last_ns=last_ns,
             victims=engine.victims(LEAST),
             heavy=cache(engine.heavy),
             hosts=cache(engine.hosts),
             held=cache(engine.held),
             sources_of=engine.sources_of,
-            window_ends=window_ends,
+            window_ends=engine.window_ends(batch, following),
             final=final,
-            coarse=coarse,
+            greeted=self._greeted(),
+            coarse=not engine.fractions and self._packets >= FEWEST,
         )
+        now = summary.last_ns if final else (summary.epoch + 1) * EPOCH_NS
+        findings = list(map(self._posture.weighed, self.detection.update(summary)))
+        self._decider.update(findings, summary.epoch, now, window_ends=summary.window_ends)
+        self.heard(summary)
+        self._closed = summary.epoch
+        engine.vouch(self.detection.proxies.believed())
+        engine.close_epoch(batch, following)
+        self.newest = summary

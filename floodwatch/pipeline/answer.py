@@ -12,7 +12,17 @@ from ..decide.events import sort_key
 from ..decide.seeing import Seen
 from ..model.epoch import EPOCH_NS, rfc3339
 from ..model.event import FLOODS, Event
-from ..model.report import Input, InputFault, Interface, Report, Settings, Tool, Totals
+from ..model.report import (
+    NEAREST_MOST,
+    Input,
+    InputFault,
+    Interface,
+    Near,
+    Report,
+    Settings,
+    Tool,
+    Totals,
+)
 from ..version import __version__
 from .unread import fault_of
 
@@ -50,6 +60,7 @@ def of_capture(reading: Reading, analysis: Analysis, *, describe: bool) -> Input
             for name, number, snaplen in (decoder.interfaces if describe else ())
         ),
         hellos=None if reading.tally is None else reading.tally.told(),
+        decrypted=None if reading.opening is None else reading.opening.told(),
         error=fault,
         duration_s=((decoder.last_ns or 0) - (decoder.first_ns or 0)) / 1e9,
     )
@@ -95,6 +106,7 @@ def report(
     complete: bool = True,
     skipped: int = 0,
     forgotten: int = 0,
+    nearest: Iterable[Near] = (),
 ) -> Report:
     """The report over these inputs.
 
@@ -106,6 +118,7 @@ def report(
         complete: everything was read that was asked for.
         skipped: files that are no captures.
         forgotten: events that were too many to keep.
+        nearest: what came nearest to a flood and was none, of each analysis.
     """
     told = sorted(events, key=sort_key)
     return Report(
@@ -130,6 +143,7 @@ def report(
         floods=tuple(event for event in told if event.verdict in FLOODS),
         crowds=tuple(event for event in told if event.verdict == "crowd"),
         surges=tuple(event for event in told if event.verdict == "unclear"),
+        nearest=tuple(sorted(nearest, key=lambda near: (-near.share, near.at, near.input))[:NEAREST_MOST]),
     )
 
 

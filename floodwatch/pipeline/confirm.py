@@ -19,11 +19,17 @@ class Confirmation:
 
     def __init__(self, blocker: Blocker, seconds: float | None) -> None:
         self._blocker = blocker
-        self._since = time.time()
+        blocker.by_hand.refresh()
+        self._before = blocker.by_hand.confirmation()  # by its time it could not be told: clocks are set
         self._seconds = seconds
         self._until = None if seconds is None else time.monotonic() + seconds
         self.over = False
         """It was not confirmed: nothing may be done any more."""
+
+    @property
+    def left(self) -> float | None:
+        """Seconds in which it has to be confirmed; None: it need not, or not any more."""
+        return None if self._until is None else max(self._until - time.monotonic(), 0.0)
 
     def look(self) -> list[str]:
         """See whether it was confirmed, or the time is up; returns what there is to say.
@@ -34,8 +40,8 @@ class Confirmation:
         if self._until is None:
             return []
         self._blocker.by_hand.refresh()
-        word = self._blocker.by_hand.confirmed(self._since)
-        if word is not None and not self.over:
+        word = self._blocker.by_hand.confirmation()
+        if word is not None and word != self._before and not self.over:
             self._until = None
             return [f"confirmed by {word.by}: it goes on enforcing"]
         if time.monotonic() < self._until:

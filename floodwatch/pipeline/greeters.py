@@ -39,9 +39,10 @@ def greeters(
         free.put(Batch(ROOM))
         for batch in reading.batches(free):
             free.put(batch)
-            for records, texts in collector.read(*collector.found.drain()) if len(collector.found) else ():
-                found = np.concatenate([found, _senders(records, texts, fingerprints)])
-        found = np.unique(found, axis=0)
+            if len(collector.found):  # united at once, so that memory grows with hosts and not with hellos
+                parts = collector.read(*collector.found.drain())
+                senders = [_senders(records, texts, fingerprints) for records, texts in parts]
+                found = np.unique(np.concatenate([found, *senders]), axis=0)
     return found
 
 

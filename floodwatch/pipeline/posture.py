@@ -44,6 +44,10 @@ class Posture:
         self._places = places
         self._outgoing: set[str] = set()
 
+    def heed(self, services: Sequence[Service]) -> None:
+        """Hold floods against these services from now on."""
+        self._services = services
+
     def weighed(self, finding: Finding[Any]) -> Finding[Any]:
         """A finding, which is over its floor only if it is over its service's limit as well."""
         loud = finding.over or finding.weight is not None
@@ -52,7 +56,7 @@ class Posture:
             victim = _network(address_text(finding.victim), finding.prefix)
             at = self._service(protocol_number(finding.protocol), port, victim)
             if at is not None and finding.count * EPOCHS_PER_SECOND < at.limit:
-                finding.over, finding.weight = False, None
+                finding.over, finding.alone, finding.weight = False, False, None
         return finding
 
     def decided(self, decision: Decision) -> Decision:

@@ -17,10 +17,11 @@ from .._sketches import hll_blob
 from ..capture import compile_filter, discover
 from ..capture.file import Reading, open_reading
 from ..capture.merge import merged
+from ..capture.opening import Opening, read_log
 from ..config.options import Progress, ScanOptions, hash_key
 from ..history.memory import Memory, join, load, nothing
 from ..model.event import Event
-from ..model.report import Input, Report
+from ..model.report import Input, Near, Report
 from . import answer
 from .analysis import Analysis, Change
 from .answer import of_capture, seen_in
@@ -49,6 +50,7 @@ class _Part(Struct, frozen=True):
     memory: Memory | None
     complete: bool
     forgotten: int
+    nearest: list[Near]
 
 
 def scan(
@@ -73,9 +75,9 @@ def scan(
         stop: set it to end early with ``complete`` false.
 
     Raises:
-        ConfigError: the filter is wrong, the baseline cannot be read, or fingerprints are asked for of what
-            cannot be read twice.
-        EnvironmentFault: the filter needs libpcap, which is missing.
+        ConfigError: the filter is wrong, the baseline or the key log cannot be read, or fingerprints are
+            asked for of what cannot be read twice.
+        EnvironmentFault: the filter needs libpcap, or a key log the package cryptography, and it is missing.
     """
     compiled = compile_filter(options.filter) if options.filter else None
     key = hash_key(options.seed)
@@ -84,8 +86,12 @@ def scan(
     captures = [item.path for item in found if item.capture]
     together = min(options.jobs, len(captures))
 
+    log = read_log(options.keylog) if options.keylog else None
+
     def opened(*paths: str) -> list[Reading]:
         readings = [open_reading(path, options, key, compiled, halt) for path in paths]
+        for reading in readings:
+            reading.opening = Opening(log, key, look_only=options.describe)
         if options.ja4:
             wanted = greeters(paths, options.ja4, key, halt)
             for reading in readings:
@@ -124,6 +130,7 @@ def scan(
         complete=all(analysis.complete for analysis in analyses),
         skipped=len(found) - len(captures),
         forgotten=sum(analysis.forgotten for analysis in analyses),
+        nearest=[near for analysis in analyses for near in analysis.nearest],
     )
 
 
@@ -162,7 +169,8 @@ def _analyse(
     sources = analysis.engine.total_sources()
     inputs = [of_capture(reading, analysis, describe=options.describe) for reading in readings]
     learnt = analysis.detection.learnt() if keep else None
-    return _Part(inputs, events, sources, learnt, not stop.is_set(), analysis.forgotten)
+    complete, forgotten = not stop.is_set(), analysis.forgotten
+    return _Part(inputs, events, sources, learnt, complete, forgotten, analysis.nearest())
 
 
 def _in_thread(batches: Iterator[Batch], stop: threading.Event) -> Iterator[Batch]:

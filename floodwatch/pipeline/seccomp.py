@@ -72,8 +72,8 @@ INTERFACES = (0x8910, 0x8933)
 """SIOCGIFNAME and SIOCGIFINDEX."""
 FCNTL = (0, 1, 2, 3, 4, 1030)
 """F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC."""
-PRCTL = (15, 16, 0x53564D41)
-"""PR_SET_NAME, PR_GET_NAME, and PR_SET_VMA, with which C libraries name their memory."""
+PRCTL = (1, 15, 16, 0x53564D41)
+"""PR_SET_PDEATHSIG, PR_SET_NAME, PR_GET_NAME, and PR_SET_VMA, with which C libraries name their memory."""
 BPF_OF_XDP = (1, 3, 15, 24, 26, 28)
 """Commands of bpf(2) that keep maps up to date and attach the loaded program again."""
 

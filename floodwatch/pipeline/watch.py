@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import select
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,39 +15,43 @@ from msgspec.structs import replace
 
 from ..capture import Backlog, LinkNews
 from ..capture.recorder import Recorder
+from ..capture.ring import Opener
 from ..capture.rings import Taps
 from ..config.options import Counters, WatchOptions
 from ..decide.seeing import Seen
-from ..errors import EnforceError
-from ..history.answers import Answers
-from ..history.memory import load
+from ..history.memory import Memory, load
 from ..model.address import address_text
 from ..model.epoch import EPOCH_NS
-from ..model.event import Action, Event
+from ..model.event import Event
 from ..model.report import Report
 from ..report.events import line
 from . import answer
+from .acting import Acting, Situation
 from .analysis import Analysis, Change
 from .answer import of_watch
-from .confirm import Confirmation
 from .posture import Posture
 
 if TYPE_CHECKING:
-    from ..mitigate import Act, Blocker, Places
+    from ..mitigate import Act, Places
 
+STALE_NS = 1_000_000_000
+"""Who was busy so long ago is busy no more."""
 FOLLOW_S = 0.25
 """How often an interface is looked after when nothing is heard of it."""
 ACT_S = 0.5
 """How often the kernel is brought in line; a flood that begins is acted on at once."""
 ACT_REST = 8.0
 """It then rests for so many times as long as that took: thousands of blocks take a tenth of a second."""
-TICK_MS = 50
-"""Longest wait for packets: an idle interface still closes its epochs."""
+REST_MS, TICK_MS = 250, 50
+"""Longest wait for packets where no epoch is to be closed, and where more lies in the rings than was read."""
+IDLE_S = 0.5
+"""Longest time between two moments, where no epoch is closed because nothing comes."""
 BUSIEST = 3
 
 
 class Moment(Struct, frozen=True):
-    """What a watch yields: once for every epoch that closed, and whenever an interface changed.
+    """What a watch yields: once for every epoch that closed, whenever an interface changed, and now and then
+    where nothing comes.
 
     Attributes:
         changes: events that opened, lasted or ended.
@@ -69,8 +73,10 @@ class Watch:
         interfaces: names, or ``any``.
         options: see WatchOptions.
         stop: set it to end.
-        blocker: what acts on the floods that are found, or None to only watch.
+        acting: what acts on the floods that are found, or None to only watch.
         places: where this host stands, followed as it changes; or None, where it means nothing.
+        opener: where packet sockets come from; None: they are made here.
+        memory: what was learnt before, instead of a file of it.
 
     Raises:
         ConfigError: the filter is wrong.
@@ -82,32 +88,29 @@ class Watch:
         interfaces: Sequence[str],
         options: WatchOptions,
         stop: threading.Event,
-        blocker: Blocker | None = None,
+        acting: Acting | None = None,
         places: Places | None = None,
+        opener: Opener | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self.options = options
-        self._blocker = blocker
-        self._confirmation = blocker and Confirmation(blocker, options.confirm)
+        self._acting = acting
         self._next_act = 0.0
-        self._trouble = ""
         self._stop = stop
         self.name = ",".join(interfaces)
-        memory = load(options.baseline) if options.baseline else None
+        memory = load(options.baseline) if options.baseline else memory
         self._places = places
         posture = Posture(options.services, places)
         self.analysis = Analysis(self.name, options.top, memory, options.limits, posture, options.proxies)
         self.analysis.seen = self._seen
-        self._answers: Answers | None = None
-        if blocker is not None and not blocker.dry_run:
-            self._answers = Answers()
-            self.analysis.heard = self._answers.close_epoch
-            blocker.track()
+        if acting is not None:
+            self.analysis.heard = acting.heard
         self._recorder = Recorder(options.write, options.write_max) if options.write else None
         self.notes: list[str] = []
         """What the user should hear first, in words."""
         if self._recorder is not None and self._recorder.path != options.write:
             self.notes.append(f"{options.write} is there already: recording to {self._recorder.path}")
-        self.taps = Taps(interfaces, options)
+        self.taps = Taps(interfaces, options, opener)
         if self._recorder is not None:
             self.taps.attach(self._recorder)
         self._news = LinkNews()
@@ -115,26 +118,38 @@ class Watch:
         self._backlog_before = self._backlog.drops()
         self._began = time.monotonic()
         self._offset = _clock_offset()
-        self._next_follow = self._began
+        self._next_follow = self._next_moment = self._began
         self.on_tick: Callable[[], object] = lambda: None
-        """Called some twenty times a second, between epochs too."""
+        """Called some times a second, between epochs too."""
+        self.also: list[socket.socket] = []
+        """What else ends a wait for packets."""
 
     def moments(self) -> Iterator[Moment]:
         """Run until the stop is set, the time is up or enough packets came; then judge what is left."""
         poll = select.poll()
-        for watched in (*self.taps.sockets, self._news.socket):
+        for watched in (*self.taps.sockets, self._news.socket, *self.also):
             poll.register(watched, select.POLLIN)
         self.analysis.begin(self._now_ns())
         while not self._over():
-            poll.poll(TICK_MS)
+            poll.poll(self._longest_wait())
+            now = self._now_ns()  # what comes after it may still lie in a ring when it is read
             closed = self._read()
-            closed |= self.analysis.advance(self._now_ns())
+            if self.taps.drained:
+                closed |= self.analysis.advance(now)
             notes = self._follow()
             self.on_tick()
-            if closed or notes:
+            if closed or notes or time.monotonic() >= self._next_moment:
+                self._next_moment = time.monotonic() + IDLE_S
                 yield self._moment(notes)
         self.analysis.finish()
         yield self._moment([])
+
+    def _longest_wait(self) -> int:
+        """Milliseconds until something is to be done if nothing comes: packets end it sooner."""
+        due = self.analysis.due
+        if not self.taps.drained:
+            return TICK_MS
+        return REST_MS if due is None else min(max((due - self._now_ns()) // 1_000_000 + 1, 1), REST_MS)
 
     def _over(self) -> bool:
         options = self.options
@@ -166,7 +181,7 @@ class Watch:
         counters = self.counters()
         news = self.analysis.changes()
         told = self._act(at_once=any(change.what == "opened" for change in news))
-        acts = [] if self._blocker is None else self._blocker.ledger.acts()
+        acts = [] if self._acting is None else self._acting.acts()
         notes = [*notes, *told]
         seen = self._taken([change.event for change in news])
         changes = [Change(change.what, event) for change, event in zip(news, seen, strict=True)]
@@ -179,48 +194,25 @@ class Watch:
     def _act(self, *, at_once: bool) -> list[str]:
         """Bring the kernel in line with the floods that are going on, when it is time for it."""
         now = time.monotonic()
-        if self._blocker is None or not (at_once or now >= self._next_act):
+        if self._acting is None or not (at_once or now >= self._next_act):
             return []
-        told = self._bring_in_line(self._blocker)
+        analysis = self.analysis
+        detection, decisions = analysis.detection, analysis.decisions()
+        told = self._acting.act(
+            Situation(decisions, detection.known_networks(), detection.served(), analysis.one_way)
+        )
         self._next_act = now + max(ACT_S, ACT_REST * (time.monotonic() - now))
-        return told
-
-    def _bring_in_line(self, blocker: Blocker) -> list[str]:
-        """What is to be told beside the acts.
-
-        When the kernel takes no rules, the watch goes on, says so and tries again.
-        """
-        decisions = self.analysis.decisions()
-        try:
-            told = self._confirmation.look() if self._confirmation else []
-            if not (self._confirmation and self._confirmation.over):
-                detection, one_way = self.analysis.detection, self.analysis.one_way
-                blocker.enforce(decisions, detection.known_networks())
-                said = blocker.guard(decisions, detection.served(), self._answers, one_way=one_way)
-                told += [*blocker.ledger.untold(said), *blocker.news()]
-        except EnforceError as error:
-            said_now = f"no rule could be set ({error}); trying again"
-            new = said_now != self._trouble
-            self._trouble = said_now
-            return [said_now] if new else []
-        if self._trouble:
-            told = ["rules can be set again", *told]
-            self._trouble = ""
         return told
 
     def _seen(self) -> Seen:
         """How the packets were captured until now."""
-        ahead = 0 if self._blocker is None else self._blocker.dropped_ahead().dropped
+        ahead = 0 if self._acting is None else self._acting.ahead()
         return Seen(self.name, self.taps.packets, self.taps.count_lost(), ahead)
 
     def _taken(self, events: list[Event]) -> list[Event]:
         """The events with what was done: only what the kernel holds counts."""
-        taken: dict[str, Action] = {}
-        if events and self._blocker is not None and not self._blocker.dry_run:
-            decisions = self.analysis.decisions({event.id for event in events})
-            with suppress(EnforceError):  # then nothing is known to stand
-                stands = self._blocker.taken(decisions)
-                taken = {one.id: action for one, action in zip(decisions, stands, strict=True)}
+        acting, ids = self._acting, {event.id for event in events}
+        taken = acting.taken(self.analysis.decisions(ids)) if acting is not None and events else {}
         return [
             replace(event, action=replace(event.action, taken=taken.get(event.id, "none")))
             for event in events
@@ -234,7 +226,7 @@ class Watch:
             packets=taps.packets,
             bytes=taps.bytes,
             lost=taps.count_lost(),
-            ahead=0 if self._blocker is None else self._blocker.dropped_ahead().dropped,
+            ahead=0 if self._acting is None else self._acting.ahead(),
             backlog=self._backlog.drops() - self._backlog_before,
             rejected=sum(taps.rejected.values()),
             victims=self._victims(),
@@ -243,7 +235,11 @@ class Watch:
 
     def _victims(self) -> tuple[tuple[str, float], ...]:
         summary = self.analysis.newest
-        if summary is None or not len(summary.victims):
+        if (
+            summary is None
+            or self._now_ns() - summary.epoch * EPOCH_NS > STALE_NS
+            or not len(summary.victims)
+        ):
             return ()
         packets = summary.victims["kinds"]["packets"].sum(axis=1)
         order = np.argsort(packets)[::-1][:BUSIEST]
@@ -263,6 +259,7 @@ class Watch:
             options=self.options,
             complete=complete,
             forgotten=self.analysis.forgotten,
+            nearest=self.analysis.nearest(),
         )
 
     def close(self) -> None:

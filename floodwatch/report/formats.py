@@ -69,16 +69,45 @@ def _line(what: str, event: Event) -> bytes:
     return line(what, event)
 
 
+def _brief(report: Report, shown: Shown) -> bytes:
+    from floodwatch.report.brief import render
+
+    return render(report).encode()
+
+
+def _html(report: Report, shown: Shown) -> bytes:
+    from floodwatch.report.page import render
+
+    return render(report).encode()
+
+
 def _event(what: str, event: Event) -> bytes:
     from floodwatch.report.json import dump
 
     return dump(event)
 
 
+def _eve(what: str, event: Event) -> bytes:
+    from floodwatch.report.eve import line
+
+    return line(what, event)
+
+
+def _eves(report: Report, shown: Shown) -> bytes:
+    return b"".join(_eve("ended", event) for event in report.events())
+
+
+def _nothing(report: Report, shown: Shown) -> bytes:
+    return b""
+
+
 FORMATS: dict[str, Format] = {
     "text": Format("for people", _text, _line, _text),
     "json": Format("one object (floodwatch.report/1)", _json, None, _json),
     "ndjson": Format("one event per line (floodwatch.event/1), then the report", _ndjson, _event, _json),
+    "eve": Format("an alert per line, as Suricata's EVE has it", _eves, _eve, _nothing),
+    "brief": Format("the verdict in at most 2 kB, for a ticket or a chat", _brief, None, _brief),
+    "html": Format("one page for a browser, which needs nothing else", _html, None, _html),
 }
 LIVE = [name for name, row in FORMATS.items() if row.change is not None]
 """Formats in which a watch can tell what happens."""

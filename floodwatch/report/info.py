@@ -62,6 +62,8 @@ def _page(item: Input, unicode: bool, width: int) -> list[str]:
         lines += row("forwarded", words.ELSEWHERE.format(plural(item.elsewhere, "more sighting")))
     for label, text in _greetings(item.hellos) if item.hellos else ():
         lines += row(label, text)
+    for text in words.decrypted(item.decrypted) if item.decrypted else ():
+        lines += row("keys", text)
     if item.error:
         where = "" if item.error.offset is None else f" at byte {item.error.offset:,}"
         lines += row("error", f"{item.error.message} ({item.error.code}{where})")
@@ -82,21 +84,17 @@ def _greetings(hellos: Greetings) -> Iterator[tuple[str, str]]:
     for name in hellos.names[:LISTED]:
         outer = f", {name.outer:,} of them as the outer name" if name.outer else ""
         yield "name", f"{name.sni} {plural(name.hellos, 'hello')}{outer}"
+    missed = "more than the sample takes" if hellos.opener else words.NO_OPENER
     for count, what in (
         (hellos.forgotten, "of fingerprints that were too many to keep"),
         (hellos.broken, "broken: lengths that contradict each other, or more than 8 KiB"),
         (hellos.unfinished, "unfinished: the rest never came"),
         (hellos.cut, "cut by the snap length"),
         (hellos.refused, "of QUIC that no key opens: forged, or begun before the capture"),
+        (hellos.missed, f"not looked at: {missed}"),
     ):
         if count:
             yield "hellos", f"{count:,} {what}"
-    if hellos.missed:
-        yield (
-            "hellos",
-            f"{hellos.missed:,} not looked at: "
-            + ("more than the sample takes" if hellos.opener else words.NO_OPENER),
-        )
 
 
 def _lost(item: Input) -> str:

@@ -43,6 +43,11 @@ def schema() -> bytes:
         "title": SCHEMA_REPORT,
         **msgspec.json.schema(Report),
     }
+    return pretty(document)
+
+
+def pretty(document: dict[str, Any]) -> bytes:
+    """JSON for people, as schemas are printed."""
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 

@@ -6,16 +6,15 @@ The text depends on nothing but the report and the arguments: the same capture a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from floodwatch.detectors import title
 from floodwatch.model.event import Event, Sources, Victim
 from floodwatch.model.report import Input, Report
-from floodwatch.model.vector import Vector
-from floodwatch.report import words
+from floodwatch.report import phrases, words
 from floodwatch.report.escape import clip, flow, printable
+from floodwatch.report.near import nearest, next_commands, where
 from floodwatch.report.units import compact, largest_first, percent, plural, span
 
 MIN_WIDTH = 40
@@ -71,14 +70,12 @@ def render(
     if notes:
         lines += [*notes, ""]
     days = {item.path: (item.first or "")[:10] for item in report.inputs}
-    for noun, titled, events in (
-        ("FLOOD", _flood_title, report.floods),
-        ("CROWD", _crowd_title, report.crowds),
-        ("SURGE", _surge_title, report.surges),
-    ):
+    for noun, events in (("FLOOD", report.floods), ("CROWD", report.crowds), ("SURGE", report.surges)):
         if events:
-            lines += [*_section(noun, titled, events, days, view), ""]
-    return "\n".join([*lines, _closing(report)]) + "\n"
+            lines += [*_section(noun, events, days, view), ""]
+    if report.nearest:
+        lines += [*nearest(report, unicode=view.unicode, width=view.width), ""]
+    return "\n".join([*lines, _closing(report), *next_commands(report, width=view.width)]) + "\n"
 
 
 def _input(item: Input, view: _View) -> list[str]:
@@ -98,8 +95,8 @@ def _input(item: Input, view: _View) -> list[str]:
         where = "" if item.error.offset is None else f" at byte {item.error.offset:,}"
         fault = view.safe(f"error{where}: {item.error.message} ({item.error.code})").split(" ")
         lines += flow(fault, view.width, rest="  ")
-    for note in _input_notes(item):
-        lines += flow(note.split(" "), view.width, rest="  ")
+    for note in phrases.input_notes(item):
+        lines += flow(view.safe(note).split(" "), view.width, rest="  ")
     if item.one_way:
         lines += flow(words.ONE_WAY.split(" "), view.width, rest="  ")
     return lines
@@ -107,22 +104,6 @@ def _input(item: Input, view: _View) -> list[str]:
 
 def _decoded(item: Input) -> int:
     return max(0, item.packets - sum(item.rejected.values()))
-
-
-def _input_notes(item: Input) -> list[str]:
-    """What an analyst must know about a capture before believing its numbers."""
-    notes = []
-    if item.lost:
-        share = 100 * item.lost / (item.lost + item.packets)
-        notes.append(f"the capture itself lost {plural(item.lost, 'packet')} ({share:.2g} %)")
-    if item.duplicates:
-        notes.append(words.MIRRORED.format(plural(item.duplicates, "copy", "copies")))
-    if item.elsewhere:
-        notes.append(words.ELSEWHERE.format(plural(item.elsewhere, "more sighting")))
-    if item.tunnels:
-        told = ", ".join(f"{kind} {count:,}" for kind, count in largest_first(item.tunnels))
-        notes.append(f"looked into tunnels: {told}")
-    return notes
 
 
 def _is_live(report: Report) -> bool:
@@ -144,12 +125,10 @@ def _notes(report: Report, view: _View) -> list[str]:
     return [line for note in notes for line in flow(note.split(" "), view.width, rest="  ")]
 
 
-def _section(
-    noun: str, titled: Callable[[Event], str], events: tuple[Event, ...], days: dict[str, str], view: _View
-) -> list[str]:
+def _section(noun: str, events: tuple[Event, ...], days: dict[str, str], view: _View) -> list[str]:
     lines = [f"{len(events)} {noun}{'S' if len(events) != 1 else ''}"]
     for number, event in enumerate(events, 1):
-        lines += _headline(number, titled(event), event, view)
+        lines += _headline(number, phrases.named(event), event, view)
         if len(days) > 1:
             lines += view.row("capture", [view.safe(event.input)])
         lines += _event(event, days.get(event.input, ""), view)
@@ -170,23 +149,12 @@ def _headline(number: int, named: str, event: Event, view: _View) -> list[str]:
     return [*lines, last + right.rjust(view.width - len(last))]
 
 
-def _flood_title(event: Event) -> str:
-    text = title(event.vector) + words.TITLE_ENDS.get(event.sources.origin, "")
-    return text + (", inside a crowd" if event.verdict == "mixed" else "")
-
-
-def _crowd_title(event: Event) -> str:
-    return title(event.vector, "crowd") + ", not an attack"
-
-
-def _surge_title(event: Event) -> str:
-    return title(event.vector, "unclear") + ", people or machines: unclear"
-
-
 def _event(event: Event, day: str, view: _View) -> list[str]:
     ending = {"open": ", still going", "cut": ", the capture ends first", "ended": ""}[event.state]
-    where = [*_victim(event.victim, view), span(event.first, event.last, day, ending)]
-    lines = view.row("victim", where) + view.row("rate", _rate(event, view)) + _sources(event.sources, view)
+    told = [*_victim(event.victim, view), span(event.first, event.last, day, ending)]
+    lines = view.row("victim", told) + view.row("rate", _rate(event, view))
+    lines += view.row("volume", phrases.volume(event)) + _sources(event.sources, view)
+    lines += _greeted(event, view)
     if event.capture.unseen_share >= 0.001:
         lines += view.prose("unseen", f"up to {percent(event.capture.unseen_share)} of the packets")
     for index, fact in enumerate(event.evidence[:EVIDENCE_LINES]):
@@ -203,25 +171,24 @@ def _event(event: Event, day: str, view: _View) -> list[str]:
 
 
 def _victim(victim: Victim, view: _View) -> list[str]:
-    address = view.safe(victim.ip)
-    if victim.port is None:
-        address += f" ({view.safe(victim.protocol)}, any port)"
-    elif "/" in address:
-        address += f" port {victim.port}"
-    else:
-        address = f"[{address}]:{victim.port}" if ":" in address else f"{address}:{victim.port}"
+    address = view.safe(where(victim))
     return [address, clip(view.safe(victim.path), PATH_WIDTH)] if victim.path else [address]
 
 
+def _greeted(event: Event, view: _View) -> list[str]:
+    """The name that is asked for inside TLS or QUIC, and the fingerprint that came with the event."""
+    victim, pieces = event.victim, list[str]()
+    if victim.sni is not None:
+        outer = " (outer name)" if victim.sni_outer else ""
+        pieces.append(clip(view.safe(victim.sni), PATH_WIDTH) + outer)
+    for one in event.fingerprints[:1]:
+        usual = "" if one.usual is None else f", usual {percent(one.usual)}"
+        pieces.append(f"{one.ja4} {percent(one.share)}{usual}")
+    return view.row("hello", pieces) if pieces else []
+
+
 def _rate(event: Event, view: _View) -> list[str]:
-    rate = event.rate
-    unit = "SYN/s" if event.vector is Vector.SYN_FLOOD else rate.unit
-    text = f"peak {compact(rate.peak)} {unit}"
-    if rate.baseline is not None:
-        text += f", usual {compact(rate.baseline)}"
-        text += f" (x{compact(rate.peak / rate.baseline)})" if rate.baseline > 0 else ""
-    return [text, *(words.PATTERNS[word] for word in event.pattern if word in words.PATTERNS),
-            *_sparkline(event.timeline, BARS_UNICODE if view.unicode else BARS_ASCII)]  # fmt: skip
+    return [*phrases.peak(event), *_sparkline(event.timeline, BARS_UNICODE if view.unicode else BARS_ASCII)]
 
 
 def _sparkline(timeline: tuple[float, ...], bars: str) -> list[str]:
@@ -236,17 +203,12 @@ def _sparkline(timeline: tuple[float, ...], bars: str) -> list[str]:
 
 
 def _sources(sources: Sources, view: _View) -> list[str]:
-    count = sources.distinct
-    error = max(count.hi - count.est, count.est - count.lo)
-    around = f"about {compact(count.est)} (+-{percent(error / max(count.est, 1))})"
-    if count.lo == count.est < count.hi:  # counted one by one, so there may be more
-        around = f"{compact(count.est)} named"
-    phrases = [around if error else f"{count.est:,}", words.origin(sources)]
+    told = [phrases.distinct(sources), words.origin(sources)]
     if sources.forged_share is not None:
-        phrases.append(f"{percent(sources.forged_share.est)} of the flood forged")
+        told.append(f"{percent(sources.forged_share.est)} of the flood forged")
     if sources.top:
-        phrases.append(f"the largest sends {percent(sources.top[0].share)}")
-    lines = view.row("sources", [f"{phrase}," for phrase in phrases[:-1]] + phrases[-1:], gap=" ")
+        told.append(f"the largest sends {percent(sources.top[0].share)}")
+    lines = view.row("sources", [f"{phrase}," for phrase in told[:-1]] + told[-1:], gap=" ")
     if sources.via:
         held = sources.via[: view.top] if view.top else sources.via
         rest = [f"and {len(sources.via) - len(held)} more"] if len(sources.via) > len(held) else []
@@ -258,7 +220,7 @@ def _sources(sources: Sources, view: _View) -> list[str]:
     if not shown:
         return lines
     listed = [f"{view.safe(source.cidr)} {percent(source.share)}" for source in shown]
-    more = view.top and (len(sources.top) > view.top or count.lo > len(shown) >= view.top)
+    more = view.top and (len(sources.top) > view.top or sources.distinct.lo > len(shown) >= view.top)
     return lines + view.row("", [*listed, "(--top 0 lists all)"] if more else listed)
 
 

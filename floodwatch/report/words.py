@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from floodwatch.model.decision import SOURCE_RATES
 from floodwatch.model.event import Action, Event, Origin, Severity, Sources
+from floodwatch.model.report import Decrypted
+from floodwatch.report.units import plural
 
 COLORS: dict[Severity, str] = {"low": "36", "medium": "33", "high": "31", "critical": "1;31"}
 TITLE_ENDS: dict[Origin, str] = {"forged": ", forged sources", "mixed": ", partly forged sources"}
@@ -18,6 +22,7 @@ ONE_WAY = "only one direction was captured: no source can be proven real"
 MIRRORED = "every frame was captured twice, as mirror ports do: {} left out"
 ELSEWHERE = "packets that pass several interfaces count once: {} left out"
 NO_OPENER = "to read the hellos of QUIC, pip install 'floodwatch[decrypt]'"
+NO_DECRYPTING = "the capture holds keys of TLS: to read with them, pip install 'floodwatch[decrypt]'"
 DOUBTS = frozenset({"copies", "stamps"})
 """Evidence against the numbers themselves, which is always shown."""
 PATTERNS = {"pulse": "in pulses", "carpet": "across a whole prefix", "ramp": "rising slowly"}
@@ -39,6 +44,36 @@ ADVICE: dict[Action, str] = {
     "drop_sources": "block the listed sources",
     "cap_unknown": "cap the rate of unknown clients",
 }
+
+
+GAVE_UP = {
+    "cut": "cut by the snap length",
+    "lost": "bytes are missing in the capture",
+    "cipher": "a cipher suite that is not read",
+    "tag": "the keys do not fit",
+    "keys": "some of the keys are missing",
+    "renegotiated": "renegotiated",
+    "other": "no HTTP",
+    "broken": "no records of TLS",
+}
+"""Why a direction of a connection stayed encrypted."""
+
+
+def decrypted(told: Decrypted) -> Iterator[str]:
+    """What was decrypted and what was not, in sentences."""
+    if not told.opener:
+        yield NO_DECRYPTING
+        return
+    said = f"decrypted {plural(told.records, 'record')} of {plural(told.connections, 'connection')}"
+    yield said + (f"; {plural(told.without, 'hello')} without keys" if told.without else "")
+    if told.gave_up:
+        why = ", ".join(f"{count:,} ({GAVE_UP.get(name, name)})" for name, count in told.gave_up.items())
+        yield f"directions that stayed encrypted, at least in part: {why}"
+    if told.failed:
+        yield f"{plural(told.failed, 'record')} that no key opens"
+    if told.nonsense:
+        yield f"{plural(told.nonsense, 'line')} of keys that {'is' if told.nonsense == 1 else 'are'} none, " \
+              f"the first at {told.first_nonsense}"  # fmt: skip
 
 
 def origin(sources: Sources) -> str:

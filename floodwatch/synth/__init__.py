@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from floodwatch.synth.addresses import is_v6
-from floodwatch.synth.bench import bench_syn, bench_web
+from floodwatch.synth.bench import bench_hellos, bench_syn, bench_web
 from floodwatch.synth.packets import Trace
 from floodwatch.synth.pcapfile import SNAPLEN, open_pcap, truth_path
 from floodwatch.synth.render import Renderer
@@ -23,6 +23,7 @@ __all__ = [
     "Params",
     "Trace",
     "Truth",
+    "bench_hellos",
     "bench_syn",
     "bench_web",
     "describe",

@@ -49,6 +49,54 @@ def bench_syn(
             file.write(rows[:count].data)
 
 
+def bench_hellos(path: str | Path, packets: int, seed: int = 1) -> None:
+    """Write ``packets`` ClientHellos in frames of 317 bytes, 1 us apart, all to one victim.
+
+    The source, the random number, the cipher suites and the name of each are drawn anew, so that none has the
+    fingerprint of another; the rest is as a browser writes it.
+    """
+    rng = np.random.default_rng(seed)
+    record, random, name = _hello_record()
+    rows = np.tile(record, (_BLOCK, 1))
+    letters = np.frombuffer(b"abcdefghijklmnop", np.uint8)
+    with open_pcap(Path(path)) as file:
+        for first in range(0, packets, _BLOCK):
+            count = min(_BLOCK, packets - first)
+            source = rng.integers(1 << 24, 223 << 24, count, dtype=np.uint32)
+            _stamp_syns(rows[:count], first, source, rng.integers(1 << 32, size=count, dtype=np.uint32), 0, 0)
+            rows[:count, random] = rng.integers(256, size=(count, len(random)), dtype=np.uint8)
+            rows[:count, name] = letters[rng.integers(16, size=(count, len(name)))]
+            file.write(rows[:count].data)
+
+
+def _hello_record() -> tuple[Array, Array, Array]:
+    """One record, the places of what is random in it (the random number, the cipher suites) and of the name
+    that it asks for. Checksums stay wrong: nobody looks at them.
+    """
+    ciphers, name = 32, b"x" * 12 + b".shop.example"
+    extensions = b"".join(
+        kind.to_bytes(2, "big") + len(body).to_bytes(2, "big") + body
+        for kind, body in (
+            (0, (len(name) + 3).to_bytes(2, "big") + b"\0" + len(name).to_bytes(2, "big") + name),
+            (10, bytes.fromhex("0008001d001700180019")),
+            (13, bytes.fromhex("001004030804040105030805050108060601")),
+            (16, bytes.fromhex("000c02683208687474702f312e31")),
+            (43, bytes.fromhex("0403040303")),
+            (51, bytes.fromhex("0024001d0020") + bytes(32)),
+        )
+    )
+    body = b"\3\3" + bytes(32) + b"\x20" + bytes(32) + (2 * ciphers).to_bytes(2, "big") + bytes(2 * ciphers)
+    body += b"\1\0" + len(extensions).to_bytes(2, "big") + extensions
+    hello = b"\x16\3\1" + (len(body) + 4).to_bytes(2, "big") + b"\1" + len(body).to_bytes(3, "big") + body
+    frame = _syn_record(443)[RECORD : RECORD + 54].tobytes()
+    frame = frame[:16] + (40 + len(hello)).to_bytes(2, "big") + frame[18:47] + b"\x18" + frame[48:] + hello
+    record = bytes(8) + len(frame).to_bytes(4, "little") * 2 + frame
+    start = RECORD + 54 + 9 + 2
+    suites = start + 32 + 33 + 2
+    random = np.r_[start : start + 32, suites : suites + 2 * ciphers]
+    return np.frombuffer(record, np.uint8), random, record.index(name) + np.arange(12)
+
+
 def _syn_record(dport: int) -> Array:
     """One record without time, source, source port, sequence number and checksums."""
     macs = bytes.fromhex(SERVER_MAC.replace(":", "") + GATEWAY_MAC.replace(":", ""))

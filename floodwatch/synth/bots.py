@@ -6,17 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from floodwatch.synth.addresses import parse, public4, texts
 from floodwatch.synth.floods import Flood, record
-from floodwatch.synth.packets import ACK, PSH, SECOND, Trace, hops
+from floodwatch.synth.packets import ACK, PSH, SECOND, Array, Trace, hops
 from floodwatch.synth.people import AGENTS, build_site, http_reply, http_request
 from floodwatch.synth.tcp import REQUEST, converse, dial, schedule
 from floodwatch.synth.templates import Head
 from floodwatch.synth.truth import peak
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,12 +190,21 @@ def tries(trace: Trace, starts: Array, clients: Array, victim: str, path: str, r
         [http_request("POST", path, "chat.example", AGENTS[0], body) for body in bodies]
     )
     answers = trace.pool.add_all([http_reply(reply, "application/json") for reply in replies])
+    pay, reply = trace.rng.choice(pays, len(conns)), np.resize(answers, len(conns))
+    return ask_once(trace, conns, pay, reply, reply_length=180, service=20_000_000)[0]
+
+
+def ask_once(
+    trace: Trace, conns: Array, pay: Array | int, reply: Array | int, *, reply_length: int, service: int,
+    close: bool = True,
+) -> tuple[Array, Array]:  # fmt: skip
+    """One request on each connection, and its answer: the packets that the clients send, and the requests."""
     reqs = np.zeros(len(conns), REQUEST)
-    reqs["conn"], reqs["pay"] = np.arange(len(conns)), trace.rng.choice(pays, len(conns))
+    reqs["conn"], reqs["pay"] = np.arange(len(conns)), pay
     reqs["length"] = trace.pool.lengths()[reqs["pay"]]
-    reqs["reply"], reqs["reply_length"] = np.resize(answers, len(conns)), 180
-    reqs["service"] = 20_000_000
-    return converse(trace, conns, schedule(conns, reqs))
+    reqs["reply"], reqs["reply_length"], reqs["service"] = reply, reply_length, service
+    reqs = schedule(conns, reqs)
+    return converse(trace, conns, reqs, close=close), reqs
 
 
 def slow_requests(
@@ -247,13 +253,9 @@ def slow_readers(trace: Trace, flood: Flood) -> Array:
 
 def stall(trace: Trace, conns: Array, end: int) -> Array:
     """Ask once on each connection, and tell the server until ``end`` that there is no room for the answer."""
-    reqs = np.zeros(len(conns), REQUEST)
-    reqs["conn"], reqs["service"] = np.arange(len(conns)), 2_000_000
-    reqs["pay"] = trace.pool.add(http_request("GET", "/archive", "chat.example", AGENTS[0]))
-    reqs["length"] = trace.pool.lengths()[reqs["pay"]]
-    reqs["reply"] = trace.pool.add(http_reply("200 OK", "application/zip"))
-    reqs["reply_length"] = 4000
-    sent = [converse(trace, conns, schedule(conns, reqs), close=False)]
+    pay = trace.pool.add(http_request("GET", "/archive", "chat.example", AGENTS[0]))
+    reply = trace.pool.add(http_reply("200 OK", "application/zip"))
+    sent = [ask_once(trace, conns, pay, reply, reply_length=4000, service=2_000_000, close=False)[0]]
     after, wait = conns["start"] + conns["rtt"] + SECOND // 4, SECOND // 5
     while (after <= end).any():  # the server probes less and less often (RFC 9293, 3.8.6.1)
         held = conns[after <= end]

@@ -72,6 +72,10 @@ class Payloads:
         """Template length in bytes of every row."""
         return np.array(self._lengths, np.int64)
 
+    def payload(self, row: int) -> bytes:
+        """What was stored in a row."""
+        return self._rows[row][: self._lengths[row]]
+
     def matrix(self) -> Array:
         """All rows as bytes, shape (rows, WIDTH)."""
         return np.frombuffer(b"".join(self._rows), np.uint8).reshape(-1, WIDTH)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from floodwatch.synth.addresses import parse, public4, texts
+from floodwatch.synth.bots import ask_once
 from floodwatch.synth.floods import Flood, record
-from floodwatch.synth.packets import SECOND, Trace, arrivals
+from floodwatch.synth.packets import SECOND, Array, Trace, arrivals
 from floodwatch.synth.people import AGENTS, http_reply, http_request
 from floodwatch.synth.stage import Params, staged_flood
-from floodwatch.synth.tcp import REQUEST, converse, dial, schedule
+from floodwatch.synth.tcp import dial
 from floodwatch.synth.truth import peak
 
 LETTERS = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", np.uint8)
@@ -47,19 +46,13 @@ def login_basic(trace: Trace, params: Params) -> None:
            requests=count, peak_per_second=peak(sent[1]["t"]), sources=texts(sent[2]))  # fmt: skip
 
 
-def _one_by_one(
-    trace: Trace, flood: Flood, requests: list[bytes], reply: str
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+def _one_by_one(trace: Trace, flood: Flood, requests: list[bytes], reply: str) -> tuple[Array, Array, Array]:
     """Each request on a connection of its own, by sources in turn: packets sent, requests, sources."""
     sources = public4(trace.rng, flood.sources or 1)
     starts = np.resize(arrivals(trace.rng, flood.start, flood.seconds, flood.pps), len(requests))
     starts.sort()
     conns = dial(trace, starts, np.resize(sources, len(starts)), parse(flood.victim)[1], flood.port or 80)
     conns["rtt"] = 20_000_000
-    reqs = np.zeros(len(requests), REQUEST)
-    reqs["conn"], reqs["pay"] = np.arange(len(requests)), trace.pool.add_all(requests)
-    reqs["length"] = trace.pool.lengths()[reqs["pay"]]
-    reqs["reply"], reqs["reply_length"] = trace.pool.add(http_reply(reply, "text/html")), 300
-    reqs["service"] = SECOND // 200
-    reqs = schedule(conns, reqs)
-    return converse(trace, conns, reqs), reqs, sources
+    pays, answer = trace.pool.add_all(requests), trace.pool.add(http_reply(reply, "text/html"))
+    sent, asked = ask_once(trace, conns, pays, answer, reply_length=300, service=SECOND // 200)
+    return sent, asked, sources

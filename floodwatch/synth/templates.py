@@ -174,6 +174,16 @@ def quic_initial(identity: int) -> bytes:
     return head + bytes((identity + 11 * i) & 0xFF for i in range(1200 - len(head)))
 
 
+def quic_long(to: int, of: int) -> bytes:
+    """The start of a Handshake packet (RFC 9000, 17.2.4): version 1, the connection ids of both sides."""
+    return b"\xe3\0\0\0\1\x08" + to.to_bytes(8, "big") + b"\x08" + of.to_bytes(8, "big") + b"\x44\x9e"
+
+
+def quic_short(to: int) -> bytes:
+    """The start of a short packet (RFC 9000, 17.3): the connection id of who gets it."""
+    return b"\x41" + to.to_bytes(8, "big")
+
+
 def dns_any_answer(name: str, size: int) -> bytes:
     """An answer to an ANY query of about ``size`` bytes, id 0: TXT records, as abused zones hold them."""
     s = _scapy()

@@ -14,6 +14,7 @@
 #define BATCH 8192u /* as the Python reader uses */
 #define WINDOW ((size_t)16 << 20) /* as the Python reader maps them */
 #define PAGE ((size_t)4096)
+#define HELLOS 1024u /* as an analysis looks at, of each epoch */
 
 static double now(void)
 {
@@ -25,6 +26,10 @@ static double now(void)
 static struct fw_decoder decoder;
 static struct fw_packet packets[BATCH + 1];
 static struct fw_message http[BATCH];
+static struct fw_hello_seen seen[HELLOS];
+static uint8_t texts[HELLOS * FW_HELLO_TEXT + FW_SEALED_MOST * FW_SEALED_BYTES];
+static struct fw_hellos hellos = {
+    .weight = 1, .room = HELLOS, .text_room = sizeof texts, .seen = seen, .texts = texts};
 
 /* Count one mapped window; returns the code at its end, with *pos behind the last whole record. */
 static int count(struct fw_engine *e, struct fw_batch *b, const uint8_t *data, size_t size, size_t *pos,
@@ -35,7 +40,10 @@ static int count(struct fw_engine *e, struct fw_batch *b, const uint8_t *data, s
         uint64_t left = limit - decoder.frames;
         b->capacity = left < BATCH ? (uint32_t)left : BATCH;
         rc = fw_decoder_fill(&decoder, data, size, pos, b);
-        *closed += drive(e, b);
+        uint64_t ended = drive(e, b);
+        *closed += ended;
+        if (ended)
+            fw_hellos_drained(&hellos);
     }
     return rc;
 }
@@ -45,6 +53,8 @@ int main(int argc, char **argv)
     struct fw_key key = {0x0706050403020100ULL, 0x0f0e0d0c0b0a0908ULL};
     struct fw_batch b = {.capacity = BATCH, .packets = packets, .messages = http};
     struct fw_engine *e = calloc(1, sizeof *e);
+    if (e)
+        e->hellos = &hellos;
     struct stat st;
     int fd = argc > 1 ? open(argv[1], O_RDONLY) : -1, rc = FW_NEED_MORE;
     if (!e || fd < 0 || fstat(fd, &st) != 0) {

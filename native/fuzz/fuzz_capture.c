@@ -18,6 +18,9 @@ static struct fw_decoder decoder;
 static struct fw_points points;
 static struct fw_packet packets[BATCH + 1];
 static struct fw_message http[BATCH];
+static struct fw_hello_seen seen[64];
+static uint8_t texts[1 << 16];
+static struct fw_hellos hellos;
 
 /* An engine of zeros whose untouched pages cost nothing to clear. */
 static struct fw_engine *fresh_engine(void)
@@ -55,6 +58,7 @@ static void check_batch(const struct fw_batch *b, const uint8_t *block, size_t s
         const struct fw_message *m = &b->messages[i];
         CHECK(!m->path || lies_in(m->path, m->path_len, block, size) ||
               lies_in(m->path, m->path_len, decoder.follow.texts.log, FW_TEXTS_LOG));
+        CHECK(!m->whole || lies_in(m->whole, 1, block, size));
     }
 }
 
@@ -102,6 +106,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fw_decoder_init(&decoder, &key);
     memset(&points, 0, sizeof points);
     decoder.points = &points;
+    memset(&hellos, 0, offsetof(struct fw_hellos, slots));
+    for (unsigned i = 0; i < FW_HELLO_SLOTS; i++)
+        hellos.slots[i].opened = 0;
+    hellos.room = sizeof seen / sizeof *seen, hellos.text_room = sizeof texts, hellos.seen = seen, hellos.texts = texts;
+    e->hellos = &hellos;
     for (size_t at = 0, length = step;;) {
         size_t used;
         length = length < size - at ? length : size - at;

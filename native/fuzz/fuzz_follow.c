@@ -27,7 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         unsigned flow = data[at] & 7u, back = data[at] >> 3 & 1u, long_one = data[at] >> 4 & 1u;
         uint32_t n = fw_min32(data[at + 3] * (long_one ? 16u : 1u), (uint32_t)(size - at - 4));
         uint32_t captured = n - fw_min32(n, data[at + 2] & 128u ? data[at + 2] & 127u : 0);
-        struct fw_packet p = {.kind = FW_DATA, .proto = 6, .payload = n, .captured = captured, .ts_ns = at * 1000000ull};
+        struct fw_packet p = {.kind = FW_DATA, .proto = 6, .payload = n, .ts_ns = at * 1000000ull};
+        p.captured = (uint16_t)captured;
         p.sender_hash = p.src_hash = back ? 2 : 1, p.dst_hash = back ? 1 : 2;
         p.sport = (uint16_t)(back ? 80 : 40000 + flow), p.dport = (uint16_t)(back ? 40000 + flow : 80);
         uint32_t *mine = &next[2 * flow + back];

@@ -43,7 +43,8 @@ static void segments(const uint8_t *data, size_t size)
     for (size_t at = 0; size - at > 4;) {
         uint8_t flow = data[at];
         uint32_t n = fw_min32((uint32_t)data[at + 1] << (flow & 3u), (uint32_t)(size - at - 4));
-        struct fw_packet p = {.sender_hash = flow >> 3, .seq = fw_load16(data + at + 2), .captured = n, .sport = 7};
+        struct fw_packet p = {.sender_hash = flow >> 3, .seq = fw_load16(data + at + 2), .sport = 7};
+        p.captured = (uint16_t)n;
         p.payload = n + (flow == 255);
         p.kind = flow & 4 ? FW_UDP : FW_DATA;
         fw_hellos_take(&hellos, &p, data + at + 4, (uint32_t)at);

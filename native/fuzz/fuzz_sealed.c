@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const uint8_t *payload = data + at + 2;
         uint32_t n = fw_min32(length, (uint32_t)fw_min32(1000, (uint32_t)(size - at - 2)));
         int quic = how & 1, answer = how >> 1 & 1;
-        struct fw_packet p = {.payload = n, .captured = n, .seq = how >> 2, .ack = length};
+        struct fw_packet p = {.payload = n, .captured = (uint16_t)n, .seq = how >> 2, .ack = length};
         p.sport = answer ? 443 : 50000;
         p.dport = answer ? 50000 : 443;
         p.sender_hash = answer ? 1 : 2u + (how >> 6);
@@ -26,7 +26,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct fw_exchange x;
         int said = quic ? fw_quic_parse(payload, n, &h) : fw_tls_parse(payload, n, &h);
         if (said != FW_SAID_NOTHING && fw_sealed_observe(table, &p, &h, &x) &&
-            (x.quic > 1 || x.quic != quic || (x.first && !x.turn) || (x.turn && !x.records) || x.bytes > FW_SEALED_GROWN))
+            (x.quic > 1 || x.quic != quic || (x.first && !x.turn) || (x.turn && !x.records) || x.bytes > FW_SEALED_GROWN ||
+             x.asked.least > x.asked.most))
+            __builtin_trap();
+        if (said == FW_SAID_NOTHING && fw_sealed_read(table, &p, &x) && (!x.first || x.turn || x.quic || x.bytes))
             __builtin_trap();
         at += 2 + n;
     }

@@ -1,11 +1,14 @@
-/* A plain main for any fuzz target: run it over files, and over every prefix of the small ones. Each input is
- * copied to a block of its own size, so that the address sanitizer sees the first byte read behind it. */
+/* A plain main for any fuzz target: run it over files, and over prefixes of the small ones: every one of the first
+ * bytes, where the headers of all formats lie, and one of a few from there on. Each input is copied to a block of
+ * its own size, so that the address sanitizer sees the first byte read behind it. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define PREFIXES_UP_TO 4096u
+#define EVERY_ONE_UP_TO 1024u
+#define STRIDE 13u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -46,8 +49,11 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         size_t size;
         uint8_t *data = read_all(argv[i], &size);
-        for (size_t n = size <= prefixes_up_to ? 0 : size; n <= size; n++, runs++)
+        size_t first = size <= prefixes_up_to ? 0 : size;
+        for (size_t n = first; n < size; n += n < EVERY_ONE_UP_TO ? 1 : STRIDE, runs++)
             once(data, n);
+        once(data, size);
+        runs++;
         free(data);
     }
     printf("%s: %d files, %lu runs\n", argv[0], argc - 1, runs);

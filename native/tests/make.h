@@ -54,6 +54,7 @@ static inline struct fw_packet packet(uint8_t kind, uint32_t src, uint16_t sport
     p.sport = sport;
     p.dport = dport;
     p.bytes = 60;
+    p.window = kind == FW_SYN ? 7 : 502;
     p.proto = kind <= FW_TCP_ODD ? 6 : kind == FW_UDP ? 17 : 1;
     return p;
 }

@@ -124,11 +124,33 @@ static void test_load_refuses(void)
     CHECK_EQUAL(fw_batch_load(&out, room, sizeof room, &hasher, &why), FW_BAD_RECORD);
 }
 
+/* The bits of a query and of a parameter's name are those of words of 64, whatever a saved message says. */
+static void test_loaded_bits(void)
+{
+    static struct fw_engine engine;
+    static const uint8_t texts[1];
+    const char *why = NULL;
+    struct fw_batch b = batch(0);
+    while (b.count < ROOM)
+        add(&b, FW_DATA, 1, "/");
+    for (uint32_t i = 0; i < ROOM; i++) {
+        struct fw_message *m = &b.messages[i];
+        *m = (struct fw_message){.what = FW_HTTP_REQUEST, .queried = 1, .query_bit = 255, .named = 1, .name_bit = 64};
+    }
+    CHECK_EQUAL(fw_batch_load(&b, texts, 0, &hasher, &why), 0);
+    fw_engine_init(&engine);
+    for (unsigned i = 0; i < 4; i++)
+        CHECK_EQUAL(fw_engine_observe(&engine, &b, 0), ROOM);
+    struct fw_heavy *s = fw_topk_find(&engine.heavy, fw_pair_hash(b.packets[0].src_hash, b.packets[0].dst_hash));
+    CHECK(s && s->queried == s->packets && s->queries == 1ULL << 63 && s->names == 1);
+}
+
 int main(void)
 {
     test_merge();
     test_merge_full();
     test_save_and_load();
     test_load_refuses();
+    test_loaded_bits();
     return finish("batch");
 }

@@ -37,6 +37,8 @@ static void test_epochs(void)
     CHECK(fw_engine_window_ends(engine, &late));
     late.ts_ns = start + 20 * FW_EPOCH_NS;
     CHECK(!fw_engine_window_ends(engine, &late));
+    CHECK_EQUAL(fw_engine_gap(engine, &late), 18);
+    CHECK(fw_engine_gap(engine, &stream[0]) == UINT64_MAX);
     fw_engine_close_epoch(engine, &late);
     CHECK_EQUAL(engine->gap, 18);
     fw_engine_init(engine);
@@ -199,6 +201,40 @@ static void test_translated(void)
     }
 }
 
+/* Of many hellos in an epoch a bounded sample is looked at, whose weights add up to all of them; of few all are. */
+static void test_sample_of_hellos(uint32_t count)
+{
+    enum { ROOM = 4096 };
+    static struct fw_hellos hellos;
+    static struct fw_hello_seen seen[ROOM];
+    static uint8_t texts[ROOM * 16];
+    struct bytes hello = {.big = 1};
+    put(&hello, "\x16\x03\x01\0\x2d\x01\0\0\x29\x03\x03", 11);
+    zeros(&hello, 32);
+    put(&hello, "\0\0\x02\x13\x01\x01\0", 7);
+    struct fw_message said = {.what = FW_TLS_HELLO, .whole = hello.at};
+    fw_engine_init(engine);
+    memset(&hellos, 0, sizeof hellos);
+    hellos.room = ROOM, hellos.text_room = sizeof texts, hellos.seen = seen, hellos.texts = texts;
+    engine->hellos = &hellos;
+    for (uint32_t i = 0; i < count; i++) {
+        stream[i] = packet(FW_DATA, 0x0a000000 + i, (uint16_t)(1024 + i % 50000), 7, 443);
+        stream[i].ts_ns = 1700000000000000000ULL + i;
+        stream[i].captured = (uint16_t)hello.size;
+        stream[i].payload = (uint32_t)hello.size;
+        stream[i].message = 1;
+    }
+    struct fw_batch b = batch_of(stream, count);
+    b.messages = &said;
+    CHECK_EQUAL(fw_engine_observe(engine, &b, 0), count);
+    uint64_t stand_for = 0;
+    for (uint32_t i = 0; i < hellos.count; i++)
+        stand_for += seen[i].weight;
+    CHECK(hellos.count == count || (count > FW_HELLOS_ALL && hellos.count < 1000));
+    CHECK(stand_for > count - count / 4 && stand_for <= count + count / 4);
+    CHECK(hellos.missed == 0 && hellos.broken == 0);
+}
+
 int main(void)
 {
     enum { COUNT = 200000 };
@@ -211,6 +247,8 @@ int main(void)
     test_ports_before_paths();
     test_translated();
     test_backwards();
+    test_sample_of_hellos(100);
+    test_sample_of_hellos(COUNT);
     test_heavy_bound(30000);
     test_heavy_bound(1000000);
     test_batch_size(COUNT);

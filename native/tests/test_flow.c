@@ -50,6 +50,35 @@ static void test_finished(void)
     CHECK_EQUAL(up(FW_DATA, 100 + (1u << 31), 5001, 2), FW_FLOW_NOTHING);
 }
 
+static enum fw_flow_news opens(uint16_t window, uint32_t payload)
+{
+    struct fw_packet p = packet(payload ? FW_DATA : FW_ACK, CLIENT, 4000, SERVER, 80);
+    p.seq = 100;
+    p.ack = 5001;
+    p.window = window;
+    p.payload = payload;
+    enum fw_flow_news news = fw_flow_observe(&flows, &p, &weight);
+    CHECK_EQUAL(fw_flow_room(&flows, &p), (uint32_t)window << 7);
+    return news;
+}
+
+static void test_windows(void)
+{
+    fw_flow_clear(&flows);
+    (void)up(FW_SYN, 99, 0, 0);
+    (void)down(FW_SYNACK, 5000, 100);
+    (void)up(FW_ACK, 100, 5001, 1);
+    CHECK_EQUAL(opens(FW_FLOW_NARROW >> 7, 0), FW_FLOW_NARROWED);
+    CHECK_EQUAL(opens((FW_FLOW_NARROW >> 7) + 1, 0), FW_FLOW_PROVEN);
+    CHECK_EQUAL(opens(1, 20), FW_FLOW_FIRST);
+    fw_flow_clear(&flows);
+    (void)down(FW_SYNACK, 5000, 100); /* nobody knows how windows are shifted */
+    struct fw_packet p = packet(FW_ACK, CLIENT, 4000, SERVER, 80);
+    p.seq = 100, p.ack = 5001, p.window = 1;
+    CHECK_EQUAL(fw_flow_observe(&flows, &p, &weight), FW_FLOW_FINISHED);
+    CHECK_EQUAL(fw_flow_observe(&flows, &p, &weight), FW_FLOW_PROVEN);
+}
+
 static void test_copies(void)
 {
     fw_flow_clear(&flows);
@@ -183,6 +212,7 @@ static void test_sample(void)
 int main(void)
 {
     test_finished();
+    test_windows();
     test_copies();
     test_rhythms();
     test_refused_and_followed();

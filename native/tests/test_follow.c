@@ -22,7 +22,7 @@ static int hear(int back, const void *bytes, size_t n, size_t captured)
     struct fw_packet p = back ? packet(FW_DATA, 9, 8080, 7, port) : packet(FW_DATA, 7, port, 9, 8080);
     uint32_t *mine = back ? &answered : &sent;
     p.ts_ns = now += 1000000;
-    p.seq = *mine, p.ack = back ? sent : answered, p.payload = (uint32_t)n, p.captured = (uint32_t)captured;
+    p.seq = *mine, p.ack = back ? sent : answered, p.payload = (uint32_t)n, p.captured = (uint16_t)captured;
     *mine += (uint32_t)n;
     memset(&h, 0, sizeof h);
     return fw_follow_hear(&f, &KEY, NULL, &p, guarded(bytes, captured), &h);
@@ -331,7 +331,7 @@ static void test_many_halves(void)
                                              "GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n",
                                              "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x40\1\1\0\0\0\1\x82\x44\x7f\xff\xff"};
         size_t n = i % 4 == 3 ? 24 + 14 : strlen(HALVES[i % 4]);
-        p.seq = sent, p.payload = p.captured = (uint32_t)n;
+        p.seq = sent, p.payload = p.captured = (uint16_t)n;
         (void)fw_follow_hear(&f, &KEY, NULL, &p, (const uint8_t *)HALVES[i % 4], &h);
     }
     CHECK_EQUAL(f.beguns.used, FW_BEGUN);
@@ -339,6 +339,25 @@ static void test_many_halves(void)
     CHECK_EQUAL(f.streams.used, FW_STREAM_SETS * FW_STREAM_WAYS);
     fw_follow_clear(&f);
     CHECK_EQUAL(f.beguns.used + f.sockets.used + f.streams.used, 0);
+}
+
+/* A hello in two segments: what goes on with its record says so, and what lies behind that, or comes from somebody else,
+ * does not. */
+static void test_rest_of_a_hello(void)
+{
+    uint8_t hello[1700] = {22, 3, 1, (sizeof hello - 5) >> 8, (uint8_t)(sizeof hello - 5), 1};
+    memset(hello + 9, 0xee, sizeof hello - 9);
+    connection();
+    CHECK_EQUAL(hear(0, hello, 1000, 1000), FW_TLS_HELLO);
+    CHECK(h.whole != NULL);
+    CHECK_EQUAL(hear(1, hello + 1000, 700, 700), FW_SAID_NOTHING);
+    CHECK_EQUAL(hear(0, hello + 1000, 300, 300), FW_TLS_MORE);
+    CHECK(h.whole != NULL);
+    CHECK_EQUAL(hear(0, hello + 1300, 400, 400), FW_TLS_MORE);
+    CHECK_EQUAL(hear(0, hello + 1000, 400, 400), FW_SAID_NOTHING);
+    connection();
+    CHECK_EQUAL(hear(0, hello, sizeof hello, sizeof hello), FW_TLS_HELLO);
+    CHECK_EQUAL(hear(0, hello + 1000, 400, 400), FW_SAID_NOTHING);
 }
 
 static void test_noise(void)
@@ -372,6 +391,7 @@ int main(void)
     test_upgrade_to_http2();
     test_websockets();
     test_many_halves();
+    test_rest_of_a_hello();
     test_noise();
     return finish("follow");
 }

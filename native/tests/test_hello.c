@@ -76,7 +76,7 @@ static void take(uint32_t src, uint32_t seq, const uint8_t *payload, uint32_t n)
 {
     struct fw_packet p = packet(FW_DATA, src, 40000, 7, 443);
     p.seq = seq;
-    p.payload = p.captured = n;
+    p.payload = p.captured = (uint16_t)n;
     fw_hellos_take(&hellos, &p, guarded(payload, n), 0);
 }
 

@@ -234,6 +234,36 @@ static void test_ip4(void)
     CHECK(p.kind != FW_MALFORMED); /* the snap length cut it */
 }
 
+/* The window of one segment with these options, of a SYN its shift. */
+static unsigned window(unsigned flags, unsigned told, const char *options, size_t size)
+{
+    struct bytes b = {0};
+    struct fw_packet p;
+    ip4(&b, 6, 0, 0, 20 + (unsigned)size);
+    tcp(&b, flags, 5, "");
+    b.at[20 + 12] = (uint8_t)((5 + size / 4) << 4);
+    b.at[20 + 14] = (uint8_t)(told >> 8);
+    b.at[20 + 15] = (uint8_t)told;
+    put(&b, options, size);
+    CHECK_EQUAL(decode(&b, 101, b.size, (uint32_t)b.size, &p), 0);
+    CHECK_EQUAL(p.bits & FW_STALLED, flags == 16 && told == 0 ? FW_STALLED : 0);
+    return p.window;
+}
+
+static void test_windows(void)
+{
+    CHECK_EQUAL(window(16, 0x0102, "", 0), 0x0102);
+    CHECK_EQUAL(window(16, 0, "", 0), 0);
+    CHECK_EQUAL(window(17, 502, "", 0), 0);
+    CHECK_EQUAL(window(2, 502, "", 0), 0);
+    CHECK_EQUAL(window(2, 502, "\2\4\5\xb4\4\2\x8\xa\0\0\0\1\0\0\0\0\1\3\3\7", 20), 7);
+    CHECK_EQUAL(window(2, 502, "\2\4\5\xb4\1\3\3\x8\1\1\4\2", 12), 8);
+    CHECK_EQUAL(window(2, 502, "\3\3\xff\1", 4), 14);     /* more than anybody may ask for */
+    CHECK_EQUAL(window(2, 502, "\0\3\3\7", 4), 0);         /* behind the end of the options */
+    CHECK_EQUAL(window(2, 502, "\2\0\3\3\7\1\1\1", 8), 7); /* a length that lies */
+    CHECK_EQUAL(window(2, 502, "\1\1\3\3", 4), 0);         /* cut */
+}
+
 static void test_fragments(void)
 {
     struct fw_packet p;
@@ -353,6 +383,7 @@ int main(void)
     test_links();
     test_vlan();
     test_ip4();
+    test_windows();
     test_fragments();
     test_ip6();
     test_translated();

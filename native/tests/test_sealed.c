@@ -11,6 +11,7 @@ static struct fw_exchange x;
 static struct fw_message h;
 static uint8_t buffer[4096];
 static uint32_t filled, seq = 1000, ack = 5000;
+static uint64_t now;
 
 static void record(uint8_t type, uint16_t length, uint8_t first)
 {
@@ -29,11 +30,12 @@ static int parsed(void)
 /* Send what was put together; returns what fw_sealed_observe does. */
 static int send(int answer)
 {
-    struct fw_packet p = {.payload = filled, .captured = filled, .seq = answer ? 1 : seq, .ack = answer ? 1 : ack};
+    struct fw_packet p = {.payload = filled, .captured = (uint16_t)filled, .seq = answer ? 1 : seq, .ack = answer ? 1 : ack};
     p.sport = answer ? 443 : 50000;
     p.dport = answer ? 50000 : 443;
     p.sender_hash = answer ? 1 : 2;
     p.dst_hash = answer ? 2 : 1;
+    p.ts_ns = now;
     int said = parsed();
     seq += answer ? 0 : filled;
     filled = 0;
@@ -128,6 +130,52 @@ static void test_open_before(void)
     CHECK(!send(1));
 }
 
+static void shake_hands(void)
+{
+    fresh();
+    record(22, 300, 1);
+    CHECK(send(0) && x.hello);
+    ack += 3000;
+    record(20, 1, 1);
+    record(23, 53, 0);
+    CHECK(send(0) && x.finished && !x.waits);
+}
+
+/* More of a request, and no answer: since when; and a connection that asks for nothing is told of once, unless it is closed. */
+static void test_who_waits(void)
+{
+    struct fw_waiting w;
+    struct fw_packet p = {.sport = 50000, .dport = 443, .sender_hash = 2, .dst_hash = 1, .ts_ns = 30 * FW_SEALED_LATER_NS};
+    uint32_t from = 0;
+    now = FW_SEALED_LATER_NS;
+    shake_hands();
+    fw_sealed_prove(table, &p);
+    CHECK(!fw_sealed_mute(table, now + FW_SEALED_MUTE_NS - 1, &from, &w));
+    from = 0;
+    CHECK(fw_sealed_mute(table, now + FW_SEALED_MUTE_NS, &from, &w) && w.since_ns == now && w.port == 443 && w.proven);
+    CHECK(!fw_sealed_mute(table, now + FW_SEALED_MUTE_NS, &from, &w));
+    from = 0;
+    CHECK(!fw_sealed_mute(table, now + 9 * FW_SEALED_MUTE_NS, &from, &w));
+    shake_hands();
+    fw_sealed_end(table, &p);
+    from = 0;
+    CHECK(!fw_sealed_mute(table, now + FW_SEALED_MUTE_NS, &from, &w));
+    shake_hands();
+    ack += 500; /* tickets */
+    CHECK(data(100) && x.turn && !x.waits);
+    now += FW_SEALED_LATER_NS - 1;
+    CHECK(data(40) && !x.waits); /* of the same flight */
+    now += 1;
+    CHECK(data(40) && x.waits);
+    CHECK(fw_sealed_waiting(table, &p, &w) && w.since_ns == now - FW_SEALED_LATER_NS && w.last_ns == p.ts_ns);
+    ack += 100; /* the server says something */
+    CHECK(data(40) && !x.waits);
+    fresh();
+    CHECK(data(100) && !fw_sealed_mute(table, now + 9 * FW_SEALED_MUTE_NS, &from, &w)); /* it was there before */
+    now += 2 * FW_SEALED_LATER_NS;
+    CHECK(data(40) && !x.waits);
+}
+
 static void test_bounded(void)
 {
     fresh();
@@ -154,7 +202,7 @@ static int quic(int answer, uint8_t first, const char *dcid, const char *scid, u
         packet[at++] = (uint8_t)strlen(scid);
         memcpy(packet + at, scid, strlen(scid));
     }
-    struct fw_packet p = {.payload = size, .captured = size, .proto = 17};
+    struct fw_packet p = {.payload = size, .captured = (uint16_t)size, .proto = 17};
     p.sport = answer ? 443 : 50000;
     p.dport = answer ? 50000 : 443;
     p.sender_hash = answer ? 1 : 2;
@@ -175,6 +223,24 @@ static void test_quic(void)
     CHECK(quic(0, 0x40, "forgedid", "", 100) && x.turn && x.ended && x.answer == 900 && !x.proven);
 }
 
+/* What a decrypted connection says in clear text is asked once, by its client, with or without a Finished before. */
+static void test_decrypted(void)
+{
+    struct fw_packet client = {.sport = 50000, .dport = 443, .sender_hash = 2, .dst_hash = 1, .payload = 90};
+    struct fw_packet server = {.sport = 443, .dport = 50000, .sender_hash = 1, .dst_hash = 2, .payload = 90};
+    for (int apart = 0; apart < 2; apart++) {
+        fresh();
+        CHECK(!fw_sealed_read(table, &client, &x) && !table->greeted);
+        record(22, 300, 1);
+        CHECK(send(0) && x.hello && table->greeted);
+        if (apart)
+            CHECK(data(53) && x.finished);
+        CHECK(!fw_sealed_read(table, &server, &x));
+        CHECK(fw_sealed_read(table, &client, &x) && x.first && !x.turn && x.finished == !apart);
+        CHECK(!fw_sealed_read(table, &client, &x));
+    }
+}
+
 int main(void)
 {
     table = calloc(1, sizeof *table);
@@ -182,8 +248,10 @@ int main(void)
     test_tls13();
     test_tls12();
     test_open_before();
+    test_who_waits();
     test_bounded();
     test_quic();
+    test_decrypted();
     free(table);
     return finish("sealed");
 }

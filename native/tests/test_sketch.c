@@ -170,11 +170,41 @@ static void test_topk(void)
     CHECK(heavy.evicted > 0);
 }
 
+/* Who was counted in a window is remembered for the next one, and no longer; he takes no room from others. */
+static void test_topk_remembers(void)
+{
+    static struct fw_heavy_count listed[FW_TOPK_SETS * FW_TOPK_WAYS];
+    static struct fw_topk table;
+    const uint64_t pair = key_hash(1);
+    CHECK(fw_topk_known(&table, pair) == NULL);
+    fw_topk_admit(&table, pair, 9)->packets = 5;
+    fw_topk_sealed(&table, fw_topk_find(&table, pair))->turns = 3;
+    fw_topk_clear(&table);
+    CHECK(fw_topk_known(&table, pair) != NULL);
+    CHECK(fw_topk_find(&table, pair) == NULL);
+    CHECK_EQUAL(fw_topk_list(&table, listed), 0);
+    struct fw_heavy *again = fw_topk_admit(&table, pair, 4);
+    CHECK_EQUAL(again->missed, 3);
+    CHECK_EQUAL(fw_topk_sealed(&table, again)->turns, 0);
+    again->packets = 1;
+    fw_topk_clear(&table);
+    for (uint64_t i = 0; i < FW_TOPK_WAYS; i++) { /* others of its set fill it: it goes last, and is not counted as replaced */
+        CHECK(fw_topk_known(&table, pair) != NULL);
+        fw_topk_admit(&table, pair ^ (i + 1), 9)->packets = 1;
+    }
+    CHECK(fw_topk_known(&table, pair) == NULL);
+    CHECK_EQUAL(table.evicted, 0);
+    fw_topk_clear(&table);
+    fw_topk_clear(&table);
+    CHECK(fw_topk_known(&table, pair ^ 1) == NULL);
+}
+
 int main(void)
 {
     test_siphash();
     test_hll();
     test_countmin();
     test_topk();
+    test_topk_remembers();
     return finish("sketch");
 }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from promises import Watch, keeps_event, keeps_floor
+from promises import Watch, keeps_event, keeps_floor, watching
 from scenes import Host, host
 
-from floodwatch.detectors.connect import CONNECTION_FLOOD, FLOOR, NAMED, SMALL, UNUSED
+from floodwatch.detectors.connect import CHECKERS, CHECKS, CONNECTION_FLOOD, FLOOR, NAMED, SMALL, UNUSED
 from floodwatch.detectors.family import PROVEN_SHARE
+from floodwatch.detectors.tls import FLOOR as BEGUN
 from floodwatch.detectors.tls import TLS_FLOOD
 from floodwatch.model.epoch import CLASS_TCP, DATA, EPOCHS_PER_SECOND, SYN, SYNACK
 from floodwatch.model.vector import TCP_NUMBER, Vector
@@ -24,6 +25,24 @@ def one_way(made: int) -> Host:
     return host().syns(made, sources=64, followed=made)
 
 
+@pytest.mark.parametrize(("sources", "made", "named"), [
+    (CHECKERS, 2 * FLOOR.count - 1, []),
+    (CHECKERS, CHECKS.count, [Vector.CONNECTION_FLOOD]),
+    (5 * CHECKERS, FLOOR.count, [Vector.CONNECTION_FLOOD]),
+])  # fmt: skip
+def test_few_who_always_connected_check_the_service(sources: int, made: float, named: list[Vector]) -> None:
+    def checks(number: int) -> Host:
+        out = host().syns(number, sources=sources, finished=number)
+        return out.kind(SYNACK, 0, out=number).kind(DATA, 0, sources=MANY)
+
+    watch = Watch()
+    watch.last(checks, int(made), 4 * EPOCHS_PER_SECOND)
+    assert watch.vectors == named
+    began = watching()
+    began.last(checks, int(FLOOR.count), EPOCHS_PER_SECOND)
+    assert began.vectors == [Vector.CONNECTION_FLOOD]
+
+
 def hellos(begun: int, records: int = 0, finished: int = 0) -> Host:
     made = host().kind(DATA, begun + records, sources=MANY, port=443, port_vote=begun)
     made.kind(SYN, 20).kind(SYNACK, 0, out=1)  # some connections are new
@@ -37,8 +56,8 @@ def test_connections_that_nobody_uses(make: object) -> None:
 
 
 def test_tls_handshakes_that_nobody_goes_on_with() -> None:
-    keeps_floor(hellos, Vector.TLS_FLOOD, FLOOR, TLS_FLOOD.persist)
-    keeps_event(hellos, FLOOR, TLS_FLOOD.persist)
+    keeps_floor(hellos, Vector.TLS_FLOOD, BEGUN, TLS_FLOOD.persist)
+    keeps_event(hellos, BEGUN, TLS_FLOOD.persist)
 
 
 @pytest.mark.parametrize(("make", "vector"), [(both, Vector.CONNECTION_FLOOD), (hellos, Vector.TLS_FLOOD)])
@@ -51,7 +70,7 @@ def test_real_clients_use_what_they_open(make: object, vector: Vector) -> None:
 
 @pytest.mark.parametrize(("make", "vector"), [(both, Vector.CONNECTION_FLOOD), (hellos, Vector.TLS_FLOOD)])
 def test_a_second_is_looked_back_on(make: object, vector: Vector) -> None:
-    watch = Watch()
+    watch = watching()
     watch.see(make(200, 1000))
     watch.last(make, 200, EPOCHS_PER_SECOND - 1)
     assert watch.vectors == []

@@ -7,16 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from promises import Watch
+from promises import Make, Watch
 from scenes import Host, host
 
 import floodwatch as fw
 from floodwatch import synth
 from floodwatch.config.limits import BUDGETS, Limits, ask
 from floodwatch.detectors import least_floor
+from floodwatch.detectors.syn import FEW_PORTS, REFUSED_THERE
 from floodwatch.history.evidence import PARTS, Evidence, SequentialTest
 from floodwatch.model.epoch import CLASS_UDP, EPOCHS_PER_SECOND, SYNACK
 from floodwatch.model.vector import Vector
+from floodwatch.pipeline.analysis import LEAST
 
 SEED = bytes(16)
 WEAK = {
@@ -64,16 +66,43 @@ def test_strong_evidence_is_quick_and_no_burst_decides() -> None:
     assert (watch.decision().protection, watch.decision().sources) == (None, ())
 
 
-def test_weak_evidence_takes_longer() -> None:
+def test_fewer_packets_than_make_a_row_are_not_looked_at() -> None:
     watch = Watch()
-    watch.last(syns, 11, 4 * PARTS)
-    assert watch.vectors == []  # 16 packets make a row: fewer are not looked at
+    watch.last(syns, LEAST - 1, 4 * PARTS)
+    assert watch.vectors == []
+    watch = Watch()
+    watch.last(syns, LEAST, PARTS + 2)
+    assert watch.vectors == [Vector.SYN_FLOOD]
+
+
+def closed(number: int) -> Host:
+    """So many SYNs of one source, which a closed port refuses."""
+    return syns(number, 1, refused=number, port=81)
+
+
+def unanswered(number: int) -> Host:
+    """The same at a port that says nothing."""
+    return syns(number, 1, port=81)
+
+
+@pytest.mark.parametrize(("make", "test"), [(unanswered, FEW_PORTS), (closed, REFUSED_THERE)])
+def test_weak_evidence_takes_longer(make: Make, test: SequentialTest) -> None:
+    number = math.ceil(test.per_epoch)
+    assert number >= LEAST
+    watch = Watch()
+    watch.last(make, number, PARTS + 2)
+    assert watch.vectors == []
+    watch.last(make, number, 10 * PARTS)
+    assert watch.vectors == [Vector.SYN_FLOOD]
+    watch = Watch()
+    watch.last(make, number - 1, 40 * PARTS)
+    assert watch.vectors == []
 
 
 @pytest.mark.parametrize(("number", "more"), [
     (60, {"sources": 60, "syn_again": 30}),  # clients of a server that is silent ask again
     (60, {"sources": 60, "finished": 36}),  # people whom a slow server loses
-    (20, {"sources": 1, "refused": 20}),  # one program that asks a closed port 80 times a second
+    (50, {"sources": 1, "refused": 50}),  # one program that asks a closed port 200 times a second
     (60, {"sources": 1, "ports": 60, "refused": 60}),  # a scan asks each port once
 ])  # fmt: skip
 def test_what_is_normal_never_adds_up(number: int, more: dict[str, int]) -> None:
@@ -84,7 +113,7 @@ def test_what_is_normal_never_adds_up(number: int, more: dict[str, int]) -> None
 
 def test_one_source_at_a_closed_port_is_told_with_its_port() -> None:
     watch = Watch()
-    watch.last(lambda n: syns(n, 1, refused=n, port=81), 95, PARTS + 4)
+    watch.last(closed, 95, PARTS + 4)
     assert watch.vectors == [Vector.SYN_FLOOD]
     assert watch.event().victim.port == 81
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+
 from promises import START, Watch
 from scenes import Host, host
 
-from floodwatch.detectors.held import BODY, EACH, FLOOR, LASTS_S, LEAST, READER, SLOW, STILL
+from floodwatch.detectors.held import BODY, EACH, FLOOR, LASTS_S, LEAST, READER, SEALED, SERVED, SLOW, STILL
 from floodwatch.model.epoch import DATA, EPOCH_NS, EPOCHS_PER_SECOND
 from floodwatch.model.vector import Vector
 
@@ -80,3 +82,26 @@ def test_where_the_server_was_not_seen_it_lasts_to_the_last_sign() -> None:
     watch.last(lambda _: server(("203.0.113.1", 50), heard=0, last_ns=last), 1, 8 * EPOCHS_PER_SECOND)
     assert abs(watch.case.last_ns - last) <= EPOCH_NS
     assert watch.decision().origin == "unknown"
+
+
+def waits(turns: int = 0) -> Host:
+    """One source waits on many connections inside TLS, and takes so many turns on others."""
+    source = "203.0.113.1"
+    made = server((source, LEAST), kind=SEALED, proven=1)
+    tagged = 0xFFFF << 32 | int(IPv4Address(source))
+    return made.source(source, source=tagged, packets=900, turns=turns, proven=1) if turns else made
+
+
+def test_inside_tls_who_waits_holds_a_place_and_who_is_served_does_not() -> None:
+    watch = Watch()
+    watch.quiet(OLD)
+    watch.last(lambda _: waits(), 1, EPOCHS_PER_SECOND + 1)
+    assert watch.vectors == [Vector.SLOW_HTTP]
+    assert "handshakes of TLS after which nothing is asked" in watch.says()["held"]
+    assert named(waits(SERVED * LEAST)) == [Vector.SLOW_HTTP]
+    assert named(waits(SERVED * LEAST + 1)) == []
+    watch = Watch()
+    watch.quiet(OLD)
+    watch.last(lambda _: waits(2 * SERVED * LEAST), 1, EPOCHS_PER_SECOND)
+    watch.last(lambda _: waits(), 1, EPOCHS_PER_SECOND + 1)  # a new window of the table
+    assert watch.vectors == []

@@ -5,13 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from promises import Watch, keeps_floor, watching
-from scenes import Host, host
+from scenes import Host, address_of, host
 
 from floodwatch._engine import HEAVY_DTYPE
-from floodwatch.detectors.http2 import ASKING, SEALED, SEALED_NAMED
-from floodwatch.detectors.tls import FINISHED, TLS_FLOOD
-from floodwatch.detectors.turns import ALONE, FLOOR, HTTPS_FLOOD, PATIENT
-from floodwatch.history.sealed import CHURNED, FAST, QUIC, REPEATED, TLS, asking, relentless
+from floodwatch.detectors.http2 import (
+    ASKING,
+    LIKE,
+    RESET_ALONE,
+    SEALED,
+    SEALED_NAMED,
+    UNSURE,
+    UPLOAD,
+)
+from floodwatch.detectors.tls import FINISHED, LASTING
+from floodwatch.detectors.turns import ALONE, FLOOR, HTTPS_FLOOD, PATIENT, SETTLED
+from floodwatch.history.baseline import KNOWN_AFTER
+from floodwatch.history.memory import METRICS, Memory
+from floodwatch.history.sealed import CHURNED, FAST, PART, QUIC, REPEATED, TLS, asking, relentless
 from floodwatch.history.windows import with_earlier
 from floodwatch.model.vector import Vector
 
@@ -77,6 +87,15 @@ def test_hosts_that_repeat_themselves_slowly_are_a_flood_where_they_are_new() ->
     assert watch.vectors == [Vector.HTTPS_FLOOD]
 
 
+def test_programs_that_come_one_by_one_are_rolled_out() -> None:
+    traffic = Traffic()
+    watch = calm(traffic)
+    for number in range(1, len(BOTS) + 1):
+        watch.last(lambda each, number=number: traffic.bots(each, number), 1, 2)
+    watch.last(traffic.bots, 1, 8)
+    assert watch.vectors == []
+
+
 def test_programs_that_polled_from_the_first_on_are_none() -> None:
     traffic, watch = Traffic(), Watch()
     watch.last(traffic.bots, 1, 60)
@@ -102,6 +121,52 @@ def test_a_window_that_just_began_has_the_variety_of_the_one_before() -> None:
     assert not relentless(habit, np.array([2 * FAST])).any()
     now["shapes"] = before["shapes"] = 1  # the same ever after
     assert relentless(with_earlier(asking(now), asking(before)), np.array([2 * FAST])).all()
+
+
+def at_length(traffic: Traffic, each: int, *, number: int, alike: float, scattered: bool) -> Host:
+    """Bots that ask for very much, of as many shapes as a small site has."""
+    made = traffic.bots(each, number)
+    if scattered:
+        people = traffic.people(each * number + 4)
+        made.row["sealed"][TLS] = people.row["sealed"][TLS]
+    for row in made.heavy:
+        row["shapes"], row["alike"] = (1 << 39) - 1, (alike * row["turns"]).astype(int)
+    return made
+
+
+@pytest.mark.parametrize(("scattered", "named"), [(True, []), (False, [Vector.HTTPS_FLOOD])])
+def test_a_proxy_asks_for_all_that_a_site_has(scattered: bool, named: list[Vector]) -> None:
+    """In time the shapes of many people are few for each request, but one after the other they differ."""
+    traffic = Traffic()
+    watch = calm(traffic)
+    watch.last(lambda n: at_length(traffic, n, number=3, alike=0.05, scattered=scattered), 40, 16)
+    assert watch.vectors == named
+
+
+@pytest.mark.parametrize(("alike", "named"), [(0.3, [Vector.HTTPS_FLOOD]), (0.2, [])])
+def test_who_hammers_is_a_machine_however_various_answers_are(alike: float, named: list[Vector]) -> None:
+    """A server that cannot keep up answers many requests at once: lengths tell less."""
+    traffic = Traffic()
+    watch = calm(traffic)
+    for _ in range(6):
+        made = at_length(traffic, 75, number=1, alike=alike, scattered=True)
+        for row in made.heavy:
+            row["shapes"] = (1 << 60) - 1
+        watch.see(made)
+    assert watch.vectors == named
+
+
+def test_who_never_rests_is_seen_through_the_end_of_a_window() -> None:
+    traffic = Traffic()
+    watch = calm(traffic)
+    for epoch in range(15):  # eight a second on average; nine epochs in a row tell
+        made = traffic.bots(1 + 2 * (epoch % 2))
+        for row in made.heavy:
+            row["shapes"], row["alike"], row["answered"] = (1 << 60) - 1, 0, 1000 * row["turns"]
+        watch.see(made, window_ends=epoch == 7)
+        if epoch == 7:
+            traffic.asked = dict.fromkeys(BOTS, 0)
+    assert watch.vectors == [Vector.HTTPS_FLOOD]
 
 
 def test_of_unproven_sources_none_is_named() -> None:
@@ -152,10 +217,25 @@ def test_a_connection_per_request_is_a_habit_of_its_own() -> None:
 def test_a_surge_of_people_is_a_crowd() -> None:
     traffic = Traffic()
     watch = calm(traffic)
-    watch.last(lambda n: traffic.people(n, hellos=8), 48, 8)
+    watch.last(lambda n: traffic.people(n, hellos=8), 48, SETTLED + 1)
     case = watch.case
     assert (case.vector, watch.event().verdict) == (Vector.HTTPS_FLOOD, "crowd")
     assert watch.event().action.recommended == "scale_out"
+    assert watch.says()["pace"].startswith("a client that asks in a second does so about ")
+
+
+def test_a_surge_of_those_who_never_rest_is_no_crowd() -> None:
+    """As various as pages are and at a reader's pace, but whoever asked asks again in every second."""
+    traffic = Traffic()
+    watch = calm(traffic)
+    for _ in range(PATIENT + 4):
+        made = traffic.people(48, hellos=8)
+        for number in range(40):
+            name = f"192.0.2.{number}"
+            traffic.asked[name] = traffic.asked.get(name, 0) + 1
+            made.source(name, packets=90, turns=traffic.asked[name], proven=1)
+        watch.see(made)
+    assert watch.event().verdict == "unclear"
 
 
 def test_those_who_are_here_and_talk_more_are_no_crowd() -> None:
@@ -185,9 +265,16 @@ def idle(shaken: int, asked: int = 0) -> Host:
 
 
 def test_handshakes_without_a_request_are_a_flood() -> None:
-    keeps_floor(idle, Vector.TLS_FLOOD, FINISHED, TLS_FLOOD.persist)
+    keeps_floor(idle, Vector.TLS_FLOOD, FINISHED, LASTING)
     watch = watching()
     watch.last(lambda n: idle(n, n // 2), 200, 8)
+    assert watch.vectors == []
+
+
+def test_programs_that_connect_at_once_are_no_flood() -> None:
+    watch = watching()
+    watch.last(idle, 40, LASTING - 1)
+    watch.last(idle, 4, 12)
     assert watch.vectors == []
 
 
@@ -198,7 +285,7 @@ def test_who_shakes_hands_and_asks_is_not_named() -> None:
         out = idle(shaken).source("192.0.2.1", packets=900, proven=60, shaken=60, hellos=60)
         return out.source("192.0.2.2", packets=900, proven=60, shaken=60, hellos=60, first=30)
 
-    watch.last(made, 60, 4)
+    watch.last(made, 60, LASTING)
     assert [source.cidr for source in watch.event().sources.top] == ["192.0.2.1"]
 
 
@@ -217,11 +304,107 @@ def test_resets_are_told_by_their_length() -> None:
     assert [source.cidr for source in watch.event().sources.top] == ["192.0.2.1"]
 
 
+def made_to_reset(resets: int, of: int = 1, size: int = 60, answer: int = 30, turns: int = 0) -> Host:
+    """A server that resets so much, for ``of`` times as many records of so many bytes, with such answers."""
+    records = of * resets
+    made = host().sealed(TLS, small=resets, small_out=resets, records=records, turns=turns, sources=2)
+    made.row["sealed"][TLS]["bytes"] = size * records
+    fields = {"records": records, "small": resets, "turns": turns, "exchanges": turns, "alike": turns}
+    fields |= {"sealed_bytes": size * records, "answered": answer * turns + 600, "first": 4}
+    return made.source("192.0.2.1", packets=900, proven=1, **fields)
+
+
+def test_a_server_that_is_made_to_reset_is_told_by_its_own_records() -> None:
+    keeps_floor(made_to_reset, Vector.MADEYOURESET, SEALED, 2)
+    watch = watching()
+    watch.last(lambda n: made_to_reset(n, turns=n // 2), 100, 3)
+    assert watch.vectors == [Vector.MADEYOURESET]  # neither by its clients, nor as requests
+    event = watch.event()
+    assert event.confidence <= LIKE
+    assert "TLS hides which" in watch.says()["resets_per_record"]
+    assert [source.cidr for source in event.sources.top] == ["192.0.2.1"]
+
+
+@pytest.mark.parametrize(
+    "fields", [{"of": 3}, {"size": int(UPLOAD)}, {"turns": 200, "answer": int(RESET_ALONE) + 100}]
+)
+def test_windows_for_uploads_and_answers_are_no_resets(fields: dict[str, int]) -> None:
+    watch = watching()
+    watch.last(lambda n: made_to_reset(n, **fields), 200, 4)
+    assert Vector.MADEYOURESET not in watch.vectors
+
+
 def test_downloads_open_windows_and_ask_for_nothing() -> None:
     for records, turns in ((int(ASKING * 200) - 1, 0), (200, 200)):
         watch = watching()
         watch.last(lambda n, records=records, turns=turns: resets(n, records, turns), 200, 6)
         assert Vector.HTTP2_RAPID_RESET not in watch.vectors
+
+
+def test_requests_are_told_in_bounds() -> None:
+    """Twelve a turn, by lengths: the middle of the bounds is the rate, and the usual is counted alike."""
+    traffic, watch = Traffic(), watching()
+
+    def asking_for(made: Host, turns: int, *, of: int) -> Host:
+        made.row["sealed"][TLS]["least"], made.row["sealed"][TLS]["most"] = (
+            of * 4 * PART * turns,
+            of * 9 * PART * turns,
+        )
+        return made
+
+    watch.last(lambda n: asking_for(traffic.people(n), n, of=1), 4, CALM)
+    for epoch in range(1, 7):
+        made = asking_for(traffic.bots(3), 64, of=2)
+        for row in made.heavy:
+            row["least"], row["most"] = epoch * 3 * 8 * PART, epoch * 3 * 18 * PART
+        watch.see(made)
+    rate = watch.event().rate
+    assert rate.estimated
+    assert (rate.lo, rate.hi, rate.peak) == (4 * 60 * 8, 4 * 60 * 18, 4 * 60 * 12)
+    assert rate.baseline == pytest.approx(4 * 4 * 6, rel=0.2)
+    event = watch.event()
+    assert list(map(len, (event.timeline_lo, event.timeline_hi))) == [len(event.timeline)] * 2
+    steps = zip(event.timeline_lo, event.timeline, event.timeline_hi, strict=True)
+    assert all(low <= told <= high for low, told, high in steps)
+
+
+def test_what_is_usual_inside_tls_is_known_from_another_day() -> None:
+    """A saved baseline says what a surge is told against; without one there is none so soon."""
+
+    def began(memory: Memory | None) -> Watch:
+        traffic, watch = Traffic(), Watch(memory)
+        watch.last(traffic.people, 4, KNOWN_AFTER - 8)
+        watch.last(traffic.bots, 3, 6)
+        return watch
+
+    rates = dict.fromkeys(METRICS, 0.0) | {"turns": 16.0, "hellos": 1.0, "asked": 20.0}
+    saved = Memory(
+        np.zeros(0, np.uint64),
+        np.array([address_of("198.51.100.7")], np.uint64),
+        np.array([[*rates.values()]]),
+    )
+    event = began(saved).event()
+    assert event.rate.baseline == pytest.approx(20, rel=0.1)
+    assert "times the usual" in next(fact.says for fact in event.evidence if fact.name == "surge")
+    assert began(None).event().rate.baseline is None
+    learnt = began(saved).detection.learnt()
+    assert learnt.usual[0, METRICS.index("asked")] == pytest.approx(20, rel=0.1)
+
+
+def test_what_is_read_is_not_estimated() -> None:
+    watch = watching()
+    watch.last(idle, 60, LASTING)
+    event = watch.event()
+    assert (event.rate.estimated, event.rate.lo, event.rate.hi) == (False, None, None)
+    assert event.timeline_lo == event.timeline_hi == ()
+
+
+def test_resets_inside_tls_are_bounded() -> None:
+    watch = watching()
+    watch.last(resets, 100, 4)
+    rate = watch.event().rate
+    assert rate.estimated
+    assert (rate.lo, rate.hi) == (400 / UNSURE, 400 * UNSURE)
 
 
 def test_a_flood_inside_tls_keeps_its_rule() -> None:

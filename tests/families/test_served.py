@@ -42,6 +42,13 @@ def test_who_always_asked_for_ever_other_things_is_a_frontend(programs: int) -> 
     assert verdicts(watch) == ["unclear"]
 
 
+def test_a_frontend_that_began_while_we_looked_is_what_is_usual_in_the_end() -> None:
+    """A surge while nothing is usual; then it is, and was never a flood."""
+    watch = watching()
+    watch.last(Programs(1, paths=60), 150, 60)
+    assert verdicts(watch) == ["unclear"]
+
+
 def test_of_one_path_only_a_single_one_is_none() -> None:
     """The one is a surge for as long as nothing is usual; several are bots."""
     one, several = Watch(), Watch()

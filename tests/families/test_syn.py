@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from promises import Watch, keeps_event, keeps_floor
 from scenes import Host, host
@@ -22,7 +24,7 @@ from floodwatch.model.vector import TCP_NUMBER, Vector
 LEAST = int(FLOOR.count)
 LATE = 1
 """SYNs are judged an epoch late, with the ACKs that follow."""
-HALF = -(-LEAST // 2)
+HALF = LEAST // 2
 
 
 def one_way(syns: int, sources: int = 64, **more: int) -> Host:
@@ -216,6 +218,17 @@ def silent(epochs: int, sources: int = 1000, **more: int) -> Watch:
 def test_forged_is_who_says_nothing_more_in_time(watch: Watch, origin: str) -> None:
     assert watch.decision().origin == origin
     assert (watch.event().sources.forged_share is not None) == (origin == "forged")
+
+
+@pytest.mark.parametrize(("make", "refused"), [
+    (flood, "were not finished, refused, or sent again as a real client does after a second"),
+    (one_way, "whether they were refused was not seen"),
+])  # fmt: skip
+def test_nothing_is_said_of_refusals_that_cannot_be_seen(make: Callable[..., Host], refused: str) -> None:
+    watch = Watch()
+    watch.last(lambda _: make(1000, 1000), 0, 8)
+    watch.quiet(1)
+    assert refused in watch.says()["silent"]
 
 
 def test_a_closed_port_is_said_to_be_closed() -> None:

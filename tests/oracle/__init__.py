@@ -60,8 +60,9 @@ def inspect(event: dict[str, Any], path: str, doubled: bool = False) -> Iterator
     if event["vector"] in ("websocket_flood", "madeyoureset"):
         raise UnreadableError("frames of WebSockets and HTTP/2")
     exact = Victim(_log(path, doubled, event["victim"]["ip"], via), stretches)
-    hidden = event["vector"] != "tls_flood" and exact.n("hellos") > 0 and exact.n("requests") == 0
-    if hidden or event["vector"] in ("https_flood", "http3_flood"):
+    hidden = event["vector"] in ("http2_rapid_reset", "slow_http") and not exact.n("requests")
+    sealed = hidden and exact.n("hellos") > 0
+    if sealed or event["vector"] in ("https_flood", "http3_flood"):
         raise UnreadableError("what TLS and QUIC hide")
     if event["vector"] == "http_flood" and exact.n("streams") > 0:
         raise UnreadableError("compressed headers of HTTP/2")

@@ -15,8 +15,9 @@ from functools import lru_cache
 from ...errors import EnforceError
 from ...history.memory import Networks
 from ..guards import Guard, Order, Standing
-from ..plan import Block, Network, Step, Tally
+from ..plan import Block, Network, Step
 from ..sockets import Connections
+from ..tally import Tally
 from . import codec, guardtable, layout, passes
 from .codec import Message, Netfilter, nested, running_linux, text, u32
 from .elements import joined, lifted_messages, lifted_network, listed, networks, pack, pack_interval

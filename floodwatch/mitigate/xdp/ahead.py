@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..nft.table import Table
-from ..plan import Block, Network, Tally
+from ..plan import Block, Network
+from ..tally import Tally
 from .mirror import Xdp, with_ahead
 
 

@@ -17,7 +17,8 @@ import numpy as np
 from pyroute2 import IPRoute
 
 from ...errors import EnforceError
-from ..plan import Block, Network, Tally
+from ..plan import Block, Network
+from ..tally import Tally
 from . import bpf
 from .program import CPU_BYTES, HOSTS, NAME, NETWORKS, SAMPLED, SPARED, VALUE_BYTES, program
 
