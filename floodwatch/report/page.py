@@ -289,7 +289,13 @@ def _bars(event: Event) -> str:
 
 def _source(row: TopSource, most: float) -> str:
     count = f"{row.count.lo:,}" if row.count.lo == row.count.hi else f"{row.count.lo:,} to {row.count.hi:,}"
-    notes = [percent(row.share), count, *(["shared by many"] if row.shared else []), row.ja4 or ""]
+    notes = [
+        percent(row.share),
+        count,
+        *(["shared by many"] if row.shared else []),
+        row.ja4 or "",
+        phrases.located(row),
+    ]
     return (
         f"<li><code>{_text(row.cidr)}</code>{plots.share(row.share / most)}"
         f"<span>{_text(', '.join(filter(None, notes)))}</span></li>"
