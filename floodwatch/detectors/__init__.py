@@ -132,7 +132,9 @@ class Detection:
         self._served = Served(memory.networks)
         self.proxies = Proxies(proxies)
         self._visitors = Visitors(memory.networks, self.proxies)
-        self._detectors = [_looking(detector) for detector in DETECTORS]
+        looks = [(_looking(detector), detector.of_victim is None) for detector in DETECTORS]
+        self._detectors = [look for look, _ in looks]
+        self._beside_victims = [look for look, beside in looks if beside]
         self._named: dict[tuple[Vector, Address], int] = {}
         self._loudest = Loudest()
         self.greetings = Greetings()
@@ -162,7 +164,7 @@ class Detection:
         scene = Scene(summary, self.tracker.views(summary), self._visitors, self._named)
         floods = list[Flood]()
         self.greetings.take(summary.greeted, summary.epoch)
-        for look in self._detectors:
+        for look in self._detectors if scene.views else self._beside_victims:
             for finding in look(scene):
                 if finding.verdict in FLOODS and not finding.part:
                     self._named[finding.vector, finding.victim] = summary.epoch

@@ -133,10 +133,11 @@ class ScriptDetector:
         """Sources that neither window holds any more, and victims without a finding for so long, begin
         anew.
         """
-        held = np.isin(self._named, rows["pair_hash"])
-        if self._earlier is not None:
-            held |= np.isin(self._named, self._earlier["pair_hash"])
-        self._named = self._named[held]
+        if len(self._named):
+            held = np.isin(self._named, rows["pair_hash"])
+            if self._earlier is not None:
+                held |= np.isin(self._named, self._earlier["pair_hash"])
+            self._named = self._named[held]
         self._told = {key: told for key, told in self._told.items() if 0 <= epoch - told <= MEMORY}
 
     def _fresh(self, rows: NDArray[np.void], whole: NDArray[np.void]) -> NDArray[np.void]:

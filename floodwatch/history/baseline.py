@@ -73,7 +73,9 @@ class Baseline:
 
     def update(self, victims: NDArray[np.void], epoch: int) -> None:
         """Learn one epoch's rows."""
-        self._epoch = epoch
+        self._epoch, self._earlier = epoch, {}
+        if not len(victims):
+            return
         reference = victims["reference"].astype(np.int64)
         slot = reference & SLOT_MASK
         fresh = self._reference[slot] != reference

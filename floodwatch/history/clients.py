@@ -144,6 +144,9 @@ class Visitors:
         windows.close_epoch(summary)
 
     def _believe(self, second: Second) -> None:
+        if not len(second.rows):
+            self.paces.rest(second.window)
+            return
         recent = [victim for victim, at in self._flooded.items() if at > second.epoch + TRIED - HELD]
         calm = ~np.isin(second.rows["victim"], recent)
         self.paces.learn(second.rows[calm], second.asked[calm], second.seconds, second.window)

@@ -17,6 +17,8 @@ FRAMES = ("h2_resets", "h2_continuations", "h2_violations", "h2_provoked", "ws_f
 
 def bursting(victims: NDArray[np.void]) -> NDArray[np.bool_]:
     """Which of the rows are; shape (rows,)."""
+    if not len(victims):
+        return np.zeros(0, np.bool_)
     packets = victims["kinds"]["packets"]
     odd: NDArray[np.bool_] = victims["kinds"]["strange"].max(axis=1, initial=0) >= PACKETS
     bare: NDArray[np.bool_] = packets[:, BARE].max(axis=1, initial=0) >= PACKETS

@@ -134,6 +134,8 @@ class Proxies:
     def believed(self) -> NDArray[np.uint64]:
         """Pairs of the heavy-hitter table whose senders are believed beside the named ones, in order."""
         held = [c.pair for c in self._carriers.values() if c.earned and c.how]
+        if not held and not self._presumed:
+            return np.zeros(0, np.uint64)
         return np.unique(np.array(held + [c.pair for c in self._presumed.values()], np.uint64))
 
     def known(self, victim: Address, source: int, v6: bool) -> Known | None:
@@ -193,11 +195,13 @@ class Proxies:
         if self._pending and self._pending[-1].epoch >= epoch:  # the clock was set back
             self._pending.clear()
         self._lately = {}
-        asked = victims[victims["requests"] > 0]
+        asked = victims[victims["requests"] > 0] if len(victims) else victims
         if len(asked):
             self._take(summary, asked)
         while self._pending and self._pending[0].epoch <= epoch - TRIED:
             second = self._pending.popleft()
+            if not len(second.rows):
+                continue
             calm = [v for v in self._addresses if flooded.get(v, epoch - HELD) <= epoch - HELD]
             self._believe(second.epoch, second.rows[np.isin(second.rows["victim"], calm)])
         if summary.window_ends:

@@ -64,6 +64,8 @@ def asking(heavy: NDArray[np.void]) -> NDArray[np.void]:
     """The rows that speak TLS or QUIC, by pair, with turns in the place of requests and shapes in that of
     paths: the form in which ``Windows`` and ``Visitors`` take their tables.
     """
+    if not len(heavy):
+        return heavy
     rows = heavy[(heavy["turns"] > 0) | (heavy["small"] > 0)]
     rows = rows[np.argsort(rows["pair_hash"])]
     rows["requests"], rows["paths"] = rows["turns"], rows["shapes"]
@@ -75,6 +77,8 @@ def asking(heavy: NDArray[np.void]) -> NDArray[np.void]:
 
 def nobody_asks(victims: NDArray[np.void]) -> bool:
     """No victim got a turn in this epoch."""
+    if not len(victims):
+        return True
     sealed = victims["sealed"]
     return bool((sealed["turns"] == 0).all() and (sealed["small"] == 0).all())
 

@@ -87,6 +87,8 @@ class Served:
             self._listed.popleft()
 
     def _note(self, epoch: int, heavy: NDArray[np.void]) -> None:
+        if not len(heavy):
+            return
         rows = heavy[heavy["proven"] > 0]
         rows = rows[~np.isin(rows["victim"], list(self._flooded))]
         if len(rows):

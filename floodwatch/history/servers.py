@@ -100,6 +100,8 @@ class Asked:
 
     def note(self, summary: Summary) -> None:
         """Take in an epoch."""
+        if not len(summary.victims):
+            return
         for row in summary.victims[summary.victims["requests"] > 0]:
             address = int(row["hi"]), int(row["lo"])
             self.known[int(row["reference"])] = address, int(row["http_port"])
@@ -135,18 +137,21 @@ class Lookback:
         if summary.epoch <= self._newest:  # the clock was set back
             self.servers.clear()
         self._newest = summary.epoch
-        rows = summary.victims
+        if len(summary.victims):
+            self._take(summary.victims, summary.epoch)
+        for reference, server in list(self.servers.items()):
+            server.forget(summary.epoch - MEMORY)
+            if not server.total[self._marked].any():
+                del self.servers[reference]
+
+    def _take(self, rows: NDArray[np.void], epoch: int) -> None:
         marked = np.zeros(len(rows), bool)
         for name in self._marks:
             marked |= rows[name] > 0
         if self.servers:
             marked |= np.isin(rows["reference"], list(self.servers))
         for row in rows[marked]:
-            self._add(summary.epoch, row)
-        for reference, server in list(self.servers.items()):
-            server.forget(summary.epoch - MEMORY)
-            if not server.total[self._marked].any():
-                del self.servers[reference]
+            self._add(epoch, row)
 
     def _add(self, epoch: int, row: np.void) -> None:
         reference = int(row["reference"])

@@ -209,6 +209,12 @@ class Paces:
         self._pairs, self._rates, self._since = pairs[order], rates[order], since[order]
         self._window = window
 
+    def rest(self, window: int) -> None:
+        """A second in which nobody asks: all keep their paces. What ``learn`` does of no rows."""
+        if window != self._window or self._since.any():
+            self._since = np.zeros(len(self._pairs))
+            self._window = window
+
     def knows(self, rows: NDArray[np.void]) -> NDArray[np.bool_]:
         """Which sources asked before, while nothing was wrong."""
         if not len(self._pairs):

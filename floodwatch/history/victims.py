@@ -279,9 +279,10 @@ class Tracker:
 
     def close_epoch(self, summary: Summary) -> None:
         """Learn the epoch's rates and forget tracks that went quiet."""
-        packets = summary.victims["kinds"]
-        self.received += int(packets["packets"].sum())
-        self.sent += int(packets["out"].sum())
+        if len(summary.victims):
+            packets = summary.victims["kinds"]
+            self.received += int(packets["packets"].sum())
+            self.sent += int(packets["out"].sum())
         self.baseline.update(summary.victims, summary.epoch)
         stale = [a for a, t in self._tracks.items() if not t.rows or t.rows[-1][0] < summary.epoch - KEEP]
         for address in stale:

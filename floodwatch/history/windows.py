@@ -133,6 +133,8 @@ class Since:
             earlier: at the end of the window before; who is in neither is forgotten.
             epoch: the first one since the last look, for those that are new.
         """
+        if not len(rows) and not len(self._pairs):
+            return np.zeros(0, np.int64)
         pairs = rows["pair_hash"].astype(np.uint64)
         since = np.full(len(rows), epoch)
         if len(self._pairs) and len(rows):
@@ -148,11 +150,13 @@ class Since:
 
 def nobody_asks(victims: NDArray[np.void]) -> bool:
     """No victim got a request in this epoch."""
-    return bool((victims["requests"] == 0).all())
+    return not len(victims) or bool((victims["requests"] == 0).all())
 
 
 def asking(heavy: NDArray[np.void]) -> NDArray[np.void]:
     """The rows with requests, by pair: the form in which ``machines`` takes its tables."""
+    if not len(heavy):
+        return heavy
     rows = heavy[heavy["requests"] > 0]
     return rows[np.argsort(rows["pair_hash"])]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Container, Sequence
-from functools import cache
 
 import numpy as np
 from msgspec.structs import replace
@@ -52,6 +51,18 @@ OPENED = 48
 """... and Initials of QUIC among them that are opened, some 0.1 ms each."""
 NOTHING = Batch(1)
 """Stands for "no packet follows"."""
+
+
+def _once(read: Callable[[], NDArray[np.void]]) -> Callable[[], NDArray[np.void]]:
+    """The same reading, done when it is first asked for. There are three an epoch: it has to be cheap."""
+    held: list[NDArray[np.void]] = []
+
+    def table() -> NDArray[np.void]:
+        if not held:
+            held.append(read())
+        return held[0]
+
+    return table
 
 
 class Analysis:
@@ -261,9 +272,9 @@ class Analysis:
             first_ns=engine.first_ns,
             last_ns=engine.last_ns,
             victims=engine.victims(LEAST),
-            heavy=cache(engine.heavy),
-            hosts=cache(engine.hosts),
-            held=cache(engine.held),
+            heavy=_once(engine.heavy),
+            hosts=_once(engine.hosts),
+            held=_once(engine.held),
             sources_of=engine.sources_of,
             window_ends=engine.window_ends(batch, following),
             final=final,
