@@ -249,8 +249,6 @@ HEAVY_DTYPE: Final[np.dtype[np.void]]
 - ``posts`` (<u2) requests with a body
 - ``errors`` (<u2) requests answered by a status of 400 or more; not of IPv6 networks
 - ``last_path`` (u1) the low byte of the last path's hash
-- ``strains`` (u1) packets that cost the server and ask for nothing whole: requests without their end or body,
-  windows of zero, HTTP/2 resets, continuations and violations; at most 255
 - ``v6`` (u1) 0: the source is an IPv4 address; 1: an IPv6 /64; 2: one address of a translator (NAT64)
 - ``proven`` (u1) handshakes that it is known to have finished, at most 255; above 0 its address is real
 - ``clients`` (<u8) bit hash(client) of every client that it says it asks for (X-Forwarded-For, Forwarded,
@@ -264,7 +262,8 @@ HEAVY_DTYPE: Final[np.dtype[np.void]]
 - ``denied`` (<u2) requests answered 401 or 403; saturates, as do the next four; not of IPv6 networks
 - ``logins`` (<u2) requests with another login (Basic, Digest) than the last request that had one
 - ``agents`` (<u2) requests with another User-Agent than the request before
-- ``queried`` (<u2) requests with a query
+- ``strains`` (<u2) packets that cost the server and ask for nothing whole: requests without their end or
+  body, windows of zero, HTTP/2 resets, continuations and violations
 - ``named`` (<u2) requests whose query begins with a named parameter
 - ``last_agent`` (u1) a number for the last User-Agent
 - ``last_login`` (u1) a number for the last login

@@ -79,7 +79,7 @@ static void count_asked(const struct fw_engine *e, struct fw_heavy *s, const str
     if (FW_UNLIKELY(h && h->resumed && s->strains)) /* it is finished after all */
         s->strains--;
     if (strains(x->p, h))
-        fw_count8(&s->strains, 1);
+        fw_count16(&s->strains, 1);
     if (h && h->fast) {
         s->frames += h->fast;
         bound_asked(e, s, pair, s->frames);

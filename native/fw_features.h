@@ -221,8 +221,6 @@
     F(uint16_t, posts, , "requests with a body")                                                                       \
     F(uint16_t, errors, , "requests answered by a status of 400 or more; not of IPv6 networks")                       \
     F(uint8_t, last_path, , "the low byte of the last path's hash")                                                    \
-    F(uint8_t, strains, , "packets that cost the server and ask for nothing whole: requests without their end or"      \
-                          " body, windows of zero, HTTP/2 resets, continuations and violations; at most 255")                      \
     F(uint8_t, v6, , "0: the source is an IPv4 address; 1: an IPv6 /64; 2: one address of a translator (NAT64)")       \
     F(uint8_t, proven, , "handshakes that it is known to have finished, at most 255; above 0 its address is real")      \
     F(uint64_t, clients, , "bit hash(client) of every client that it says it asks for (X-Forwarded-For, Forwarded, PROXY" \
@@ -236,7 +234,8 @@
     F(uint16_t, denied, , "requests answered 401 or 403; saturates, as do the next four; not of IPv6 networks")        \
     F(uint16_t, logins, , "requests with another login (Basic, Digest) than the last request that had one")            \
     F(uint16_t, agents, , "requests with another User-Agent than the request before")                                  \
-    F(uint16_t, queried, , "requests with a query")                                                                    \
+    F(uint16_t, strains, , "packets that cost the server and ask for nothing whole: requests without their end or"     \
+                           " body, windows of zero, HTTP/2 resets, continuations and violations")                      \
     F(uint16_t, named, , "requests whose query begins with a named parameter")                                         \
     F(uint8_t, last_agent, , "a number for the last User-Agent")                                                       \
     F(uint8_t, last_login, , "a number for the last login")                                                            \

@@ -75,7 +75,6 @@ static void count_program(struct fw_heavy *s, const struct fw_message *h)
     s->last_agent = h->agent;
     fw_count16(&s->logins, h->login && s->last_login != h->login);
     s->last_login = h->login ? h->login : s->last_login;
-    fw_count16(&s->queried, h->queried);
     fw_count16(&s->named, h->named);
     s->queries |= (uint64_t)h->queried << h->query_bit;
     s->names |= (uint64_t)h->named << h->name_bit;

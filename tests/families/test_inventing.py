@@ -26,7 +26,7 @@ def asks(requests: int, *, names: int = 0, assets: int = 0, agents: int = 0, que
     return made.source(
         "203.0.113.1", requests=requests, packets=4 * requests, named=requests if names else 0, proven=1,
         names=bits(names), queries=bits(queries), agents=agents, repeats=requests - 1, stacks=stacks,
-        queried=requests, assets=assets,
+        assets=assets,
     )  # fmt: skip
 
 

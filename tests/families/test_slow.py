@@ -136,6 +136,15 @@ def test_named_sources_make_most_of_the_stalls(share: float, named: bool) -> Non
     assert bool(after(made)) is named
 
 
+def test_one_source_may_make_them_all() -> None:
+    """200 connections of one, each probed a few times: its own count must keep up with the server's."""
+    made = readers(900)
+    made.heavy[0]["strains"] = 900
+    assert after(made) == [Vector.SLOW_HTTP]
+    made.heavy[0]["strains"] = 255
+    assert after(made) == []
+
+
 @pytest.mark.parametrize("before", ["203.0.113.1", "203.0.113.2"])
 def test_whoever_opened_connections_before_this_window_is_remembered(before: str) -> None:
     watch = Watch()
