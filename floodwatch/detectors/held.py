@@ -30,8 +30,8 @@ from ..model.summary import Summary
 
 LASTS_S = 10.0
 """Seconds after which a connection counts as held: a request is sent in far less, however slowly ..."""
-SLOW = 200.0
-"""... if less than so many bytes a second moved on it; servers ask for 500 (Apache's mod_reqtimeout)."""
+SLOW = 500.0
+"""... if less than so many bytes a second moved on it: what servers ask for (Apache's mod_reqtimeout)."""
 EACH = 8
 """Such connections of one source from which it holds them: browsers open six ..."""
 LEAST = 30
