@@ -733,6 +733,10 @@ class Engine:
     @property
     def epoch_bytes(self) -> int: ...
     @property
+    def epoch_kinds(self) -> tuple[int, ...]:
+        """Packets of the open epoch by kind; those of CARRIER are no packets of ``epoch_packets``."""
+
+    @property
     def first_ns(self) -> int: ...
     @property
     def last_ns(self) -> int: ...

@@ -618,6 +618,10 @@ cdef class Engine:
         return self.raw.epoch_bytes
 
     @property
+    def epoch_kinds(self):
+        return tuple([self.raw.epoch_kinds[kind] for kind in range(FW_KINDS)])
+
+    @property
     def first_ns(self):
         return self.raw.first_ns
 

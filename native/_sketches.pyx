@@ -2,6 +2,7 @@
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.pythread cimport (NOWAIT_LOCK, WAIT_LOCK, PyThread_acquire_lock, PyThread_allocate_lock,
                                PyThread_free_lock, PyThread_release_lock, PyThread_type_lock)
 from libc.math cimport M_E, ceil, exp, log, sqrt
@@ -20,6 +21,7 @@ import numpy as np
 from floodwatch.errors import SketchMismatch
 
 cdef object ONE = 1  # small numbers are one object each: the default needs no look
+cdef object LARGEST = 2 ** 64 - 1
 
 
 def cpu():
@@ -711,6 +713,22 @@ cdef class HyperLogLog:
 
 cdef tuple _raw_key(key):
     """(bytes, form) of a single key; equal bytes are equal keys, as for the other sketches."""
+    if isinstance(key, str):
+        raw, form = key.encode(), FW_KEY_TEXT
+    elif isinstance(key, bytes):
+        raw, form = bytes(key), FW_KEY_BYTES
+    else:
+        return _raw_number(key)
+    if len(raw) > FW_FREQUENT_KEY:
+        raise ValueError(f"a key takes at most {FW_FREQUENT_KEY} bytes, not {len(raw)}")
+    return raw, form
+
+
+cdef tuple _raw_number(key):
+    cdef uint64_t word
+    if type(key) is int and 0 <= key <= LARGEST:
+        word = key
+        return PyBytes_FromStringAndSize(<const char *>&word, sizeof(word)), FW_KEY_INT
     if isinstance(key, np.generic) and not isinstance(key, np.void):
         key = key.item()
     if isinstance(key, (bool, float)) or key is None:
@@ -723,15 +741,7 @@ cdef tuple _raw_key(key):
         return int(key).to_bytes(8, "little"), FW_KEY_IPV4
     if isinstance(key, IPv6Address):
         return key.packed, FW_KEY_IPV6
-    if isinstance(key, str):
-        raw, form = key.encode(), FW_KEY_TEXT
-    elif isinstance(key, bytes):
-        raw, form = bytes(key), FW_KEY_BYTES
-    else:
-        raise _wrong_key(key)
-    if len(raw) > FW_FREQUENT_KEY:
-        raise ValueError(f"a key takes at most {FW_FREQUENT_KEY} bytes, not {len(raw)}")
-    return raw, form
+    raise _wrong_key(key)
 
 
 cdef object _shown(bytes raw, uint8_t form):
@@ -810,6 +820,8 @@ cdef class TopK:
         cdef const uint64_t *each = NULL
         cdef int code
         cdef uint8_t form
+        if counts is ONE and isinstance(keys, (int, str, bytes)):
+            return self._done(self._add_once(_raw_key(keys)))
         if not isinstance(keys, (list, tuple)) and not (hasattr(keys, "__array__") and np.ndim(keys)):
             raws, counted = [_raw_key(keys)], counts
         elif isinstance(keys, (list, tuple)) or np.asarray(keys).dtype.kind == "O":
@@ -829,6 +841,15 @@ cdef class TopK:
             PyThread_release_lock(self.lock)
             return self._done(code)
         return self._add_all(raws, counted)
+
+    cdef int _add_once(self, tuple key):
+        cdef bytes raw = key[0]
+        cdef uint8_t form = key[1]
+        cdef int code
+        _lock(self.lock)
+        code = fw_frequent_add(&self.raw, &self.key, <const uint8_t *><const char *>raw, len(raw), form, 1)
+        PyThread_release_lock(self.lock)
+        return code
 
     cdef object _add_all(self, list raws, counts):
         cdef uint64_t same = 1, most = 0

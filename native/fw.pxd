@@ -135,6 +135,7 @@ cdef extern from "fw_decode.h" nogil:
     struct fw_engine:
         fw_hellos *hellos
         uint64_t epoch, epoch_packets, epoch_bytes, first_ns, last_ns, gap, late
+        uint64_t *epoch_kinds
         int fractions
         uint8_t *total_sources
         fw_topk heavy

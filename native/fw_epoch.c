@@ -284,6 +284,7 @@ static void observe_one(struct fw_engine *e, const struct fw_batch *b, const str
 {
     const struct fw_message *h = p->message ? &b->messages[p->message - 1] : NULL;
     enum fw_flow_news news = FW_FLOW_NOTHING;
+    e->epoch_kinds[p->kind]++;
     if (FW_LIKELY(p->kind != FW_CARRIER)) { /* counted for where it goes, but the frame counts once */
         e->epoch_packets++;
         e->epoch_bytes += p->bytes;
@@ -399,6 +400,7 @@ void fw_engine_close_epoch(struct fw_engine *e, const struct fw_packet *next)
     if (ends)
         end_window(e);
     e->epoch_packets = e->epoch_bytes = 0;
+    memset(e->epoch_kinds, 0, sizeof e->epoch_kinds);
 }
 
 void fw_engine_init(struct fw_engine *e) { memset(e, 0, sizeof *e); }

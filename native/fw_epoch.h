@@ -34,6 +34,7 @@
 struct fw_engine {
     uint64_t epoch;            /* number since 1970 of the open epoch */
     uint64_t epoch_packets, epoch_bytes;
+    uint64_t epoch_kinds[FW_KINDS]; /* packets of the open epoch; CARRIER is none of epoch_packets */
     uint64_t first_ns, last_ns; /* of the open epoch */
     uint64_t gap;              /* epochs without a packet before the open one; UINT64_MAX after a time step */
     uint64_t window_packets, late;

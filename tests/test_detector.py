@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP, Ether
@@ -13,6 +17,7 @@ from scapy.utils import rdpcap
 
 import floodwatch as fw
 from floodwatch import _engine, synth
+from floodwatch.cli import main
 
 PCAPS = Path(__file__).resolve().parents[1] / "pcaps"
 LAUNCH_DAY = str(PCAPS / "launch-day.pcap.gz")
@@ -98,6 +103,50 @@ def test_what_was_learnt_decides_what_is_unusual(tmp_path: Path) -> None:
     assert "HTTP flood" in detector.explain(flood)
     fitted = fw.Detector().fit(fw.read(str(surge)))
     assert fitted.flush() == []  # what it learnt from is no event
+
+
+def test_what_was_learnt_is_kept_for_another_day(tmp_path: Path) -> None:
+    split = np.datetime64("2025-01-27T02:13:35").astype("datetime64[ns]").astype(np.uint64)
+    detector = fw.Detector()
+    for batch in fw.read(LAUNCH_DAY):
+        detector.feed(batch[batch.ts_ns < split])
+    kept = tmp_path / "kept.npz"
+    kept.write_bytes(detector.learnt())
+
+    def day(**given: Any) -> list[fw.Event]:
+        later = fw.Detector(seed=bytes(16), **given)
+        for batch in fw.read(LAUNCH_DAY):
+            later.feed(batch[batch.ts_ns >= split])
+        return later.flush()
+
+    usual = {event.vector: event.rate.baseline for event in day(baseline=kept)}
+    assert usual[fw.Vector.SYN_FLOOD] == pytest.approx(9, abs=5)
+    both = (day(baseline=kept), scanned_since(split, kept))
+    told, scanned = ({(e.vector, e.verdict, e.rate.baseline) for e in events} for events in both)
+    assert told == scanned
+    assert fw.Vector.SYN_FLOOD not in {
+        event.vector for event in day(baseline=kept, floors={"syn_flood": 1e5})
+    }
+    with pytest.raises(fw.ConfigError, match="not a baseline"):
+        fw.Detector(baseline=LAUNCH_DAY)
+    with pytest.raises(fw.ConfigError, match="sin_flood"):
+        fw.Detector(floors={"sin_flood": 10.0})
+
+
+def scanned_since(split: np.uint64, baseline: Path) -> list[fw.Event]:
+    command = [
+        "scan",
+        "-q",
+        "--since",
+        str(int(split) / 1e9),
+        "--baseline",
+        str(baseline),
+        "--format",
+        "json",
+    ]
+    called = CliRunner().invoke(main, [*command, LAUNCH_DAY])
+    report = json.loads(called.stdout)
+    return [msgspec.convert(e, fw.Event) for e in (*report["floods"], *report["crowds"], *report["surges"])]
 
 
 def test_packets_of_scapy_read_as_those_of_the_capture(tmp_path: Path) -> None:

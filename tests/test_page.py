@@ -121,9 +121,9 @@ def test_the_page_asks_nobody_and_runs_nothing(both: tuple[Page, dict[str, Any],
 
 
 def test_every_plot_says_what_it_shows(both: tuple[Page, dict[str, Any], bytes]) -> None:
-    page, _, raw = both
+    page, told, raw = both
     pictures = raw.count(b'role="img"')
-    assert pictures == 1 + len(page.articles)
+    assert pictures == 1 + len(told["traffic"]) + len(page.articles)
     assert raw.count(b"<title>") == pictures + 1
     assert len(raw) < 300_000
 

@@ -229,6 +229,7 @@ def test_json_keys_are_those_of_the_contract_in_order() -> None:
         "crowds",
         "surges",
         "nearest",
+        "traffic",
     ]
     assert document["schema"] == "floodwatch.report/1"
     assert list(document["floods"][0])[:4] == ["schema", "id", "input", "seq"]

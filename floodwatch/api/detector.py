@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from .._engine import Batch
+from ..config import limits
 from ..config.options import hash_key
+from ..detectors import least_floor
+from ..history.memory import encode, load, nothing
 from ..model.decision import Decision
 from ..model.event import Event
 from ..pipeline.analysis import Analysis
@@ -26,8 +29,14 @@ class Detector:
         top: sources to list for each flood; 0 lists all.
         seed: 16 bytes for the hash key; None takes a random key.
         on_event: also called with every event that is returned.
+        baseline: a file of what ``learnt`` returned, or of ``floodwatch scan --save-baseline``: clients and
+            usual rates to begin with.
+        floors: rates a second, in its unit, below which a vector is not named; not below the built-in ones.
+        false_alarms: a budget as ``1/30d``, for limits above what is usual (see ``config.limits``).
+        profile: a budget by its name, ``default``, ``sensitive`` or ``strict``.
 
     Raises:
+        ConfigError: a limit is wrong, or the baseline cannot be read.
         ValueError: the seed is not of 16 bytes, or ``top`` is negative.
 
     >>> import floodwatch as fw
@@ -40,14 +49,27 @@ class Detector:
     """
 
     def __init__(
-        self, *, top: int = 0, seed: bytes | None = None, on_event: Callable[[Event], object] | None = None
+        self,
+        *,
+        top: int = 0,
+        seed: bytes | None = None,
+        on_event: Callable[[Event], object] | None = None,
+        baseline: Capture | None = None,
+        floors: Mapping[str, float] | None = None,
+        false_alarms: str | None = None,
+        profile: str = "default",
     ) -> None:
         if top < 0:
             raise ValueError("top is at least 0")
         self._key = hash_key(seed)
         self._top = top
         self._on_event = on_event or (lambda event: None)
-        self._analysis = Analysis("packets", top)
+        self._memory = nothing() if baseline is None else load(os.fspath(baseline))
+        self._limits = limits.ask(floors or {}, false_alarms, least_floor, profile)
+        self._analysis = self._anew()
+
+    def _anew(self) -> Analysis:
+        return Analysis("packets", self._top, self._memory, self._limits)
 
     def feed(self, packets: PacketBatch) -> list[Event]:
         """Count packets; returns the events that opened, lasted another minute or ended with them."""
@@ -61,11 +83,11 @@ class Detector:
     def flush(self) -> list[Event]:
         """The packets end here: judge what is held back; all floods, crowds and surges since the last call.
 
-        The detector then begins anew, without what it learnt.
+        The detector then begins anew, with its baseline and without what it learnt since.
         """
         self._analysis.finish()
         events = self._analysis.events()
-        self._analysis = Analysis("packets", self._top)
+        self._analysis = self._anew()
         return self._told(events)
 
     def fit(self, batches: Iterable[PacketBatch]) -> Detector:
@@ -78,6 +100,10 @@ class Detector:
         self._analysis.finish()
         self._analysis.forget_events()
         return self
+
+    def learnt(self) -> bytes:
+        """What is known of clients and usual rates so far, as a file: the ``baseline`` of another day."""
+        return encode(self._analysis.detection.learnt())
 
     def _observe(self, packets: PacketBatch) -> None:
         if len(packets):

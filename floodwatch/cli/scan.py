@@ -110,6 +110,9 @@ def read_ja4(ctx: click.Context, option: click.Parameter, values: tuple[str, ...
 @click.option("-o", "--output", metavar="FILE", help="Write the report to FILE, all of it or nothing.")
 @click.option("--report", "page", metavar="FILE.html",
               help="Write the report as one page for a browser, too.")  # fmt: skip
+@click.option("--asn-db", metavar="MMDB",
+              help="Name the networks (AS) of sources, by this database; takes the extra geo.")  # fmt: skip
+@click.option("--geo-db", metavar="MMDB", help="Name the countries of sources, the same way.")
 @BASELINE
 @SAVE_BASELINE
 @PROXY
@@ -131,7 +134,7 @@ def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], 
          filter_file: str | None, style: str, brief: bool, output: str | None, page: str | None,
          sketch_out: str | None, save_baseline: str | None, floors: tuple[str, ...],
          false_alarms: str | None, profile: str, strict: bool, exit_zero: bool, color: str, progress: str,
-         quiet: bool,
+         quiet: bool, asn_db: str | None, geo_db: str | None,
          **settings: Any) -> None:  # fmt: skip
     """Look for floods in packet captures.
 
@@ -142,6 +145,7 @@ def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], 
     from floodwatch.history.memory import encode as encode_memory
     from floodwatch.pipeline.privileges import drop_for_scan
     from floodwatch.pipeline.scan import scan as run_pipeline
+    from floodwatch.report.located import Atlas
 
     after_dashes = ctx.meta[FILTER_WORDS]
     may_filter = bool(reads) and not (bpf or filter_file or after_dashes)
@@ -168,12 +172,14 @@ def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], 
     progress = "never" if quiet or options.follow else progress
     if ctx.find_root().obj == PROGRAM:
         drop_for_scan([os.path.dirname(os.path.realpath(file)) for file in files])
+    atlas = Atlas(asn_db, geo_db) if asn_db or geo_db else None
     with stopping() as stop, bar(progress) as on_progress:
         report = run_pipeline(
             paths, options, on_progress=on_progress, on_change=_tell if options.follow else None,
             on_sources=sources.append if sketch_out else None,
             on_memory=learnt.append if save_baseline else None, stop=stop.event,
         )  # fmt: skip
+    report = atlas.on(report) if atlas else report
     complain(report)
     if sketch_out:
         write(sketch_out, sources[0])

@@ -77,6 +77,17 @@ class CountBounds(Record, frozen=True, kw_only=True):
     hi: Count
 
 
+class Located(Record, frozen=True, kw_only=True):
+    """Where an address belongs, as databases that the user brought say; null where they do not.
+
+    ``asn`` and ``org`` are the number and the name of its autonomous system, ``country`` is an ISO 3166 code.
+    """
+
+    asn: Count | None = None
+    org: str | None = None
+    country: str | None = None
+
+
 class TopSource(Record, frozen=True, kw_only=True):
     """One source of a flood; ``cidr`` is what a rule would name: an IPv4 address, an IPv6 /64,
     a single address behind NAT64 (/128), or the prefix of hosts that flood together.
@@ -85,6 +96,7 @@ class TopSource(Record, frozen=True, kw_only=True):
     trusted proxy wrote (``forwarded``), which is for the proxy's own deny list; null where it is not proven.
     ``shared``: several machines are behind the address, so it is limited and not blocked.
     ``ja4``: the fingerprint of its newest ClientHello that was looked at, or null.
+    ``located``: where it belongs, or null: only ``--asn-db`` and ``--geo-db`` tell it.
     """
 
     cidr: str
@@ -93,6 +105,7 @@ class TopSource(Record, frozen=True, kw_only=True):
     proof: Literal["handshake", "forwarded"] | None = None
     shared: bool = False
     ja4: str | None = None
+    located: Located | None = None
 
 
 class Via(Record, frozen=True, kw_only=True):

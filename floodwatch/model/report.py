@@ -207,6 +207,30 @@ class Near(Record, frozen=True, kw_only=True):
     why: str
 
 
+class Host(Record, frozen=True, kw_only=True):
+    """A host that got much: at least so many ``packets``, and the most in a quarter of a second, a second."""
+
+    address: str
+    packets: Count
+    peak: float
+
+
+class Traffic(Record, frozen=True, kw_only=True):
+    """All that came, whatever it was: rates a second in equal steps of ``step_s`` seconds from ``first`` on.
+
+    ``packets`` has them by class: ``syn``, other ``tcp``, ``udp``, ``icmp`` and ``other`` (fragments, other
+    protocols, malformed); ``bits`` of all classes. ``hosts`` are the ten that got most, the busiest first,
+    whether something is told of them or not. ``input`` is what events name so.
+    """
+
+    input: str
+    first: Time
+    step_s: float
+    packets: dict[str, tuple[float, ...]]
+    bits: tuple[float, ...]
+    hosts: tuple[Host, ...]
+
+
 class Report(Record, frozen=True, kw_only=True):
     """The answer of one scan (contract: ``floodwatch.report/1``)."""
 
@@ -222,6 +246,8 @@ class Report(Record, frozen=True, kw_only=True):
     """Surges of which nothing that was captured tells people from machines (verdict ``unclear``)."""
     nearest: tuple[Near, ...] = ()
     """At most five that came nearest to a flood and became no event, those first that came nearest."""
+    traffic: tuple[Traffic, ...] = ()
+    """All that came, of each capture, or of those together that were put on one clock."""
 
     def events(self) -> tuple[Event, ...]:
         """Floods, crowds and surges, in this order."""

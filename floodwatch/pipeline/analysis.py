@@ -23,6 +23,7 @@ from ..decide.case import Case
 from ..decide.cases import Decider, onset
 from ..decide.events import decide, tell
 from ..decide.seeing import FEWEST, Seen
+from ..decide.traffic import Measured
 from ..detectors import DETECTORS, Detection
 from ..detectors.held import SHOWN
 from ..history.memory import Memory, nothing
@@ -31,7 +32,7 @@ from ..model.decision import Decision
 from ..model.epoch import EPOCH_NS
 from ..model.event import FLOODS, Event, Stamps, State, What
 from ..model.event import Change as Change
-from ..model.report import Near
+from ..model.report import Near, Traffic
 from ..model.summary import Summary
 from .posture import Posture
 
@@ -80,6 +81,7 @@ class Analysis:
         self.detection = Detection(memory or nothing(), limits or Limits(), proxies)
         self.engine.trust(self.detection.proxies.spans)
         self._decider = Decider()
+        self._measured = Measured()
         self._posture = posture or Posture()
         self._path = path
         self._top = top
@@ -165,6 +167,10 @@ class Analysis:
         """What came nearest to a flood and became no event, after ``finish``."""
         told = ((case.vector, case.victim, case.prefix) for case in self._decider.kept())
         return self._decider.nearest.told(self._path, told)
+
+    def traffic(self) -> Traffic | None:
+        """All that came, after ``finish``; None where nothing did."""
+        return self._measured.told(self._path)
 
     @property
     def forgotten(self) -> int:
@@ -265,6 +271,7 @@ class Analysis:
             coarse=not engine.fractions and self._packets >= FEWEST,
         )
         now = summary.last_ns if final else (summary.epoch + 1) * EPOCH_NS
+        self._measured.add(engine.epoch, engine.epoch_kinds, engine.epoch_bytes, summary.victims)
         findings = list(map(self._posture.weighed, self.detection.update(summary)))
         self._decider.update(findings, summary.epoch, now, window_ends=summary.window_ends)
         self.heard(summary)

@@ -22,6 +22,7 @@ from ..model.report import (
     Settings,
     Tool,
     Totals,
+    Traffic,
 )
 from ..version import __version__
 from .unread import fault_of
@@ -107,6 +108,7 @@ def report(
     skipped: int = 0,
     forgotten: int = 0,
     nearest: Iterable[Near] = (),
+    traffic: Iterable[Traffic | None] = (),
 ) -> Report:
     """The report over these inputs.
 
@@ -119,6 +121,7 @@ def report(
         skipped: files that are no captures.
         forgotten: events that were too many to keep.
         nearest: what came nearest to a flood and was none, of each analysis.
+        traffic: all that came, of each.
     """
     told = sorted(events, key=sort_key)
     return Report(
@@ -144,6 +147,7 @@ def report(
         crowds=tuple(event for event in told if event.verdict == "crowd"),
         surges=tuple(event for event in told if event.verdict == "unclear"),
         nearest=tuple(sorted(nearest, key=lambda near: (-near.share, near.at, near.input))[:NEAREST_MOST]),
+        traffic=tuple(measured for measured in traffic if measured is not None),
     )
 
 

@@ -21,7 +21,7 @@ from ..capture.opening import Opening, read_log
 from ..config.options import Progress, ScanOptions, hash_key
 from ..history.memory import Memory, join, load, nothing
 from ..model.event import Event
-from ..model.report import Input, Near, Report
+from ..model.report import Input, Near, Report, Traffic
 from . import answer
 from .analysis import Analysis, Change
 from .answer import of_capture, seen_in
@@ -51,6 +51,7 @@ class _Part(Struct, frozen=True):
     complete: bool
     forgotten: int
     nearest: list[Near]
+    traffic: Traffic | None
 
 
 def scan(
@@ -131,6 +132,7 @@ def scan(
         skipped=len(found) - len(captures),
         forgotten=sum(analysis.forgotten for analysis in analyses),
         nearest=[near for analysis in analyses for near in analysis.nearest],
+        traffic=[analysis.traffic for analysis in analyses],
     )
 
 
@@ -170,7 +172,8 @@ def _analyse(
     inputs = [of_capture(reading, analysis, describe=options.describe) for reading in readings]
     learnt = analysis.detection.learnt() if keep else None
     complete, forgotten = not stop.is_set(), analysis.forgotten
-    return _Part(inputs, events, sources, learnt, complete, forgotten, analysis.nearest())
+    nearest, traffic = analysis.nearest(), analysis.traffic()
+    return _Part(inputs, events, sources, learnt, complete, forgotten, nearest, traffic)
 
 
 def _in_thread(batches: Iterator[Batch], stop: threading.Event) -> Iterator[Batch]:

@@ -260,6 +260,7 @@ class Watch:
             complete=complete,
             forgotten=self.analysis.forgotten,
             nearest=self.analysis.nearest(),
+            traffic=[self.analysis.traffic()],
         )
 
     def close(self) -> None:

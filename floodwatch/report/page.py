@@ -11,9 +11,10 @@ import hashlib
 import html
 from collections.abc import Iterable, Sequence
 from importlib import resources
+from ipaddress import ip_address, ip_network
 
 from floodwatch.model.event import Event, Evidence, TopSource
-from floodwatch.model.report import Input, Report
+from floodwatch.model.report import Host, Input, Report, Traffic
 from floodwatch.report import phrases, plots, words
 from floodwatch.report.escape import printable
 from floodwatch.report.near import says, where
@@ -21,6 +22,10 @@ from floodwatch.report.units import clock, compact, largest_first, percent, plur
 
 CURVES = 60
 """Events up to which the picture of all shows the course of each; above it they would be too small."""
+COURSES = 8
+"""Captures of which all traffic is drawn."""
+QUIET = 0.01
+"""Share of all packets from which a host is worth a word that nothing is told of."""
 LISTED = 40
 """Sources that a card shows as bars; the others follow as text."""
 
@@ -65,8 +70,8 @@ def _body(report: Report) -> Iterable[str]:
     notes = _notes(report)
     yield f"<ul class=notes>{_items(notes)}</ul></header>\n<main>\n" if notes else "</header>\n<main>\n"
     events = report.events()
-    if events:
-        yield f"<section><h2>When</h2>{_picture(events, report.inputs)}</section>\n"
+    if events or report.traffic:
+        yield f"<section><h2>When</h2>{''.join(_pictures(report))}</section>\n"
     number = 0
     for heading, group in (("Floods", report.floods), ("Crowds", report.crowds), ("Surges", report.surges)):
         if group:
@@ -79,8 +84,27 @@ def _body(report: Report) -> Iterable[str]:
         yield "<section><h2>What came nearest to a flood, and was none</h2>\n<ol>"
         several = len(report.inputs) > 1
         yield _items(says(near, several=several) for near in report.nearest) + "</ol></section>\n"
+    quiet = list(_quiet(report))
+    if quiet:
+        yield f"<section><h2>What stayed normal</h2>\n<ul>{_items(quiet)}</ul></section>\n"
     yield f"<section><h2>What was read</h2>\n{''.join(map(_input, report.inputs))}</section>\n"
     yield f"</main>\n<footer>{_text(_settings(report))}</footer>\n"
+
+
+def _quiet(report: Report) -> Iterable[str]:
+    """The busiest hosts that nothing is told of."""
+    told = [ip_network(event.victim.ip) for event in report.events()]
+    for measured in report.traffic:
+        for host in measured.hosts:
+            address = ip_address(host.address)
+            if host.packets >= QUIET * report.totals.packets and not any(address in net for net in told):
+                yield _normal(host, measured, several=len(report.traffic) > 1)
+
+
+def _normal(host: Host, measured: Traffic, *, several: bool) -> str:
+    where = f" in {measured.input}" if several else ""
+    peak = f"at most {compact(host.peak)} packets/s"
+    return f"{host.address}{where}: {plural(host.packets, 'packet')} at least, {peak}: no flood"
 
 
 def _summary(report: Report) -> str:
@@ -113,12 +137,41 @@ def _items(texts: Iterable[str]) -> str:
     return "".join(f"<li>{_text(text)}</li>" for text in texts)
 
 
-def _picture(events: Sequence[Event], inputs: Sequence[Input]) -> str:
-    """All events on one axis, which is that of the captures."""
+def _pictures(report: Report) -> Iterable[str]:
+    """All traffic, and all events below it, on one axis, which is that of the captures."""
+    events = report.events()
     stamps = [
-        *(stamp for item in inputs for stamp in (item.first, item.last) if stamp),
+        *(stamp for item in report.inputs for stamp in (item.first, item.last) if stamp),
         *(stamp for event in events for stamp in (event.first, event.last)),
     ]
+    if not stamps:
+        return
+    first, last = min(map(plots.seconds, stamps)), max(map(plots.seconds, stamps))
+    for measured in report.traffic[:COURSES]:
+        if len(report.traffic) > 1:
+            yield f"<p><code>{_text(measured.input)}</code></p>"
+        yield _traffic(measured, first, last)
+    if len(report.traffic) > COURSES:
+        yield f"<p>and {plural(len(report.traffic) - COURSES, 'other capture')}</p>"
+    if events:
+        says = f"{plural(len(events), 'event')} from {min(stamps)} to {max(stamps)}"
+        yield _bars_of(events, first, last, says)
+
+
+def _traffic(measured: Traffic, first: float, last: float) -> str:
+    """All that came, by class of packets."""
+    told = []
+    for name, rates in measured.packets.items():
+        if any(rates):
+            told.append(f"{plots.LAYERS[name]} at most {compact(max(rates))} packets/s")
+    bits = compact(max(measured.bits), " ")
+    says = f"All traffic by class: {', '.join(told)}; together at most {bits}bit/s"
+    layers = {name: rates for name, rates in measured.packets.items() if any(rates)}
+    plot = plots.stack(layers, plots.seconds(measured.first), measured.step_s, first, last, says=says)
+    return f"{plot}<p class=says>{_text(says)}.</p>"
+
+
+def _bars_of(events: Sequence[Event], first: float, last: float, says: str) -> str:
     bars = [
         plots.Bar(
             label=_short(f"{number} {phrases.named(event)}"),
@@ -130,8 +183,6 @@ def _picture(events: Sequence[Event], inputs: Sequence[Input]) -> str:
         )
         for number, event in enumerate(events, 1)
     ]
-    first, last = min(map(plots.seconds, stamps)), max(map(plots.seconds, stamps))
-    says = f"{plural(len(events), 'event')} from {min(stamps)} to {max(stamps)}"
     return plots.stretches(bars, first, last, says=says)
 
 
@@ -238,7 +289,13 @@ def _bars(event: Event) -> str:
 
 def _source(row: TopSource, most: float) -> str:
     count = f"{row.count.lo:,}" if row.count.lo == row.count.hi else f"{row.count.lo:,} to {row.count.hi:,}"
-    notes = [percent(row.share), count, *(["shared by many"] if row.shared else []), row.ja4 or ""]
+    notes = [
+        percent(row.share),
+        count,
+        *(["shared by many"] if row.shared else []),
+        row.ja4 or "",
+        phrases.located(row),
+    ]
     return (
         f"<li><code>{_text(row.cidr)}</code>{plots.share(row.share / most)}"
         f"<span>{_text(', '.join(filter(None, notes)))}</span></li>"

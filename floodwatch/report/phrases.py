@@ -6,7 +6,7 @@ Nothing here is safe for either yet: addresses, names and paths are as strangers
 from __future__ import annotations
 
 from floodwatch.detectors import UNITS, title
-from floodwatch.model.event import Event, Sources
+from floodwatch.model.event import Event, Sources, TopSource
 from floodwatch.model.report import Input
 from floodwatch.model.vector import Vector
 from floodwatch.report import words
@@ -53,6 +53,15 @@ def distinct(sources: Sources) -> str:
     if count.lo == count.est < count.hi:  # counted one by one, so there may be more
         around = f"{compact(count.est)} named"
     return around if error else f"{count.est:,}"
+
+
+def located(source: TopSource) -> str:
+    """Where a source belongs, as ``AS64500 Example, NL``; empty where nobody says."""
+    found = source.located
+    if found is None:
+        return ""
+    system = " ".join(filter(None, (None if found.asn is None else f"AS{found.asn}", found.org)))
+    return ", ".join(filter(None, (system, found.country)))
 
 
 def input_notes(item: Input) -> list[str]:

@@ -7,7 +7,7 @@ Every plot says in words what it shows (``<title>``, read aloud and shown under 
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +21,9 @@ STEPS = (
 )  # fmt: skip
 """Distances of ticks, in seconds, of which people know the parts."""
 TICKS = 7
+LABELS = 262.0
+"""Units that labels take on the left, in pictures that share an axis."""
+LAYERS = {"syn": "SYN", "tcp": "other TCP", "udp": "UDP", "icmp": "ICMP", "other": "fragments and other"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,45 @@ def rates(
     return figure(height, says, "".join(parts))
 
 
+def stack(
+    layers: Mapping[str, Sequence[float]], begin: float, step: float, first: float, last: float, *, says: str
+) -> str:
+    """Rates that add up, one upon the other, on the axis of ``stretches``; each is a class of its own colour.
+
+    Args:
+        layers: the rates in equal steps, the lowest layer first.
+        begin: when the first step begins, in seconds since 1970.
+        step: seconds of each.
+        first: where the axis begins.
+        last: where it ends.
+        says: what it shows, in words.
+    """
+    top, bottom = 12.0, 120.0
+    axis = Axis(first, max(last, first + 1e-3), LABELS, WIDTH - 12.0)
+    sums = [sum(rates) for rates in zip(*layers.values(), strict=True)]
+    most, end = max([*sums, 1e-9]), begin + step * len(sums)
+    parts = [axis.drawn(top, bottom)]
+    for value in (most, most / 2):
+        height = bottom - value / most * (bottom - top)
+        parts.append(
+            f'<path class="grid" d="M{axis.left} {height:.1f}H{axis.right}"/><text class="tick" '
+            f'x="{axis.left - 6}" y="{height + 4:.1f}" text-anchor="end">{compact(value)} packets/s</text>'
+        )
+    under = [0.0] * len(sums)
+    for row, (name, rates) in enumerate(layers.items()):
+        over = [low + rate for low, rate in zip(under, rates, strict=True)]
+        high, low = ([bottom - value / most * (bottom - top) for value in edge] for edge in (over, under))
+        course = f"{_steps(axis, begin, end, high)}{_steps(axis, end, begin, low[::-1])}"
+        y = top + 18 * row
+        parts.append(
+            f'<path class="{name}" d="M{axis.at(begin):.1f} {low[0]:.1f}{course}Z"/>'
+            f'<rect class="{name}" x="4" y="{y:.1f}" width="10" height="10"/>'
+            f'<text class="label" x="20" y="{y + 9:.1f}">{LAYERS[name]}</text>'
+        )
+        under = over
+    return figure(bottom + 20, says, "".join(parts))
+
+
 @dataclass(frozen=True, slots=True)
 class Bar:
     """A stretch of time in a picture of many.
@@ -159,9 +201,9 @@ class Bar:
 
 def stretches(bars: Sequence[Bar], first: float, last: float, *, says: str) -> str:
     """Many stretches below each other on one axis, each with its course inside."""
-    row, top, left = 24, 6.0, 262.0
+    row, top = 24, 6.0
     bottom = top + row * len(bars)
-    axis = Axis(first, max(last, first + 1e-3), left, WIDTH - 12.0)
+    axis = Axis(first, max(last, first + 1e-3), LABELS, WIDTH - 12.0)
     parts = [axis.drawn(top, bottom)]
     for number, bar in enumerate(bars):
         y = top + number * row

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from floodwatch.model.event import Event, Sources, Victim
+from floodwatch.model.event import Event, Sources, TopSource, Victim
 from floodwatch.model.report import Input, Report
 from floodwatch.report import phrases, words
 from floodwatch.report.escape import clip, flow, printable
@@ -214,14 +214,19 @@ def _sources(sources: Sources, view: _View) -> list[str]:
         rest = [f"and {len(sources.via) - len(held)} more"] if len(sources.via) > len(held) else []
         lines += view.row("via", [*(f"{view.safe(via.cidr)} {percent(via.share)}" for via in held), *rest])
     if sources.seen:
-        seen = [f"{view.safe(source.cidr)} {percent(source.share)}" for source in sources.seen]
+        seen = [_source(source, view) for source in sources.seen]
         lines += view.row("", [f"seen, not proven: {seen[0]}", *seen[1:]])
     shown = sources.top[: view.top] if view.top else sources.top
     if not shown:
         return lines
-    listed = [f"{view.safe(source.cidr)} {percent(source.share)}" for source in shown]
+    listed = [_source(source, view) for source in shown]
     more = view.top and (len(sources.top) > view.top or sources.distinct.lo > len(shown) >= view.top)
     return lines + view.row("", [*listed, "(--top 0 lists all)"] if more else listed)
+
+
+def _source(source: TopSource, view: _View) -> str:
+    place = phrases.located(source)
+    return f"{view.safe(source.cidr)} {percent(source.share)}" + (f" ({view.safe(place)})" if place else "")
 
 
 def _closing(report: Report) -> str:

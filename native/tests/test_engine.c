@@ -23,12 +23,14 @@ static void test_epochs(void)
     fw_engine_init(engine);
     CHECK_EQUAL(fw_engine_observe(engine, &b, 0), 10);
     CHECK_EQUAL(engine->epoch_packets, 10);
+    CHECK_EQUAL(engine->epoch_kinds[FW_UDP], 10);
     CHECK_EQUAL(engine->epoch, 6800000000ULL);
     CHECK_EQUAL(engine->first_ns, start);
     CHECK_EQUAL(engine->last_ns, start + 9 * (FW_EPOCH_NS / 10));
     CHECK_EQUAL(fw_engine_observe(engine, &b, 10), 0); /* not before the epoch is closed */
     fw_engine_close_epoch(engine, &b.packets[10]);
     CHECK_EQUAL(engine->gap, 0);
+    CHECK_EQUAL(engine->epoch_kinds[FW_UDP], 0);
     CHECK_EQUAL(fw_engine_observe(engine, &b, 10), 10);
     CHECK_EQUAL(fw_engine_observe(engine, &b, 100), 0);
 
