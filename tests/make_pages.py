@@ -338,8 +338,8 @@ def orders() -> str:
 MAKERS: dict[str, Callable[[], str]] = {
     maker.__name__: maker
     for maker in (
-        vectors, techniques, amplifiers, weak, carpets, actions, outputs, styles, rejects, exit_codes, options,
-        roles, settings, receivers,
+        vectors, techniques, amplifiers, weak, carpets, actions, outputs, styles, rejects, exit_codes,
+        options, roles, settings, receivers,
         metrics, alerts, orders,
     )
 }  # fmt: skip

@@ -39,9 +39,7 @@ BLOCK: tuple[Action, str] = (
 
 
 class Named(Facts):
-    """What the listed sources sent, and what of it came from those that finished a handshake, or from clients
-    that a proxy names which did.
-    """
+    """What listed sources sent, and what of it came from who finished a handshake, with us or a proxy."""
 
     asked: Sum = 0.0
     proven: Sum = 0.0
