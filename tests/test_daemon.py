@@ -136,7 +136,9 @@ def test_p01_p54_a_fresh_daemon_tells_floods_and_blocks_nothing(wire: Lab, tmp_p
     assert time.monotonic() - begin < 5.0
 
 
-def test_p47_the_sensor_has_no_right_and_nothing_open_but_its_line_and_rings(wire: Lab) -> None:
+def test_p33_p47_the_sensor_has_no_right_nothing_open_but_its_line_and_rings_and_leaves_no_core(
+    wire: Lab,
+) -> None:
     daemon = Daemon(wire)
     held = status(daemon.sensor)
     assert set(held["Uid"].split()).isdisjoint({"0"})
@@ -144,6 +146,8 @@ def test_p47_the_sensor_has_no_right_and_nothing_open_but_its_line_and_rings(wir
         assert int(held[name], 16) == 0, name
     assert (held["Seccomp"], held["NoNewPrivs"]) == ("2", "1")
     assert held["Groups"] == ""
+    # what may leave no core, which would hold the key, shows its files as root's
+    assert os.stat(f"/proc/{daemon.sensor}/status").st_uid == 0
     for file in Path(f"/proc/{daemon.sensor}/fdinfo").iterdir():
         flags = int(re.findall(r"flags:\s+(\d+)", file.read_text())[0], 8)
         where = os.readlink(f"/proc/{daemon.sensor}/fd/{file.name}")

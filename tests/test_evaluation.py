@@ -26,7 +26,7 @@ def evaluated(which: str) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(command, process.returncode, out)
 
 
-@pytest.mark.parametrize("which", ["development", "held-out", "degraded", "benign"])
+@pytest.mark.parametrize("which", ["development", "held-out", "degraded-third", "benign"])
 def test_the_evaluation_holds_its_floor(which: str, captures: Path) -> None:
     done = evaluated(which)
     assert done.returncode == 0, done.stdout
