@@ -26,7 +26,6 @@ from test_mitigate import run
 import floodwatch as fw
 from floodwatch.daemon import journal as journals
 from floodwatch.daemon import state as states
-from floodwatch.daemon.clocks import Clocks
 from floodwatch.daemon.journal import Journal
 from floodwatch.daemon.kept import Kept, Unreadable
 from floodwatch.daemon.log import Log
@@ -36,6 +35,7 @@ from floodwatch.daemon.state import State
 from floodwatch.daemon.store import Saved, Store
 from floodwatch.history.memory import METRICS, code_of, decode
 from floodwatch.mitigate import Act, Block, Guard, Policy, Remembered
+from floodwatch.mitigate.clocks import Clocks
 from floodwatch.mitigate.plan import refusal
 from floodwatch.mitigate.remembered import aged, regained
 from floodwatch.model.event import Change, Event
@@ -365,6 +365,20 @@ def test_the_journal_gives_back_what_it_took_over_restarts_and_torn_lines(
         assert (journal.lost, journal.trouble) == (0, "")
     numbers = [json.loads(line)["number"] for line in (tmp_path / page.name).read_bytes().splitlines()[:2]]
     assert numbers == [2, 3]
+
+
+def test_the_journal_knows_what_a_run_that_was_killed_left_open(tmp_path: Path, event: Event) -> None:
+    first, other = Journal(tmp_path), msgspec.structs.replace(event, id="another")
+    for change in (Change("opened", event), Change("opened", other), Change("updated", other)):
+        first.changed(change)
+    first.changed(Change("ended", event))
+    first.write()
+    again = Journal(tmp_path)
+    again.changed(Change("opened", event))  # its own is not meant
+    assert again.left_open() == {"another": other}
+    again.changed(Change("ended", other))
+    again.write()
+    assert set(Journal(tmp_path).left_open()) == {event.id}
 
 
 def test_the_journal_is_bounded_in_memory_and_on_disk(
