@@ -37,7 +37,7 @@ from floodwatch.detectors.family import Family
 from floodwatch.model.epoch import EPOCHS_PER_SECOND
 from floodwatch.model.event import SOURCE_RATE, Action
 from floodwatch.model.finding import Floor
-from floodwatch.model.vector import AMPLIFIERS, Vector
+from floodwatch.model.vector import AMPLIFIERS, TECHNIQUES, Vector
 from floodwatch.report import words
 from floodwatch.report.formats import FORMATS
 from floodwatch.report.info import REJECTS
@@ -122,10 +122,15 @@ def vectors() -> str:
             continue
         name = "`*_amplification`" if amplified else f"`{vector}`"
         named = "reflection and amplification" if amplified else of.title(vector)
-        rows.append(
-            (name, named, rules(vector), least(vector), f"{of.promised_s:g} s", recommended(of), enforced(of))
-        )
-    return table(("Vector", "Title", "Named from", "Least rate", "Within", "Recommended", "Enforced"), rows)
+        told = (rules(vector), least(vector), f"{of.promised_s:g} s", recommended(of), enforced(of))
+        rows.append((name, named, *told, str(of.technique)))
+    head = ("Vector", "Title", "Named from", "Least rate", "Within", "Recommended", "Enforced", "ATT&CK")
+    return table(head, rows)
+
+
+def techniques() -> str:
+    """The names of the techniques of ATT&CK."""
+    return table(("Technique", "Name"), [(number, name) for number, name in TECHNIQUES.items()])
 
 
 def weak() -> str:
@@ -333,8 +338,8 @@ def orders() -> str:
 MAKERS: dict[str, Callable[[], str]] = {
     maker.__name__: maker
     for maker in (
-        vectors, amplifiers, weak, carpets, actions, outputs, styles, rejects, exit_codes, options, roles,
-        settings, receivers,
+        vectors, techniques, amplifiers, weak, carpets, actions, outputs, styles, rejects, exit_codes,
+        options, roles, settings, receivers,
         metrics, alerts, orders,
     )
 }  # fmt: skip

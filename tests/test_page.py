@@ -91,6 +91,8 @@ def test_the_page_tells_what_the_json_tells(both: tuple[Page, dict[str, Any], by
         assert f"{event['severity']} severity, confidence {event['confidence']:.2f}" in words
         assert f"peak {compact(event['rate']['peak'])} " in told
         assert f"{event['packets']:,} " in told
+        assert (event["technique"] is not None) is (event["verdict"] in ("attack", "mixed"))
+        assert (event["technique"] or "") in told
         for fact in event["evidence"]:
             assert fact["says"] in told
         for source in [*event["sources"]["top"], *event["sources"]["seen"]]:

@@ -240,6 +240,7 @@ def tell(
         timeline=case.timeline(TIMELINE),
         timeline_lo=low,
         timeline_hi=high,
+        technique=family.technique,
     )
 
 

@@ -71,6 +71,7 @@ CONNECTION_FLOOD = Family(
     Connections,
     _evidence,
     block_or_limit,
+    technique="T1499.001",
     floors=(FLOOR, CHECKS),
     rule="{floor} connections in a quarter of a second, with less than one data packet for every two of them",
     unit="conn/s",

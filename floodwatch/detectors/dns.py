@@ -87,6 +87,7 @@ DNS_QUERY_FLOOD = Family(
     Queries,
     _evidence,
     _advice,
+    technique="T1499.002",
     floors=(FLOOR, FLOOR_FEW),
     rule="{floor} queries in a quarter of a second, most of them unanswered or each for another name in one "
     "zone",

@@ -20,7 +20,7 @@ from ..model.epoch import EPOCH_NS, EPOCHS_PER_SECOND
 from ..model.event import FLOODS, Action, Evidence, Origin, Unit, Verdict
 from ..model.finding import Bounds, F, Facts, Finding, Floor, Own, SourceCount, Sum, Weight
 from ..model.summary import Summary
-from ..model.vector import Vector, spelled
+from ..model.vector import Technique, Vector, spelled
 from .forging import forged_or_unknown, random_share
 
 if TYPE_CHECKING:
@@ -39,9 +39,7 @@ BLOCK: tuple[Action, str] = (
 
 
 class Named(Facts):
-    """What the listed sources sent, and what of it came from those that finished a handshake, or from clients
-    that a proxy names which did.
-    """
+    """What listed sources sent, and what of it came from who finished a handshake, with us or a proxy."""
 
     asked: Sum = 0.0
     proven: Sum = 0.0
@@ -99,6 +97,7 @@ class Family(Struct, Generic[F], frozen=True):
         evidence: those numbers in the order of their weight.
         advice: what to do and why, given the origin and whether one path is the target.
         floors: what its findings may be held against, the usual one first.
+        technique: what attackers do by it, as ATT&CK numbers it; None: no attack.
         rule: from what such a vector is named, with ``{floor}`` for the count that it was held against.
         severe: the rate a second from which severity counts; None: from the first floor.
         unit: of its rates.
@@ -126,6 +125,7 @@ class Family(Struct, Generic[F], frozen=True):
     advice: Callable[[F, Origin, bool], tuple[Action, str]]
     floors: tuple[Floor, ...]
     rule: str
+    technique: Technique | None = None
     severe: float | None = None
     unit: Unit = "packet/s"
     verdict: Verdict = "attack"

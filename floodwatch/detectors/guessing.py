@@ -78,6 +78,7 @@ LOGIN_BRUTEFORCE = Family(
     Guesses,
     _evidence,
     limit_each,
+    technique="T1110",
     floors=(EACH, BLIND, FLOOR),
     severe=200.0,
     rule="{floor} requests to one path, most of them POST, PUT or PATCH, or with a login in their header",

@@ -141,6 +141,7 @@ HTTP_FLOOD = Family(
     Requests,
     _evidence,
     block_or_cap,
+    technique="T1499.002",
     floors=(FLOOR, ALONE, INVENTED),
     rule="{floor} automated requests in a quarter of a second",
     unit="req/s",

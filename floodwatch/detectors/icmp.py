@@ -34,6 +34,7 @@ ICMP_FLOOD = Family(
     Unanswered,
     answers_evidence,
     limit_advice,
+    technique="T1498.001",
     floors=(FLOOR, PINGS),
     rule=RULE,
     protocol="icmp",

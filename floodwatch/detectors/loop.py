@@ -72,6 +72,7 @@ UDP_LOOP = Family(
     Echoes,
     _evidence,
     _advice,
+    technique="T1499.002",
     floors=(FLOOR,),
     rule=f"{{floor}} packets from each peer in a quarter of a second between two service ports, at least "
     f"{percent(BOTH)} of them answered, for {LASTS_S:.0f} s",

@@ -47,6 +47,7 @@ MALFORMED_FLOOD = Family(
     Malformed,
     _evidence,
     _advice,
+    technique="T1498.001",
     floors=(FLOOR,),
     rule="{floor} packets in a quarter of a second whose headers contradict themselves",
     protocol="udp",

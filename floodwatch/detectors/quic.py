@@ -86,6 +86,7 @@ QUIC_FLOOD = Family(
     Initials,
     _evidence,
     _advice,
+    technique="T1499.002",
     floors=(FLOOR, FINISHED),
     rule=f"{{floor}} Initial packets in a quarter of a second, at least {percent(SHARE)} of the UDP packets",
     origin=_origin,

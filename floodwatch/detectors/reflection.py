@@ -150,6 +150,7 @@ AMPLIFICATION = Family(
     Answers,
     _evidence,
     _advice,
+    technique="T1498.002",
     floors=(FLOOR,),
     rule="{floor} answers in a quarter of a second that nobody asked for",
     protocol="udp",
@@ -164,6 +165,7 @@ AMPLIFICATION = Family(
 DOUBTFUL = replace(
     AMPLIFICATION,
     advice=_doubtful_advice,
+    technique=None,
     verdict="unclear",
     persist=EPOCHS_PER_SECOND,
     title=lambda vector: "surge of packets",

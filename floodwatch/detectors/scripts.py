@@ -66,6 +66,7 @@ API_PROBING = Family(
     Walks,
     _evidence,
     limit_each,
+    technique="T1595",
     floors=(FLOOR,),
     severe=200.0,
     rule=f"{{floor}} requests from one source in 8 s, at least {percent(REFUSED)} of them refused, for "

@@ -117,6 +117,7 @@ SLOW_HTTP = Family(
     Strains,
     _evidence,
     limit_each,
+    technique="T1499.002",
     floors=(FLOOR, HELD),
     severe=FLOOR.count,
     rule=f"{{floor}} unfinished requests, missing bodies or zero-window packets in {MEMORY_S:.0f} s",

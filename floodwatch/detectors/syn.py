@@ -211,6 +211,7 @@ SYN_FLOOD = Family(
     Attempts,
     _evidence,
     _advice,
+    technique="T1499.001",
     floors=(FLOOR,),
     rule=f"{{floor}} unfinished handshakes in a quarter of a second, at least {percent(SHARE)} of all begun",
     usual="syn",

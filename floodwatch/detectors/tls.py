@@ -69,6 +69,7 @@ TLS_FLOOD = Family(
     Hellos,
     _evidence,
     block_or_limit,
+    technique="T1499.002",
     floors=(FINISHED, FLOOR),
     rule="{floor} TLS handshakes in a quarter of a second, hardly any of which is followed by a request",
     unit="hello/s",

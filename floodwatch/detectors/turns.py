@@ -117,6 +117,7 @@ def _flood(vector: Vector, protocol: str, what: str) -> Family[Turns]:
         Turns,
         _evidence,
         block_or_cap,
+        technique="T1499.002",
         floors=(FLOOR, ALONE),
         rule="{floor} " + what + " in a quarter of a second, from sources that repeat the same exchanges",
         unit="req/s",

@@ -133,6 +133,7 @@ UDP_FLOOD = Family(
     Unanswered,
     answers_evidence,
     limit_advice,
+    technique="T1498.001",
     floors=FLOORS,
     rule=RULE,
     protocol="udp",

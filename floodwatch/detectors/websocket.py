@@ -59,6 +59,7 @@ WEBSOCKET_FLOOD = Family(
     Frames,
     _evidence,
     block_or_cap,
+    technique="T1499.003",
     floors=(FLOOR,),
     title=lambda vector: "WebSocket flood",
     rule="{floor} small frames of WebSockets in a quarter of a second",

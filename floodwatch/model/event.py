@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from .vector import AMPLIFIERS as AMPLIFIERS
 from .vector import PROTOCOL_NUMBERS as PROTOCOL_NUMBERS
+from .vector import Technique as Technique
 from .vector import Vector as Vector
 from .vector import protocol_number as protocol_number
 
@@ -258,6 +259,8 @@ class Event(Record, frozen=True, kw_only=True):
     """Where the rate is estimated: bounds of each step of the timeline, at least ..."""
     timeline_hi: tuple[float, ...] = ()
     """... and at most."""
+    technique: Technique | None = None
+    """Of MITRE ATT&CK; null for what is no attack."""
 
 
 What = Literal["opened", "updated", "ended"]

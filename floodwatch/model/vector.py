@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 AMPLIFIERS: tuple[tuple[int, str], ...] = (
     (17, "qotd"), (19, "chargen"), (53, "dns"), (69, "tftp"), (111, "portmap"), (123, "ntp"),
@@ -33,6 +34,19 @@ ACRONYMS = frozenset(
     {"syn", "ack", "rst", "fin", "tcp", "udp", "icmp", "ip", "http", "api", "tls", "quic", "dns"}
 )
 """Words of a vector's name that are written in capitals."""
+
+
+Technique = Literal["T1110", "T1498.001", "T1498.002", "T1499.001", "T1499.002", "T1499.003", "T1595"]
+TECHNIQUES: dict[Technique, str] = {
+    "T1110": "Brute Force",
+    "T1498.001": "Direct Network Flood",
+    "T1498.002": "Reflection Amplification",
+    "T1499.001": "OS Exhaustion Flood",
+    "T1499.002": "Service Exhaustion Flood",
+    "T1499.003": "Application Exhaustion Flood",
+    "T1595": "Active Scanning",
+}
+"""What MITRE ATT&CK calls the techniques that floods belong to."""
 
 
 class Vector(StrEnum):

@@ -54,8 +54,9 @@ def _head(report: Report) -> Iterator[str]:
 
 def _event(event: Event) -> str:
     path = f" {event.victim.path}" if event.victim.path else ""
+    technique = f" ({event.technique})" if event.technique else ""
     return (
-        f"{event.severity.upper()} {phrases.named(event)}: {where(event.victim)}{path}, "
+        f"{event.severity.upper()} {phrases.named(event)}{technique}: {where(event.victim)}{path}, "
         f"{span(event.first, event.last, event.first[:10], '')}, {phrases.peak(event)[0]}, "
         f"sources: {phrases.distinct(event.sources)}, {words.origin(event.sources)}. "
         f"Do: {words.advice(event)}."

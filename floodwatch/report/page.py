@@ -206,6 +206,7 @@ def _card(number: int, event: Event) -> str:
         ("Sources", _sources(event)),
         ("Greets as", _fingerprints(event)),
         ("What to do", _text(_advice(event))),
+        ("ATT&amp;CK", _text(words.technique(event))),
         ("Capture", _text(event.input)),
         ("Event", f"<code>{_text(event.id)}</code>"),
     ]

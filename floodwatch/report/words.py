@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from floodwatch.model.decision import SOURCE_RATES
 from floodwatch.model.event import Action, Event, Origin, Severity, Sources
 from floodwatch.model.report import Decrypted
+from floodwatch.model.vector import TECHNIQUES
 from floodwatch.report.units import plural
 
 COLORS: dict[Severity, str] = {"low": "36", "medium": "33", "high": "31", "critical": "1;31"}
@@ -82,6 +83,11 @@ def origin(sources: Sources) -> str:
     if not forwarded:
         return ORIGINS[sources.origin]
     return FORWARDED["all" if forwarded == len(sources.top) else "some"]
+
+
+def technique(event: Event) -> str:
+    """The technique of ATT&CK by number and name; empty for what is no attack."""
+    return f"{event.technique} {TECHNIQUES[event.technique]}" if event.technique else ""
 
 
 def advice(event: Event) -> str:

@@ -25,7 +25,7 @@ from floodwatch.history.memory import METRICS
 from floodwatch.model.epoch import EPOCHS_PER_SECOND
 from floodwatch.model.event import Evidence
 from floodwatch.model.finding import Floor, Gathered
-from floodwatch.model.vector import Vector, protocol_number
+from floodwatch.model.vector import TECHNIQUES, Vector, protocol_number
 
 ALL: list[Family[Any]] = [family for detector in DETECTORS for family in detector.families]
 WIDTH = 60
@@ -60,6 +60,7 @@ def test_a_family_says_what_it_is(family: Family[Any]) -> None:
     assert family.hold >= 1
     assert family.usual is None or family.usual in METRICS
     assert protocol_number(family.protocol) in range(256)
+    assert (family.technique in TECHNIQUES) is (family.verdict == "attack")
     for vector in family.vectors:
         assert 0 < len(title(vector, family.verdict)) <= WIDTH
         assert title(vector, family.verdict)[0] == family.title(vector)[0]
