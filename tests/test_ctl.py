@@ -138,7 +138,9 @@ def test_a_daemon_that_observes_is_asked(wire: Lab, tmp_path: Path) -> None:
     sent = requests(capture)
     synth.make("http_flood", capture, synth.Params(duration=1.0))
     sent += requests(capture)
-    wire.send(capture)
+    sender = wire.sender(capture)
+    assert eventually(lambda: daemon.picture.hosts >= len(daemon.picture.victims) > 0)
+    assert sender.wait(30) == 0
     assert eventually(lambda: daemon.counted("http_requests_total") >= 0.9 * sent > 100)
     assert daemon.counted("http_requests_total") <= sent
     assert "floodwatch" not in rules(wire)
