@@ -52,7 +52,8 @@ class Steady:
         links = (Link(name="eth0", up=True, packets=1000, bytes=64_000, lost={"ring": 3}), Link(name="eth1"))
         return Picture(
             version="0", pid=1, sensor=2, started=now - 60, at=now, links=links, wanted=3, enforced=2,
-            victims=(("198.51.100.7", 1300.0),), floods={"syn_flood": 1}, degraded=("eth1 is down",),
+            victims=(("198.51.100.7", 1300.0),), hosts=12, floods={"syn_flood": 1},
+            degraded=("eth1 is down",),
         )  # fmt: skip
 
     def changes(self, since: float, limit: int | None) -> Sequence[Change]:

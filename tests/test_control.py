@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from floodwatch.cli import main
 from floodwatch.daemon import door
 from floodwatch.daemon.client import Client
 from floodwatch.daemon.control import ANSWER_S, CLIENTS_MOST, ORDERS, REQUEST_S
@@ -96,6 +98,12 @@ def code(answer: dict[str, Any]) -> str:
     assert (answer["v"], answer["ok"]) == (1, False)
     assert answer["error"]["says"]
     return str(answer["error"]["code"])
+
+
+def test_a_list_of_hosts_that_is_not_whole_says_so(daemon: Daemon) -> None:
+    told = CliRunner().invoke(main, ["ctl", "hosts", "--socket", str(daemon.path)])
+    assert (told.exit_code, told.stdout.split()) == (0, ["198.51.100.7", "1,300", "packets/s"])
+    assert told.stderr == "floodwatch: these are 1 of 12 hosts that get enough to be looked at\n"
 
 
 def test_orders_are_answered(daemon: Daemon) -> None:

@@ -138,7 +138,9 @@ def test_a_daemon_that_observes_is_asked(wire: Lab, tmp_path: Path) -> None:
     sent = requests(capture)
     synth.make("http_flood", capture, synth.Params(duration=1.0))
     sent += requests(capture)
-    wire.send(capture)
+    sender = wire.sender(capture)
+    assert eventually(lambda: daemon.picture.hosts >= len(daemon.picture.victims) > 0)
+    assert sender.wait(30) == 0
     assert eventually(lambda: daemon.counted("http_requests_total") >= 0.9 * sent > 100)
     assert daemon.counted("http_requests_total") <= sent
     assert "floodwatch" not in rules(wire)
@@ -162,6 +164,31 @@ def test_p46_what_a_sensor_that_is_no_more_had_open_is_cut(wire: Lab, tmp_path: 
     assert "floodwatch_sensor_restarts_total 1.0\n" in told
     follower.send_signal(signal.SIGINT)
     assert follower.wait(10) == 130
+
+
+def test_p46_what_a_killed_daemon_had_open_is_cut_by_the_next_one_once(wire: Lab, tmp_path: Path) -> None:
+    capture = tmp_path / "syn.pcap"
+    synth.make("syn_flood", capture, synth.Params(duration=1.5))
+    daemon = Daemon(wire, tmp_path, "enforce")
+
+    def told() -> list[tuple[str, str, str, str]]:
+        lines = [json.loads(line) for path in tmp_path.glob("state/events-*") for line in path.open()]
+        events = [(one["what"], one["event"]) for one in lines]
+        return [(what, event["state"], event["id"], event["action"]["taken"]) for what, event in events]
+
+    wire.send(capture)
+    assert eventually(lambda: told())
+    daemon.process.kill()
+    daemon.process.wait(5)
+    ((opened, _, event, taken),) = told()
+    assert (opened, taken) == ("opened", "cap_unknown")
+    for _ in range(2):  # by the first one that comes, and by no other; it read back what stood for it
+        daemon = Daemon(wire, tmp_path, "enforce")
+        assert eventually(lambda: told()[1:] == [("ended", "cut", event, "cap_unknown")])
+        time.sleep(1)
+        daemon.process.kill()
+        daemon.process.wait(5)
+    assert len(told()) == 2
 
 
 def test_p08_p67_orders_through_the_daemon_are_held_against_its_configuration(

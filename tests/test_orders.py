@@ -324,6 +324,29 @@ def test_p41_enforcing_waits_for_its_confirmation_whatever_the_clock(
         assert [act.what for act in blocker.ledger.acts()] == ["stop"]
 
 
+def test_p41_no_clock_that_is_set_ends_what_is_allowed_or_lets_it_stay(
+    record: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    year, real, other = 366 * 86_400.0, time.time, ipaddress.ip_network("203.0.113.77")
+    followed = ByHand(record)
+    followed.allow(OTHER, seconds=60, why="x")
+    followed.allow(other, seconds=0.05, why="x")
+    followed.panic("x")
+    time.sleep(0.06)
+    for jump in (-year, -3600, 3600, year):
+        monkeypatch.setattr(time, "time", lambda jump=jump: real() + jump)
+        for by_hand in (followed, ByHand(record)):
+            assert set(by_hand.allowed()) == {OTHER}
+            assert by_hand.panicked()
+    # after another start of the host only the clock on the wall goes on
+    words = [msgspec.json.decode(line, type=Word) for line in record.read_bytes().splitlines()]
+    before = [msgspec.structs.replace(word, boot="before", up=1e9) for word in words]
+    record.write_bytes(msgspec.json.Encoder().encode_lines(before))
+    for jump, held in ((0, {OTHER}), (30, {OTHER}), (90, set()), (-year, {OTHER, other})):
+        monkeypatch.setattr(time, "time", lambda jump=jump: real() + jump)
+        assert set(ByHand(record).allowed()) == held
+
+
 # the audit
 
 

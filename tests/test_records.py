@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from floodwatch.config.options import Counters
-from floodwatch.config.settings import Interface, RuleSettings, Settings
+from floodwatch.config.settings import Interface, MetricsSettings, Receiver, RuleSettings, Settings
 from floodwatch.daemon import records
 from floodwatch.daemon.hands import Done, Hands, Modes
 from floodwatch.daemon.hearing import Hearing
@@ -151,6 +151,26 @@ def test_p48_what_is_asked_is_held_against_never_block_and_limits() -> None:
     assert enforcing.hear(record(Kind.DECISIONS, bytes(body)))  # sources that it calls forged itself
     assert enforcing.blocked == before
     assert enforcing.tallies.counted()["records_refused"] == {(): 1}
+    enforcing.close()
+
+
+def test_p52_only_another_rule_set_makes_what_acts_anew_and_what_was_asked_stays() -> None:
+    enforcing, again = Enforcing(), msgspec.structs.replace
+    asked = records.write_decisions([decision("203.0.113.9")], one_way=False)
+    assert enforcing.hear(record(Kind.DECISIONS, asked))
+    assert {str(network) for network in enforcing.blocked} == {"203.0.113.9/32"}
+
+    def anew(changed: Settings) -> bool:
+        """Take over other settings; does what acts begin again with nothing that stands?"""
+        enforcing.hands.use(changed)
+        return [act.what for act in enforcing.hands.act().acts] == ["add"]
+
+    receiver = Receiver(type="exec", argv=("true",))
+    assert not anew(SETTINGS)
+    assert not anew(again(SETTINGS, notify=(receiver,), metrics=MetricsSettings(textfile="x")))
+    assert not anew(again(SETTINGS, rules=again(SETTINGS.rules, on_stop="keep")))
+    assert anew(again(SETTINGS, rules=again(SETTINGS.rules, max_blocks=7)))
+    assert anew(again(SETTINGS, never=(NEVER, "192.0.2.0/24")))
     enforcing.close()
 
 

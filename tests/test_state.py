@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -26,7 +27,6 @@ from test_mitigate import run
 import floodwatch as fw
 from floodwatch.daemon import journal as journals
 from floodwatch.daemon import state as states
-from floodwatch.daemon.clocks import Clocks
 from floodwatch.daemon.journal import Journal
 from floodwatch.daemon.kept import Kept, Unreadable
 from floodwatch.daemon.log import Log
@@ -35,7 +35,9 @@ from floodwatch.daemon.picture import Tallies
 from floodwatch.daemon.state import State
 from floodwatch.daemon.store import Saved, Store
 from floodwatch.history.memory import METRICS, code_of, decode
-from floodwatch.mitigate import Act, Block, Guard, Policy, Remembered
+from floodwatch.mitigate import Act, Block, Blocker, ByHand, Guard, Policy, Remembered
+from floodwatch.mitigate.clocks import Clocks
+from floodwatch.mitigate.dryrun import DryRun
 from floodwatch.mitigate.plan import refusal
 from floodwatch.mitigate.remembered import aged, regained
 from floodwatch.model.event import Change, Event
@@ -286,6 +288,30 @@ def test_what_was_lifted_by_hand_since_does_not_come_back() -> None:
     assert regained(before, Policy(), {""}) == []
 
 
+def test_p17_blocks_that_came_back_are_held_against_the_share_of_those_who_are_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = iter([True])  # the kernel had lost the table
+    monkeypatch.setattr(DryRun, "ensure", lambda self, never: next(made, False))
+    before = known(
+        *(block(f"203.0.{n}.9/32") for n in range(40)), block("203.0.41.9/32", why="ticket 4711"),
+        block("198.51.100.9/32"),
+    )  # fmt: skip
+    first = 4 << 56 | 0xCB0000  # 203.0.0.0/24
+    served = np.arange(first, first + 50, dtype=np.uint64)
+    share = "more than 50 % of the networks of known clients: decide by hand"
+    with Blocker() as blocker:
+        blocker.by_hand = ByHand(tmp_path / "orders", make=False)
+        assert len(blocker.adopt(before)) == 42
+        assert blocker.enforce([]) == []  # nothing is known yet
+        gone = blocker.enforce([], served)
+        assert {(s.what, s.why) for s in gone} == {("remove", f"blocks that came back hit {share}")}
+        held = {str(network) for network in blocker.active()}
+        assert len(held) == 26  # half of those who are served, what was ordered among them, and a stranger
+        assert {"203.0.41.9/32", "198.51.100.9/32"} <= held
+        assert blocker.enforce([], served) == []
+
+
 def test_too_many_of_anything_is_left_out_and_the_newest_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(states, "ROWS_MOST", 2)
     many = Remembered(offences={NET(f"203.0.113.{n}/32"): n + 1 for n in range(5)})
@@ -365,6 +391,20 @@ def test_the_journal_gives_back_what_it_took_over_restarts_and_torn_lines(
         assert (journal.lost, journal.trouble) == (0, "")
     numbers = [json.loads(line)["number"] for line in (tmp_path / page.name).read_bytes().splitlines()[:2]]
     assert numbers == [2, 3]
+
+
+def test_the_journal_knows_what_a_run_that_was_killed_left_open(tmp_path: Path, event: Event) -> None:
+    first, other = Journal(tmp_path), msgspec.structs.replace(event, id="another")
+    for change in (Change("opened", event), Change("opened", other), Change("updated", other)):
+        first.changed(change)
+    first.changed(Change("ended", event))
+    first.write()
+    again = Journal(tmp_path)
+    again.changed(Change("opened", event))  # its own is not meant
+    assert again.left_open() == {"another": other}
+    again.changed(Change("ended", other))
+    again.write()
+    assert set(Journal(tmp_path).left_open()) == {event.id}
 
 
 def test_the_journal_is_bounded_in_memory_and_on_disk(

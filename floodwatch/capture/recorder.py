@@ -1,6 +1,6 @@
 """The flight recorder of a watch: frames from before and during each flood, in a pcapng file of bounded size.
 
-Any tool reads pcapng (draft-ietf-opsawg-pcapng). The comment of the first frame that is written for a flood
+Any tool reads pcapng. The comment of the first frame that is written for a flood
 says which flood it is.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from ..config.files import fresh
 from . import LiveRing
+from .pcapng import COMMENT, COMMENT_MOST, END, NAME, PACKET, block, interface, option, section
 
 HALF_BYTES = 2 << 20
 """Memory for the frames before a flood: two of these for each ring."""
@@ -20,10 +21,8 @@ WHOLE_S = 10.0
 """So long all that is kept of a flood is written; later ..."""
 GLIMPSE_S = 10.0
 """... only what the last seconds held, once in so long."""
-SECTION, INTERFACE, PACKET = 0x0A0D0D0A, 1, 6
 LINKTYPES = (1, 101)
 """Ethernet and raw IP: every ring has one interface of each in the file."""
-COMMENT, NAME, RESOLUTION = 1, 2, 9
 
 
 class Recorder:
@@ -46,15 +45,14 @@ class Recorder:
         self._rings: list[LiveRing] = []
         self._began = self._glimpsed = float("-inf")
         self._file, self.path = fresh(path)
-        self._file.write(_block(SECTION, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)))
+        self._file.write(section())
 
     def attach(self, ring: LiveRing) -> None:
         """Let a ring keep frames for this file."""
         ring.record(HALF_BYTES, BUDGET, len(self._rings) * len(LINKTYPES))
         self._rings.append(ring)
         for linktype in LINKTYPES:
-            options = _option(NAME, ring.interface.encode()) + _option(RESOLUTION, b"\x09") + bytes(4)
-            self._file.write(_block(INTERFACE, struct.pack("<HHI", linktype, 0, 0) + options))
+            self._file.write(interface(linktype, option(NAME, ring.interface.encode())))
 
     def follow(self, opened: Sequence[bytes], open_floods: int, now: float) -> str | None:
         """Write what belongs to the floods; called after every epoch.
@@ -85,10 +83,10 @@ class Recorder:
         return None
 
     def _write(self, comment: bytes) -> None:
-        blocks = sorted(block for ring in self._rings for block in _blocks(ring.ring.recorded()))
+        blocks = sorted(kept for ring in self._rings for kept in _blocks(ring.ring.recorded()))
         blocks = blocks[: self._most - self.written]
-        for place, (_, block) in enumerate(blocks):
-            self._file.write(_commented(block, comment) if comment and place == 0 else block)
+        for place, (_, kept) in enumerate(blocks):
+            self._file.write(_commented(kept, comment) if comment and place == 0 else kept)
         self.written += len(blocks)
         self._file.flush()
 
@@ -97,18 +95,9 @@ class Recorder:
         self._file.close()
 
 
-def _block(kind: int, body: bytes) -> bytes:
-    size = struct.pack("<I", len(body) + 12)
-    return struct.pack("<I", kind) + size + body + size
-
-
-def _option(code: int, value: bytes) -> bytes:
-    return struct.pack("<HH", code, len(value)) + value + bytes(-len(value) % 4)
-
-
-def _commented(block: bytes, comment: bytes) -> bytes:
+def _commented(kept: bytes, comment: bytes) -> bytes:
     """A packet block without options, with a comment."""
-    return _block(PACKET, block[8:-4] + _option(COMMENT, comment[:60_000]) + bytes(4))
+    return block(PACKET, kept[8:-4] + option(COMMENT, comment[:COMMENT_MOST]) + END)
 
 
 def _blocks(recorded: bytes) -> list[tuple[int, bytes]]:

@@ -11,7 +11,7 @@ from floodwatch.errors import DaemonUnreachable, FloodwatchError
 
 from .asking import Asked, asking
 from .options import duration, moment
-from .output import write_stdout
+from .output import say, write_stdout
 
 if TYPE_CHECKING:
     from floodwatch.daemon.picture import Picture
@@ -105,11 +105,14 @@ def hosts(asked: Asked) -> None:
     """List the hosts that get most packets now."""
     from floodwatch.daemon.orders import Status
 
-    rows = asked.ask(Status()).victims
+    now = asked.ask(Status())
+    rows = now.victims
     if asked.as_json:
         asked.print_json([{"host": host, "packets_per_second": rate} for host, rate in rows])
     else:
         write_stdout("".join(f"{host:43} {rate:12,.0f} packets/s\n" for host, rate in rows).encode())
+    if len(rows) < now.hosts:
+        say(f"these are {len(rows)} of {now.hosts} hosts that get enough to be looked at")
     asked.exit(found=bool(rows))
 
 

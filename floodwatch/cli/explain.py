@@ -13,6 +13,7 @@ from .output import write_stdout
 
 if TYPE_CHECKING:
     from floodwatch.model.event import Event
+    from floodwatch.model.report import Report
 
 EXAMPLES = """\b
 Examples:
@@ -59,6 +60,15 @@ def _find(path: str, wanted: str) -> Event:
         raise InputError(path, "unreadable", f"cannot be read: {error.strerror}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(path, "no_report", f"not a JSON report of floodwatch: {error}") from error
+    return pick(report, wanted, path)
+
+
+def pick(report: Report, wanted: str, path: str) -> Event:
+    """The event of that number or id.
+
+    Raises:
+        ConfigError: there is none; the message names ``path``.
+    """
     events = report.events()
     for number, event in enumerate(events, 1):
         if wanted in (str(number), event.id):

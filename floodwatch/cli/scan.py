@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from floodwatch.cli.progress import bar, stopping
+from floodwatch.report.escape import printable
 from floodwatch.report.formats import FORMATS, Shown
 
+from .explain import pick
 from .filters import FILTER_WORDS, FilterCommand, one_filter, split_words
 from .options import (
     AT_LEAST_1,
@@ -35,11 +37,15 @@ from .output import (
     check_output,
     complain,
     kept_file,
+    say,
     write,
     write_kept,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from floodwatch.config.options import ScanOptions
     from floodwatch.history.memory import Memory
     from floodwatch.model.event import Change
     from floodwatch.model.report import Report
@@ -49,6 +55,7 @@ EXAMPLES = (
 Examples:
   floodwatch scan capture.pcap
   floodwatch scan --report night.html edge.pcap.gz
+  floodwatch scan --cut 1 -w evidence.pcapng edge.pcap.gz
   floodwatch scan --format json -o report.json edge.pcap.gz
   floodwatch scan -r edge.pcap -- tcp port 443
   floodwatch scan --merge inbound.pcap outbound.pcap
@@ -85,6 +92,35 @@ def read_ja4(ctx: click.Context, option: click.Parameter, values: tuple[str, ...
     return values
 
 
+def _check_cut(event: str | None, file: str | None, paths: Sequence[str], options: ScanOptions) -> None:
+    """Refuse what cannot be cut, before hours of reading."""
+    if event is None or not file:
+        raise click.UsageError("--cut EVENT and -w FILE.pcapng go together")
+    if options.follow or options.ja4:
+        raise click.UsageError("--cut goes with neither --follow nor --filter-ja4")
+    once = [path for path in paths if path == "-" or (os.path.exists(path) and _read_once(path))]
+    if once:
+        name = "standard input" if once[0] == "-" else printable(once[0])
+        raise click.UsageError(f"--cut reads a capture twice, {name} can be read once: save it to a file")
+
+
+def _read_once(path: str) -> bool:
+    return not (os.path.isfile(path) or os.path.isdir(path))
+
+
+def _cut(report: Report, wanted: str, file: str, options: ScanOptions, most: int) -> None:
+    """Write the frames of an event, and say how many they are."""
+    from floodwatch.pipeline.cut import BYTES_MOST, cut
+
+    event = pick(report, wanted, "the report")
+    paths = [item.path for item in report.inputs if options.merge or item.path == event.input]
+    made = cut(event, paths, options, most)
+    write(file, made.data)
+    bound = f", then --write-max or {BYTES_MOST >> 20} MiB were reached" if made.bounded else ""
+    flows = f"; flows by Community ID: {', '.join(made.flows)}" if made.flows else ""
+    say(f"wrote {made.frames:,} frames of {event.id} to {file}{bound}{flows}")
+
+
 @click.command(cls=FilterCommand, epilog=EXAMPLES, options_metavar="[OPTIONS]")
 @click.argument("words", nargs=-1, metavar="[FILE|DIR|-]... [-- FILTER WORDS]")
 @click.option("-r", "--read", "reads", multiple=True, metavar="FILE", help="Capture to read; repeatable.")
@@ -113,6 +149,11 @@ def read_ja4(ctx: click.Context, option: click.Parameter, values: tuple[str, ...
 @click.option("--asn-db", metavar="MMDB",
               help="Name the networks (AS) of sources, by this database; takes the extra geo.")  # fmt: skip
 @click.option("--geo-db", metavar="MMDB", help="Name the countries of sources, the same way.")
+@click.option("--cut", "event", metavar="EVENT",
+              help="Write the frames of this event (its number, or its id) to the file of -w.")  # fmt: skip
+@click.option("-w", "--write", "cut_file", metavar="FILE.pcapng", help="Where --cut writes.")
+@click.option("--write-max", type=AT_LEAST_1, default=100_000, metavar="N",
+              help="Frames that --cut writes at most, of at most 64 MiB.")  # fmt: skip
 @BASELINE
 @SAVE_BASELINE
 @PROXY
@@ -135,6 +176,7 @@ def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], 
          sketch_out: str | None, save_baseline: str | None, floors: tuple[str, ...],
          false_alarms: str | None, profile: str, strict: bool, exit_zero: bool, color: str, progress: str,
          quiet: bool, asn_db: str | None, geo_db: str | None,
+         event: str | None, cut_file: str | None, write_max: int,
          **settings: Any) -> None:  # fmt: skip
     """Look for floods in packet captures.
 
@@ -156,9 +198,11 @@ def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], 
     expression = one_filter(bpf, filter_file, trailing or after_dashes)
     options = ScanOptions(filter=expression, limits=read_limits(floors, false_alarms, profile), **settings)
     output = None if output == "-" else output
-    files = [file for file in (output, page, sketch_out, save_baseline) if file]
+    files = [file for file in (output, page, sketch_out, save_baseline, cut_file) if file]
     for file in files:
         check_output(file, paths)
+    if cut_file or event is not None:
+        _check_cut(event, cut_file, paths, options)
     sources: list[bytes] = []
     learnt: list[Memory] = []
     if options.follow and (len(paths) > 1 or os.path.isdir(paths[0])):
@@ -189,4 +233,6 @@ def scan(ctx: click.Context, /, words: tuple[str, ...], reads: tuple[str, ...], 
         write(page, FORMATS["html"].report(report, Shown()))
     shown = Shown(top=options.top, color=color, to_file=output is not None)
     write(output, FORMATS["brief" if brief else style].report(report, shown))
+    if event is not None and cut_file and not stop.exit_code:
+        _cut(report, event, cut_file, options, write_max)
     ctx.exit(stop.exit_code or exit_code(report, strict=strict, exit_zero=exit_zero))

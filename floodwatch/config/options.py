@@ -145,6 +145,7 @@ class Counters(Struct, frozen=True):
         rejected: frames that could not be decoded.
         victims: addresses that got most packets in the last epoch, as (text, packets a second).
         open_floods: how many are open.
+        loaded: how many addresses got enough to be looked at; ``victims`` are the first of them.
     """
 
     seconds: float
@@ -156,6 +157,7 @@ class Counters(Struct, frozen=True):
     rejected: int
     victims: tuple[tuple[str, float], ...]
     open_floods: int
+    loaded: int = 0
 
     @property
     def lost_share(self) -> float:

@@ -53,7 +53,7 @@ def drawn(
     return Picture(
         version=__version__, pid=os.getpid(), sensor=sensor.process.pid if sensor else 0,
         started=tallies.started, at=time.time(), mode=modes.mode, mode_until=until, links=links,
-        victims=beat.counters.victims if beat else (),
+        victims=beat.counters.victims if beat else (), hosts=beat.counters.loaded if beat else 0,
         floods={str(vector): number for vector, number in beat.floods.items()} if beat else {},
         wanted=done.wanted, enforced=done.enforced, guards=done.guards, blocked_packets=done.packets,
         reconciled=done.at, capacity={"blocks": done.capacity}, degraded=tuple(degraded),

@@ -20,9 +20,9 @@ from msgspec.structs import replace
 from ..config.settings import Mode, Settings
 from ..errors import ConfigError, EnforceError, FloodwatchError
 from ..mitigate import Lock
+from ..mitigate.clocks import clocks
 from ..model.event import Change
 from .authority import Authority
-from .clocks import clocks
 from .control import Control
 from .drawn import counters, drawn
 from .hands import Done, Hands
@@ -126,6 +126,7 @@ class Enforcer:
                 self._tell(await self.on_hands(self._using()))
                 self._outward.use(self.settings)
                 rest = (self._act(), self._hang_ups(), self._store.keep(self._standing), self._stop.wait())
+                self._heard.inherit(self._store.journal.left_open)
                 tasks |= {asyncio.create_task(one) for one in rest}
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 self._manager.stopping()

@@ -224,11 +224,14 @@ class Hands:
         )  # fmt: skip
 
     def taken(self, event: str) -> Action:
-        """What was done about an event that goes on, as it was read back."""
+        """What was done about an event, as it was read back; of one that nobody decides about any more, what
+        stood for it.
+        """
         found: dict[str, Action] = {}
         for mode, (blocker, acting) in self._blockers.items():
             found |= acting.taken([one for one in self._of(mode, blocker) if one.id == event])
-        return found.get(event, "none")
+        held = self._blockers.get("enforce")
+        return found.get(event) or ("none" if held is None else held[0].ledger.taken(event))
 
     def end(self, *, keep: bool) -> Done:
         """Let go of the kernel; what is not kept is removed, and what cannot be removed expires."""

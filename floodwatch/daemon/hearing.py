@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -102,7 +102,10 @@ class Hearing:
         self._orphans.pop(event.id, None)
         if change.what != "ended" and len(self._open) < OPEN_MOST:
             self._open[event.id] = event
-        task = asyncio.create_task(self._on_change(change))
+        self._later(self._on_change(change))
+
+    def _later(self, what: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(what)
         self.pending.add(task)
         task.add_done_callback(self.pending.discard)
 
@@ -110,10 +113,25 @@ class Hearing:
         """Nobody follows the events of a sensor that is no more: the next one may find them again; what it
         has not by then is cut, for what became of it is not known. Until then nobody withdraws what helps.
         """
-        if self._open:
-            asyncio.get_running_loop().call_later(CUT_S, self._cut, tuple(self._open))
-        self._orphans |= self._open
+        self._take_over(self._open)
         self._open.clear()
+
+    def inherit(self, left: Callable[[], Mapping[str, Event]]) -> None:
+        """Take over what a run before had open as well.
+
+        Args:
+            left: reads which events, by their ids; it takes its time.
+        """
+
+        async def taken() -> None:
+            self._take_over(await asyncio.to_thread(left))
+
+        self._later(taken())
+
+    def _take_over(self, events: Mapping[str, Event]) -> None:
+        if events:
+            asyncio.get_running_loop().call_later(CUT_S, self._cut, tuple(events))
+        self._orphans |= events
 
     def _cut(self, ids: tuple[str, ...]) -> None:
         for event in [self._orphans[one] for one in ids if one in self._orphans]:

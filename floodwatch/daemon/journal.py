@@ -107,6 +107,7 @@ class Journal:
         self.trouble = ""
         newest = (map(self._decoded, shelf.pages.latest()) for shelf in self._shelves.values())
         self._number = max(next((entry.number for entry in found if entry), 0) for found in newest)
+        self._before = self._number
 
     def changed(self, change: Change) -> None:
         """An event opened, lasted or ended."""
@@ -151,6 +152,19 @@ class Journal:
         found = self._entries("events", since, limit)
         changes = (Change(one.what, one.event) for one in found if one.what and one.event)
         return list(deque(changes, maxlen=limit))
+
+    def left_open(self) -> dict[str, Event]:
+        """Events of earlier runs by their ids, as they were last told, whose end was never told: the run was
+        killed. Reads files, as ``changes``.
+        """
+        found = dict[str, Event]()
+        for one in self._entries("events", 0.0):
+            if one.number > self._before or one.event is None:
+                continue
+            found.pop(one.event.id, None)
+            if one.what != "ended":
+                found[one.event.id] = one.event
+        return found
 
     def acts(self, since: float = 0.0) -> Iterator[Act]:
         """What was done since a moment, or would have been, in order, but renewals: there may be 100,000, so

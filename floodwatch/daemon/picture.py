@@ -50,6 +50,7 @@ class Picture(Struct, frozen=True, kw_only=True):
         mode: the mode in force; ``mode_until``: when it falls back to observe unless confirmed, or None.
         links: the interfaces.
         victims: addresses that get most packets now, as (text, packets a second).
+        hosts: how many addresses get enough to be looked at; ``victims`` are the first of them.
         floods: open floods by vector.
         wanted: sources that are to be blocked; ``enforced``: of these, read back from the kernel; ``guards``:
             guards read back.
@@ -75,6 +76,7 @@ class Picture(Struct, frozen=True, kw_only=True):
     mode_until: float | None = None
     links: tuple[Link, ...] = ()
     victims: tuple[tuple[str, float], ...] = ()
+    hosts: int = 0
     floods: Mapping[str, int] = {}
     wanted: int = 0
     enforced: int = 0

@@ -111,10 +111,11 @@ class Allowed(RuleOrder[tuple[Spared, ...]], frozen=True):
     def carry_out(self, terms: Terms) -> tuple[Spared, ...]:
         """Read the record; see ``RuleOrder``."""
         from ..mitigate import ByHand
+        from ..mitigate.clocks import clocks
 
         with closing(ByHand(make=False)) as by_hand:
-            held, now = by_hand.allowed(), time.time()
-        rows = (Spared(str(network), word.until - now, word.by, word.why) for network, word in held.items())
+            held, now = by_hand.allowed(), clocks()
+        rows = (Spared(str(network), word.left(now), word.by, word.why) for network, word in held.items())
         return tuple(sorted(rows, key=lambda row: row.network))
 
 

@@ -15,10 +15,10 @@ from msgspec import Meta, Struct
 
 from ..config.settings import Mode
 from ..mitigate import Block, Guard, Network, Remembered
+from ..mitigate.clocks import Clocks, Seconds
 from ..mitigate.guards import Kind
 from ..model.decision import SOURCE_RATES
 from ..model.event import SHARED_RATE
-from .clocks import Clocks, Seconds
 from .kept import Unreadable
 
 VERSION = 1, 0

@@ -23,9 +23,9 @@ from msgspec.structs import replace
 from ..config.netns import RUN, beside_the_host, namespace
 from ..config.settings import STATE
 from ..mitigate import Remembered
+from ..mitigate.clocks import clocks
 from ..mitigate.remembered import NOTHING, aged
 from . import state as states
-from .clocks import clocks
 from .journal import Journal
 from .kept import Kept
 from .picture import Tallies

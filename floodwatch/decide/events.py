@@ -38,6 +38,7 @@ from .case import Case, winner
 from .distinct import estimate, estimate_own, without_clients
 from .greeters import Greeters, Says
 from .seeing import UNKNOWN, Seen
+from .showing import selection
 from .through import for_shared, proxies_of, through_a_proxy
 
 TIMELINE = 60
@@ -193,7 +194,7 @@ def tell(
     listed = meaning.origin in ("real", "reflected") and case.verdict in FLOODS
     forged = judge.forged_share(family, meaning.facts, case.count, meaning.everybody)
     low, high = case.bounded(TIMELINE)
-    return Event(
+    event = Event(
         id=case.id,
         input=path,
         seq=1 + int(seconds // 60),
@@ -242,6 +243,7 @@ def tell(
         timeline_hi=high,
         technique=family.technique,
     )
+    return replace(event, display_filter=selection(event).words())
 
 
 def _victim(case: Case, meaning: Meaning, says: Says | None) -> Victim:
@@ -255,9 +257,8 @@ def _victim(case: Case, meaning: Meaning, says: Says | None) -> Victim:
 
 
 def _rate(case: Case, peak: float) -> Rate:
-    rate = Rate(
-        peak=peak, unit=case.family.unit, baseline=None if case.baseline is None else round(case.baseline, 1)
-    )
+    usual = None if case.baseline is None else round(case.baseline, 1)
+    rate = Rate(peak=peak, unit=case.family.unit, baseline=usual)
     if case.bounds is None:
         return rate
     low, high = case.bounds
@@ -265,13 +266,11 @@ def _rate(case: Case, peak: float) -> Rate:
 
 
 def _counted(case: Case) -> Counted:
-    return Counted(
-        seconds=case.quarters / EPOCHS_PER_SECOND,
-        stretches=tuple(
-            Stretch(first=rfc3339(first * EPOCH_NS), until=rfc3339(end * EPOCH_NS))
-            for first, end in case.stretches
-        ),
+    stretches = tuple(
+        Stretch(first=rfc3339(first * EPOCH_NS), until=rfc3339(end * EPOCH_NS))
+        for first, end in case.stretches
     )
+    return Counted(seconds=case.quarters / EPOCHS_PER_SECOND, stretches=stretches)
 
 
 def _pattern(case: Case) -> tuple[Pattern, ...]:
@@ -293,7 +292,7 @@ def _course(case: Case) -> tuple[Pattern, ...]:
 def _top(case: Case, meaning: Meaning, limit: int, says: Says | None) -> tuple[TopSource, ...]:
     sources, real = meaning.sources(), meaning.origin == "real"
     total = max(case.count, sum(source.lo for source in sources), 1)
-    named = sources[:limit] if limit else sources
+    named = sources[: limit or None]
     return tuple(_named(source, total, real, says.ja4(source.ja4) if says else None) for source in named)
 
 

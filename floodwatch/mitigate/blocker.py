@@ -265,10 +265,9 @@ class Blocker:
         proven |= {item.network: item for item in wanted if isinstance(item, Proven)}
         self._proven = {n: item for n, item in (self._proven | proven).items() if n in counted or n in proven}
         self._stood = bool(standing)
-        steps = plan(
-            wanted, self.policy, standing, self._upkeep.offences, quiet=self._over(standing, quiet, proven),
-            lately=self._upkeep.lately(now), known=known,
-        )  # fmt: skip
+        over = self._over(standing, quiet, proven) | self._upkeep.beyond(standing, self.policy, known)
+        steps = plan(wanted, self.policy, standing, self._upkeep.offences, quiet=over,
+                     lately=self._upkeep.lately(now), known=known)  # fmt: skip
         todo = [step for step in steps if step.what != "refuse"]
         refused = {step.block.network for step in steps if step.what == "refuse"}
         self.wanted = frozenset(item.network for item in wanted if item.network not in refused)

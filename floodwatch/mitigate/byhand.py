@@ -12,7 +12,6 @@ import ipaddress
 import os
 import pwd
 import stat
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
@@ -26,6 +25,7 @@ from ..config.files import number
 from ..config.netns import RUN, beside_the_host, namespace
 from ..errors import BlockRefused, EnforceError
 from ..model.address import Network, mapped
+from .clocks import Clocks, clocks
 
 What: TypeAlias = Literal["allow", "disallow", "block", "unblock", "unguard", "confirm", "panic", "resume"]
 REPLACES: dict[What, What] = {"disallow": "allow", "resume": "panic"}
@@ -48,7 +48,7 @@ FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW
 
 class Word(Struct, frozen=True, kw_only=True):
     """One order: what, about which network (empty: all, or none), when and until when in Unix time, why, by
-    whom."""
+    whom. ``boot`` and ``up`` say when by the clock that nobody can set, see ``clocks``."""
 
     what: What
     network: str
@@ -56,6 +56,12 @@ class Word(Struct, frozen=True, kw_only=True):
     until: float
     why: str
     by: str
+    boot: str = ""
+    up: float = 0.0
+
+    def left(self, now: Clocks) -> float:
+        """Seconds until it ends."""
+        return self.until - self.at - now.passed(Clocks(boot=self.boot, up=self.up, wall=self.at))
 
 
 _decoder, _encoder = msgspec.json.Decoder(Word), msgspec.json.Encoder()
@@ -82,7 +88,7 @@ def sweep(folder: Path) -> None:
             opened = os.open(path, os.O_RDONLY | FLAGS)
             try:
                 fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if not _kept(_words(os.pread(opened, BYTES_MOST, 0)), time.time()):
+                if not _kept(_words(os.pread(opened, BYTES_MOST, 0)), clocks()):
                     path.unlink()
             finally:
                 os.close(opened)
@@ -202,11 +208,11 @@ class ByHand:
     def panicked(self) -> Word | None:
         """The word that took everything away, as long as nobody took that back; or None."""
         word = self._newest.get(("panic", ""))
-        return word if word is not None and word.what == "panic" and word.until > time.time() else None
+        return word if word is not None and word.what == "panic" and word.left(clocks()) > 0 else None
 
     def _networks(self, what: What) -> dict[Network, Word]:
-        now = time.time()
-        self._newest = {key: word for key, word in self._newest.items() if word.until > now}
+        now = clocks()
+        self._newest = {key: word for key, word in self._newest.items() if word.left(now) > 0}
         return {_parsed(w.network): w for w in self._newest.values() if w.what == what}
 
     def write(
@@ -222,17 +228,25 @@ class ByHand:
         try:
             fcntl.lockf(opened, fcntl.LOCK_EX)
             held = list(_words(os.pread(opened, BYTES_MOST, 0)))
-            at = max(time.time(), *(word.at + 1e-6 for word in held)) if held else time.time()
+            now = clocks()
+            at = max(now.wall, *(word.at + 1e-6 for word in held)) if held else now.wall
             until = at + (seconds or RECORD_S)
             words = [
                 Word(
-                    what=what, network=name, at=at, until=until, why=why[:WHY_MOST], by=self._by or operator()
+                    what=what,
+                    network=name,
+                    at=at,
+                    until=until,
+                    why=why[:WHY_MOST],
+                    by=self._by or operator(),
+                    boot=now.boot,
+                    up=now.up,
                 )
                 for name in ([str(network) for network in networks] or [""])
             ]
             lines = _encoder.encode_lines(words)
             if os.fstat(opened).st_size + len(lines) > BYTES_KEPT:
-                lines = _encoder.encode_lines(_kept([*held, *words], at))
+                lines = _encoder.encode_lines(_kept([*held, *words], now))
                 os.ftruncate(opened, 0)
             os.write(opened, lines)
             os.fsync(opened)
@@ -285,6 +299,6 @@ def _subject(word: Word) -> tuple[str, str]:
     return REPLACES.get(word.what, word.what), word.network
 
 
-def _kept(words: Iterable[Word], now: float) -> list[Word]:
+def _kept(words: Iterable[Word], now: Clocks) -> list[Word]:
     """The newest order about everything, as long as it is not over."""
-    return list({_subject(word): word for word in words if word.until > now}.values())
+    return list({_subject(word): word for word in words if word.left(now) > 0}.values())

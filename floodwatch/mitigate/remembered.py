@@ -12,10 +12,12 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ..history.memory import Networks, code_of
 from .guards import Guard
-from .plan import MINE, Block, Network, Policy, Step, refusal
+from .plan import ENOUGH_KNOWN, MINE, Block, Network, Policy, Step, refusal
 
 AGAIN = "it stood before, and its time is not up"
+SERVED = "blocks that came back hit more than {:.0f} % of the networks of known clients: decide by hand"
 
 
 class Remembered(Struct, frozen=True, kw_only=True):
@@ -65,3 +67,28 @@ def regained(before: Remembered, policy: Policy, lifted: Container[str]) -> list
         longest = policy.ttl_max_s if block.why.startswith(MINE) else block.seconds
         steps.append(Step("add", replace(block, seconds=min(block.seconds, longest)), AGAIN))
     return steps[: policy.max_blocks]
+
+
+def beyond_share(
+    standing: Mapping[Network, Block], regained: Container[Network], policy: Policy, known: Networks
+) -> dict[Network, str]:
+    """Blocks that came back and with all that stand meet more known clients than the policy allows; and why.
+
+    Args:
+        standing: what the kernel holds now.
+        regained: the networks whose blocks came back; one that was ordered by hand stays.
+        policy: the limits.
+        known: networks of known clients, see ``history.memory``.
+    """
+    if len(known) < ENOUGH_KNOWN:
+        return {}
+    served, found = frozenset(known.tolist()), dict[Network, str]()
+    mine = [n for n, block in standing.items() if n in regained and block.why.startswith(MINE)]
+    hit = {code for n in standing.keys() - set(mine) if (code := code_of(n)) in served}
+    for network in mine:
+        code = code_of(network)
+        if code in served and len(hit | {code}) > policy.most_share * len(served):
+            found[network] = SERVED.format(100 * policy.most_share)
+        else:
+            hit |= {code} & served
+    return found

@@ -6,16 +6,17 @@ from __future__ import annotations
 import errno
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
 from ..errors import EnforceError
+from ..history.memory import Networks
 from ..history.windows import trim
 from .backend import Backend
 from .effects import Effects
-from .plan import Block, Network, Step
-from .remembered import Remembered
+from .plan import ENOUGH_KNOWN, Block, Network, Policy, Step
+from .remembered import Remembered, beyond_share
 
 MINUTE_S = 60.0
 LATE_S = 1.0
@@ -46,6 +47,7 @@ class Upkeep:
         self._last: dict[Network, tuple[Block, float]] = {}
         self._added: deque[float] = deque()
         self._short = 0
+        self._regained = set[Network]()
         self._news: list[str] = []
 
     def tell(self, *news: str) -> None:
@@ -79,10 +81,20 @@ class Upkeep:
         self.offences = dict(before.offences)
         trim(self.offences, OFFENDERS_MOST)
         self._added = deque(sorted(now - ago for ago in before.lately))
+        self._regained = {step.block.network for step in back}
         if back:
             self._apply_what_fits(back)
             self.tell(f"the kernel had lost {len(back)} blocks whose time is not up: they are back")
         return self.counted()
+
+    def beyond(
+        self, standing: Mapping[Network, Block], policy: Policy, known: Networks
+    ) -> dict[Network, str]:
+        """Blocks that go again, for they came back before it was known who is served; and why."""
+        found = beyond_share(standing, self._regained, policy, known) if self._regained else {}
+        if not found and len(known) >= ENOUGH_KNOWN:
+            self._regained = set()
+        return found
 
     def counted(self) -> dict[Network, tuple[Block, int]]:
         """What stands, with what it dropped; remembered, in case somebody takes it away."""

@@ -261,6 +261,8 @@ class Event(Record, frozen=True, kw_only=True):
     """... and at most."""
     technique: Technique | None = None
     """Of MITRE ATT&CK; null for what is no attack."""
+    display_filter: str = ""
+    """What shows its packets and the answers to them in Wireshark, at any time."""
 
 
 What = Literal["opened", "updated", "ended"]

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
+from .._engine import VICTIM_DTYPE
 from ..capture import Backlog, LinkNews
 from ..capture.recorder import Recorder
 from ..capture.ring import Opener
@@ -220,7 +222,7 @@ class Watch:
 
     def counters(self) -> Counters:
         """Where the watch stands now."""
-        taps = self.taps
+        taps, loaded = self.taps, self._loaded()
         return Counters(
             seconds=time.monotonic() - self._began,
             packets=taps.packets,
@@ -229,23 +231,17 @@ class Watch:
             ahead=0 if self._acting is None else self._acting.ahead(),
             backlog=self._backlog.drops() - self._backlog_before,
             rejected=sum(taps.rejected.values()),
-            victims=self._victims(),
+            victims=_busiest(loaded),
+            loaded=len(loaded),
             open_floods=self.analysis.open_floods(),
         )
 
-    def _victims(self) -> tuple[tuple[str, float], ...]:
+    def _loaded(self) -> NDArray[np.void]:
+        """The victims of the last epoch, if it was just now."""
         summary = self.analysis.newest
-        if (
-            summary is None
-            or self._now_ns() - summary.epoch * EPOCH_NS > STALE_NS
-            or not len(summary.victims)
-        ):
-            return ()
-        packets = summary.victims["kinds"]["packets"].sum(axis=1)
-        order = np.argsort(packets)[::-1][:BUSIEST]
-        rows = [(summary.victims[i], int(packets[i])) for i in order]
-        per_second = 1e9 / EPOCH_NS
-        return tuple((address_text((int(row["hi"]), int(row["lo"]))), n * per_second) for row, n in rows)
+        if summary is None or self._now_ns() - summary.epoch * EPOCH_NS > STALE_NS:
+            return np.zeros(0, VICTIM_DTYPE)
+        return summary.victims
 
     def report(self, *, complete: bool = True) -> Report:
         """The report of the whole watch, after ``moments`` ended; not complete where a signal ended it."""
@@ -275,3 +271,11 @@ class Watch:
 def _clock_offset() -> int:
     """Nanoseconds that wall time is ahead of the monotonic clock; a clock step changes it."""
     return time.time_ns() - time.monotonic_ns()
+
+
+def _busiest(loaded: NDArray[np.void]) -> tuple[tuple[str, float], ...]:
+    """The addresses that got most packets in an epoch, and how many a second."""
+    packets = loaded["kinds"]["packets"].sum(axis=1)
+    rows = [(loaded[i], int(packets[i])) for i in np.argsort(packets)[::-1][:BUSIEST]]
+    per_second = 1e9 / EPOCH_NS
+    return tuple((address_text((int(row["hi"]), int(row["lo"]))), n * per_second) for row, n in rows)

@@ -207,6 +207,7 @@ def _card(number: int, event: Event) -> str:
         ("Greets as", _fingerprints(event)),
         ("What to do", _text(_advice(event))),
         ("ATT&amp;CK", _text(words.technique(event))),
+        ("Wireshark", f"<code>{_text(event.display_filter)}</code>" if event.display_filter else ""),
         ("Capture", _text(event.input)),
         ("Event", f"<code>{_text(event.id)}</code>"),
     ]

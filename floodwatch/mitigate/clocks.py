@@ -7,6 +7,7 @@ start; wall-clock time goes on then, and can be set. So both are written down.
 from __future__ import annotations
 
 import time
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -35,10 +36,15 @@ class Clocks(Struct, frozen=True, kw_only=True):
         return max(self.up - since.up if same else self.wall - since.wall, 0.0)
 
 
+@cache
+def _boot() -> str:
+    """This run of the host. It is looked up once: who gave up his rights may open no file."""
+    try:
+        return BOOT_ID.read_text().strip()
+    except OSError:  # then wall-clock time it is
+        return f"unknown at {time.time_ns()}"
+
+
 def clocks() -> Clocks:
     """The clocks as they are now."""
-    try:
-        boot = BOOT_ID.read_text().strip()
-    except OSError:  # then wall-clock time it is
-        boot = f"unknown at {time.time_ns()}"
-    return Clocks(boot=boot, up=time.clock_gettime(time.CLOCK_BOOTTIME), wall=time.time())
+    return Clocks(boot=_boot(), up=time.clock_gettime(time.CLOCK_BOOTTIME), wall=time.time())
