@@ -393,7 +393,9 @@ def test_the_journal_gives_back_what_it_took_over_restarts_and_torn_lines(
     assert numbers == [2, 3]
 
 
-def test_the_journal_knows_what_a_run_that_was_killed_left_open(tmp_path: Path, event: Event) -> None:
+def test_the_journal_knows_what_a_run_that_was_killed_left_open(
+    tmp_path: Path, event: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, other = Journal(tmp_path), msgspec.structs.replace(event, id="another")
     for change in (Change("opened", event), Change("opened", other), Change("updated", other)):
         first.changed(change)
@@ -405,6 +407,11 @@ def test_the_journal_knows_what_a_run_that_was_killed_left_open(tmp_path: Path, 
     again.changed(Change("ended", other))
     again.write()
     assert set(Journal(tmp_path).left_open()) == {event.id}
+    monkeypatch.setattr(journals, "LEFT_MOST", 2)
+    for number in range(4):
+        again.changed(Change("opened", msgspec.structs.replace(event, id=f"event {number}")))
+    again.write()
+    assert set(Journal(tmp_path).left_open()) == {"event 2", "event 3"}
 
 
 def test_the_journal_is_bounded_in_memory_and_on_disk(

@@ -18,6 +18,7 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from ..history.windows import trim
 from ..mitigate import Act
 from ..model.epoch import rfc3339
 from ..model.event import Change, Event, Time, What
@@ -30,6 +31,8 @@ Kind: TypeAlias = Literal["events", "acts", "renewals"]
 KEPT: dict[Kind, int] = {"events": 1024, "acts": 4096, "renewals": 256}
 """How many of each are held in memory. Renewals are the acts that extend what stands: they are the most by
 far, and tell the least."""
+LEFT_MOST = 1 << 12
+"""Events that earlier runs left open and that are told to have ended: the newest."""
 MILLISECOND = 1_000_000
 
 
@@ -164,6 +167,7 @@ class Journal:
             found.pop(one.event.id, None)
             if one.what != "ended":
                 found[one.event.id] = one.event
+                trim(found, LEFT_MOST)
         return found
 
     def acts(self, since: float = 0.0) -> Iterator[Act]:
