@@ -8,6 +8,7 @@ Everything is made through netlink by pyroute2 and taken down again, whatever ha
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -176,7 +177,11 @@ def send(interface: str, capture: Path, to: str = "") -> int:
             wait = begin + t - first - time.monotonic_ns()
             if wait > EARLY_NS:
                 time.sleep(wait / 1e9)
-            wire.send(mac + frame[len(mac) : 1514])
+            try:
+                wire.send(mac + frame[len(mac) : 1514])
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:  # frames are lost while the other end goes down
+                    raise
             sent += 1
     return sent
 
