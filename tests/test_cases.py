@@ -137,6 +137,7 @@ def short_floods(number: int) -> None:
     assert decider.forgotten + len(decider.cases()) == fed >= number - 64 * each
 
 
+@pytest.mark.slow
 def test_fifty_thousand_short_floods_cost_flat_memory_and_constant_work() -> None:
     short_floods(50_000)
 

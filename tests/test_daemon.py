@@ -228,6 +228,7 @@ def test_p52_other_rings_are_taken_over_by_another_sensor(wire: Lab, tmp_path: P
     assert "STOPPING=1" in daemon.words()
 
 
+@pytest.mark.slow
 def test_p18_after_a_panic_a_daemon_observes_until_it_is_told_to_go_on(wire: Lab) -> None:
     daemon = Daemon(wire, "--mode", "enforce")
     refused = wire.start(

@@ -105,6 +105,7 @@ def test_what_was_learnt_decides_what_is_unusual(tmp_path: Path) -> None:
     assert fitted.flush() == []  # what it learnt from is no event
 
 
+@pytest.mark.slow
 def test_what_was_learnt_is_kept_for_another_day(tmp_path: Path) -> None:
     split = np.datetime64("2025-01-27T02:13:35").astype("datetime64[ns]").astype(np.uint64)
     detector = fw.Detector()

@@ -106,6 +106,7 @@ for asked in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_every_name_is_itself_whatever_was_used_first() -> None:
     """Modules that are imported become attributes of their package: none may take a public name."""
     command = [sys.executable, "-P", "-c", FIRST, *floodwatch.__all__]

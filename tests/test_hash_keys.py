@@ -20,6 +20,7 @@ def the_same(answers: Iterable[Answer]) -> None:
     assert len(found) == 1, found.most_common()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", QUICK)
 def test_twenty_keys_give_one_answer(name: str) -> None:
     the_same(map(partial(answer, str(PCAPS / f"{name}.pcap.gz")), seeds(20)))

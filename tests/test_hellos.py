@@ -595,6 +595,7 @@ def test_no_bytes_bring_it_down(data: st.DataObject) -> None:
         said(datagram(sealed(frames, version=version)))
 
 
+@pytest.mark.slow
 def test_memory_is_flat_whatever_greets(tmp_path: Path) -> None:
     """Of more fingerprints, and names, than are kept the frequent ones stay; a name that left begins anew."""
 

@@ -162,6 +162,7 @@ def test_hellos_of_real_programs_are_heard_whole(wire: Lab, need: Need, tmp_path
     assert said["kept"] < 0.3 * said["sent"]
 
 
+@pytest.mark.slow
 @pytest.mark.captures
 @pytest.mark.parametrize("tags", [0, 1, 2])
 def test_hellos_of_browsers_in_tcp_and_quic_are_heard_behind_tags(

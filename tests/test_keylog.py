@@ -207,6 +207,7 @@ def test_an_attack_in_tls_is_named_as_in_clear_text(
     assert told(fw.scan(sealed, seed=bytes(16))) != told(plain)  # the keys made the difference
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [TLS12, TLS13], ids=["1.2", "1.3"])
 def test_a_flood_of_handshakes_is_named_with_keys_as_without(version: ssl.TLSVersion, tmp_path: Path) -> None:
     _, sealed, keys = both(tmp_path, handshakes, version)
@@ -596,6 +597,7 @@ def test_a_damaged_capture_ends_at_the_same_byte(tmp_path: Path) -> None:
         assert opened.packets == without.packets
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(data=st.data())
 def test_flipped_bytes_crash_nothing(data: st.DataObject, damaged: tuple[bytes, Path]) -> None:
@@ -685,6 +687,7 @@ CURLS = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.root
 def test_real_programs_are_read_as_tshark_reads_them(wire: Lab, need: Need, tmp_path: Path) -> None:
     """nginx and curl over every cipher: the paths of each connection, with the same log."""

@@ -31,6 +31,7 @@ def vectors(report: Any) -> list[str]:
     return sorted(flood.vector for flood in report.floods)
 
 
+@pytest.mark.slow
 def test_a_floor_silences_its_vector_and_no_other() -> None:
     usual = vectors(fw.scan(DAY, seed=SEED))
     assert "syn_flood" in usual
@@ -61,6 +62,7 @@ def test_the_command_line_says_the_same() -> None:
     assert run("scan", "--set", "SYN_FLOOD=50000", FLOOD).exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_budget_of_false_alarms_hides_no_flood_of_the_launch_day() -> None:
     usual = fw.scan(DAY, seed=SEED)
     careful = fw.scan(DAY, seed=SEED, false_alarms="1/30d")
@@ -148,6 +150,7 @@ def bursts(path: Path, last: float) -> None:
     synth.write(trace, path)
 
 
+@pytest.mark.slow
 def test_a_budget_lets_usual_bursts_pass_and_no_flood(tmp_path: Path) -> None:
     usual, large = tmp_path / "usual.pcap", tmp_path / "large.pcap"
     bursts(usual, 3000.0)

@@ -70,6 +70,7 @@ def test_a_flood_on_the_wire_is_the_flood_of_its_capture(wire: Lab, tmp_path: Pa
     assert detected - first < timedelta(seconds=2)
 
 
+@pytest.mark.slow
 def test_p44_every_frame_is_seen_or_said_to_be_lost(wire: Lab, tmp_path: Path) -> None:
     capture, truth = made(tmp_path, "udp_flood", duration=2.0)
     watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--", "ip")
@@ -83,6 +84,7 @@ def test_p44_every_frame_is_seen_or_said_to_be_lost(wire: Lab, tmp_path: Path) -
     assert watch.returncode == 143
 
 
+@pytest.mark.slow
 def test_p44_a_stopped_watch_counts_what_its_ring_lost(wire: Lab, tmp_path: Path) -> None:
     capture, truth = made(tmp_path, "udp_flood", duration=3.0, pps=6000.0)
     watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--ring-mb", "2", "--", "ip")
@@ -129,6 +131,7 @@ def test_an_idle_interface_still_ends_its_floods(wire: Lab, tmp_path: Path) -> N
     assert (watch.returncode, lines[-1]["complete"]) == (1, True)
 
 
+@pytest.mark.slow
 def test_lines_for_people_and_counters_on_demand(wire: Lab, tmp_path: Path) -> None:
     capture, truth = made(tmp_path, "ntp_amplification", duration=1.0)
     watch = wire.floodwatch("watch", "-i", "vb")
@@ -141,6 +144,7 @@ def test_lines_for_people_and_counters_on_demand(wire: Lab, tmp_path: Path) -> N
     assert "1 FLOOD" in out.decode()
 
 
+@pytest.mark.slow
 def test_programs_iterate_over_the_events_of_an_interface(wire: Lab, tmp_path: Path) -> None:
     capture, truth = made(tmp_path, "ntp_amplification", duration=1.0)
     script = (
@@ -161,6 +165,7 @@ def test_programs_iterate_over_the_events_of_an_interface(wire: Lab, tmp_path: P
     assert lines == ["ntp_amplification open reflected", "ntp_amplification ended", f"{truth.packets} 1"]
 
 
+@pytest.mark.slow
 def test_the_picture_shows_floods_and_leaves_the_answer_alone(wire: Lab, tmp_path: Path) -> None:
     capture, truth = made(tmp_path, "udp_flood", duration=1.5)
     watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--picture", "always")
@@ -255,6 +260,7 @@ def test_p45_merged_frames_count_as_the_segments_they_carry(wire: Lab) -> None:
     assert not lines[-1]["floods"]
 
 
+@pytest.mark.slow
 def test_the_flight_recorder_keeps_frames_from_before_and_during_a_flood(wire: Lab, tmp_path: Path) -> None:
     capture, truth = made(tmp_path, "ntp_amplification", duration=2.0)
     recorded = tmp_path / "flight.pcapng"

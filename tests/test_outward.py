@@ -137,6 +137,7 @@ class Daemon:
         assert self.process.returncode == 0, self.said
 
 
+@pytest.mark.slow
 def test_a_flood_is_told_to_everybody(wire: Lab, tmp_path: Path) -> None:
     capture = tmp_path / "syn.pcap"
     truth = synth.make("syn_flood", capture, synth.Params(duration=2.0))

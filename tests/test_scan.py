@@ -205,6 +205,7 @@ def as_pcapng(capture: bytes, order: str) -> bytes:
     return b"".join(out)
 
 
+@pytest.mark.slow
 def test_same_report_for_every_container_and_number_of_jobs(tmp_path: Path) -> None:
     packed = PCAPS / "launch-day.pcap.gz"
     plain = tmp_path / "launch.pcap"
@@ -326,6 +327,7 @@ def test_a_full_backlog_is_no_flood_wherever_the_epochs_fall(captures: Path) -> 
         assert not answer["floods"], shift_us
 
 
+@pytest.mark.slow
 @pytest.mark.captures
 def test_corrupt_and_odd_captures_end_in_a_known_way(captures: Path, schema: Any) -> None:
     done = run("--format", "json", "--recursive", str(captures / "corrupt"), str(captures / "formats"))

@@ -249,6 +249,7 @@ def met(driver: subprocess.Popen[bytes]) -> dict[str, int]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.root
 def test_p59_p60_old_connections_and_other_services_live_beside_guards(wire: Lab) -> None:
     server = wire.start(wire.server, sys.executable, str(HERE / "served.py"), "serve", stdout=subprocess.PIPE)

@@ -340,6 +340,7 @@ with Blocker(dry_run=False, never_block=[str(never)], policy=policy) as blocker:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.root
 def test_p26_fifty_thousand_lost_blocks_are_back_in_seconds_as_policy_allows(wire: Lab, need: Any) -> None:
     """Some 4 s of processor time where making the blocks in Python takes 0.4: the ratio is of any machine."""

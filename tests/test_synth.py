@@ -360,6 +360,7 @@ def test_bench_syn(sources: int | None, tmp_path: Path) -> None:
         assert int(np.frombuffer(data, ">u2").sum(dtype=np.uint64)) % 0xFFFF == 0
 
 
+@pytest.mark.slow
 def test_bench_web(tmp_path: Path) -> None:
     path = tmp_path / "web.pcap"
     synth.bench_web(path, 120_000)
