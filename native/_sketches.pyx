@@ -2,7 +2,6 @@
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.pythread cimport (NOWAIT_LOCK, WAIT_LOCK, PyThread_acquire_lock, PyThread_allocate_lock,
                                PyThread_free_lock, PyThread_release_lock, PyThread_type_lock)
 from libc.math cimport M_E, ceil, exp, log, sqrt
@@ -21,7 +20,6 @@ import numpy as np
 from floodwatch.errors import SketchMismatch
 
 cdef object ONE = 1  # small numbers are one object each: the default needs no look
-cdef object LARGEST = 2 ** 64 - 1
 
 
 def cpu():
@@ -725,11 +723,7 @@ cdef tuple _raw_key(key):
 
 
 cdef tuple _raw_number(key):
-    cdef uint64_t word
-    if type(key) is int and 0 <= key <= LARGEST:
-        word = key
-        return PyBytes_FromStringAndSize(<const char *>&word, sizeof(word)), FW_KEY_INT
-    if isinstance(key, np.generic) and not isinstance(key, np.void):
+    if type(key) is not int and isinstance(key, np.generic) and not isinstance(key, np.void):
         key = key.item()
     if isinstance(key, (bool, float)) or key is None:
         raise _wrong_key(key)

@@ -44,6 +44,8 @@ class KnownNetworks:
 
     def learn(self, rows: NDArray[np.void], window: int) -> None:
         """Note the networks of sources in no flood, seen in one window (``window`` is its number)."""
+        if not len(rows):
+            return
         seen = np.unique(networks(rows[rows["proven"] > 0]))
         new = seen[~_among(seen, self._ids)][: MOST - len(self._ids)]
         if len(new):
@@ -144,9 +146,6 @@ class Visitors:
         windows.close_epoch(summary)
 
     def _believe(self, second: Second) -> None:
-        if not len(second.rows):
-            self.paces.rest(second.window)
-            return
         recent = [victim for victim, at in self._flooded.items() if at > second.epoch + TRIED - HELD]
         calm = ~np.isin(second.rows["victim"], recent)
         self.paces.learn(second.rows[calm], second.asked[calm], second.seconds, second.window)

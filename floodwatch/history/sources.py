@@ -194,6 +194,9 @@ class Paces:
             seconds: see above.
             window: number of the window.
         """
+        if not len(rows):  # all keep their paces
+            self._since, self._window = np.zeros(len(self._pairs)), window
+            return
         pairs = rows["pair_hash"].astype(np.uint64)
         since = np.where(asked == 0, seconds - 1, 0.0)
         if window == self._window and len(self._pairs):
@@ -208,12 +211,6 @@ class Paces:
         order = np.argsort(pairs)
         self._pairs, self._rates, self._since = pairs[order], rates[order], since[order]
         self._window = window
-
-    def rest(self, window: int) -> None:
-        """A second in which nobody asks: all keep their paces. What ``learn`` does of no rows."""
-        if window != self._window or self._since.any():
-            self._since = np.zeros(len(self._pairs))
-            self._window = window
 
     def knows(self, rows: NDArray[np.void]) -> NDArray[np.bool_]:
         """Which sources asked before, while nothing was wrong."""

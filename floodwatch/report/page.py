@@ -160,13 +160,10 @@ def _pictures(report: Report) -> Iterable[str]:
 
 def _traffic(measured: Traffic, first: float, last: float) -> str:
     """All that came, by class of packets."""
-    told = []
-    for name, rates in measured.packets.items():
-        if any(rates):
-            told.append(f"{plots.LAYERS[name]} at most {compact(max(rates))} packets/s")
+    layers = {name: rates for name, rates in measured.packets.items() if any(rates)}
+    told = [f"{plots.LAYERS[name]} at most {compact(max(rates))} packets/s" for name, rates in layers.items()]
     bits = compact(max(measured.bits), " ")
     says = f"All traffic by class: {', '.join(told)}; together at most {bits}bit/s"
-    layers = {name: rates for name, rates in measured.packets.items() if any(rates)}
     plot = plots.stack(layers, plots.seconds(measured.first), measured.step_s, first, last, says=says)
     return f"{plot}<p class=says>{_text(says)}.</p>"
 

@@ -101,6 +101,16 @@ def _area(axis: Axis, first: float, last: float, heights: Sequence[float], floor
     return f"M{axis.at(first):.1f} {floor:.1f}{_steps(axis, first, last, heights)}V{floor:.1f}Z"
 
 
+def _levels(axis: Axis, most: float, top: float, bottom: float, unit: str = "") -> str:
+    """Lines at the highest value and at half of it, with their numbers."""
+    levels = ((most, top), (most / 2, bottom - 0.5 * (bottom - top)))
+    return "".join(
+        f'<path class="grid" d="M{axis.left} {height:.1f}H{axis.right}"/><text class="tick" '
+        f'x="{axis.left - 6}" y="{height + 4:.1f}" text-anchor="end">{compact(value)}{unit}</text>'
+        for value, height in levels
+    )
+
+
 def rates(
     first: float,
     last: float,
@@ -120,12 +130,7 @@ def rates(
     def y(value: float) -> float:
         return bottom - max(value, 0.0) / most * (bottom - top)
 
-    parts = [axis.drawn(top, bottom)]
-    for value in (most, most / 2):
-        parts.append(
-            f'<path class="grid" d="M{axis.left} {y(value):.1f}H{axis.right}"/><text class="tick" '
-            f'x="{axis.left - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{compact(value)}</text>'
-        )
+    parts = [axis.drawn(top, bottom), _levels(axis, most, top, bottom)]
     parts.append(f'<text class="tick" x="2" y="{bottom + 13}">{html.escape(unit)}</text>')
     if timeline:
         course = _area(axis, first, last, [y(value) for value in timeline], bottom)
@@ -156,13 +161,7 @@ def stack(
     axis = Axis(first, max(last, first + 1e-3), LABELS, WIDTH - 12.0)
     sums = [sum(rates) for rates in zip(*layers.values(), strict=True)]
     most, end = max([*sums, 1e-9]), begin + step * len(sums)
-    parts = [axis.drawn(top, bottom)]
-    for value in (most, most / 2):
-        height = bottom - value / most * (bottom - top)
-        parts.append(
-            f'<path class="grid" d="M{axis.left} {height:.1f}H{axis.right}"/><text class="tick" '
-            f'x="{axis.left - 6}" y="{height + 4:.1f}" text-anchor="end">{compact(value)} packets/s</text>'
-        )
+    parts = [axis.drawn(top, bottom), _levels(axis, most, top, bottom, " packets/s")]
     under = [0.0] * len(sums)
     for row, (name, rates) in enumerate(layers.items()):
         over = [low + rate for low, rate in zip(under, rates, strict=True)]
