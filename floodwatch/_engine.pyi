@@ -106,8 +106,8 @@ VICTIM_DTYPE: Final[np.dtype[np.void]]
 - ``followed`` (<u4) weight of the flows whose client went on though no SYN-ACK was seen: forgeable
 - ``refused`` (<u4) weight of the flows that the address answered with RST
 - ``beats`` ((16,)<u4) packets by time, in steps of 2^24 ns (17 ms): of step n in place n mod 16
-- ``bogons`` ((6,)<u4) packets of each class from addresses that cannot occur on the public Internet (RFC
-  6890)
+- ``bogons`` ((6,)<u4) packets of each class from reserved addresses (RFC 6890): beside a private network's
+  own, which it may get
 - ``dark`` ((6,)<u4) packets of each class from /8 networks that hold no Internet clients
 - ``dark_blocks`` ((6,)<u2) which of those networks, a bit each
 - ``icmp_errors`` (<u4) ICMP errors: unreachable and the like (RFC 792, RFC 4443)

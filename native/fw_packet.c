@@ -2,13 +2,13 @@
 
 #define EXTENSIONS_MAX 10u /* extension headers of IPv6 */
 
-/* Reserved IPv4 space (RFC 6890 and multicast as a source): 1 whole /8, 2 in part. */
+/* Reserved IPv4 space (RFC 6890 and multicast as a source): 1 whole /8, 2 in part, 3 whole and on no wire at all. */
 static const uint8_t BOGON8[256] = {
-    [0] = 1,   [10] = 1,  [100] = 2, [127] = 1, [169] = 2, [172] = 2, [192] = 2, [198] = 2, [203] = 2,
-    [224] = 1, [225] = 1, [226] = 1, [227] = 1, [228] = 1, [229] = 1, [230] = 1, [231] = 1, [232] = 1,
-    [233] = 1, [234] = 1, [235] = 1, [236] = 1, [237] = 1, [238] = 1, [239] = 1, [240] = 1, [241] = 1,
-    [242] = 1, [243] = 1, [244] = 1, [245] = 1, [246] = 1, [247] = 1, [248] = 1, [249] = 1, [250] = 1,
-    [251] = 1, [252] = 1, [253] = 1, [254] = 1, [255] = 1,
+    [0] = 1,   [10] = 1,  [100] = 2, [127] = 3, [169] = 2, [172] = 2, [192] = 2, [198] = 2, [203] = 2,
+    [224] = 3, [225] = 3, [226] = 3, [227] = 3, [228] = 3, [229] = 3, [230] = 3, [231] = 3, [232] = 3,
+    [233] = 3, [234] = 3, [235] = 3, [236] = 3, [237] = 3, [238] = 3, [239] = 3, [240] = 3, [241] = 3,
+    [242] = 3, [243] = 3, [244] = 3, [245] = 3, [246] = 3, [247] = 3, [248] = 3, [249] = 3, [250] = 3,
+    [251] = 3, [252] = 3, [253] = 3, [254] = 3, [255] = 3,
 };
 
 static int in_part_bogon(uint32_t ip)
@@ -24,10 +24,18 @@ static int in_part_bogon(uint32_t ip)
            || (ip & 0xffffff00u) == 0xcb007100u /* 203.0.113/24 */;
 }
 
-static inline int is_bogon(uint32_t ip)
+static inline int is_reserved(uint32_t ip)
 {
     uint8_t class = BOGON8[ip >> 24];
-    return class == 1 || (class == 2 && in_part_bogon(ip));
+    return (class & 1) || (class == 2 && in_part_bogon(ip));
+}
+
+/* Inside a private network private sources are ordinary; those of loopback, multicast and the former class E are
+ * nowhere (RFC 1122, 3.2.1.3). Tools that forge addresses do not draw them evenly: one of them draws from some 160 of
+ * the 256 first octets, others in each run, so that no few blocks are sure to be met. */
+static inline int is_bogon(uint32_t src, uint32_t dst)
+{
+    return FW_UNLIKELY(BOGON8[src >> 24]) && is_reserved(src) && (BOGON8[src >> 24] == 3 || !is_reserved(dst));
 }
 
 static int fragment(struct fw_cursor c, struct fw_packet *out, const uint8_t **payload)
@@ -232,7 +240,7 @@ static int decode_ip4(struct fw_hasher *h, struct fw_cursor c, struct fw_packet 
     out->dst = (struct fw_addr){0, FW_V4_TAG | dst};
     hash4(h, out);
     out->proto = c.p[9];
-    out->bits = (uint8_t)((is_bogon(src) ? FW_BOGON : 0) | (fragment_field & 0x2000u ? FW_MORE_FRAGMENTS : 0));
+    out->bits = (uint8_t)((is_bogon(src, dst) ? FW_BOGON : 0) | (fragment_field & 0x2000u ? FW_MORE_FRAGMENTS : 0));
     if (FW_UNLIKELY(header < 20 || total < header))
         return malformed(REJECT(BAD_IP), c.wire - 20, out);
     c.wire = fw_min32(c.wire, total); /* drops Ethernet padding */

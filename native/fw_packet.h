@@ -29,7 +29,7 @@ enum fw_reject {
 #define FW_ENDS_MOST 1024u
 #define FW_REPLAYED 128u /* no TCP: it came before, as no mirror shows it (fw_replays.h) */
 #define FW_STACK_SHIFT 5u /* SYN: the upper bits are a class of the stack that sent it */
-#define FW_BOGON 4u /* the source address cannot occur on the public Internet */
+#define FW_BOGON 4u /* the source address cannot occur where the destination is */
 #define FW_TRANSLATED 16u /* the source is one address inside a translator's network (fw_is_translated) */
 
 struct fw_addr { /* host order; IPv4 is 0 and 0x0000ffff_a.b.c.d */

@@ -6,7 +6,6 @@ carries the epoch that just closed and the one before it.
 
 from __future__ import annotations
 
-import ipaddress
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -196,14 +195,10 @@ class View:
     def nowhere(self, row: np.void, source_class: int) -> tuple[float, float]:
         """Packets of one class from reserved addresses, and from blocks without Internet clients.
 
-        Inside a private network the former are ordinary. The latter count where several blocks are hit: some
-        networks use one of them as if it was private.
+        The latter count where several blocks are hit: some networks use one of them as if it was private.
         """
-        hi, lo = self.track.address
-        private = hi or ipaddress.ip_address(lo & 0xFFFFFFFF).is_private
         scattered = int(row["dark_blocks"][source_class]).bit_count() >= SCATTERED
-        bogons = 0.0 if private else float(row["bogons"][source_class])
-        return bogons, float(row["dark"][source_class]) if scattered else 0.0
+        return float(row["bogons"][source_class]), float(row["dark"][source_class]) if scattered else 0.0
 
     def recent(self) -> list[np.void]:
         """Rows of the last second, newest last."""

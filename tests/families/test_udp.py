@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import ipaddress
+import random
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 import pytest
+from evaluate import write
 from promises import Watch, keeps_event, keeps_floor, watching
 from scenes import Host, address_of, host
 
 from floodwatch.config.limits import Limits
+from floodwatch.config.options import ScanOptions
 from floodwatch.decide.case import HELD
 from floodwatch.detectors.family import HOLD
 from floodwatch.detectors.forging import BOGON_SHARE, DARK_SHARE, FORGED_MIN, FORGED_SHARE, Bare, random_share
@@ -34,6 +42,7 @@ from floodwatch.history.memory import METRICS, Memory
 from floodwatch.history.victims import SCAN_PORTS, SCAN_SOURCES, SCATTERED, SWEEP
 from floodwatch.model.epoch import CLASS_UDP, EPOCHS_PER_SECOND
 from floodwatch.model.vector import Vector
+from floodwatch.pipeline.scan import scan
 
 PUBLIC = "9.9.9.9"
 MANY = 600
@@ -270,15 +279,40 @@ def test_too_few_packets_show_no_forging() -> None:
     assert random_share(Bare(looked=FORGED_MIN, bogons=FORGED_MIN)) == 1.0
 
 
-@pytest.mark.parametrize(("more", "where", "origin"), [(5, PUBLIC, "forged"), (-5, PUBLIC, "unknown"),
-                                                        (5, "10.0.0.9", "unknown"),
-                                                        (5, "2001:db8::9", "unknown")])  # fmt: skip
-def test_reserved_addresses_show_forging_on_the_internet(more: int, where: str, origin: str) -> None:
+@pytest.mark.parametrize(("more", "origin"), [(5, "forged"), (-5, "unknown")])
+def test_reserved_addresses_show_forging(more: int, origin: str) -> None:
     packets = 10_000
     bogons = int(FORGED_SHARE * BOGON_SHARE * packets) + more
     watch = Watch()
-    watch.see(host(where).udp(packets, sources=MANY, out=1).nowhere(CLASS_UDP, bogons=bogons))
+    watch.see(host(PUBLIC).udp(packets, sources=MANY, out=1).nowhere(CLASS_UDP, bogons=bogons))
     assert watch.decision().origin == origin
+
+
+@pytest.mark.parametrize(("where", "octets", "origin"), [
+    ("9.9.9.9", range(1, 256), "forged"),
+    ("9.9.9.9", (10, 172, 192), "forged"),  # private networks are not on the Internet ...
+    ("10.0.0.9", (10, 172, 192), "unknown"),  # ... and are where a private network's clients are
+    ("10.0.0.9", (*range(56, 127), *range(200, 256)), "forged"),  # a tool that draws no block of DARK8
+    ("192.168.7.7", range(224, 256), "forged"),
+    ("10.0.0.9", range(56, 200), "unknown"),
+])  # fmt: skip
+def test_a_private_network_has_private_clients_and_no_others_that_nobody_has(
+    tmp_path: Path, where: str, octets: Sequence[int], origin: str
+) -> None:
+    rest = {172: 16, 192: 168}
+    rng = random.Random(7)
+    frames = []
+    for number in range(20_000):
+        first = rng.choice(octets)
+        source = bytes([first, rest.get(first, rng.randrange(256)), rng.randrange(256), rng.randrange(256)])
+        target = ipaddress.IPv4Address(where).packed
+        udp = struct.pack(">HHHH", rng.randrange(1024, 65_536), 7777, 8, 0)
+        header = struct.pack(">BBHHHBBH", 0x45, 0, 28, 0, 0, 64, 17, 0) + source + target
+        frame = bytes(12) + b"\x08\x00" + header + udp
+        frames.append((1_800_000_000_000_000_000 + number * 50_000, len(frame), frame))
+    write(frames, tmp_path / "udp.pcap")
+    (flood,) = scan([str(tmp_path / "udp.pcap")], ScanOptions()).floods
+    assert (flood.vector, flood.sources.origin) == ("udp_flood", origin)
 
 
 def test_the_decision_is_to_limit_and_to_block_nobody() -> None:

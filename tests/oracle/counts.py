@@ -153,7 +153,7 @@ class Log:
             self.count((p.kind, "to port", p.dport))
         self.count(("class", group))
         if len(p.source) == 4:
-            self.count(("reserved", group), int(reserved(p.source)))
+            self.count(("reserved", group), int(nowhere(p.source, p.target)))
             self.count(("dark", group), int(p.source[0] in DARK))
         if p.kind in (UDP, SYNACK):
             self.count((p.kind, "from port", p.sport))
@@ -382,9 +382,14 @@ class Victim:
 
 
 @lru_cache(maxsize=1 << 18)
-def reserved(source: bytes) -> bool:
+def reserved(address: bytes) -> bool:
     """An IPv4 address that cannot be a client on the Internet."""
-    return any(ipaddress.IPv4Address(source) in net for net in RESERVED)
+    return any(ipaddress.IPv4Address(address) in net for net in RESERVED)
+
+
+def nowhere(source: bytes, target: bytes) -> bool:
+    """An IPv4 address that cannot send to another: private networks have private clients."""
+    return reserved(source) and (source[0] == 127 or source[0] >= 224 or not reserved(target))
 
 
 def _request(said: bytes, length: int) -> tuple[bytes, bool, bool, bool] | None:
