@@ -286,13 +286,15 @@ def _end_ns(stretches: list[tuple[int, int]]) -> int:
 class Scene(NamedTuple):
     """One epoch, the victims that are loaded in it or were just before, and who visits them.
 
-    ``named`` is what was found in the last second, by detectors earlier in the list in this epoch too.
+    ``named`` was found in the last second, by detectors earlier in the list in this epoch too; ``by_rate`` is
+    what of that was over its floor long enough.
     """
 
     summary: Summary
     views: list[View]
     visitors: Visitors
     named: Container[tuple[Vector, Address]]
+    by_rate: Container[tuple[Vector, Address]]
 
 
 class Watcher(Protocol):
