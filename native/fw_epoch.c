@@ -194,6 +194,7 @@ static enum fw_flow_news count_flow(struct fw_engine *e, const struct fw_packet 
             /* fall through */
         case FW_FLOW_ALONE_STILL:
             k->strange += w;
+            fw_victim_stray(to, p);
             break;
         default:
             break;

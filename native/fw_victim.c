@@ -246,6 +246,12 @@ static void count_udp(struct fw_slot *s, const struct fw_packet *p)
     v->udp_payload_max = v->udp_payload_max > p->payload ? v->udp_payload_max : p->payload;
 }
 
+void fw_victim_stray(struct fw_slot *s, const struct fw_packet *p)
+{
+    s->v.strays++;
+    fw_hll_add(s->v.stray_ports, FW_SMALL_HLL_P, fw_port_hash(s->hash, p->dport));
+}
+
 static void count_syn(struct fw_slot *s, const struct fw_packet *p)
 {
     struct fw_victim *v = &s->v;
@@ -296,6 +302,8 @@ void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packe
         s->wrote |= 1u << FW_CLASS_TCP;
         fw_elect(&k->port, &k->port_vote, p->dport, 1);
         count_source(v, FW_CLASS_TCP, p);
+        if (FW_UNLIKELY(p->kind == FW_TCP_ODD))
+            fw_victim_stray(s, p);
         break;
     }
     v->stalled += (p->bits & FW_STALLED) != 0;

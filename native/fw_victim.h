@@ -85,6 +85,9 @@ struct fw_slot *fw_victim_find(struct fw_victims *t, uint64_t hash, const struct
 /* Find or admit; NULL (and counted) when the set is full of worthier addresses. */
 struct fw_slot *fw_victim_admit(struct fw_victims *t, uint64_t hash, const struct fw_addr *address);
 
+/* Note where a packet out of any connection goes. */
+void fw_victim_stray(struct fw_slot *s, const struct fw_packet *p);
+
 /* Count a packet towards, or from, the slot's address. `asker` is the hash of whose request it is: the sender's, or that
  * of the client for whom a proxy asks. */
 void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packet *p, const struct fw_message *said,
