@@ -16,7 +16,7 @@ _UNUSUAL = re.compile(r"[^\x20-\x7e]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
-def dump(record: msgspec.Struct) -> bytes:
+def dump(record: msgspec.Struct | dict[str, Any]) -> bytes:
     """Encode a report, or another record, as one JSON object and a newline, keys in the order of the records.
 
     JSON itself escapes only the C0 controls. DEL, C1, bidirectional marks and whatever else has no visible
