@@ -147,7 +147,16 @@ class Sensor:
         sockets = Sockets(self._line)
         memory = self._remembered(start.learnt)
         with closing(Places()) as places:
-            watch = Watch(start.interfaces, start.options, self._stop, self._asking, places, sockets, memory)
+            watch = Watch(
+                start.interfaces,
+                start.options,
+                self._stop,
+                self._asking,
+                places,
+                sockets,
+                memory,
+                reports=False,
+            )
             with closing(watch):
                 encode(nothing())  # loads what that takes
                 confined = drop(reads=load_all())

@@ -75,6 +75,7 @@ class Analysis:
         limits: what the user asks of floors and false alarms, or None.
         posture: what is said of services and of this host's place, or None.
         proxies: networks of proxies that the operator names.
+        measured: adds up all traffic, for a report; None: nobody will ask for it.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Analysis:
         limits: Limits | None = None,
         posture: Posture | None = None,
         proxies: Sequence[Network] = (),
+        measured: Measured | None = None,
     ) -> None:
         self.engine = Engine()
         self._hellos = Collector(os.urandom(16), HEARD)  # nothing that is told depends on this key
@@ -92,7 +94,7 @@ class Analysis:
         self.detection = Detection(memory or nothing(), limits or Limits(), proxies)
         self.engine.trust(self.detection.proxies.spans)
         self._decider = Decider()
-        self._measured = Measured()
+        self._measured = measured
         self._posture = posture or Posture()
         self._path = path
         self._top = top
@@ -180,8 +182,8 @@ class Analysis:
         return self._decider.nearest.told(self._path, told)
 
     def traffic(self) -> Traffic | None:
-        """All that came, after ``finish``; None where nothing did."""
-        return self._measured.told(self._path)
+        """All that came, after ``finish``; None where nothing did, or it is not added up."""
+        return None if self._measured is None else self._measured.told(self._path)
 
     @property
     def forgotten(self) -> int:
@@ -282,7 +284,8 @@ class Analysis:
             coarse=not engine.fractions and self._packets >= FEWEST,
         )
         now = summary.last_ns if final else (summary.epoch + 1) * EPOCH_NS
-        self._measured.add(engine.epoch, engine.epoch_kinds, engine.epoch_bytes, summary.victims)
+        if self._measured is not None:
+            self._measured.add(engine.epoch, engine.epoch_kinds, engine.epoch_bytes, summary.victims)
         findings = list(map(self._posture.weighed, self.detection.update(summary)))
         self._decider.update(findings, summary.epoch, now, window_ends=summary.window_ends)
         self.heard(summary)
