@@ -361,11 +361,11 @@ def test_a_guard_that_takes_a_service_from_its_clients_is_taken_back(need: Any, 
     from served import ECHO
 
     seen = cell(
-        "host", 4, "udp", lead=13, flood=9, port=ECHO
+        "host", 4, "udp", lead=13, flood=12, port=ECHO
     )  # clients come to the flooded port, each time anew
     lines = seen.said.splitlines()
     assert [re.sub("floodwatch: (guard|lift).*", r"\1", line) for line in lines] == ["guard", "lift", "lift"]
     assert "answers of the victim fell" in lines[1]
     assert "answers are back without it" in lines[2]
-    assert seen.lost < 0.4  # two of nine seconds
+    assert seen.lost < 0.4  # two of twelve seconds, and as many of a busy machine
     assert seen.all_lived
