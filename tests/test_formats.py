@@ -128,6 +128,38 @@ def test_hostile_text_is_inert_in_a_table(text: str) -> None:
                 assert not part.lstrip(' "').startswith(tuple(TAKEN))
 
 
+@pytest.mark.parametrize("name", ["launch-day", "clean", "crowd"])
+def test_a_report_comes_back_from_its_json(name: str) -> None:
+    report = fw.scan(LAUNCH.with_name(f"{name}.pcap.gz"))
+    text = report.to_json()
+    for written in (text, text.encode()):
+        again = fw.Report.from_json(written)
+        assert type(again) is fw.Report
+        assert again == report
+        assert again.to_json() == text
+        assert (again.to_text(), again.to_html()) == (report.to_text(), report.to_html())
+
+
+@given(st.text(max_size=60))
+def test_hostile_text_comes_back_too(text: str) -> None:
+    event = replace(SYN, input=text, victim=replace(SYN.victim, path=text, sni=text))
+    whole = FORMATS["json"].report(replace(REPORT, floods=(event, HTTP), crowds=(CROWD,)), Shown()).decode()
+    again = fw.Report.from_json(whole)
+    assert again.to_json() == whole
+    assert again.floods[0] == event
+
+
+def test_what_a_later_version_adds_is_passed_over_and_nonsense_refused() -> None:
+    whole = FORMATS["json"].report(REPORT, Shown()).decode()
+    assert fw.Report.from_json(whole.replace('{"schema"', '{"later":[1],"schema"', 1)).to_json() == whole
+    deep = "[" * 100_000
+    for wrong in ("", "{}", "[]", b"\xff", "\udce9", whole[:-9], whole.replace("0.97", "7"), deep,
+                  whole.replace("floodwatch.report/1", "floodwatch.report/2")):  # fmt: skip
+        with pytest.raises(fw.InputError, match="not a JSON report of floodwatch") as caught:
+            fw.Report.from_json(wrong)
+        assert caught.value.code == "no_report"
+
+
 FIELDS = {
     "@timestamp": "date", "message": "match_only_text", "ecs.version": "keyword",
     "destination.address": "keyword", "destination.ip": "ip", "destination.port": "long",

@@ -50,17 +50,14 @@ def explain(report: str, event: str, style: str, router: bool) -> None:
 
 
 def _find(path: str, wanted: str) -> Event:
-    import msgspec
-
     from floodwatch.model.report import Report
+    from floodwatch.report.json import load
 
     try:
-        report = msgspec.json.decode(Path(path).read_bytes(), type=Report)
+        raw = Path(path).read_bytes()
     except OSError as error:
         raise InputError(path, "unreadable", f"cannot be read: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(path, "no_report", f"not a JSON report of floodwatch: {error}") from error
-    return pick(report, wanted, path)
+    return pick(load(raw, path, Report), wanted, path)
 
 
 def pick(report: Report, wanted: str, path: str) -> Event:
