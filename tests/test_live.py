@@ -325,6 +325,31 @@ def test_p45_tags_that_the_kernel_took_off_are_put_back(wire: Lab) -> None:
     assert lines[-1]["inputs"][0]["packets"] == 50
 
 
+RING = """
+from floodwatch._engine import Batch, Decoder
+from floodwatch.capture.ring import LiveRing
+ring = LiveRing("vb", ring_mb=2, snaplen=128, promiscuous=False)
+print("ready", flush=True)
+input()
+ring.look()
+decoder, batch = Decoder(bytes(16)), Batch(8192)
+while ring.fill(decoder, batch, 0):
+    pass
+print(ring.fullest.most, ring.ring.full, decoder.packets > 0)
+"""
+
+
+def test_how_full_a_ring_got_is_seen_before_it_is_read(wire: Lab, tmp_path: Path) -> None:
+    wire.hush()
+    capture, _ = made(tmp_path, "udp_flood", duration=1.0)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    reader = wire.start(wire.server, sys.executable, "-P", "-c", RING, **pipes)
+    assert reader.stdout is not None
+    assert reader.stdout.readline() == b"ready\n"
+    wire.send(capture)  # for longer than both blocks take to be handed over
+    assert reader.communicate(b"\n", timeout=20)[0].decode().split() == ["1.0", "0.0", "True"]
+
+
 def test_what_others_left_behind_in_a_lab_ends_with_it(need: Any) -> None:
     """A worker of a server whose master was killed, as it would be else."""
     need(os.geteuid() == 0, "network namespaces take root")

@@ -8,6 +8,7 @@ follows is a pause, in which nothing is learnt, and ends with the next packet.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Container, Sequence
 
 import numpy as np
@@ -106,6 +107,8 @@ class Analysis:
         self.newest: Summary | None = None
         self.heard: Callable[[Summary], object] = lambda summary: None
         """Called with every epoch before it is closed."""
+        self.judged: Callable[[float], object] = lambda seconds: None
+        """Called with how long that took, of every epoch."""
 
     @property
     def one_way(self) -> bool:
@@ -264,7 +267,7 @@ class Analysis:
 
     def _close(self, batch: Batch, following: int, *, final: bool = False) -> None:
         """Summary out of the engine, through detect and decide; then the next epoch opens."""
-        engine = self.engine
+        engine, began = self.engine, time.monotonic()
         self._several = self._several or self._closed >= 0 or engine.first_ns != engine.last_ns
         self._packets += engine.epoch_packets
         self._busy = engine.epoch if engine.epoch_packets else self._busy
@@ -293,3 +296,4 @@ class Analysis:
         engine.vouch(self.detection.proxies.believed())
         engine.close_epoch(batch, following)
         self.newest = summary
+        self.judged(time.monotonic() - began)
