@@ -259,12 +259,13 @@ def test_events_are_documents_of_the_elastic_common_schema(launch: Report) -> No
 
 
 def test_what_is_not_proven_or_no_address_stands_where_nobody_blocks_it() -> None:
-    one, two, three = HTTP.sources.top[:3]
+    one, two, three, four = HTTP.sources.top[:4]
     top = (replace(one, cidr="2001:db8:1::/64"), replace(two, cidr="203.0.113.5", proof="forwarded"),
-           replace(three, cidr="203.0.113.6", proof="handshake"))  # fmt: skip
+           replace(three, cidr="203.0.113.6", proof="handshake"),
+           replace(four, cidr="2001:db8:64::9/128"))  # fmt: skip
     told = elastic("opened", replace(HTTP, sources=replace(HTTP.sources, top=top)))
-    assert told["source.address"] == ["2001:db8:1::/64", "203.0.113.6"]
-    assert told["source.ip"] == ["203.0.113.6"]
+    assert told["source.address"] == ["2001:db8:1::/64", "203.0.113.6", "2001:db8:64::9/128"]
+    assert told["source.ip"] == ["203.0.113.6", "2001:db8:64::9"]
     assert told["network.forwarded_ip"] == ["203.0.113.5"]
     assert told["@timestamp"] == HTTP.detected
     assert (told["url.path"], told["network.type"]) == ("/search", "ipv6")

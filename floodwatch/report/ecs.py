@@ -88,7 +88,8 @@ def _proven(event: Event) -> tuple[list[TopSource], list[TopSource]]:
 
 def _hosts(sources: list[TopSource]) -> list[str]:
     """Those of them that are one address: the schema has no type for networks."""
-    return [source.cidr for source in sources if "/" not in source.cidr]
+    cidrs = (source.cidr.removesuffix("/128") for source in sources)
+    return [cidr for cidr in cidrs if "/" not in cidr]
 
 
 def _ends(event: Event) -> dict[str, Any]:
