@@ -274,6 +274,10 @@ def test_p20_p22_p27_blocks_outlive_whatever_ends_and_end_with_the_flood(wire: L
     ask = (sys.executable, "-c", ASK, SERVER)
     flood = wire.start(wire.client, *ask, "/login", "100", "10", "60", "120", stdout=subprocess.PIPE)
     assert eventually(blocked, 20)  # p10
+    asked = Client(tmp_path / "ctl.sock", 10)
+    assert eventually(lambda: asked.ask(Status()).blocked_packets > 0)
+    met = asked.ask(Status())
+    assert 40 * met.blocked_packets <= met.blocked_bytes <= 1500 * met.blocked_packets
     os.kill(daemon.sensor, signal.SIGKILL)
     daemon.until("watching vb")
     assert blocked()

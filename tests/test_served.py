@@ -219,7 +219,8 @@ with Blocker(dry_run=False) as blocker:
     assert len(blocker.guard(decisions, NOBODY)) == len(decisions)
     print("ready", flush=True)
     input()
-    guards = blocker.guards()
+    guards, sizes = blocker.guards(), blocker.sizes()
+    assert all(20 * held.packets <= sizes[guard] <= 1500 * held.packets for guard, held in guards.items())
     print(json.dumps({f"{g.kind} {g.victim} {g.number} {g.port}": s.packets for g, s in guards.items()}))
 """
 

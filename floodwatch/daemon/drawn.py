@@ -56,6 +56,7 @@ def drawn(
         victims=beat.counters.victims if beat else (), hosts=beat.counters.loaded if beat else 0,
         floods={str(vector): number for vector, number in beat.floods.items()} if beat else {},
         wanted=done.wanted, enforced=done.enforced, guards=done.guards, blocked_packets=done.packets,
+        blocked_bytes=done.bytes,
         reconciled=done.at, capacity={"blocks": done.capacity}, degraded=tuple(degraded),
         tallies=told, restarts=int(told.get("sensor_restarts", {}).get((), 0)),
         panic=panic, errors=done.errors, rejected=beat.rejected if beat else {},

@@ -75,7 +75,7 @@ class Picture(Struct, frozen=True, kw_only=True):
         floods: open floods by vector.
         wanted: sources that are to be blocked; ``enforced``: of these, read back from the kernel; ``guards``:
             guards read back.
-        blocked_packets: that blocks and guards met, all that stood since the daemon started.
+        blocked_packets, blocked_bytes: that blocks and guards met, all that stood since the daemon started.
         errors: how often the kernel took no rules, by the name of its error.
         rejected: frames that could not be decoded, by reason.
         counted: what the sensor counted.
@@ -103,6 +103,7 @@ class Picture(Struct, frozen=True, kw_only=True):
     enforced: int = 0
     guards: int = 0
     blocked_packets: int = 0
+    blocked_bytes: int = 0
     errors: Mapping[str, int] = {}
     rejected: Mapping[str, int] = {}
     counted: Counted = Counted()
