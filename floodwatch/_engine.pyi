@@ -656,12 +656,19 @@ class Ring:
     def frames(self) -> int: ...
     @property
     def damaged(self) -> int: ...
+    @property
+    def full(self) -> float:
+        """Share of the blocks that wait to be read: when all do, the kernel has no room for more.
+
+        Raises:
+            ValueError: the ring is closed.
+        """
 
 @final
 class Engine:
     """The sketches of one analysis: count-min, HyperLogLog, heavy hitters, handshakes, victim slots.
 
-    About 12 MiB, whatever the traffic. Packet time is the only clock.
+    About 26 MiB, whatever the traffic. Packet time is the only clock.
     """
 
     def __new__(cls) -> Engine: ...
@@ -719,6 +726,10 @@ class Engine:
 
     def close_epoch(self, batch: Batch, following: int) -> None:
         """Zero the epoch's counters and open the epoch of packet ``batch[following]``, if there is one."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all that it counts in."""
 
     def total_sources(self) -> bytes:
         """HyperLogLog registers (p = 12) of all sources seen: IPv4 addresses and IPv6 /64 networks."""

@@ -519,6 +519,12 @@ cdef class Ring:
     def damaged(self):
         return self.raw.damaged
 
+    @property
+    def full(self):
+        if not self.held:
+            raise ValueError("the ring is closed")
+        return fw_ring_waiting(&self.raw) / <double>self.raw.block_count
+
 
 @cython.final
 cdef class Engine:
@@ -644,6 +650,10 @@ cdef class Engine:
     @property
     def unslotted(self):
         return self.raw.victims.unslotted
+
+    @property
+    def nbytes(self):
+        return sizeof(fw_engine)
 
     def total_sources(self):
         return bytes(self.raw.total_sources[:1 << FW_TOTAL_HLL_P])

@@ -252,6 +252,7 @@ cdef extern from "fw_ring.h" nogil:
         fw_tail *tail
         uint32_t tail_interface
     int fw_ring_fill(fw_ring *, fw_decoder *, int64_t, fw_batch *)
+    uint32_t fw_ring_waiting(const fw_ring *)
 
 
 cdef inline fw_key secret_key(bytes key) except *:

@@ -82,14 +82,27 @@ int fw_ring_next(struct fw_ring *r, struct fw_frame *out, uint32_t *segment_size
     return 1;
 }
 
-static struct tpacket_block_desc *descriptor(const struct fw_ring *r)
+static struct tpacket_block_desc *descriptor(const struct fw_ring *r, uint32_t index)
 {
-    return (struct tpacket_block_desc *)(void *)(r->blocks + r->current * r->block_size);
+    return (struct tpacket_block_desc *)(void *)(r->blocks + index * r->block_size);
+}
+
+static int is_ours(const struct tpacket_block_desc *block)
+{
+    return (__atomic_load_n(&block->hdr.bh1.block_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER) != 0;
+}
+
+uint32_t fw_ring_waiting(const struct fw_ring *r)
+{
+    uint32_t count = 0;
+    while (count < r->block_count && is_ours(descriptor(r, (r->current + count) % r->block_count)))
+        count++;
+    return count;
 }
 
 static void give_back(struct fw_ring *r)
 {
-    __atomic_store_n(&descriptor(r)->hdr.bh1.block_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
+    __atomic_store_n(&descriptor(r, r->current)->hdr.bh1.block_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
     r->current = (r->current + 1) % r->block_count;
     r->open = 0;
     r->left = 0;
@@ -97,8 +110,8 @@ static void give_back(struct fw_ring *r)
 
 static int open_block(struct fw_ring *r)
 {
-    struct tpacket_block_desc *block = descriptor(r);
-    if (!(__atomic_load_n(&block->hdr.bh1.block_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER))
+    struct tpacket_block_desc *block = descriptor(r, r->current);
+    if (!is_ours(block))
         return 0;
     r->left = block->hdr.bh1.num_pkts;
     r->at = block->hdr.bh1.offset_to_first_pkt;

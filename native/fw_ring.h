@@ -37,4 +37,7 @@ int fw_ring_next(struct fw_ring *r, struct fw_frame *out, uint32_t *segment_size
  * the batch points, goes back to the kernel in the next call. */
 int fw_ring_fill(struct fw_ring *r, struct fw_decoder *d, int64_t shift_ns, struct fw_batch *batch);
 
+/* Blocks that the kernel has handed over and not got back: it has no room for frames when these are all. */
+uint32_t fw_ring_waiting(const struct fw_ring *r);
+
 #endif

@@ -62,11 +62,23 @@ def nginx(lab: Lab, root: Path, protocol: str = "TLSv1.3") -> Iterator[Path]:
     server = lab.start(
         lab.server, binary, "-p", str(root), "-c", str(root / "nginx.conf"), stderr=subprocess.DEVNULL
     )
-    time.sleep(0.7)
-    assert server.poll() is None, (root / "error.log").read_text()
+    serves(server, root)
     yield root / "access.log"
     server.terminate()
     server.wait(10)
+
+
+def serves(server: subprocess.Popen[bytes], root: Path) -> None:
+    """Wait until nginx serves: its pid is written when it listens.
+
+    Raises:
+        AssertionError: it does not, and why.
+    """
+    end = time.monotonic() + 20
+    while not (root / "nginx.pid").exists():
+        assert server.poll() is None, (root / "error.log").read_text()
+        assert time.monotonic() < end, "nginx does not begin"
+        time.sleep(0.05)
 
 
 def address(number: int) -> str:

@@ -2,7 +2,8 @@
 
     python tests/forge.py INTERFACE MAC KIND TARGET SECONDS PACKETS_PER_SECOND [PORT]   (inside a namespace)
 
-TCP goes to port 80 and UDP to port 27015 where a kind floods one port. No two packets have the same source.
+Prints when it begins, and at the end how many it sent. TCP goes to port 80 and UDP to port 27015 where a kind
+floods one port. No two packets have the same source.
 """
 
 from __future__ import annotations
@@ -118,4 +119,5 @@ if __name__ == "__main__":
     name, card, kind, target, *numbers = sys.argv[1:]
     duration, pps, *ports = map(float, numbers)
     forger = Forger(kind, target, time.time_ns(), int(ports[0]) if ports else None)
+    print(time.time(), flush=True)
     print(send(name, card, forger.packet, duration, pps))

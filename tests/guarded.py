@@ -28,6 +28,8 @@ from lab import CLIENT, CLIENT6, SERVER, SERVER6, Lab
 
 HERE = Path(__file__).parent
 INNER, INNER6, GATE, GATE6 = "10.97.0.2", "fd97::2", "10.97.0.1", "fd97::1"
+ACTED_S = 4.0
+"""Within so many seconds something stands, also where the machine is busy; what then comes is counted."""
 PROBE = """
 table inet probe {
   counter flood {}
@@ -139,7 +141,9 @@ def cell(where: str, version: int, kind: str, *, python: str = sys.executable, l
         assert server.stdout is not None
         server.stdout.readline()
         users = wire.start(wire.client, sys.executable, str(HERE / "served.py"), "use", address,
-                           str(2 + lead + flood), stdout=subprocess.PIPE)  # fmt: skip
+                           str(1 + flood), "told", stdin=subprocess.PIPE,
+                           stdout=subprocess.PIPE)  # fmt: skip
+        assert users.stdin is not None
         assert users.stdout is not None
         users.stdout.readline()
         _probe(wire, victim, address, kind)
@@ -159,16 +163,21 @@ def cell(where: str, version: int, kind: str, *, python: str = sys.executable, l
         watch = wire.start(wire.server, *command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert watch.stderr is not None
         watch.stderr.readline()
-        look = wire.start(wire.server, python, "-P", "-c", LOOK, str(lead + flood), stdout=subprocess.PIPE)
+        look = wire.start(
+            wire.server, python, "-P", "-c", LOOK, str(lead + flood + 2), stdout=subprocess.PIPE
+        )
         time.sleep(lead)
         with NetNS(wire.server) as inside:
             (index,) = inside.link_lookup(ifname="vb")
             mac = inside.get_links(index)[0].get_attr("IFLA_ADDRESS")
-        began = time.time()
         how = (kind, address, str(flood), str(rate), *([str(port)] if port else []))
         forging = (sys.executable, str(HERE / "forge.py"), "va", mac, *how)
         sender = wire.start(wire.client, *forging, stdout=subprocess.PIPE)
-        time.sleep(3.5)
+        assert sender.stdout is not None
+        began = float(sender.stdout.readline())
+        users.stdin.write(b"go\n")
+        users.stdin.flush()
+        time.sleep(max(began + ACTED_S + 0.5 - time.time(), 0.1))
         marks = [(time.time(), _counted(wire, victim))]
         time.sleep(max(began + flood - 0.5 - time.time(), 0.1))
         marks.append((time.time(), _counted(wire, victim)))

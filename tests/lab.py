@@ -139,14 +139,31 @@ class Lab:
         return process
 
     def close(self) -> None:
-        """Kill what still runs and remove the namespaces."""
+        """Kill what still runs, also what others left behind, and remove the namespaces."""
         for process in self.running:
             if process.poll() is None:
                 process.kill()
             process.wait()
         for name in (self.client, self.server):
             if name in netns.listnetns():
+                end = time.monotonic() + 5
+                while (left := inhabitants(name)) and time.monotonic() < end:
+                    for pid in left:
+                        with suppress(ProcessLookupError):
+                            os.kill(pid, signal.SIGKILL)
+                    time.sleep(0.01)
                 netns.remove(name)
+
+
+def inhabitants(name: str) -> list[int]:
+    """Processes inside a namespace."""
+    here, found = os.stat(f"{netns.NETNS_RUN_DIR}/{name}").st_ino, list[int]()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):  # it ended meanwhile
+                if os.stat(entry / "ns" / "net").st_ino == here:
+                    found.append(int(entry.name))
+    return found
 
 
 @contextmanager

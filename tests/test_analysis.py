@@ -21,6 +21,17 @@ CAPTURE = Path(__file__).resolve().parents[1] / "pcaps" / "launch-day.pcap.gz"
 KEY = bytes(range(16))
 
 
+def test_it_is_told_how_long_each_epoch_took() -> None:
+    decoder, analysis, batch = Decoder(KEY), Analysis(str(CAPTURE), 0), Batch(512)
+    took, heard = list[float](), list[int]()
+    analysis.judged, analysis.heard = took.append, lambda summary: heard.append(summary.epoch)
+    decoder.fill(gzip.decompress(CAPTURE.read_bytes()), 0, batch)
+    analysis.observe(batch)
+    analysis.finish()
+    assert len(took) == len(heard) > 0
+    assert all(0 < seconds < 60 for seconds in took)
+
+
 @pytest.fixture(scope="module")
 def told() -> tuple[Analysis, list[Change], int]:
     """The analysis of a capture whose changes were asked for after every epoch, before it is finished."""

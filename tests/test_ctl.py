@@ -143,6 +143,8 @@ def test_a_daemon_that_observes_is_asked(wire: Lab, tmp_path: Path) -> None:
     assert sender.wait(30) == 0
     assert eventually(lambda: daemon.counted("http_requests_total") >= 0.9 * sent > 100)
     assert daemon.counted("http_requests_total") <= sent
+    assert daemon.counted("window_seconds_count") >= 8
+    assert 1_000 < daemon.counted("distinct_sources") < 1e6
     assert "floodwatch" not in rules(wire)
 
 

@@ -87,38 +87,39 @@ def test_a_day_in_a_minute(wire: Lab, tmp_path: Path, need: Any) -> None:
         ever.update(now := blocks(wire))
         return covered(now) == BOTS
 
-    with flood(wire, 25):
-        assert eventually(stands, 5), daemon.said  # morning: bots
+    with flood(wire, 120):  # until all of this happened
+        assert eventually(stands, 20), daemon.said  # morning: bots
         daemon.process.send_signal(signal.SIGHUP)
-        assert eventually(lambda: "read again" in daemon.said, 5), daemon.said
+        assert eventually(lambda: "read again" in daemon.said), daemon.said
         assert stands()
         wire.start(wire.server, "nft", "flush", "ruleset").wait(10)  # somebody else's firewall is loaded
-        assert eventually(stands, 3), daemon.said
+        assert eventually(stands), daemon.said
         inside = Path(f"/proc/{daemon.process.pid}/root{state}")
-        assert eventually(lambda: crowds(Journal(inside).changes()), 8), daemon.said  # the neighbour's people
+        people = eventually(lambda: crowds(Journal(inside).changes()), 30)  # the neighbour's
+        assert people, daemon.said
         os.kill(sensor := daemon.sensor(), signal.SIGKILL)
         assert daemon.other_sensor(sensor), daemon.said
         assert stands()
         with suppress(OSError), (inside / "filler").open("wb", buffering=0) as filler:
             while True:
                 filler.write(bytes(4096))
-        assert eventually(lambda: "No space left" in daemon.said, 10), daemon.said
+        assert eventually(lambda: "No space left" in daemon.said, 30), daemon.said
         assert stands()
     wire.link(wire.server, "vb", state="down")
     time.sleep(1)
     wire.link(wire.server, "vb", state="up")
     assert eventually(lambda: "No space left" in daemon.said)
     wire.send(forged, deliver=True)  # noon: sources that do not exist
-    assert eventually(lambda: "SYN flood" in daemon.said, 10), daemon.said
+    assert eventually(lambda: "SYN flood" in daemon.said, 20), daemon.said
     (inside / "filler").unlink()
-    assert eventually(lambda: "can be written again" in daemon.said, 15), daemon.said
+    assert eventually(lambda: "can be written again" in daemon.said, 30), daemon.said
     assert resident(daemon.process.pid) + resident(daemon.sensor()) < BYTES_MOST
-    assert [sender.wait(20) for sender in neighbours] == [0, 0, 0]
+    assert [sender.wait(60) for sender in neighbours] == [0, 0, 0]
     changes, acts = Journal(inside).changes(), list(Journal(inside).acts())
     daemon.kill()  # evening: a crash, and bots again
     daemon = Daemon(wire, tmp_path)
-    with flood(wire, 15):
-        assert eventually(stands, 8), daemon.said
+    with flood(wire, 60):
+        assert eventually(stands, 20), daemon.said
     answered = int(held.communicate(timeout=1)[0]) if held.poll() is not None else _end(held)
     good, bad = map(int, guest.communicate(timeout=60)[0].split())
     daemon.stop()

@@ -20,6 +20,7 @@ from floodwatch.mitigate.denylist import STYLES, deny_list
 from floodwatch.mitigate.ruletext import render
 from floodwatch.model.event import CountBounds, Event, TopSource
 from floodwatch.pipeline.scan import scan
+from floodwatch.report.explained import event_text
 
 Need = Callable[[object, str], None]
 
@@ -74,7 +75,7 @@ def test_rules_of_this_host_leave_them_out_and_say_so(flood: Event) -> None:
     assert all(line.startswith("#") for line in text.splitlines())
     assert "are known only by what a proxy writes" in text
     assert "no source of it is proven here" in text
-    assert "which names its clients in a header" in render(flood, "text")
+    assert "which names its clients in a header" in event_text(flood)
 
 
 def test_nginx_loads_the_list(flood: Event, tmp_path: Path, need: Need) -> None:

@@ -20,6 +20,7 @@ from floodwatch import synth
 
 sys.path.insert(0, str(Path(__file__).parent))
 from lab import CLIENT, SERVER, Lab
+from test_daemon import eventually
 from test_mitigate import SERVE, ctl, reaches, rules, run, serve
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
@@ -96,15 +97,18 @@ def test_answers_of_reflectors_are_dropped_and_the_victims_own_pass(wire: Lab, t
     begin = time.time()
     sender = wire.sender(capture, deliver=True)
     while not rules(wire).get("reflected4"):
-        assert time.time() < begin + 8, "three seconds of people, then the flood, and nothing was done"
+        assert time.time() < begin + 12, "three seconds of people, then the flood, and nothing was done"
         time.sleep(0.1)
     guarded = time.time()
     (key,) = rules(wire)["reflected4"]
     assert key == str({"concat": [SERVER, 53]})
-    time.sleep(1)
-    (row,) = json.loads(ctl(wire, "blocks", "--json"))
-    assert (row["guard"], row["victim"], row["number"]) == ("reflected", SERVER, 53)
-    assert row["packets"] > 1000
+
+    def row() -> dict[str, Any]:
+        (only,) = json.loads(ctl(wire, "blocks", "--json"))
+        return dict(only)
+
+    assert eventually(lambda: row()["packets"] > 1000)
+    assert (row()["guard"], row()["victim"], row()["number"]) == ("reflected", SERVER, 53)
     assert f"protects {SERVER} against new UDP packets from port 53" in ctl(wire, "blocks")
     own = wire.start(wire.server, sys.executable, "-c", ASK_DNS, stdout=subprocess.PIPE)
     assert int(own.communicate(timeout=30)[0]) == 20
@@ -172,8 +176,7 @@ def test_packets_of_nothing_are_dropped_and_old_connections_go_on(
     old = python(wire, wire.client, OLD_CONNECTION, SERVER, "6")
     watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--mode", "enforce")
     sender = wire.sender(capture, deliver=True)
-    time.sleep(6.5)
-    assert list(rules(wire)[name]) == [key]
+    assert eventually(lambda: list(rules(wire).get(name, ())) == [key], 20)
     good = int(old.communicate(timeout=60)[0])
     assert sender.wait(30) == 0
     (row,) = json.loads(ctl(wire, "blocks", "--json"))
@@ -247,7 +250,7 @@ def test_clients_who_were_served_before_pass_the_cap_of_unknown_ones(wire: Lab, 
     sender = wire.sender(flood(tmp_path, "blind_requests", duration=9), deliver=True)
     begin = time.monotonic()
     while "capped4" not in rules(wire):
-        assert time.monotonic() - begin < 12
+        assert time.monotonic() - begin < 20
         time.sleep(0.2)
     new = wire.start(wire.client, sys.executable, "-c", PERSON, "10.98.0.1", "5", stdout=subprocess.PIPE)
     served, refused = map(int, new.communicate(timeout=30)[0].split())
@@ -277,13 +280,19 @@ def test_p24_a_kernel_that_takes_no_rules_is_told_and_tried_again(wire: Lab, tmp
     foreign.stdin.write(b"delete table inet floodwatch; add table inet floodwatch { flags owner; }\n")
     foreign.stdin.flush()
     sender = wire.sender(capture, deliver=True)
-    time.sleep(7)
+    assert watch.stderr is not None
+    said = ""
+    while "no rule could be set" not in said:
+        said += (line := watch.stderr.readline()).decode()
+        assert line, "it ended"
+    time.sleep(1.5)  # it tries again, and says so no more
     assert watch.poll() is None
     foreign.kill()  # with its socket the table goes
     foreign.wait()
+    assert eventually(lambda: len(rules(wire).get("reflected4_port", ())) == 1)
     assert sender.wait(30) == 0
-    assert len(rules(wire)["reflected4_port"]) == 1
-    found, said = report(watch)
+    found, more = report(watch)
+    said += more
     assert said.count("no rule could be set") == 1
     assert "trying again" in said
     assert "rules can be set again" in said
@@ -355,8 +364,8 @@ def test_a_router_answers_the_syns_of_a_flood_with_cookies_for_who_is_behind_it(
     synth.make("syn_flood", capture, synth.Params(victim=INNER, duration=8, pps=3000))
     watch = wire.floodwatch("watch", "-i", "vb", "--format", "ndjson", "--mode", "enforce")
     sender = wire.sender(capture, deliver=True)
-    time.sleep(6)  # three seconds of people come first
-    assert list(rules(wire)["proxied4"]) == [str({"concat": [INNER, 80]})]
+    # three seconds of people come first
+    assert eventually(lambda: list(rules(wire).get("proxied4", ())) == [str({"concat": [INNER, 80]})], 20)
     count = python(wire, behind, COUNT_SYNS, "3")
     assert all(connects(wire, INNER) for _ in range(5))  # from a client that is not known
     reached = int(count.communicate(timeout=20)[0])

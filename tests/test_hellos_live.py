@@ -26,6 +26,7 @@ from scapy.utils import PcapReader, wrpcap
 import floodwatch as fw
 
 sys.path.insert(0, str(Path(__file__).parent))
+from encrypted import serves
 from lab import SERVER, SERVER6, Lab
 
 pytestmark = pytest.mark.root
@@ -75,11 +76,7 @@ def serving(wire: Lab, root: Path) -> Iterator[None]:
     (root / "big").write_bytes(os.urandom(1_000_000))
     (root / "nginx.conf").write_text(NGINX.format(root=root, server=SERVER, server6=SERVER6))
     nginx = wire.start(wire.server, "nginx", "-c", str(root / "nginx.conf"))
-    end = time.monotonic() + 10
-    while not (root / "nginx.pid").exists():
-        assert nginx.poll() is None, (root / "error.log").read_text()
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    serves(nginx, root)
     yield
     nginx.terminate()
     nginx.wait(10)

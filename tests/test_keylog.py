@@ -697,7 +697,7 @@ def test_real_programs_are_read_as_tshark_reads_them(wire: Lab, need: Need, tmp_
     text = NGINX.format(folder=tmp_path, server=SERVER_ADDRESS, long="x" * 3000)
     (tmp_path / "nginx.conf").write_text(text)
     keys, capture = tmp_path / "curl.log", tmp_path / "real.pcap"
-    wire.start(wire.server, "nginx", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"))
+    server = wire.start(wire.server, "nginx", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"))
     seeing = wire.start(
         wire.server,
         "tcpdump",
@@ -719,6 +719,8 @@ def test_real_programs_are_read_as_tshark_reads_them(wire: Lab, need: Need, tmp_
         command = ("curl", "-sk", "--retry-connrefused", "--retry", "5", *options.split(), *outputs, *urls)
         asking = wire.start(wire.client, *command, env={**os.environ, "SSLKEYLOGFILE": str(keys)})
         assert asking.wait(30) == 0, options
+    server.terminate()
+    server.wait(10)
     time.sleep(0.5)
     seeing.terminate()
     seeing.wait(10)

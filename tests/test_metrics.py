@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import os
 import re
@@ -16,24 +17,31 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import floodwatch
+from floodwatch._engine import Batch, Decoder
+from floodwatch.capture.peak import Peak
 from floodwatch.config.options import Counters
 from floodwatch.config.settings import Interface, MetricsSettings, Receiver, Settings
 from floodwatch.daemon import exporter
 from floodwatch.daemon.drawn import drawn
 from floodwatch.daemon.exporter import CLIENTS_MOST, Exporter
 from floodwatch.daemon.hands import Done, Modes
+from floodwatch.daemon.line import Line
 from floodwatch.daemon.metrics import METRICS, count_act
 from floodwatch.daemon.outward import Outward
-from floodwatch.daemon.picture import Link, Picture, Tallies
+from floodwatch.daemon.picture import Counted, Link, Picture, Tallies
 from floodwatch.daemon.records import Beat
+from floodwatch.daemon.sensor import Asking
 from floodwatch.errors import ConfigError, EnvironmentFault
 from floodwatch.mitigate import Act
+from floodwatch.pipeline.analysis import Analysis
 
 Need = Callable[[object, str], None]
+PCAPS = Path(__file__).parents[1] / "pcaps"
 FILES = Path(floodwatch.__file__).parent / "daemon" / "files"
 RULES, DASHBOARD = FILES / "floodwatch.rules.yml", FILES / "floodwatch.json"
 HOST = {"instance", "job"}
@@ -60,7 +68,7 @@ def busy(tallies: Tallies) -> Picture:
         started=1e9,
         at=1e9 + 60,
         mode="enforce",
-        links=(Link(name='eth"0\n', up=True, packets=7, bytes=700, lost={"ring": 2}),),
+        links=(Link(name='eth"0\n', up=True, packets=7, bytes=700, lost={"ring": 2}, full=0.5),),
         victims=(("198.51.100.7", 1e5), ("2001:db8::7", 1e4)),
         floods={"syn_flood": 2},
         wanted=5,
@@ -72,6 +80,7 @@ def busy(tallies: Tallies) -> Picture:
         capacity={"block4": 0.25},
         degraded=("198.51.100.9 is away",),
         tallies=tallies.counted(),
+        counted=Counted(syns=6, sources=3.2e6, error=0.016, bytes=1 << 24, windows={"0.01": 3, "sum": 0.006}),
     )
 
 
@@ -115,6 +124,12 @@ def test_a_scrape_tells_every_metric_and_no_address(told: Exporter) -> None:
     assert seen["floodwatch_active_floods", (("vector", "udp_flood"),)] == 0
     drops = (("interface", 'eth"0\n'), ("stage", "ring"))
     assert seen["floodwatch_capture_drops_total", drops] == 2
+    assert seen["floodwatch_ring_fill_ratio", (("interface", 'eth"0\n'),)] == 0.5
+    assert (seen["floodwatch_syn_total", ()], seen["floodwatch_distinct_sources", ()]) == (6, 3.2e6)
+    assert (seen["floodwatch_window_seconds_count", ()], seen["floodwatch_window_seconds_sum", ()]) == (
+        3,
+        0.006,
+    )
     assert seen["floodwatch_decisions_total", (("action", "add"), ("outcome", "refused"))] == 1
     delay = "floodwatch_detection_delay_seconds"
     buckets = [seen[f"{delay}_bucket", (("le", le),)] for le in ("0.25", "0.5", "60.0", "+Inf")]
@@ -195,6 +210,7 @@ def test_a_sensor_that_is_taken_over_makes_no_label() -> None:
         (*links, Link(name="lo", packets=5)),
         {},
         {"203.0.113.1": 1, "not_ip": 2},
+        Counted(windows={"203.0.113.2": 9, "0.05": 4}),
     )
     settings = Settings(interfaces=(Interface(name="eth9"),))
     picture = drawn(None, beat, Done(), Modes(settings), Tallies(), (), panic=False)
@@ -204,6 +220,37 @@ def test_a_sensor_that_is_taken_over_makes_no_label() -> None:
     seen = values(text)
     assert seen["floodwatch_packets_total", (("interface", "lo"),)] == 5
     assert seen["floodwatch_decode_errors_total", (("reason", "not_ip"),)] == 2
+    assert seen["floodwatch_window_seconds_count", ()] == 4
+
+
+def test_what_the_sensor_counts_comes_by_its_beat() -> None:
+    asking, analysis = Asking(Line(socket.socket(socket.AF_UNIX))), Analysis("x", 0)
+    engine = analysis.engine
+    asking.judged(0.003)
+    asking.judged(90.0)
+    counted = asking.counted(engine)
+    assert counted.windows == {"0.01": 1, "+Inf": 1, "sum": 90.003}
+    assert (counted.sources, counted.bytes) == (0, engine.nbytes)
+    assert 0.016 < counted.error < 0.0165
+    batch, capture = Batch(1 << 16), gzip.decompress((PCAPS / "syn_flood.pcap.gz").read_bytes())
+    Decoder(bytes(16)).fill(capture, 0, batch)
+    analysis.observe(batch)
+    exact = len(np.unique(batch.records()["src"], axis=0))
+    assert exact > 1000
+    assert asking.counted(engine).sources == pytest.approx(exact, rel=4 * counted.error)
+
+
+def test_a_peak_is_told_for_fifteen_seconds_and_no_longer_than_thirty() -> None:
+    now = [100.0]
+    peak = Peak(lambda: now[0])
+    peak.see(0.7)
+    peak.see(0.2)
+    for after, most in ((0.0, 0.7), (14.9, 0.7), (15.0, 0.7), (29.0, 0.7), (30.1, 0.0), (500.0, 0.0)):
+        now[0] = 100.0 + after
+        assert peak.most == most, after
+    peak.see(0.4)
+    now[0] += 29.0
+    assert peak.most == 0.4
 
 
 def test_what_cannot_be_told_ends_nothing_and_is_told(told: Exporter) -> None:

@@ -86,6 +86,26 @@ def test_a_block_stands_drops_is_listed_and_goes(wire: Lab) -> None:
     ctl(wire, "blocks", code=1)
 
 
+SIZES = """
+from floodwatch.mitigate import Table
+table = Table()
+print(*((packets, table.sizes()[network]) for network, (_, packets) in table.counted().items()))
+table.remove()
+table.counted()
+assert not table.sizes()
+"""
+
+
+def test_what_a_block_meets_is_counted_in_packets_and_bytes(wire: Lab) -> None:
+    ctl(wire, "block", CLIENT, "--for", "10m")
+    say = f"[s.sendto(bytes(100), ('{SERVER}', 9)) for _ in range(3)]"
+    send = f"import socket; s = socket.socket(type=socket.SOCK_DGRAM); {say}"
+    assert wire.start(wire.client, sys.executable, "-c", send).wait(20) == 0
+    counted = run(wire, sys.executable, "-P", "-c", SIZES)
+    packets, size = map(int, re.findall(r"\d+", counted))
+    assert (packets, size) == (3, 3 * 128)
+
+
 def test_p05_p06_who_must_not_be_blocked_is_refused(wire: Lab) -> None:
     for network in ("127.0.0.1", SERVER, "::1"):
         assert "must not be blocked" in ctl(wire, "block", network, code=2)

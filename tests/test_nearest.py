@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from sample_events import SYN
 from test_report import REPORT, UNSAFE
 
 from floodwatch.cli import main
-from floodwatch.model.report import Near
+from floodwatch.model.report import Near, Report
 from floodwatch.report.escape import columns
 from floodwatch.report.text import render
 
@@ -68,8 +70,38 @@ def test_it_stands_in_the_text_and_keeps_to_the_width(width: int) -> None:
     assert max(columns(line) for line in page.splitlines()) <= width
 
 
-def test_the_next_commands_are_whole_for_a_shell(tmp_path: Path) -> None:
-    path = "a capture.pcap"
-    item = msgspec.structs.replace(REPORT.inputs[0], path=path)
-    page = render(msgspec.structs.replace(REPORT, inputs=(item,)), width=60)
-    assert f"scan --format json --top 0 -o report.json '{path}'" in page.replace("\\\n    ", "")
+@pytest.mark.parametrize("width", [40, 60, 100])
+def test_the_next_commands_are_whole_for_a_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(Path(__file__).parents[1] / "pcaps" / "syn_flood.pcap.gz", "it's a.gz")
+    only = CliRunner().invoke(main, ["scan", "-q", "--format", "json", "-f", "ip and tcp", "it's a.gz"])
+    page = render(msgspec.json.decode(only.stdout, type=Report), width=width)
+    scan, explain = page.replace("\\\n", "").splitlines()[-2:]
+    assert shlex.split(scan)[-3:] == ["-f", "ip and tcp", "it's a.gz"]
+    for line, code in ((scan, 1), (explain, 0)):
+        name, *argv = shlex.split(line)
+        done = CliRunner().invoke(main, argv)
+        assert (name, done.exit_code) == ("floodwatch", code), done.output
+    assert "there is nothing to load" in done.stdout
+    made = {"it's a.gz", "flood-1.pcapng", "report.html", "report.json"}
+    assert {path.name for path in tmp_path.iterdir()} == made
+    assert json.loads(Path("report.json").read_text())["settings"]["filter"] == "ip and tcp"
+
+
+def test_what_cannot_be_typed_is_left_to_the_reader() -> None:
+    def told(width: int = 80, **settings: Any) -> str:
+        names = [msgspec.structs.replace(REPORT.inputs[0], path=path) for path in settings.pop("paths")]
+        changed = msgspec.structs.replace(REPORT.settings, **settings)
+        return render(msgspec.structs.replace(REPORT, inputs=tuple(names), settings=changed), width=width)
+
+    for paths in (["a.pcap", "b.pcap"], ["caf\xe9.pcap"], ["-f.pcap"], ["x" * 90]):
+        assert " CAPTURE...\n" in told(paths=paths)
+    assert "floodwatch scan" not in told(paths=["-"])
+    ja4 = "t13d1516h2_8daaf6152771_e5627efa2ab1"
+    page = " ".join(told(paths=["a.pcap"], ja4=(ja4,), filter="x" * 99).replace("\\\n", "").split())
+    assert f"report.json -f FILTER --filter-ja4 {ja4} a.pcap" in page
+    assert "--cut" not in page
+    assert "Next, a page to send" in page
+    assert "--filter-ja4 JA4" in told(40, paths=["a.pcap"], ja4=(ja4,))

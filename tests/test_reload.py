@@ -46,9 +46,9 @@ def test_p52_a_bad_configuration_changes_nothing_and_says_so_and_storms_coalesce
         daemon.process.send_signal(signal.SIGHUP)
     write(GOOD.format("observe"))
     daemon.process.send_signal(signal.SIGHUP)
-    assert eventually(lambda: "table" not in rules(wire))
+    assert eventually(lambda: "table" not in rules(wire), 60)
     assert sender.wait(30) == 0
-    assert eventually(lambda: daemon.counted() >= truth.packets)
+    assert eventually(lambda: daemon.counted() >= truth.packets, 30)
     assert daemon.end() == 0
     assert "another one starts" not in daemon.said
     taken, refused = daemon.said.count("was read again"), daemon.said.count("was not taken over")

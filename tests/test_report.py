@@ -16,6 +16,7 @@ from sample_events import CROWD, INPUT, REPORT, SYN
 
 from floodwatch.model.report import InputFault, Report
 from floodwatch.model.vector import Vector
+from floodwatch.report import course
 from floodwatch.report.escape import clip, columns, flow, look, printable
 from floodwatch.report.events import line
 from floodwatch.report.formats import FORMATS, Shown
@@ -34,7 +35,9 @@ decoded 99.98 %   truncated 6,211   not ip 40
 2 FLOODS
  1  SYN flood, forged sources                           HIGH     confidence 0.97
     victim    198.51.100.7:443   02:17:40 to 02:24:10 (6m30s)
-    rate      peak 412k SYN/s, usual 1.1k (x374)   ..:###-.
+    rate      peak 412k SYN/s, usual 1.1k (x374)
+    course    ...............::::::::######################--------.......
+              02:17:40 ---------------- 02:20:55 ---------------- 02:24:10
     volume    98,000,000 packets   6.3 GB   about 211 Mbit/s at the peak
     sources   about 3.9M (+-1.6 %), forged, 99 % of the flood forged
     because   0.1 % of the SYNs were ever followed by an ACK
@@ -44,7 +47,9 @@ decoded 99.98 %   truncated 6,211   not ip 40
  2  HTTP flood                                          MEDIUM   confidence 0.88
     victim    [2001:db8::9]:80   /search
               02:17:40 to 02:24:10 (6m30s, the capture ends first)
-    rate      peak 8.2k req/s, usual 140 (x59)   in pulses   ..:###-.
+    rate      peak 8.2k req/s, usual 140 (x59)   in pulses
+    course    ...............::::::::######################--------.......
+              02:17:40 ---------------- 02:20:55 ---------------- 02:24:10
     volume    98,000,000 requests   6.3 GB   about 4.2 Mbit/s at the peak
     sources   41, proven real by finished handshakes, the largest sends 20 %
               203.0.113.1/32 20 %   203.0.113.2/32 10 %   203.0.113.3/32 6.7 %
@@ -54,8 +59,10 @@ decoded 99.98 %   truncated 6,211   not ip 40
     so        all of them finished handshakes. Block the listed sources.
 
 Full detail: --format json
-Next, every source and the rules against the first flood:
-  floodwatch scan --format json --top 0 -o report.json edge-0217.pcap.gz
+Next, its frames, a page to send, every source, and the rules against the first
+flood:
+  floodwatch scan --cut 1 -w flood-1.pcapng --report report.html --format json \\
+    --top 0 -o report.json edge-0217.pcap.gz
   floodwatch explain report.json 1 --as nft
 """
 
@@ -121,6 +128,40 @@ def test_a_surge_is_neither_people_nor_an_attack() -> None:
     assert "surge of requests" in line("opened", surge).decode()
 
 
+def test_numbers_go_on_through_the_report() -> None:
+    text = render(replace(REPORT, crowds=(CROWD,), surges=(replace(CROWD, verdict="unclear"),)))
+    numbered = re.findall(r"^ (\d)  (\w+ \w+)", text, re.MULTILINE)
+    assert numbered == [("1", "SYN flood"), ("2", "HTTP flood"), ("3", "crowd of"), ("4", "surge of")]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "width", "shown"),
+    [
+        ("2025-01-27T02:17:40Z", "2025-01-27T02:17:42.5Z", 40,
+         "02:17:40.000 -------------- 02:17:42.500"),
+        ("2025-01-27T02:17:40Z", "2025-01-27T02:17:42.5Z", 26, "02:17:40.000  02:17:42.500"),
+        ("2025-01-27T02:17:40.123456789Z", "2025-01-27T02:24:10Z", 40,
+         "02:17:40 ------ 02:20:55 ------ 02:24:10"),
+        ("2025-01-27T23:00:00Z", "2025-01-29T01:00:00Z", 50,
+         "01-27 23:00 ------ 01-28 12:00 ------- 01-29 01:00"),
+        ("2025-01-27T02:17:40Z", "2025-01-27T02:17:40Z", 26, "02:17:40.000  02:17:40.000"),
+    ],
+)  # fmt: skip
+def test_the_axis_of_a_course(first: str, last: str, width: int, shown: str) -> None:
+    assert course.axis(first, last, width) == shown
+
+
+def test_a_course_shows_each_pulse_and_has_the_width_of_its_axis() -> None:
+    pulse = (1.0,) * 30 + (9.0,) + (1.0,) * 29
+    assert course.bars(pulse, 20, unicode=False) == "." * 10 + "#" + "." * 9
+    assert course.bars((0.0, 2.0), 6, unicode=False) == "...###"
+    assert course.bars((5.0,), 6, unicode=False) == course.bars((0.0, 0.0), 6, unicode=False) == ""
+    for width in range(40, 90):
+        drawn = re.search(r"course    (\S+)\n +(\d\S+ .*\d)\n", render(REPORT, width=width))
+        assert drawn is not None
+        assert len(drawn[1]) == len(drawn[2]) == min(60, width - 14)
+
+
 def test_a_crowd_is_no_flood() -> None:
     text = render(replace(REPORT, floods=(), crowds=(CROWD,)))
     assert "1 CROWD\n 1  crowd of HTTP clients, not an attack" in text
@@ -184,7 +225,7 @@ def test_colour_is_optional_and_only_added() -> None:
 
 
 def test_unicode_bars() -> None:
-    assert "▂▂▃███▅▁" in render(REPORT, unicode=True)
+    assert "▂▃▃▃▃▃▃▃▃██████████████████████▅▅▅▅▅▅▅▅▁▁▁▁▁▁▁\n" in render(REPORT, unicode=True)
     assert render(REPORT).isascii()
 
 

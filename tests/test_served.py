@@ -37,6 +37,7 @@ from floodwatch.model.vector import Vector
 
 sys.path.insert(0, str(Path(__file__).parent))
 from forge import KINDS
+from guarded import ACTED_S
 from lab import SERVER, SERVER6, Lab
 
 HERE = Path(__file__).parent
@@ -218,7 +219,8 @@ with Blocker(dry_run=False) as blocker:
     assert len(blocker.guard(decisions, NOBODY)) == len(decisions)
     print("ready", flush=True)
     input()
-    guards = blocker.guards()
+    guards, sizes = blocker.guards(), blocker.sizes()
+    assert all(20 * held.packets <= sizes[guard] <= 1500 * held.packets for guard, held in guards.items())
     print(json.dumps({f"{g.kind} {g.victim} {g.number} {g.port}": s.packets for g, s in guards.items()}))
 """
 
@@ -330,7 +332,7 @@ def cells(*wanted: tuple[str, int, str]) -> list[dict[str, Any]]:
     """Whole watches under floods, two at a time, see ``guarded.py``."""
 
     def one(cell: tuple[str, int, str]) -> dict[str, Any]:
-        command = (sys.executable, str(HERE / "guarded.py"), *map(str, cell), "--lead", "2.5", "--flood", "6")
+        command = (sys.executable, str(HERE / "guarded.py"), *map(str, cell), "--lead", "2.5", "--flood", "7")
         seen: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
         return seen
 
@@ -347,7 +349,7 @@ def test_p59_p60_no_flood_of_twelve_kinds_lets_a_guard_cut_what_is_served(need: 
         assert len(cell["lived"]) == 8, cell
         assert all(cell["lived"].values()), cell
         assert cell["lost"] <= 0.01, cell
-        assert cell["acted"] is None or cell["acted"] < 3, cell
+        assert cell["acted"] is None or cell["acted"] < ACTED_S, cell
     assert sum(cell["acted"] is not None for cell in seen) >= 10  # cookies of the host itself need no rule
     for cell in seen:
         assert cell["acted"] is None or cell["reached"] < 0.3, cell
@@ -360,11 +362,11 @@ def test_a_guard_that_takes_a_service_from_its_clients_is_taken_back(need: Any, 
     from served import ECHO
 
     seen = cell(
-        "host", 4, "udp", lead=13, flood=9, port=ECHO
+        "host", 4, "udp", lead=13, flood=12, port=ECHO
     )  # clients come to the flooded port, each time anew
     lines = seen.said.splitlines()
     assert [re.sub("floodwatch: (guard|lift).*", r"\1", line) for line in lines] == ["guard", "lift", "lift"]
     assert "answers of the victim fell" in lines[1]
     assert "answers are back without it" in lines[2]
-    assert seen.lost < 0.4  # two of nine seconds
+    assert seen.lost < 0.4  # two of twelve seconds, and as many of a busy machine
     assert seen.all_lived

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -16,9 +17,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from floodwatch._engine import Batch, Decoder
 from floodwatch.cli import main
+from floodwatch.config.options import WatchOptions
+from floodwatch.daemon import sensor
+from floodwatch.daemon.line import HEAD, VERSION, Line
+from floodwatch.daemon.records import Kind, Start, start_of
 from floodwatch.decide.traffic import BINS, CLASSES, KEPT, Measured
 from floodwatch.model.report import Traffic
+from floodwatch.pipeline.analysis import Analysis
 from floodwatch.report.page import render
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -105,6 +112,29 @@ def test_memory_is_bounded_in_time_and_hosts() -> None:
 
 def test_nothing_came_and_nothing_is_told() -> None:
     assert Measured().told("x") is None
+
+
+def test_the_sensor_of_a_daemon_adds_up_no_traffic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody asks it for a report; who scans and who watches by hand gets one."""
+    asked = dict[str, object]()
+
+    def watch(*args: object, **settings: object) -> None:
+        asked.update(settings)
+        raise EOFError
+
+    monkeypatch.setattr(sensor, "Watch", watch)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        start = start_of(Start((), WatchOptions()))
+        ours.sendall(HEAD.pack(VERSION, Kind.START, len(start)) + start)
+        with pytest.raises(EOFError):
+            sensor.Sensor(Line(theirs)).run()
+    assert asked == {"reports": False}
+    analysis, batch = Analysis("x", 0), Batch(512)
+    Decoder(bytes(16)).fill(gzip.decompress((PCAPS / "syn_flood.pcap.gz").read_bytes()), 0, batch)
+    analysis.observe(batch)
+    analysis.finish()
+    assert analysis.traffic() is None
 
 
 def test_the_page_tells_who_stayed_normal_and_not_who_is_told_of() -> None:

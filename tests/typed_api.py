@@ -56,6 +56,7 @@ assert_type(report.floods, tuple[fw.Event, ...])
 assert_type(report.floods[0].vector, fw.Vector)
 assert_type(report.floods[0].victim, fw.Victim)
 assert_type(report.to_json(), str)
+assert_type(fw.Report.from_json(report.to_json()), fw.Report)
 fw.read(1)  # type: ignore[arg-type]
 
 counts.update(1.5)  # type: ignore[arg-type]

@@ -117,9 +117,9 @@ class Detector:
     @staticmethod
     def explain(event: Event) -> str:
         """One event in plain words: what was seen, the evidence, what to do."""
-        from ..mitigate.ruletext import render
+        from ..report.explained import event_text
 
-        return render(event, "text")
+        return event_text(event)
 
 
 def detect(

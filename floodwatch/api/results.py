@@ -39,6 +39,22 @@ class Report(records.Report, frozen=True, kw_only=True):
         """The report as ``floodwatch scan --format json`` prints it."""
         return FORMATS["json"].report(self, Shown()).decode()
 
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Report:
+        """The report that ``to_json`` or ``floodwatch scan --format json`` wrote.
+
+        Raises:
+            InputError: the text is none (``code`` is ``no_report``).
+
+        >>> import floodwatch as fw
+        >>> report = fw.scan("pcaps/syn_flood.pcap.gz")
+        >>> fw.Report.from_json(report.to_json()) == report
+        True
+        """
+        from ..report.json import load
+
+        return load(text, "the text", cls)
+
     def to_text(self) -> str:
         """The report as ``floodwatch scan`` prints it, without colour."""
         return FORMATS["text"].report(self, Shown()).decode()

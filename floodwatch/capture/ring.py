@@ -23,6 +23,7 @@ from ..errors import CaptureError
 from . import reach
 from .filter import Filter
 from .linkstats import interface_drops
+from .peak import Peak
 
 BLOCK_BYTES = 1 << 20
 RETIRE_MS = 40
@@ -70,6 +71,8 @@ class LiveRing:
         self.lost = self.missed = 0
         """Packets that ring and interface lost; those of them that the interface had no room for."""
         self.up = True
+        self.fullest = Peak()
+        """How full the ring was at most lately, as a share."""
         self._ring_mb, self._snaplen, self._compiled, self._group = ring_mb, snaplen, compiled, group
         self._promiscuous = promiscuous and interface != "any"
         self._index = _index(interface)
@@ -102,6 +105,10 @@ class LiveRing:
     def fill(self, decoder: Decoder, batch: Batch, shift_ns: int) -> bool:
         """Fill the batch from at most one block; False when none is ready."""
         return self.ring.fill(decoder, batch, shift_ns)
+
+    def look(self) -> None:
+        """Look how full the ring is."""
+        self.fullest.see(self.ring.full)
 
     def count_lost(self) -> int:
         """Add up and return what the ring and the interface lost since it was opened, in packets."""

@@ -26,7 +26,7 @@ BATCH = 8192
 
 class Link(NamedTuple):
     """How one interface is captured: whether frames come, how many did and their bytes, what was lost, and
-    what of that the interface itself had no room for.
+    what of that the interface itself had no room for; how full the fullest of its rings was lately.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Link(NamedTuple):
     bytes: int
     lost: int
     missed: int
+    full: float
 
 
 class _Tap:
@@ -127,6 +128,8 @@ class Taps:
 
         together: Callable[[Callable[[list[_Tap]], list[_Tap]], list[list[_Tap]]], Iterable[list[_Tap]]]
         together = map if self._pool is None else self._pool.map
+        for tap in self._taps:
+            tap.ring.look()
         for _ in range(self._options.ring_mb):
             ready = [tap for filled in together(fill, self._shares) for tap in filled]
             self.drained = not ready
@@ -143,7 +146,7 @@ class Taps:
         found = dict[str, Link]()
         for tap in self._taps:
             name, decoder = tap.ring.interface, tap.decoder
-            before = found.get(name, Link(name, True, 0, 0, 0, 0))
+            before = found.get(name, Link(name, True, 0, 0, 0, 0, 0.0))
             found[name] = Link(
                 name,
                 before.up and tap.ring.up,
@@ -151,6 +154,7 @@ class Taps:
                 before.bytes + decoder.bytes,
                 before.lost + tap.ring.lost,
                 before.missed + tap.ring.missed,
+                max(before.full, tap.ring.fullest.most),
             )
         return list(found.values())
 

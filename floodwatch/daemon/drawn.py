@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from ..version import __version__
 from .child import Sensor
 from .hands import Done, Modes
-from .picture import Picture, Tallies
+from .picture import Counted, Picture, Tallies
 from .records import Beat
 
 
@@ -49,18 +49,18 @@ def drawn(
     degraded += [f"{link.name} is down or gone" for link in links if not link.up]
     degraded += trouble
     until = None if done.until is None else time.time() + done.until - time.monotonic()
-    counted = tallies.counted()
+    told = tallies.counted()
     return Picture(
         version=__version__, pid=os.getpid(), sensor=sensor.process.pid if sensor else 0,
         started=tallies.started, at=time.time(), mode=modes.mode, mode_until=until, links=links,
         victims=beat.counters.victims if beat else (), hosts=beat.counters.loaded if beat else 0,
         floods={str(vector): number for vector, number in beat.floods.items()} if beat else {},
         wanted=done.wanted, enforced=done.enforced, guards=done.guards, blocked_packets=done.packets,
+        blocked_bytes=done.bytes,
         reconciled=done.at, capacity={"blocks": done.capacity}, degraded=tuple(degraded),
-        tallies=counted, restarts=int(counted.get("sensor_restarts", {}).get((), 0)),
+        tallies=told, restarts=int(told.get("sensor_restarts", {}).get((), 0)),
         panic=panic, errors=done.errors, rejected=beat.rejected if beat else {},
-        syns=beat.syns if beat else 0, synacks=beat.synacks if beat else 0,
-        requests=beat.requests if beat else 0,
+        counted=beat.counted if beat else Counted(),
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 from msgspec import Struct
@@ -38,7 +39,7 @@ class Done(Struct, frozen=True):
         silent: what would be where floods are only observed: nobody is told until he asks.
         wanted: sources that are to be blocked; ``enforced``: those of them that stand, read back.
         guards: guards that stand, read back.
-        packets: that blocks and guards met, all that stood since the daemon started.
+        packets, bytes: that blocks and guards met, all that stood since the daemon started.
         capacity: share of the blocks that may stand that do.
         ahead: packets dropped before any tap could see them.
         at: when, Unix time; 0: nothing stands anywhere.
@@ -54,6 +55,7 @@ class Done(Struct, frozen=True):
     enforced: int = 0
     guards: int = 0
     packets: int = 0
+    bytes: int = 0
     capacity: float = 0.0
     ahead: int = 0
     at: float = 0.0
@@ -89,20 +91,20 @@ class Modes:
 
 
 class Met:
-    """Packets that rules met in all: of one that is renewed from 0 again, and of those that are gone."""
+    """What rules met in all: of one that is renewed from 0 again, and of those that are gone."""
 
     def __init__(self) -> None:
-        self.packets = 0
-        self._last: Mapping[object, int] = {}
+        self.total = 0
+        self._last: Mapping[Any, int] = {}
 
-    def saw(self, counted: Mapping[object, int]) -> int:
+    def saw(self, counted: Mapping[Any, int]) -> int:
         """What each rule that stands has met; returns what all of them did so far."""
         last = self._last
-        for rule, packets in counted.items():
+        for rule, now in counted.items():
             before = last.get(rule, 0)
-            self.packets += packets - before if packets >= before else packets
+            self.total += now - before if now >= before else now
         self._last = counted
-        return self.packets
+        return self.total
 
 
 class Hands:
@@ -124,7 +126,7 @@ class Hands:
         self._served: Networks = self._known
         self._decisions: list[Decision] = []
         self._one_way = False
-        self._met = Met()
+        self._packets, self._bytes = Met(), Met()
 
     def use(self, settings: Settings, order: Mode | None = None, confirm: float | None = None) -> Done:
         """Act by these settings from now on; tells what became of rules that are no longer wanted.
@@ -201,19 +203,21 @@ class Hands:
         """Read back what stands."""
         told, done, held = tuple(notes), tuple(acts), self._blockers.get("enforce")
         if held is None:
-            return Done(told, done, packets=self._met.packets, over=over)
+            return Done(told, done, packets=self._packets.total, bytes=self._bytes.total, over=over)
         blocker, acting = held
         try:
             counted, guards = blocker.counted(), blocker.guards()
         except EnforceError as error:
             said = f"the kernel does not tell what stands ({error})"
             return Done(
-                (*told, said), done, packets=self._met.packets, trouble=True, errors=dict(acting.errors)
-            )
+                (*told, said), done, packets=self._packets.total, bytes=self._bytes.total, trouble=True,
+                errors=dict(acting.errors),
+            )  # fmt: skip
         return Done(
             told, done,
             wanted=len(blocker.wanted), enforced=len(blocker.wanted & counted.keys()), guards=len(guards),
-            packets=self._met.saw(
+            bytes=self._bytes.saw(blocker.sizes()),
+            packets=self._packets.saw(
                 {rule: packets for rule, (_, packets) in counted.items()}
                 | {rule: one.packets for rule, one in guards.items()}
             ),

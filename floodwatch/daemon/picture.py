@@ -29,6 +29,7 @@ class Link(Struct, frozen=True, kw_only=True):
         packets: seen so far, after the filter.
         bytes: their length on the wire.
         lost: dropped so far: by the ``ring``, and by the ``nic`` or its driver.
+        full: how full its ring was at most in the last quarter of a minute, as a share.
     """
 
     name: str
@@ -37,6 +38,26 @@ class Link(Struct, frozen=True, kw_only=True):
     packets: int = 0
     bytes: int = 0
     lost: Mapping[str, int] = {}
+    full: float = 0.0
+
+
+class Counted(Struct, frozen=True, kw_only=True):
+    """What the sensor counted, and what that took.
+
+    Attributes:
+        syns, synacks, requests: that were seen, at least; requests of HTTP in the clear.
+        sources: that were seen since the sensor began, about; ``error``: the standard error, as a share.
+        bytes: of memory in which it counts.
+        windows: how long it took to judge a quarter of a second: how often, by class, see ``Tallies.took``.
+    """
+
+    syns: int = 0
+    synacks: int = 0
+    requests: int = 0
+    sources: float = 0.0
+    error: float = 0.0
+    bytes: int = 0
+    windows: Mapping[str, float] = {}
 
 
 class Picture(Struct, frozen=True, kw_only=True):
@@ -54,10 +75,10 @@ class Picture(Struct, frozen=True, kw_only=True):
         floods: open floods by vector.
         wanted: sources that are to be blocked; ``enforced``: of these, read back from the kernel; ``guards``:
             guards read back.
-        blocked_packets: that blocks and guards met, all that stood since the daemon started.
+        blocked_packets, blocked_bytes: that blocks and guards met, all that stood since the daemon started.
         errors: how often the kernel took no rules, by the name of its error.
         rejected: frames that could not be decoded, by reason.
-        syns, synacks, requests: that were seen, at least; requests of HTTP in the clear.
+        counted: what the sensor counted.
         reconciled: when wanted was last held against the kernel, Unix time; 0: never.
         capacity: share of each kernel set that is taken, by name.
         degraded: what does not work as it should, in words; empty: all is well.
@@ -82,11 +103,10 @@ class Picture(Struct, frozen=True, kw_only=True):
     enforced: int = 0
     guards: int = 0
     blocked_packets: int = 0
+    blocked_bytes: int = 0
     errors: Mapping[str, int] = {}
     rejected: Mapping[str, int] = {}
-    syns: int = 0
-    synacks: int = 0
-    requests: int = 0
+    counted: Counted = Counted()
     reconciled: float = 0.0
     capacity: Mapping[str, float] = {}
     degraded: tuple[str, ...] = ()

@@ -27,7 +27,7 @@ from ..model.address import Network
 from ..model.decision import Decision, Protection, Suspect, prove
 from ..model.event import Action, Change, Event, Origin, What
 from ..model.vector import Vector
-from .picture import Link
+from .picture import Counted, Link
 
 T = TypeVar("T")
 NETWORKS_MOST, SUSPECTS_MOST, DECISIONS_MOST = 1 << 18, 1 << 16, 1 << 10
@@ -61,9 +61,7 @@ class Beat(Struct, frozen=True):
     links: tuple[Link, ...]
     floods: dict[Vector, int]
     rejected: dict[str, int] = {}
-    syns: int = 0
-    synacks: int = 0
-    requests: int = 0
+    counted: Counted = Counted()
 
 
 class Start(Struct, frozen=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import math
 import os
 import signal
 import socket
@@ -22,6 +23,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._engine import Engine
+from .._sketches import hll_estimate
 from ..capture import rings
 from ..config.options import Counters
 from ..errors import ConfigError, FloodwatchError
@@ -37,7 +40,7 @@ from ..pipeline.privileges import drop, load_all
 from ..pipeline.watch import Watch
 from . import records
 from .line import Line
-from .picture import Link
+from .picture import Counted, Link, Tallies
 from .records import Beat, Kind, Ready, Start
 
 if TYPE_CHECKING:
@@ -49,6 +52,9 @@ NETWORKS_S = 2.0
 """How often networks of clients are told while there are floods, if they changed."""
 ENDS_S = 1.0
 """What was not told then is not told any more."""
+WINDOW = "window"
+STANDARD = 1.04
+"""The standard error of a HyperLogLog is this over the root of the number of its registers."""
 DIES_WITH = 1
 """PR_SET_PDEATHSIG."""
 
@@ -66,17 +72,31 @@ class Asking:
         self._told_at = 0.0
         self._quiet = False
         self.dropped_ahead = 0
-        self.syns = self.synacks = self.requests = 0
+        self._syns = self._synacks = self._requests = 0
+        self._took = Tallies()
 
     def heard(self, summary: Summary) -> None:
         """Tell what hosts sent, where any did, and count what begins connections, and requests."""
         packets = summary.hosts()["packets"]
-        self.syns += int(packets[:, SYN].sum())
-        self.synacks += int(packets[:, SYNACK].sum())
-        self.requests += int(summary.victims["requests"].sum())
+        self._syns += int(packets[:, SYN].sum())
+        self._synacks += int(packets[:, SYNACK].sum())
+        self._requests += int(summary.victims["requests"].sum())
         sent = sent_in(summary)
         if len(sent):
             self._line.send(Kind.ANSWERED, records.write_answered(summary.epoch, sent))
+
+    def judged(self, seconds: float) -> None:
+        """Count how long it took to judge an epoch."""
+        self._took.took(WINDOW, seconds)
+
+    def counted(self, engine: Engine) -> Counted:
+        """What was counted so far, here and in the engine."""
+        registers = engine.total_sources()
+        return Counted(
+            syns=self._syns, synacks=self._synacks, requests=self._requests, bytes=engine.nbytes,
+            sources=hll_estimate(registers), error=STANDARD / math.sqrt(len(registers)),
+            windows={bound: count for (bound,), count in self._took.counted().get(WINDOW, {}).items()},
+        )  # fmt: skip
 
     def act(self, situation: Situation) -> list[str]:
         """Ask; where there is nothing to ask for, say so once."""
@@ -147,13 +167,23 @@ class Sensor:
         sockets = Sockets(self._line)
         memory = self._remembered(start.learnt)
         with closing(Places()) as places:
-            watch = Watch(start.interfaces, start.options, self._stop, self._asking, places, sockets, memory)
+            watch = Watch(
+                start.interfaces,
+                start.options,
+                self._stop,
+                self._asking,
+                places,
+                sockets,
+                memory,
+                reports=False,
+            )
             with closing(watch):
                 encode(nothing())  # loads what that takes
                 confined = drop(reads=load_all())
                 self._die_with_the_enforcer()
                 self._beat(watch, watch.counters())  # whoever hears that it is ready may ask where it stands
                 self._line.send(Kind.READY, records.encode(Ready(confined.uid, confined.notes)))
+                watch.analysis.judged = self._asking.judged
                 watch.on_tick = lambda: self._serve(watch)
                 watch.also = [self._line.socket]
                 self._watch(watch)
@@ -198,10 +228,8 @@ class Sensor:
         self._next_beat = now + BEAT_S
         links = tuple(_told(link) for link in watch.taps.links())
         floods = Counter(one.vector for one in watch.analysis.decisions())
-        asked = self._asking
-        beat = Beat(
-            counters, links, dict(floods), watch.taps.rejected, asked.syns, asked.synacks, asked.requests
-        )
+        counted = self._asking.counted(watch.analysis.engine)
+        beat = Beat(counters, links, dict(floods), watch.taps.rejected, counted)
         self._line.send(Kind.BEAT, records.encode(beat))
 
     def _serve(self, watch: Watch) -> None:
@@ -226,7 +254,7 @@ class Sensor:
 
 def _told(link: rings.Link) -> Link:
     lost = {"ring": link.lost - link.missed, "nic": link.missed}
-    return Link(name=link.name, up=link.up, packets=link.packets, bytes=link.bytes, lost=lost)
+    return Link(name=link.name, up=link.up, packets=link.packets, bytes=link.bytes, lost=lost, full=link.full)
 
 
 def main() -> int:

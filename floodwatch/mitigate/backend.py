@@ -28,6 +28,9 @@ class Backend(Protocol):
     def counted(self) -> dict[Network, tuple[Block, int]]:
         """What is blocked, with the packets that each block dropped."""
 
+    def sizes(self) -> Mapping[Network | Guard, int]:
+        """Bytes that the blocks and guards dropped that were last read; not what went ahead of the table."""
+
     def apply(self, steps: Sequence[Step]) -> None:
         """Carry out the steps of a plan: all of it, or nothing."""
 

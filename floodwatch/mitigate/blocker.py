@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace as changed
-from types import TracebackType
 
 from msgspec.structs import replace
 
@@ -183,6 +182,10 @@ class Blocker:
         """The same, with the packets that each block met."""
         return self._backend.counted()
 
+    def sizes(self) -> Mapping[Network | Guard, int]:
+        """Bytes that each block and guard met, as of when they were last read."""
+        return self._backend.sizes()
+
     def dropped_ahead(self) -> Tally:
         """What XDP did with packets before any tap could see them."""
         return self._backend.ahead()
@@ -199,8 +202,7 @@ class Blocker:
         def on_plan(step: Step) -> None:
             self._put_down("block", [step.block.network], why=reason, seconds=ttl)
 
-        policy = self.policy
-        return ordered.block(self._backend, policy, network, ttl=ttl, reason=reason, on_plan=on_plan)
+        return ordered.block(self._backend, self.policy, network, ttl=ttl, reason=reason, on_plan=on_plan)
 
     def unblock(self, network: str) -> bool:
         """Lift the block of one network; returns whether there was one.
@@ -313,7 +315,5 @@ class Blocker:
     def __enter__(self) -> Blocker:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()

@@ -54,6 +54,10 @@ class DryRun:
         for guard in down:
             self._guards.pop(guard, None)
 
+    def sizes(self) -> dict[Network | Guard, int]:
+        """Nothing is dropped."""
+        return {}
+
     def track(self) -> None:
         """Nothing has to be known."""
 

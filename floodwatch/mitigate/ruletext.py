@@ -1,4 +1,4 @@
-"""Rules against one event, for people who load them themselves: nft, iptables, FlowSpec, RTBH, or plain text.
+"""Rules against one event, for people who load them themselves: nft, iptables, FlowSpec, RTBH.
 
 They are the plan that a watch which enforces would carry out, from the same decision and by the same
 functions. A source stands in a rule only where its address is proven real; reflectors and forged addresses
@@ -65,13 +65,11 @@ def planned(decision: Decision, *, router: bool = False) -> Planned:
 
 
 def render(event: Event, style: str, *, router: bool = False) -> str:
-    """The event in one of the styles.
+    """Rules against the event in one of the styles.
 
     Raises:
         InputError: the event holds what is no address, port or protocol.
     """
-    if style == "text":
-        return _text(event)
     if style in denylist.STYLES:
         return denylist.deny_list(event, style)
     decision = decision_of(event)
@@ -139,25 +137,3 @@ def _refusals(refused: Sequence[Step]) -> Iterator[str]:
 
 def _comments(lines: Iterable[str]) -> list[str]:
     return [f"# {printable(line)}" for line in lines]
-
-
-def _text(event: Event) -> str:
-    named = title(event.vector, event.verdict)
-    lines = [f"{named} ({event.verdict}), confidence {event.confidence}, {event.severity}"]
-    port = "" if event.victim.port is None else f" port {event.victim.port}"
-    lines.append(
-        f"victim    {event.victim.ip}{port} ({event.victim.protocol}) {event.victim.path or ''}".rstrip()
-    )
-    lines.append(f"time      {event.first} to {event.last}, detected {event.detected}")
-    usual = "" if event.rate.baseline is None else f", usual {event.rate.baseline:,.0f}"
-    lines.append(f"rate      peak {event.rate.peak:,.0f} {event.rate.unit}{usual}")
-    distinct = event.sources.distinct
-    lines.append(f"sources   {distinct.lo:,} to {distinct.hi:,}, {words.origin(event.sources)}")
-    lines += [
-        f"via       {via.cidr}  {100 * via.share:.1f} %, {words.HOW[via.how]}" for via in event.sources.via
-    ]
-    lines += [f"because   {fact.says} ({fact.name})" for fact in event.evidence]
-    lines.append(f"so        {words.advice(event)}: {event.action.why}")
-    for top in event.sources.top:
-        lines.append(f"source    {top.cidr}  {100 * top.share:.1f} %  {top.count.lo:,} to {top.count.hi:,}")
-    return "\n".join(printable(line) for line in lines) + "\n"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
+from msgspec.structs import force_setattr
 
 from .vector import AMPLIFIERS as AMPLIFIERS
 from .vector import PROTOCOL_NUMBERS as PROTOCOL_NUMBERS
@@ -183,6 +184,10 @@ class Evidence(Record, frozen=True, kw_only=True):
     value: float
     usual: float | None
     says: str
+
+    def __post_init__(self) -> None:
+        # Detectors hand over counts: whoever reads them back, or types a column by a row, wants one type.
+        force_setattr(self, "value", float(self.value))
 
 
 class Advice(Record, frozen=True, kw_only=True):

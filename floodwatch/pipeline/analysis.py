@@ -8,6 +8,7 @@ follows is a pause, in which nothing is learnt, and ends with the next packet.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Container, Sequence
 
 import numpy as np
@@ -75,6 +76,7 @@ class Analysis:
         limits: what the user asks of floors and false alarms, or None.
         posture: what is said of services and of this host's place, or None.
         proxies: networks of proxies that the operator names.
+        measured: adds up all traffic, for a report; None: nobody will ask for it.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Analysis:
         limits: Limits | None = None,
         posture: Posture | None = None,
         proxies: Sequence[Network] = (),
+        measured: Measured | None = None,
     ) -> None:
         self.engine = Engine()
         self._hellos = Collector(os.urandom(16), HEARD)  # nothing that is told depends on this key
@@ -92,7 +95,7 @@ class Analysis:
         self.detection = Detection(memory or nothing(), limits or Limits(), proxies)
         self.engine.trust(self.detection.proxies.spans)
         self._decider = Decider()
-        self._measured = Measured()
+        self._measured = measured
         self._posture = posture or Posture()
         self._path = path
         self._top = top
@@ -104,6 +107,8 @@ class Analysis:
         self.newest: Summary | None = None
         self.heard: Callable[[Summary], object] = lambda summary: None
         """Called with every epoch before it is closed."""
+        self.judged: Callable[[float], object] = lambda seconds: None
+        """Called with how long that took, of every epoch."""
 
     @property
     def one_way(self) -> bool:
@@ -180,8 +185,8 @@ class Analysis:
         return self._decider.nearest.told(self._path, told)
 
     def traffic(self) -> Traffic | None:
-        """All that came, after ``finish``; None where nothing did."""
-        return self._measured.told(self._path)
+        """All that came, after ``finish``; None where nothing did, or it is not added up."""
+        return None if self._measured is None else self._measured.told(self._path)
 
     @property
     def forgotten(self) -> int:
@@ -262,7 +267,7 @@ class Analysis:
 
     def _close(self, batch: Batch, following: int, *, final: bool = False) -> None:
         """Summary out of the engine, through detect and decide; then the next epoch opens."""
-        engine = self.engine
+        engine, began = self.engine, time.monotonic()
         self._several = self._several or self._closed >= 0 or engine.first_ns != engine.last_ns
         self._packets += engine.epoch_packets
         self._busy = engine.epoch if engine.epoch_packets else self._busy
@@ -282,7 +287,8 @@ class Analysis:
             coarse=not engine.fractions and self._packets >= FEWEST,
         )
         now = summary.last_ns if final else (summary.epoch + 1) * EPOCH_NS
-        self._measured.add(engine.epoch, engine.epoch_kinds, engine.epoch_bytes, summary.victims)
+        if self._measured is not None:
+            self._measured.add(engine.epoch, engine.epoch_kinds, engine.epoch_bytes, summary.victims)
         findings = list(map(self._posture.weighed, self.detection.update(summary)))
         self._decider.update(findings, summary.epoch, now, window_ends=summary.window_ends)
         self.heard(summary)
@@ -290,3 +296,4 @@ class Analysis:
         engine.vouch(self.detection.proxies.believed())
         engine.close_epoch(batch, following)
         self.newest = summary
+        self.judged(time.monotonic() - began)

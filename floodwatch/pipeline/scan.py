@@ -19,6 +19,7 @@ from ..capture.file import Reading, open_reading
 from ..capture.merge import merged
 from ..capture.opening import Opening, read_log
 from ..config.options import Progress, ScanOptions, hash_key
+from ..decide.traffic import Measured
 from ..history.memory import Memory, join, load, nothing
 from ..model.event import Event
 from ..model.report import Input, Near, Report, Traffic
@@ -147,7 +148,9 @@ def _analyse(
     stop: threading.Event,
 ) -> _Part:
     """Read one capture, or several by time, to the end or to where it stops making sense."""
-    analysis = Analysis(name, options.top, memory, options.limits, proxies=options.proxies)
+    analysis = Analysis(
+        name, options.top, memory, options.limits, proxies=options.proxies, measured=Measured()
+    )
     analysis.seen = partial(seen_in, readings)
     # a pipe may say nothing for long, and a signal can end a wait for a thread, but not one inside read()
     patient = options.follow or not all(os.path.isfile(reading.path) for reading in readings)

@@ -21,6 +21,7 @@ from ..capture.ring import Opener
 from ..capture.rings import Taps
 from ..config.options import Counters, WatchOptions
 from ..decide.seeing import Seen
+from ..decide.traffic import Measured
 from ..history.memory import Memory, load
 from ..model.address import address_text
 from ..model.epoch import EPOCH_NS
@@ -79,6 +80,7 @@ class Watch:
         places: where this host stands, followed as it changes; or None, where it means nothing.
         opener: where packet sockets come from; None: they are made here.
         memory: what was learnt before, instead of a file of it.
+        reports: ``report`` may be asked for, so that all traffic is added up.
 
     Raises:
         ConfigError: the filter is wrong.
@@ -94,6 +96,8 @@ class Watch:
         places: Places | None = None,
         opener: Opener | None = None,
         memory: Memory | None = None,
+        *,
+        reports: bool = True,
     ) -> None:
         self.options = options
         self._acting = acting
@@ -103,7 +107,10 @@ class Watch:
         memory = load(options.baseline) if options.baseline else memory
         self._places = places
         posture = Posture(options.services, places)
-        self.analysis = Analysis(self.name, options.top, memory, options.limits, posture, options.proxies)
+        measured = Measured() if reports else None
+        self.analysis = Analysis(
+            self.name, options.top, memory, options.limits, posture, options.proxies, measured
+        )
         self.analysis.seen = self._seen
         if acting is not None:
             self.analysis.heard = acting.heard

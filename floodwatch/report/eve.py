@@ -14,7 +14,7 @@ import msgspec
 from floodwatch.detectors import title
 from floodwatch.model.event import Event, Severity, Verdict
 from floodwatch.model.vector import Vector
-from floodwatch.report.json import ascii_json
+from floodwatch.report.json import dump
 
 GENERATOR = 1
 FIRST_ID, IDS = 42_000_000, 1_000_000
@@ -62,7 +62,7 @@ def line(what: str, event: Event) -> bytes:
     if victim.port is not None:
         told["dest_port"] = victim.port
     told |= {"proto": victim.protocol.upper(), "alert": alert}
-    return ascii_json(msgspec.json.encode(told))
+    return dump(told)
 
 
 def _time(rfc3339: str) -> str:

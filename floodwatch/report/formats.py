@@ -97,6 +97,22 @@ def _eves(report: Report, shown: Shown) -> bytes:
     return b"".join(_eve("ended", event) for event in report.events())
 
 
+def _ecs(what: str, event: Event) -> bytes:
+    from floodwatch.report.ecs import line
+
+    return line(what, event)
+
+
+def _ecs_lines(report: Report, shown: Shown) -> bytes:
+    return b"".join(_ecs("ended", event) for event in report.events())
+
+
+def _csv(report: Report, shown: Shown) -> bytes:
+    from floodwatch.report.table import csv_table
+
+    return csv_table(report.events())
+
+
 def _nothing(report: Report, shown: Shown) -> bytes:
     return b""
 
@@ -106,6 +122,8 @@ FORMATS: dict[str, Format] = {
     "json": Format("one object (floodwatch.report/1)", _json, None, _json),
     "ndjson": Format("one event per line (floodwatch.event/1), then the report", _ndjson, _event, _json),
     "eve": Format("an alert per line, as Suricata's EVE has it", _eves, _eve, _nothing),
+    "ecs": Format("a document per line, of the Elastic Common Schema", _ecs_lines, _ecs, _nothing),
+    "csv": Format("a table of the events, for spreadsheets and databases", _csv, None, _csv),
     "brief": Format("the verdict in at most 2 kB, for a ticket or a chat", _brief, None, _brief),
     "html": Format("one page for a browser, which needs nothing else", _html, None, _html),
 }

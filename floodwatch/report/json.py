@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
+from floodwatch.errors import InputError
 from floodwatch.model.report import SCHEMA_REPORT, Report
+
+AReport = TypeVar("AReport", bound=Report)
 
 SCHEMA_ID = f"urn:floodwatch:schema:{SCHEMA_REPORT}"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -16,7 +19,7 @@ _UNUSUAL = re.compile(r"[^\x20-\x7e]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
-def dump(record: msgspec.Struct) -> bytes:
+def dump(record: msgspec.Struct | dict[str, Any]) -> bytes:
     """Encode a report, or another record, as one JSON object and a newline, keys in the order of the records.
 
     JSON itself escapes only the C0 controls. DEL, C1, bidirectional marks and whatever else has no visible
@@ -33,6 +36,23 @@ def dump(record: msgspec.Struct) -> bytes:
 def ascii_json(encoded: bytes) -> bytes:
     """One line of JSON in which nothing can move a terminal's cursor."""
     return _UNUSUAL.sub(_escape, encoded.decode()).encode() + b"\n"
+
+
+def load(encoded: bytes | str, path: str, kind: type[AReport]) -> AReport:
+    """Read a report back.
+
+    Args:
+        encoded: what ``dump`` made of it; fields that a later version added are passed over.
+        path: what to call it in an error.
+        kind: the class that it becomes.
+
+    Raises:
+        InputError: it is no report.
+    """
+    try:
+        return msgspec.json.decode(encoded, type=kind)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise InputError(path, "no_report", f"not a JSON report of floodwatch: {error}") from error
 
 
 def schema() -> bytes:

@@ -12,7 +12,8 @@ from floodwatch.report.units import clock, percent
 
 HEADING = "NEAREST to a flood, and none"
 REPORT = "report.json"
-NEXT = "Next, every source and the rules against the first flood:"
+PAGE = "report.html"
+NEXT = "Next, {}a page to send, every source, and the rules against the first flood:"
 
 
 def where(victim: Victim) -> str:
@@ -55,19 +56,28 @@ def next_commands(report: Report, *, width: int) -> list[str]:
     """What to type next where there are floods: lines that a shell takes as they stand, broken ones too."""
     if not report.floods or any(item.format == "live" or item.path == "-" for item in report.inputs):
         return []
-    quoted = " ".join(shlex.quote(item.path) for item in report.inputs)
-    if (
-        len(report.inputs) > 1
-        or quoted != printable(quoted)
-        or quoted.startswith("-")
-        or len(quoted) > width - 8
-    ):
-        quoted = "CAPTURE..."
+    captures = [_word(item.path, width) for item in report.inputs]
+    named = captures[0] if len(captures) == 1 else None
+    settings = report.settings
+    only = ["-f", _word(settings.filter, width) or "FILTER"] if settings.filter else []
+    for ja4 in settings.ja4:
+        only += ["--filter-ja4", _word(ja4, width) or "JA4"]
+    # Of chosen fingerprints nothing can be cut.
+    cut = [] if settings.ja4 else ["--cut 1", "-w flood-1.pcapng"]
+    asked = ["--report", PAGE, "--format json", "--top 0", "-o", REPORT]
     return [
-        *flow(NEXT.split(" "), width),
-        *_command(["floodwatch scan", "--format json", "--top 0", f"-o {REPORT}", quoted], width),
+        *flow(NEXT.format("its frames, " if cut else "").split(" "), width),
+        *_command(["floodwatch scan", *cut, *asked, *only, named or "CAPTURE..."], width),
         *_command(["floodwatch explain", REPORT, "1", "--as nft"], width),
     ]
+
+
+def _word(text: str, width: int) -> str | None:
+    """Text as one word of a command line; None where it cannot be typed, or would not fit into a line."""
+    quoted = shlex.quote(text)
+    if quoted != printable(quoted) or quoted.startswith("-") or len(quoted) > width - 12:
+        return None
+    return quoted
 
 
 def _command(pieces: list[str], width: int) -> list[str]:

@@ -162,7 +162,7 @@ def _traffic(measured: Traffic, first: float, last: float) -> str:
     """All that came, by class of packets."""
     layers = {name: rates for name, rates in measured.packets.items() if any(rates)}
     told = [f"{plots.LAYERS[name]} at most {compact(max(rates))} packets/s" for name, rates in layers.items()]
-    bits = compact(max(measured.bits), " ")
+    bits = compact(max(measured.bits, default=0.0), " ")
     says = f"All traffic by class: {', '.join(told)}; together at most {bits}bit/s"
     plot = plots.stack(layers, plots.seconds(measured.first), measured.step_s, first, last, says=says)
     return f"{plot}<p class=says>{_text(says)}.</p>"

@@ -8,11 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 
 from floodwatch.model.event import Event, Sources, TopSource, Victim
 from floodwatch.model.report import Input, Report
-from floodwatch.report import phrases, words
+from floodwatch.report import course, phrases, words
 from floodwatch.report.escape import clip, flow, printable
 from floodwatch.report.near import nearest, next_commands, where
 from floodwatch.report.units import compact, largest_first, percent, plural, span
@@ -20,13 +19,10 @@ from floodwatch.report.units import compact, largest_first, percent, plural, spa
 MIN_WIDTH = 40
 LABEL_END = 14
 """Column at which the text of an event's lines starts."""
-SPARK_WIDTH = 24
 PATH_WIDTH = 120
 EVIDENCE_LINES = 2
 STOPPED = "stopped before the end: this report covers only what was read until then"
 ENDED = "a signal ended the watch"
-BARS_UNICODE = "▁▂▃▄▅▆▇█"
-BARS_ASCII = ".:-=#"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +66,11 @@ def render(
     if notes:
         lines += [*notes, ""]
     days = {item.path: (item.first or "")[:10] for item in report.inputs}
+    number = 1
     for noun, events in (("FLOOD", report.floods), ("CROWD", report.crowds), ("SURGE", report.surges)):
         if events:
-            lines += [*_section(noun, events, days, view), ""]
+            lines += [*_section(noun, events, number, days, view), ""]
+        number += len(events)
     if report.nearest:
         lines += [*nearest(report, unicode=view.unicode, width=view.width), ""]
     return "\n".join([*lines, _closing(report), *next_commands(report, width=view.width)]) + "\n"
@@ -125,9 +123,12 @@ def _notes(report: Report, view: _View) -> list[str]:
     return [line for note in notes for line in flow(note.split(" "), view.width, rest="  ")]
 
 
-def _section(noun: str, events: tuple[Event, ...], days: dict[str, str], view: _View) -> list[str]:
+def _section(
+    noun: str, events: tuple[Event, ...], begin: int, days: dict[str, str], view: _View
+) -> list[str]:
+    """The events of a kind, numbered from ``begin`` on: numbers that explain and --cut take as well."""
     lines = [f"{len(events)} {noun}{'S' if len(events) != 1 else ''}"]
-    for number, event in enumerate(events, 1):
+    for number, event in enumerate(events, begin):
         lines += _headline(number, phrases.named(event), event, view)
         if len(days) > 1:
             lines += view.row("capture", [view.safe(event.input)])
@@ -152,7 +153,8 @@ def _headline(number: int, named: str, event: Event, view: _View) -> list[str]:
 def _event(event: Event, day: str, view: _View) -> list[str]:
     ending = {"open": ", still going", "cut": ", the capture ends first", "ended": ""}[event.state]
     told = [*_victim(event.victim, view), span(event.first, event.last, day, ending)]
-    lines = view.row("victim", told) + view.row("rate", _rate(event, view))
+    lines = view.row("victim", told) + view.row("rate", phrases.peak(event))
+    lines += _course(event, view)
     lines += view.row("volume", phrases.volume(event)) + _sources(event.sources, view)
     lines += _greeted(event, view)
     if event.capture.unseen_share >= 0.001:
@@ -187,19 +189,13 @@ def _greeted(event: Event, view: _View) -> list[str]:
     return view.row("hello", pieces) if pieces else []
 
 
-def _rate(event: Event, view: _View) -> list[str]:
-    return [*phrases.peak(event), *_sparkline(event.timeline, BARS_UNICODE if view.unicode else BARS_ASCII)]
-
-
-def _sparkline(timeline: tuple[float, ...], bars: str) -> list[str]:
-    if len(timeline) < 2 or max(timeline) <= 0:
+def _course(event: Event, view: _View) -> list[str]:
+    """How the rate went, with the time below; nothing where it has no course."""
+    width = min(course.MOST, view.width - LABEL_END)
+    drawn = course.bars(event.timeline, width, unicode=view.unicode)
+    if not drawn:
         return []
-    count = min(SPARK_WIDTH, len(timeline))
-    edges = [index * len(timeline) // count for index in range(count + 1)]
-    # The highest value of each step, so that a short pulse stays visible.
-    peaks = [max(timeline[start:end]) for start, end in pairwise(edges)]
-    top = max(peaks)
-    return ["".join(bars[min(len(bars) - 1, int(max(0.0, peak) / top * len(bars)))] for peak in peaks)]
+    return view.row("course", [drawn]) + view.row("", [course.axis(event.first, event.last, width)])
 
 
 def _sources(sources: Sources, view: _View) -> list[str]:

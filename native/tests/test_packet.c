@@ -179,8 +179,15 @@ static void test_ip4(void)
         CHECK_EQUAL(decode(&b, 1, b.size, (uint32_t)b.size, &p), 0);
         check_tcp(&p, 0);
         CHECK_EQUAL(p.kind, FW_SYN);
-        CHECK_EQUAL(p.bits & FW_BOGON, FW_BOGON);
+        CHECK_EQUAL(p.bits & FW_BOGON, 0); /* both are of networks that nobody routes: among them that is usual */
         uint64_t victim = p.dst.lo;
+        for (unsigned octet = 26; octet <= 30; octet += 4) { /* from where nobody is, and to a public address */
+            uint8_t held = b.at[octet];
+            b.at[octet] = octet == 26 ? 127 : 8;
+            CHECK_EQUAL(decode(&b, 1, b.size, (uint32_t)b.size, &p), 0);
+            CHECK_EQUAL(p.bits & FW_BOGON, FW_BOGON);
+            b.at[octet] = held;
+        }
         b.at[14] = 0x44;
         CHECK_EQUAL(decode(&b, 1, b.size, (uint32_t)b.size, &p), 1 + FW_REJECT_BAD_IP);
         CHECK(p.kind == FW_MALFORMED && p.dst.lo == victim && p.sport == 0 && p.captured == 0);

@@ -78,7 +78,13 @@ static void test_frames(void)
     begin();
     memset(memory, 0, BLOCK * BLOCKS);
     CHECK_EQUAL(fw_ring_fill(&ring, &decoder, 0, &batch), 0); /* nothing is ready */
+    CHECK_EQUAL(fw_ring_waiting(&ring), 0);
+    for (unsigned i = 0; i < BLOCKS; i++)
+        start(i);
+    CHECK_EQUAL(fw_ring_waiting(&ring), BLOCKS);
+    memset(memory, 0, BLOCK * BLOCKS);
     struct tpacket_block_desc *b = start(0);
+    CHECK_EQUAL(fw_ring_waiting(&ring), 1);
     uint32_t at = put_frame(0, sizeof *b, 0, 0, 0, 0);
     at = put_frame(0, at, 10, 0, 42, 0);
     at = put_frame(0, at, 0, 0, 0, 1);
@@ -99,6 +105,7 @@ static void test_frames(void)
     CHECK_EQUAL(fw_ring_fill(&ring, &decoder, 0, &batch), 0);
     CHECK_EQUAL(b->hdr.bh1.block_status, TP_STATUS_KERNEL);
     CHECK_EQUAL(ring.current, 1);
+    CHECK_EQUAL(fw_ring_waiting(&ring), 0);
 }
 
 static void test_uneven_segments_across_batches(void)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 
-from ...mitigate.ruletext import render
 from ...model.event import Event, What
 from ...model.vector import Vector
+from ...report.explained import event_text
 from .letter import Letter
 from .program import Program, run
 
@@ -42,5 +42,5 @@ def _details(event: Event) -> str:
     return (
         f"IP: {victim.ip}\nAttack type: {NAMES.get(event.vector, 'unknown')}\nInitial attack power: {power}\n"
         f"Peak attack power: {power}\nAttack direction: incoming\nAttack protocol: {victim.protocol}\n"
-        f"Total incoming pps: {power}\n\n{render(event, 'text')}"
+        f"Total incoming pps: {power}\n\n{event_text(event)}"
     )

@@ -25,7 +25,7 @@ HEAD = struct.Struct("=HHHHHH").pack
 """Headers of an element, its key and the key's value."""
 HALF, PAIR = (struct.Struct(form).unpack_from for form in ("=H", "=HH"))
 Rows: TypeAlias = npt.NDArray[np.uint8]
-Columns: TypeAlias = tuple[list[int], list[int], list[str], list[int]]
+Columns: TypeAlias = tuple[list[int], list[int], list[str], list[int], list[int]]
 
 
 def pack(blocks: Sequence[Block], kind: int, *, renew: bool = False) -> Iterator[Message]:
@@ -88,24 +88,24 @@ def lifted_network(version: int, key: int) -> Network:
     return make((key >> 32, key >> 24 & 0xFF))
 
 
-def networks(name: str, bodies: Iterator[memoryview]) -> Iterator[tuple[Network, Block, int]]:
-    """What a dump of a set of blocked networks holds: each with its block, and the packets it dropped."""
+def networks(name: str, bodies: Iterator[memoryview]) -> Iterator[tuple[Network, Block, int, int]]:
+    """What a dump of a set of blocked networks holds: each with its block, and what it dropped."""
     version, length, rate = FORMS[name]
     make = ipaddress.IPv4Network if version == 4 else ipaddress.IPv6Network
-    for keys, left, why, packets in _columns(bodies, ADDRESS[version].size):
+    for keys, left, why, packets, sizes in _columns(bodies, ADDRESS[version].size):
         found = [make((key, length)) for key in keys]
         seconds = [ms / 1000 for ms in left]
-        yield from zip(found, map(Block, found, seconds, why, repeat(rate)), packets, strict=True)
+        yield from zip(found, map(Block, found, seconds, why, repeat(rate)), packets, sizes, strict=True)
 
 
-def listed(bodies: Iterator[memoryview], key_bytes: int) -> Iterator[tuple[int, int, str, int]]:
-    """(key, milliseconds left, comment, packets) of the elements in a dump of any set."""
+def listed(bodies: Iterator[memoryview], key_bytes: int) -> Iterator[tuple[int, int, str, int, int]]:
+    """(key, milliseconds left, comment, packets, bytes) of the elements in a dump of any set."""
     for columns in _columns(bodies, key_bytes):
         yield from zip(*columns, strict=True)
 
 
 def _columns(bodies: Iterator[memoryview], key_bytes: int) -> Iterator[Columns]:
-    """Keys, milliseconds left, comments and packets of the elements of each layout, taken apart all at once.
+    """Keys, milliseconds left, comments, packets and bytes of the elements of each layout, all at once.
 
     The dump is read to its end first, for the kernel is faster that way.
     """
@@ -136,11 +136,12 @@ class _Layout(NamedTuple):
     left: int
     why: slice
     packets: int
+    bytes: int
     fixed: npt.NDArray[np.bool_]
 
 
 def _layout(element: bytes, key_bytes: int) -> _Layout:
-    key = left = packets = 0
+    key = left = packets = sizes = 0
     why = slice(0)
     fixed = np.ones(len(element), np.bool_)
     for number, at, end in _spans(element, 4, len(element)):
@@ -155,20 +156,21 @@ def _layout(element: bytes, key_bytes: int) -> _Layout:
             fixed[at:end] = False
         elif number in (7, 11):  # an expression, or several
             for counted in [(at, end)] if number == 7 else [(a, e) for _, a, e in _spans(element, at, end)]:
-                packets = _counter(element, *counted, fixed) or packets
-    return _Layout(key, left, why, packets, fixed)
+                packets, sizes = _counter(element, *counted, fixed) or (packets, sizes)
+    return _Layout(key, left, why, packets, sizes, fixed)
 
 
-def _counter(element: bytes, at: int, end: int, fixed: npt.NDArray[np.bool_]) -> int:
-    """Where the packets of an expression that is a counter lie, or 0; its values are not what is shared."""
-    packets = 0
+def _counter(element: bytes, at: int, end: int, fixed: npt.NDArray[np.bool_]) -> tuple[int, int] | None:
+    """Where packets and bytes of an expression lie, if it is a counter; its values are not what is shared."""
+    places = {1: 0, 2: 0}
     name, data = (next((s for s in _spans(element, at, end) if s[0] == n), (0, 0, 0)) for n in (1, 2))
     if element[name[1] : name[2]] == b"counter\0":
         for number, begin, stop in _spans(element, data[1], data[2]):
-            if number in (1, 2):
+            if number in places:
                 fixed[begin:stop] = False
-                packets = begin if number == 2 else packets
-    return packets
+                places[number] = begin
+        return places[2], places[1]
+    return None
 
 
 def _spans(raw: bytes, at: int, end: int) -> Iterator[tuple[int, int, int]]:
@@ -187,8 +189,8 @@ def _values(rows: Rows, layout: _Layout, key_bytes: int) -> Columns:
     reasons: dict[bytes, str] = {}
     data = [row.tobytes() for row in rows[:, layout.why]]
     why = [reasons.get(one) or reasons.setdefault(one, codec.comment_of(one)) for one in data]
-    left, packets = (_numbers(rows, at, ">u8") for at in (layout.left, layout.packets))
-    return keys, left, why, packets
+    left, packets, sizes = (_numbers(rows, at, ">u8") for at in (layout.left, layout.packets, layout.bytes))
+    return keys, left, why, packets, sizes
 
 
 def _numbers(rows: Rows, at: int, form: str) -> list[int]:

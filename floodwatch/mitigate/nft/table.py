@@ -54,6 +54,8 @@ class Table:
         self._kernel = Netfilter(version)
         self._sets: set[str] = set()
         self._never: frozenset[Network] | None = None
+        self._block_sizes: dict[Network | Guard, int] = {}
+        self._guard_sizes: dict[Network | Guard, int] = {}
         self._given: tuple[Iterable[Network], frozenset[Network]] = (), frozenset()
 
     def exists(self) -> bool:
@@ -101,6 +103,7 @@ class Table:
 
     def counted(self) -> dict[Network, tuple[Block, int]]:
         """The same, with the packets that each one dropped."""
+        self._block_sizes = {}
         if not self.exists():
             return {}
         found: dict[Network, tuple[Block, int]] = {}
@@ -114,7 +117,9 @@ class Table:
         """What one set holds; read again if it changed meanwhile, for then something may be missing."""
         for _ in range(READ_AGAIN):
             try:
-                return {n: (block, packets) for n, block, packets in networks(name, self._dump(name))}
+                rows = list(networks(name, self._dump(name)))
+                self._block_sizes |= {network: size for network, _, _, size in rows}
+                return {network: (block, packets) for network, block, packets, _ in rows}
             except EnforceError as error:
                 if error.errno != errno.EINTR:
                     raise
@@ -144,13 +149,19 @@ class Table:
     def guards(self) -> dict[Guard, Standing]:
         """The guards that the kernel holds now, read back."""
         found: dict[Guard, Standing] = {}
+        self._guard_sizes = {}
         for name in sorted(self._sets) if self.exists() else ():
             if size := guardtable.key_bytes(name):
-                for key, left, why, packets in listed(self._dump(name), size):
+                for key, left, why, packets, met in listed(self._dump(name), size):
                     if (guard := guardtable.guard_of(name, key)) is not None:
                         before = found.get(guard)
                         found[guard] = Standing(packets + (before.packets if before else 0), left / 1000, why)
+                        self._guard_sizes[guard] = met + self._guard_sizes.get(guard, 0)
         return found
+
+    def sizes(self) -> dict[Network | Guard, int]:
+        """Bytes that each block and guard dropped, as of when they were last read."""
+        return self._block_sizes | self._guard_sizes
 
     def track(self) -> None:
         """Turn connection tracking on, with what guards will let pass; it lasts as long as the table.
