@@ -37,8 +37,7 @@ struct fw_slot *fw_victim_find(struct fw_victims *t, uint64_t hash, const struct
     return NULL;
 }
 
-/* Zero what this epoch wrote. The large tables belong to few classes of packets, and most hosts (clients) meet
- * none of these, so that an epoch costs what it saw and not what it could have seen. */
+/* Zero what this epoch wrote: large tables belong to few classes of packets, and most hosts meet none of these. */
 static void reset_counters(struct fw_slot *s)
 {
     struct fw_victim *v = &s->v;
@@ -244,12 +243,6 @@ static void count_udp(struct fw_slot *s, const struct fw_packet *p)
     count_port(s, v->service, 17, p->sport, p->bytes);
     fw_elect(&v->kinds[FW_UDP].port, &v->kinds[FW_UDP].port_vote, p->sport, 1);
     v->udp_payload_max = v->udp_payload_max > p->payload ? v->udp_payload_max : p->payload;
-}
-
-void fw_victim_stray(struct fw_slot *s, const struct fw_packet *p)
-{
-    s->v.strays++;
-    fw_hll_add(s->v.stray_ports, FW_SMALL_HLL_P, fw_port_hash(s->hash, p->dport));
 }
 
 static void count_syn(struct fw_slot *s, const struct fw_packet *p)
