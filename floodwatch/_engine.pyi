@@ -601,6 +601,10 @@ class Decoder:
     @property
     def filtered(self) -> int: ...
     @property
+    def unwanted(self) -> tuple[int, int] | None:
+        """Earliest and latest time stamp of the frames that were ``filtered``; None where none were."""
+
+    @property
     def duplicates(self) -> int:
         """Copies of frames that ``drop_twins`` left out."""
 
