@@ -179,8 +179,7 @@ class Detection:
                     if finding.vector in GREETED:
                         self.greetings.greet(finding)
                     yield finding
-        if scene.views:
-            self._loudest.close_epoch(summary)
+        self._loudest.close_epoch(summary, quiet=not scene.views)
         self._visitors.close_epoch(summary)
         self._served.close_epoch(summary, floods)
         self.tracker.close_epoch(summary)

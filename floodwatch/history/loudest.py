@@ -24,6 +24,8 @@ SAMPLED = 8192
 """New flows in an epoch from which their number is estimated (``fw_flow.h``) ..."""
 MARGIN = 0.05
 """... and may be this share off."""
+SMALL = 1024
+"""Rows of a table that is kept in a quiet epoch as well: the next one may be no more."""
 UNITS = frozenset({"packet/s", "req/s", "query/s"})
 """Units of which one is one packet, or one request."""
 
@@ -34,14 +36,17 @@ class Loudest:
     def __init__(self) -> None:
         self._tables: dict[int, NDArray[np.void]] = {}
         self._sorted: set[int] = set()
-        self._ended = -1
+        self._closed = [
+            (-1, True)
+        ]  # newest last, and whether the window ended with it; before all others, too
 
-    def close_epoch(self, summary: Summary) -> None:
+    def close_epoch(self, summary: Summary, *, quiet: bool) -> None:
         """Keep this epoch's table; call it after the epoch's findings were looked at."""
-        self._keep(summary)
-        if summary.window_ends:
-            self._ended = summary.epoch
-        for old in [e for e in self._tables if not summary.epoch - LATE < e <= summary.epoch]:
+        if not quiet or len(summary.heavy()) <= SMALL:
+            self._keep(summary)
+        self._closed = [*self._closed[1 - LATE :], (summary.epoch, summary.window_ends)]
+        held = {epoch for epoch, _ in self._closed}
+        for old in [epoch for epoch in self._tables if epoch not in held]:
             del self._tables[old]
             self._sorted.discard(old)
 
@@ -59,8 +64,9 @@ class Loudest:
         if unit not in UNITS or table is None:
             return []
         mine = table[table["victim"] == row["reference"]]
-        before = None if finding.epoch - 1 == self._ended else self._by_pair(finding.epoch - 1)
-        if before is None and finding.epoch - 1 != self._ended:
+        earlier = [closed for closed in self._closed if closed[0] < finding.epoch]
+        before = self._by_pair(earlier[-1][0]) if earlier and not earlier[-1][1] else None
+        if before is None and not (earlier and earlier[-1][1]):
             return []  # nobody knows what came in this epoch
         sent, new = _since(mine, before, _column(finding, unit))
         total = _total(finding, unit, row)

@@ -288,6 +288,12 @@ def test_reserved_addresses_show_forging(more: int, origin: str) -> None:
     assert watch.decision().origin == origin
 
 
+def _datagram(source: bytes, where: str, sport: int) -> bytes:
+    addresses = source + ipaddress.IPv4Address(where).packed
+    header = struct.pack(">BBHHHBBH", 0x45, 0, 28, 0, 0, 64, 17, 0) + addresses
+    return bytes(12) + b"\x08\x00" + header + struct.pack(">HHHH", sport, 7777, 8, 0)
+
+
 @pytest.mark.parametrize(("where", "octets", "origin"), [
     ("9.9.9.9", range(1, 256), "forged"),
     ("9.9.9.9", (10, 172, 192), "forged"),  # private networks are not on the Internet ...
@@ -305,14 +311,27 @@ def test_a_private_network_has_private_clients_and_no_others_that_nobody_has(
     for number in range(20_000):
         first = rng.choice(octets)
         source = bytes([first, rest.get(first, rng.randrange(256)), rng.randrange(256), rng.randrange(256)])
-        target = ipaddress.IPv4Address(where).packed
-        udp = struct.pack(">HHHH", rng.randrange(1024, 65_536), 7777, 8, 0)
-        header = struct.pack(">BBHHHBBH", 0x45, 0, 28, 0, 0, 64, 17, 0) + source + target
-        frame = bytes(12) + b"\x08\x00" + header + udp
+        frame = _datagram(source, where, rng.randrange(1024, 65_536))
         frames.append((1_800_000_000_000_000_000 + number * 50_000, len(frame), frame))
     write(frames, tmp_path / "udp.pcap")
     (flood,) = scan([str(tmp_path / "udp.pcap")], ScanOptions()).floods
     assert (flood.vector, flood.sources.origin) == ("udp_flood", origin)
+
+
+@pytest.mark.parametrize("bursts", [(0,), (0, 20), (0, 1, 3)])
+def test_who_sends_it_all_is_seen_from_the_first_packet_on_and_after_silence(
+    tmp_path: Path, bursts: Sequence[int]
+) -> None:
+    frames = []
+    for begin in bursts:
+        for number in range(2000):
+            frame = _datagram(bytes([9, 8, 7, 6]), "9.9.9.9", 1024 + number)
+            frames.append(((1_800_000_000 + begin) * 10**9 + number * 50_000, len(frame), frame))
+    write(frames, tmp_path / "udp.pcap")
+    (flood,) = scan([str(tmp_path / "udp.pcap")], ScanOptions()).floods
+    (seen,) = flood.sources.seen
+    assert (seen.cidr, flood.packets) == ("9.8.7.6", 2000 * len(bursts))
+    assert seen.share == pytest.approx(1, abs=0.02)
 
 
 def test_the_decision_is_to_limit_and_to_block_nobody() -> None:
