@@ -181,6 +181,7 @@ static enum fw_flow_news count_flow(struct fw_engine *e, const struct fw_packet 
             break;
         case FW_FLOW_FINISHED:
             to->v.finished += w;
+            fw_hll_add(to->v.finishers, FW_NAMES_HLL_P, p->src_hash);
             break;
         case FW_FLOW_FOLLOWED:
             to->v.followed += w;

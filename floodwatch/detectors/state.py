@@ -38,9 +38,6 @@ FLOOR_ONE_WAY = Floor(
     250, f"seen one way: new flows, at least {percent(SHARE_ONE_WAY)} of the packets of that kind"
 )
 FLOOR_ODD = Floor(250)
-ONE_PORT = 0.2
-"""Few sources of which no port gets this share, and few packets each, look for services, until they tried all
-ports (``View.sweeps``)."""
 REFLECTORS = 8
 SERVICE_SHARE = 0.5
 """Share of the SYN-ACKs that comes from service ports (below 1,024, or one port alone) in a reflection."""
@@ -62,17 +59,16 @@ def _strays(rows: Rows) -> NDArray[np.float64]:
     came = kinds["packets"][:, RST : TCP_ODD + 1].sum(axis=1)
     left = np.where((sent > 0) & (stray >= SHARE * came), stray - sent, 0.0)
     for at in np.flatnonzero(left > 0):
-        if _scattered(rows[at], slice(RST, TCP_ODD + 1), int(came[at])):
-            left[at] = 0
+        left[at] = 0 if _looks_for_services(rows[at]) else left[at]
     return left
 
 
-def _scattered(row: np.void, kinds: slice | list[int], packets: int) -> bool:
-    """Few sources try ever other ports, as who looks for services does: no port gets much."""
-    held = int(row["kinds"]["port_vote"][kinds].sum())
-    if distinct_sources(row, CLASS_TCP) > SCAN_SOURCES or held >= ONE_PORT * packets:
-        return False
-    return int(row["strays"]) <= SCAN_TRIES * hll_estimate(np.ascontiguousarray(row["stray_ports"]))
+def _looks_for_services(row: np.void) -> bool:
+    """Few sources out of any connection try ever other ports: no port gets much."""
+    sources, ports = (
+        hll_estimate(np.ascontiguousarray(row[f"stray_{name}"])) for name in ("sources", "ports")
+    )
+    return round(sources) <= SCAN_SOURCES and int(row["strays"]) <= SCAN_TRIES * ports
 
 
 STRAYS = SequentialTest(
@@ -185,7 +181,8 @@ def detect(view: View) -> Iterator[Finding[OutOfState] | Finding[Refusals]]:
     came = 0 if row is None else int(row["kinds"]["packets"][SYNACK : TCP_ODD + 1].sum())
     if row is None or (came < FLOOR.part and weight is None):
         return
-    one_way, tried = _hears_only(view), max(int(r["kinds"]["out"][SYN]) for r in view.recent())
+    one_way = _hears_only(view)
+    tried = max(int(r["kinds"]["out"][[SYN, TCP_ODD]].sum()) for r in view.recent())
     answers = _strange(row, (SYNACK,), one_way)
     answers = answers if answers > tried else 0
     refused = _strange(row, (RST,), one_way)
@@ -199,7 +196,9 @@ def detect(view: View) -> Iterator[Finding[OutOfState] | Finding[Refusals]]:
         if kinds == (RST,) and count <= tried:
             continue  # who tries as many connections is refused, though not every SYN was captured first
         evident = weight if mostly(row, kinds, CLASS_TCP) else None
-        if count >= (FLOOR.part if evident is None else 1) and not _is_scan(view, row, kinds):
+        if count < (FLOOR.part if evident is None else 1):
+            continue
+        if not (_looks_for_services(row) and view.sweeps(count)):
             yield _finding(view, row, OUT_OF_STATE, kinds, count, one_way, vector, evident)
 
 
@@ -218,11 +217,6 @@ def _strange(row: np.void, kinds: tuple[int, ...], one_way: bool) -> int:
         packets = int(row["kinds"]["packets"][SYNACK : TCP_ODD + 1].sum())
     count = min(strange, packets)
     return count if count >= (SHARE_ONE_WAY if one_way else SHARE) * packets else 0
-
-
-def _is_scan(view: View, row: np.void, kinds: tuple[int, ...]) -> bool:
-    packets = sum(int(row["kinds"]["packets"][kind]) for kind in kinds)
-    return _scattered(row, [*kinds], packets) and view.sweeps(packets)
 
 
 def _answered(

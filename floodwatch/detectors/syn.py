@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from .._sketches import hll_estimate
 from ..history.evidence import Rows, SequentialTest
 from ..history.ports import port_shares
+from ..history.strangers import strangers
 from ..history.victims import SCAN_TRIES, View, distinct_sources
 from ..model.epoch import ACK, CLASS_SYN, DATA, FIN, SYN
 from ..model.event import Action, Evidence, Origin
@@ -90,8 +91,7 @@ def _refused(rows: Rows) -> NDArray[np.float64]:
 def _at_few_ports(rows: Rows, left: NDArray[np.float64]) -> NDArray[np.float64]:
     """What is left of attempts where those who look for services stay out: few packets for each port."""
     for at in np.flatnonzero(left > 0):
-        touched = hll_estimate(np.ascontiguousarray(rows["syn_ports"][at]))
-        if int(rows["kinds"]["packets"][at, SYN]) <= SCAN_TRIES * touched:
+        if left[at] <= SCAN_TRIES * hll_estimate(np.ascontiguousarray(rows["syn_ports"][at])):
             left[at] = 0
     return left
 
@@ -248,7 +248,8 @@ def _judge(
     few = unfinished < FLOOR.part or unfinished < least / 2 * attempts
     if few and unfinished < SILENT_SOURCES.per_epoch / 2:
         weight = None
-    if (few and weight is None) or _looks_for_services(view, row, raw):
+    left = max(0, round(unfinished))
+    if (few and weight is None) or _looks_for_services(view, row, after, left):
         return None
     facts = Attempts(
         attempts=attempts,
@@ -278,12 +279,13 @@ def _judge(
     )
 
 
-def _looks_for_services(view: View, row: np.void, raw: int) -> bool:
-    """Few sources try ever other ports, and come back to none as if they drew them."""
-    if not view.scanned(row, CLASS_SYN, row["syn_ports"], raw):
+def _looks_for_services(view: View, row: np.void, after: np.void | None, left: int) -> bool:
+    """Few strangers try ever other ports, and come back to none as if they drew them."""
+    sources = strangers(row, after, one_way=view.one_way)
+    if not view.scanned(sources, row["syn_ports"], left, each=True):
         return False
-    view.track.tries.add(row, raw)
-    return not view.track.tries.drawn(distinct_sources(row, CLASS_SYN))
+    view.track.tries.add(row, left)
+    return not view.track.tries.drawn(sources)
 
 
 def _attempts(rows: Rows | np.void, raw: NDArray[np.uint32] | int) -> NDArray[np.float64]:

@@ -240,7 +240,8 @@ def _streams(
 
 def _is_scan(view: View, row: np.void) -> bool:
     packets, size = int(row["kinds"][UDP]["packets"]), int(row["kinds"][UDP]["bytes"])
-    return size <= SCAN_BYTES * packets and view.scanned(row, CLASS_UDP, row["udp_ports"], packets)
+    sources = distinct_sources(row, CLASS_UDP)
+    return size <= SCAN_BYTES * packets and view.scanned(sources, row["udp_ports"], packets)
 
 
 def _unasked(view: View, row: np.void, reflectors: list[Service]) -> int:

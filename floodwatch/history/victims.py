@@ -149,20 +149,21 @@ class View:
         self.track.swept += packets
         return self.track.swept <= SWEEP
 
-    def scanned(self, row: np.void, source_class: int, ports: np.ndarray, packets: int) -> bool:
+    def scanned(self, sources: float, ports: np.ndarray, packets: int, *, each: bool = False) -> bool:
         """Few sources that try many ports a few times each look for services, until they tried all ports.
 
         Args:
-            row: the victim's counters of an epoch.
-            source_class: of the packets.
+            sources: how many sent them in an epoch.
             ports: sketch of the ports that they went to.
             packets: how many; they are added up from epoch to epoch.
+            each: every source may try every port so often, as decoys do, and a scan may go on slower: who draws
+                ports is told otherwise.
         """
         touched = hll_estimate(np.ascontiguousarray(ports))
         return (
-            touched >= SCAN_PORTS
-            and distinct_sources(row, source_class) <= SCAN_SOURCES
-            and packets <= SCAN_TRIES * touched
+            touched >= (SCAN_PORTS / 2 if each and self.track.tries.syns else SCAN_PORTS)
+            and sources <= SCAN_SOURCES
+            and packets <= SCAN_TRIES * touched * (max(sources, 1.0) if each else 1.0)
             and self.sweeps(packets)
         )
 

@@ -52,6 +52,7 @@ SCENARIOS: dict[str, Scenario] = {
         serving.ping_as_fast_as_it_is,
         serving.scan_of_all_ports,
         serving.scan_beside_a_client,
+        serving.scan_of_a_busy_site,
         attacks.syn_flood,
         attacks.syn_flood_random_ports,
         attacks.syn_flood_one_source,

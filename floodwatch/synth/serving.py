@@ -7,7 +7,7 @@ import numpy as np
 from floodwatch.synth.addresses import parse, public4
 from floodwatch.synth.bots import ask_once
 from floodwatch.synth.packets import ACK, RST, SECOND, SYN, Array, Trace, arrivals, hops
-from floodwatch.synth.people import http_reply, http_request
+from floodwatch.synth.people import Habits, browse, build_site, http_reply, http_request
 from floodwatch.synth.stage import LEAD, Params, background, side_note
 from floodwatch.synth.tcp import REQUEST, converse, dial, schedule
 from floodwatch.synth.templates import Head, dns_answer
@@ -165,6 +165,17 @@ def scan_beside_a_client(trace: Trace, params: Params) -> None:
         service=SECOND // 500,
     )
     trace.truth.add_clients(client, known=True)
+
+
+def scan_of_a_busy_site(trace: Trace, params: Params) -> None:
+    """One scanner tries 2,000 ports a second of a site that 100 people come to each second. Not a flood."""
+    seconds, pace = params.duration or 8.0, params.pps or 2000.0
+    site = build_site(trace, parse(params.victim)[1], 80, "chat.example")
+    starts = arrivals(trace.rng, trace.start, LEAD + seconds, 100.0)
+    people = public4(trace.rng, len(starts))
+    browse(trace, site, starts, people, Habits(size_scale=0.2))
+    _scan(trace, params.victim, min(65_535, int(pace * seconds)), pace)
+    trace.truth.add_clients(people, known=True)
 
 
 def _scan(trace: Trace, host: str, tried: int, pace: float) -> None:

@@ -18,7 +18,6 @@ from floodwatch.detectors.state import (
     FLOOR,
     FLOOR_ODD,
     FLOOR_ONE_WAY,
-    ONE_PORT,
     OUT_OF_STATE,
     REFLECTORS,
     SERVICE_SHARE,
@@ -37,16 +36,19 @@ KINDS = [(ACK, Vector.ACK_FLOOD), (DATA, Vector.ACK_FLOOD), (RST, Vector.RST_FLO
          (SYNACK, Vector.SYN_ACK_FLOOD)]  # fmt: skip
 
 
-def one_way(kind: int, packets: int, flows: int | None = None, *, sources: int = 64, held: int = 0) -> Host:
+def one_way(kind: int, packets: int, flows: int | None = None, *, sources: int = 64, held: int = 0,
+            ports: int = 65_000) -> Host:  # fmt: skip
     """Of so many packets so many begin a flow of their own."""
     flows = packets if flows is None else flows
-    return host().kind(kind, packets, strange=packets, strange_flows=flows, sources={CLASS_TCP: sources},
+    made = host().set(strays=packets).sketch("stray_ports", ports).sketch("stray_sources", sources)
+    return made.kind(kind, packets, strange=packets, strange_flows=flows, sources={CLASS_TCP: sources},
                        port=443, port_vote=held)  # fmt: skip
 
 
-def both(kind: int, packets: int, strange: int | None = None, *, sources: int = 64, held: int = 0) -> Host:
+def both(kind: int, packets: int, strange: int | None = None, *, sources: int = 64, held: int = 0,
+         ports: int = 65_000) -> Host:  # fmt: skip
     """The victim sends TCP as well, so a stranger's packet is one that nothing answers."""
-    made = one_way(kind, packets, 0, sources=sources, held=held)
+    made = one_way(kind, packets, 0, sources=sources, held=held, ports=ports)
     return made.kind(kind, packets, strange=packets if strange is None else strange, out=1)
 
 
@@ -113,20 +115,21 @@ def test_a_scan_is_no_flood() -> None:
     assert vectors(both(FIN, 1000, sources=SCAN_SOURCES + 1)) == [Vector.FIN_FLOOD]
 
 
-@pytest.mark.parametrize(("held", "named"), [(ONE_PORT, True), (ONE_PORT - 0.001, False)])
-def test_few_sources_on_one_port_are_no_scan(held: float, named: bool) -> None:
-    assert bool(vectors(both(FIN, 1000, sources=FEW, held=int(held * 1000)))) is named
+@pytest.mark.parametrize(("ports", "named"), [(1, True), (100, True), (250, False)])
+def test_few_sources_at_few_ports_are_no_scan(ports: int, named: bool) -> None:
+    assert bool(vectors(both(FIN, 1000, sources=FEW, ports=ports))) is named
 
 
 @pytest.mark.parametrize(("tried", "named"), [(1000, False), (999, True)])
 def test_who_tries_as_many_connections_is_refused(tried: int, named: bool) -> None:
     """The scanner's SYNs may be lost on their way to us, or come after the answers."""
     assert bool(vectors(both(RST, 1000).kind(SYN, 0, out=tried))) is named
+    assert bool(vectors(both(RST, 1000).kind(TCP_ODD, 0, out=tried))) is named  # or scans with odd flags
     assert bool(vectors(both(SYNACK, 1000).kind(SYN, 0, out=tried))) is named
 
 
 def test_just_so_few_sources_are_a_scan() -> None:
-    assert vectors(both(FIN, 2000, sources=SCAN_SOURCES), 4) == []
+    assert vectors(both(FIN, 2000, sources=FEW), 4) == []
 
 
 def test_the_evidence_is_what_was_counted() -> None:

@@ -137,7 +137,8 @@ def test_a_scan_is_no_flood() -> None:
     [
         (400, {"sources": SCAN_SOURCES + 1}),
         (130, {"ports": SCAN_PORTS - 10}),
-        (6 * 220, {}),
+        (6 * 220, {"sources": 1}),
+        (8 * 6 * 220, {}),
     ],
 )
 def test_many_sources_few_ports_or_many_syns_are_no_scan(syns: int, more: dict[str, int]) -> None:
