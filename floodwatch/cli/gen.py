@@ -58,7 +58,7 @@ def _address(_context: click.Context, _option: click.Parameter, text: str) -> st
     "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Same seed, same bytes."
 )
 @click.option("--pps", callback=above_zero(durations.rate), metavar="RATE",
-              help="Packets, requests or visitors, as 900 or 5k/s; launch_day is normal at 1000.")  # fmt: skip
+              help="Packets, requests or visitors, as 5k/s; launch_day is normal at 1000.")  # fmt: skip
 @click.option("--duration", callback=above_zero(durations.length), metavar="TIME",
               help="How long the flood or crowd lasts, as 14s or 2m.")  # fmt: skip
 @click.option("--sources", type=click.IntRange(min=1), help="Number of flooding sources.")
