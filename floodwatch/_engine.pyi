@@ -165,6 +165,8 @@ VICTIM_DTYPE: Final[np.dtype[np.void]]
   - ``known`` (<u4) packets, of UDP, ICMP, OTHER and CARRIER, from addresses that this one sent the same
     protocol to lately (fw_peers.h)
   - ``replayed`` (<u4) packets, of all but TCP, that came before as no mirror shows them (fw_replays.h)
+- ``strays`` (<u4) packets of TCP out of any connection, of the flows that are looked at
+- ``stray_ports`` ((64,)u1) their distinct destination ports: HyperLogLog, p = 6
 - ``sources`` ((6144,)u1) distinct sources (IPv4 address or IPv6 /64) of each class: HyperLogLog, p = 10
 - ``udp_marks`` ((1024,)<u2) which source each register of UDP stands for: low byte the mark of its port
   (fw_port_mark), high byte of its hash, the largest of equal ranks; a sample of all sources (Gibbons 2001)
@@ -599,6 +601,10 @@ class Decoder:
     def bytes(self) -> int: ...
     @property
     def filtered(self) -> int: ...
+    @property
+    def unwanted(self) -> tuple[int, int] | None:
+        """Earliest and latest time stamp of the frames that were ``filtered``; None where none were."""
+
     @property
     def duplicates(self) -> int:
         """Copies of frames that ``drop_twins`` left out."""

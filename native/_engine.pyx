@@ -441,6 +441,10 @@ cdef class Decoder:
         return self.raw.filtered
 
     @property
+    def unwanted(self):
+        return (self.raw.unwanted_first_ns, self.raw.unwanted_last_ns) if self.raw.filtered else None
+
+    @property
     def duplicates(self):
         return self.raw.duplicates
 

@@ -100,6 +100,7 @@ cdef extern from "fw_decode.h" nogil:
         fw_filter filter
         fw_frame frame
         uint64_t offset, frames, bytes, filtered, first_ns, last_ns, need, since_ns, last_allowed_ns, duplicates
+        uint64_t unwanted_first_ns, unwanted_last_ns
         fw_twins *twins
         fw_ranges *named
         fw_points *points

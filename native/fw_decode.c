@@ -5,7 +5,7 @@ void fw_decoder_init(struct fw_decoder *d, const struct fw_key *key)
     memset(d, 0, offsetof(struct fw_decoder, follow));
     fw_follow_clear(&d->follow);
     d->hasher.key = *key;
-    d->first_ns = d->last_allowed_ns = UINT64_MAX;
+    d->first_ns = d->unwanted_first_ns = d->last_allowed_ns = UINT64_MAX;
     fw_walker_init(&d->walker);
 }
 
@@ -89,6 +89,13 @@ static void mark_replay(struct fw_decoder *d, struct fw_packet *p, const uint8_t
         p->bits |= FW_REPLAYED;
 }
 
+static void leave_out(struct fw_decoder *d, const struct fw_frame *f)
+{
+    d->filtered++;
+    d->unwanted_first_ns = f->ts_ns < d->unwanted_first_ns ? f->ts_ns : d->unwanted_first_ns;
+    d->unwanted_last_ns = f->ts_ns > d->unwanted_last_ns ? f->ts_ns : d->unwanted_last_ns;
+}
+
 /* Returns 0 for a packet that was counted at another point, or that nobody wants. */
 static int decode(struct fw_decoder *d, const struct fw_frame *f, struct fw_batch *b)
 {
@@ -118,7 +125,7 @@ static int decode(struct fw_decoder *d, const struct fw_frame *f, struct fw_batc
     if (FW_UNLIKELY(d->only.held != NULL) && !fw_hosts_hold(&d->only, &p->src) && !fw_hosts_hold(&d->only, &p->dst)) {
         b->count -= carried;
         b->carriers -= carried;
-        d->filtered++;
+        leave_out(d, f);
         return 0;
     }
     if (p->captured) {
@@ -138,7 +145,7 @@ void fw_decoder_take(struct fw_decoder *d, struct fw_frame *frame, struct fw_bat
     d->previous_ns = frame->ts_ns;
     if (FW_UNLIKELY(frame->ts_ns < d->since_ns || frame->ts_ns > d->last_allowed_ns) ||
         (FW_UNLIKELY(d->filter.run != NULL) && !wanted(&d->filter, frame))) {
-        d->filtered++;
+        leave_out(d, frame);
         return;
     }
     if (FW_UNLIKELY(d->twins != NULL) && fw_twins_seen(d->twins, &d->hasher.key, frame)) {

@@ -40,7 +40,8 @@ struct fw_decoder {
     struct fw_hellos *hellos;     /* collects ClientHellos; NULL: nobody asks for them */
     uint64_t offset;              /* bytes consumed of the capture */
     uint64_t frames, bytes;       /* walked (after the filter): records, and their wire bytes */
-    uint64_t filtered;            /* frames that the filter, or the time, did not want */
+    uint64_t filtered;            /* frames that the filter, or the time, did not want ... */
+    uint64_t unwanted_first_ns, unwanted_last_ns; /* ... and the earliest and latest time stamp of them */
     uint64_t first_ns, last_ns;   /* earliest and latest time stamp */
     uint64_t previous_ns;
     uint64_t rejected[FW_REJECTS];

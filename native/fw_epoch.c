@@ -194,6 +194,7 @@ static enum fw_flow_news count_flow(struct fw_engine *e, const struct fw_packet 
             /* fall through */
         case FW_FLOW_ALONE_STILL:
             k->strange += w;
+            fw_victim_stray(to, p);
             break;
         default:
             break;
@@ -310,6 +311,8 @@ static void observe_one(struct fw_engine *e, const struct fw_batch *b, const str
         news = count_flow(e, p, to, from);
     if (p->kind <= FW_RST)
         fw_tries_observe(&e->tries, p, news, e->epoch, to, from);
+    else if (FW_UNLIKELY(news == FW_FLOW_FINISHED))
+        fw_tries_serve(&e->tries, p);
     if (FW_UNLIKELY(h != NULL) && h->whole && e->hellos && to)
         fw_hellos_sample(e->hellos, p, h, h->what == FW_QUIC_INITIAL ? to->v.quic_initials : to->v.tls_hellos);
     if (news == FW_FLOW_REPEATED || (FW_UNLIKELY(h != NULL) && h->what == FW_TLS_MORE))

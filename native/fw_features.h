@@ -165,7 +165,9 @@
     F(int32_t, zone_vote, , "its vote")                                                                                \
     F(uint16_t, zone_length, , "bytes of its text; 0 where it is longer than its room")                                \
     F(uint8_t, zone_text, [FW_ZONE_TEXT], "the zone as labels")                                                        \
-    F(struct fw_kind_count, kinds, [FW_KINDS], "what is counted by kind of packet")
+    F(struct fw_kind_count, kinds, [FW_KINDS], "what is counted by kind of packet")                                    \
+    F(uint32_t, strays, , "packets of TCP out of any connection, of the flows that are looked at")                     \
+    F(uint8_t, stray_ports, [1 << FW_SMALL_HLL_P], "their distinct destination ports: HyperLogLog, p = 6")
 
 /* Per victim and class of packets: HyperLogLog (Flajolet and others 2007; estimator of Ertl 2017). */
 #define FW_VICTIM_SOURCES(F)                                                                                           \

@@ -16,7 +16,7 @@ const struct fw_try *fw_tries_note(struct fw_tries *t, const struct fw_packet *p
     struct fw_try *f = place(t, p->sender_hash, p->dst_hash, p->dport);
     uint32_t who = identity(p->sender_hash, p->dst_hash, p->dport), now = (uint32_t)epoch;
     if (f->who != who || !f->tries || now - f->epoch > FW_TRIES_EPOCHS) {
-        *f = (struct fw_try){who, now, 1, 0};
+        *f = (struct fw_try){who, now, 1, 0, 0};
         return f;
     }
     f->epoch = now;
@@ -31,6 +31,13 @@ void fw_tries_answer(struct fw_tries *t, const struct fw_packet *p)
         f->answered = 1;
 }
 
+void fw_tries_serve(struct fw_tries *t, const struct fw_packet *p)
+{
+    struct fw_try *f = place(t, p->sender_hash, p->dst_hash, p->dport);
+    if (f->who == identity(p->sender_hash, p->dst_hash, p->dport))
+        f->served = 1;
+}
+
 void fw_tries_observe(struct fw_tries *t, const struct fw_packet *p, enum fw_flow_news news, uint64_t epoch,
                       struct fw_slot *to, const struct fw_slot *from)
 {
@@ -39,6 +46,8 @@ void fw_tries_observe(struct fw_tries *t, const struct fw_packet *p, enum fw_flo
     if (p->kind != FW_SYN || !to || news == FW_FLOW_AGAIN_SYN || news == FW_FLOW_COPIED_SYN)
         return;
     const struct fw_try *tried = fw_tries_note(t, p, epoch);
+    if (tried->served)
+        return;
     to->v.syn_tried += tried->tries > 1;
     to->v.syn_tried_often += tried->tries > 2;
     to->v.syn_tried_in_vain += tried->answered;

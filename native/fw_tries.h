@@ -1,5 +1,6 @@
 /* Ports of a host that a source tries again within a minute. A scan asks each port once, and once more where nothing
- * answers; whoever draws ports at random meets some of them again, as birthdays do, whether they answered or not.
+ * answers; whoever draws ports at random meets some of them again, as birthdays do, whether they answered or not. Where a
+ * source finished a handshake it comes back to be served.
  *
  * Each host has a place for every port and for one of eight groups of sources, by keyed hashes; who comes later takes it
  * over, so that what is counted is a lower bound. */
@@ -17,7 +18,8 @@ struct fw_try {
     uint32_t who;   /* hash of source, host and port */
     uint32_t epoch; /* of the last one */
     uint16_t tries;
-    uint16_t answered; /* by SYN-ACK or RST */
+    uint8_t answered; /* by SYN-ACK or RST */
+    uint8_t served;   /* a handshake was finished there */
 };
 
 struct fw_tries {
@@ -30,8 +32,11 @@ const struct fw_try *fw_tries_note(struct fw_tries *t, const struct fw_packet *s
 /* A SYN-ACK or RST: the port that it comes from answered whom it goes to. */
 void fw_tries_answer(struct fw_tries *t, const struct fw_packet *answer);
 
+/* A client's packet that finishes a handshake. */
+void fw_tries_serve(struct fw_tries *t, const struct fw_packet *p);
+
 /* A SYN, SYN-ACK or RST, by what the handshake table says of it; counts for its victim, if that has a slot. Who asks again
- * because nobody answered tries none. */
+ * because nobody answered tries none, nor does who is served there. */
 void fw_tries_observe(struct fw_tries *t, const struct fw_packet *p, enum fw_flow_news news, uint64_t epoch,
                       struct fw_slot *to, const struct fw_slot *from);
 

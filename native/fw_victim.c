@@ -37,8 +37,7 @@ struct fw_slot *fw_victim_find(struct fw_victims *t, uint64_t hash, const struct
     return NULL;
 }
 
-/* Zero what this epoch wrote. The large tables belong to few classes of packets, and most hosts (clients) meet
- * none of these, so that an epoch costs what it saw and not what it could have seen. */
+/* Zero what this epoch wrote: large tables belong to few classes of packets, and most hosts meet none of these. */
 static void reset_counters(struct fw_slot *s)
 {
     struct fw_victim *v = &s->v;
@@ -296,6 +295,8 @@ void fw_victim_in(struct fw_victims *t, struct fw_slot *s, const struct fw_packe
         s->wrote |= 1u << FW_CLASS_TCP;
         fw_elect(&k->port, &k->port_vote, p->dport, 1);
         count_source(v, FW_CLASS_TCP, p);
+        if (FW_UNLIKELY(p->kind == FW_TCP_ODD))
+            fw_victim_stray(s, p);
         break;
     }
     v->stalled += (p->bits & FW_STALLED) != 0;

@@ -11,6 +11,7 @@
 #include "fw_message.h"
 #include "fw_packet.h"
 #include "fw_ports.h"
+#include "fw_ports.h"
 #include "fw_sealed.h"
 
 #define FW_SLOT_SETS 128u
@@ -84,6 +85,13 @@ struct fw_victims {
 struct fw_slot *fw_victim_find(struct fw_victims *t, uint64_t hash, const struct fw_addr *address);
 /* Find or admit; NULL (and counted) when the set is full of worthier addresses. */
 struct fw_slot *fw_victim_admit(struct fw_victims *t, uint64_t hash, const struct fw_addr *address);
+
+/* Note where a packet out of any connection goes. */
+static inline void fw_victim_stray(struct fw_slot *s, const struct fw_packet *p)
+{
+    s->v.strays++;
+    fw_hll_add(s->v.stray_ports, FW_SMALL_HLL_P, fw_port_hash(s->hash, p->dport));
+}
 
 /* Count a packet towards, or from, the slot's address. `asker` is the hash of whose request it is: the sender's, or that
  * of the client for whom a proxy asks. */

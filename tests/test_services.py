@@ -22,6 +22,7 @@ PACES = {
     "own_crawler": [(400.0, 1), (900.0, 2)],
     "ping_as_fast_as_it_is": [(4000.0, 1), (20_000.0, 1)],
     "scan_of_all_ports": [(60_000.0, 1)],
+    "scan_beside_a_client": [(500.0, 1), (2000.0, 1)],
 }
 CASES = [(name, pace, sources) for name, paces in PACES.items() for pace, sources in paces]
 

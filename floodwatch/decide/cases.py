@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from ..model.address import Address
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.event import FLOODS, Verdict
-from ..model.finding import Finding
+from ..model.finding import LOUD, Finding
 from ..model.vector import Vector
 from .case import Case, Edge, new_case
 from .course import busiest_quarter
@@ -30,10 +30,9 @@ EDGE = 0.8
 """From this share of the floor on an epoch does not begin anew what was counted before: chance moves it."""
 FEW = 3
 """So it is where few epochs are asked for; more of them are there to outlast something."""
-LOUD = 4.0
-"""An excess of so many floors, in one epoch or on both sides of the edge between two, counts for two ..."""
 LOUD_PERSIST = 2
-"""... where two are asked for."""
+"""Where so many epochs are asked for, an excess of ``LOUD`` floors counts for two, in one epoch or on both
+sides of the edge between two."""
 LATE = 2
 """Epochs after which no part of a burst is looked back on: SYNs are judged one late."""
 CASES_MOST = 4096
@@ -229,8 +228,11 @@ def _edge(case: Case, finding: Finding[Any]) -> Edge | None:
 
 
 def _stale(case: Case, finding: Finding[Any]) -> bool:
-    """A finding is no more about what was pending: that lies too far back, or began no pulse."""
+    """A finding is no more about what was pending: that lies too far back, began no pulse, or is in it."""
     apart = finding.epoch - case.epoch
+    told = finding.stretches is not None and finding.over and finding.persist == 1
+    if told and _begin(finding) <= case.epoch:
+        return True
     few = case.persist <= FEW
     patience = LULL if case.verdict in FLOODS and few else PATIENCE - 1
     return apart > patience or (few and case.edge == "rising" and (apart != 1 or not finding.over))

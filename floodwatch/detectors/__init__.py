@@ -46,6 +46,7 @@ from . import (
 )
 from .family import Detector, Family, Scene
 from .spared import spare
+from .standing import Standing
 
 DETECTORS: tuple[Detector, ...] = (
     syn.DETECTOR,
@@ -136,6 +137,7 @@ class Detection:
         self._detectors = [look for look, _ in looks]
         self._beside_victims = [look for look, beside in looks if beside]
         self._named: dict[tuple[Vector, Address], int] = {}
+        self._standing = Standing()
         self._loudest = Loudest()
         self.greetings = Greetings()
 
@@ -161,7 +163,9 @@ class Detection:
         lately = range(summary.epoch - EPOCHS_PER_SECOND + 1, summary.epoch + 1)
         self._named = {named: epoch for named, epoch in self._named.items() if epoch in lately}
         self._visitors.open_epoch(summary)
-        scene = Scene(summary, self.tracker.views(summary), self._visitors, self._named)
+        self._standing.open_epoch(summary.epoch)
+        by_rate = self._standing.by_rate
+        scene = Scene(summary, self.tracker.views(summary), self._visitors, self._named, by_rate)
         floods = list[Flood]()
         self.greetings.take(summary.greeted, summary.epoch)
         for look in self._detectors if scene.views else self._beside_victims:
@@ -169,7 +173,7 @@ class Detection:
                 if finding.verdict in FLOODS and not finding.part:
                     self._named[finding.vector, finding.victim] = summary.epoch
                     floods.append(_as_flood(finding))
-                if self._let_through(finding, coarse=summary.coarse):
+                if self._let_through(finding, coarse=summary.coarse) and self._is_new(finding):
                     self._see(finding, summary)
                     spare(finding, self.proxies, summary.heavy)
                     if finding.vector in GREETED:
@@ -180,6 +184,10 @@ class Detection:
         self._visitors.close_epoch(summary)
         self._served.close_epoch(summary, floods)
         self.tracker.close_epoch(summary)
+
+    def _is_new(self, finding: Finding[Any]) -> bool:
+        """Whatever is no flood of its own, or no part of what habits told."""
+        return finding.verdict not in FLOODS or finding.part or self._standing.take(finding)
 
     def _see(self, finding: Finding[Any], summary: Summary) -> None:
         """Note who certainly sent much of it. What looks back over seconds is not counted by the epoch."""

@@ -284,15 +284,13 @@ def _end_ns(stretches: list[tuple[int, int]]) -> int:
 
 
 class Scene(NamedTuple):
-    """One epoch, the victims that are loaded in it or were just before, and who visits them.
-
-    ``named`` is what was found in the last second, by detectors earlier in the list in this epoch too.
-    """
+    """One epoch, the victims that are loaded in it or were just before, and who visits them."""
 
     summary: Summary
     views: list[View]
     visitors: Visitors
-    named: Container[tuple[Vector, Address]]
+    named: Container[tuple[Vector, Address]]  # in the last second, in this epoch too
+    by_rate: Container[tuple[Vector, Address]]  # of that, what was over its floor long enough
 
 
 class Watcher(Protocol):

@@ -93,7 +93,8 @@ def proof(facts: Named, what: str) -> list[Evidence]:
 
 
 def _machines(facts: Requests) -> Iterator[Evidence]:
-    if facts.invented > 0:  # the rest is of moments, and these are of all the time
+    by_rate = facts.machine + facts.together + facts.whole
+    if facts.invented > by_rate:  # the rest is of moments, and these are of all the time
         says = (
             f"{facts.invented:,.0f} requests come from sources that make up a query for each, with names of "
             "parameters or of programs that hardly come again, and fetch hardly any page assets"
@@ -123,7 +124,7 @@ def _evidence(facts: Requests) -> list[Evidence]:
     return [
         *sorted(_machines(facts), key=lambda told: -told.value),
         *proof(facts, "of what such sources sent"),
-        *([parts_of_pages(facts.assets, facts.requests)] if not facts.invented else []),
+        *([parts_of_pages(facts.assets, facts.requests)] if facts.invented <= facts.requests else []),
         *known_networks(facts.listed, facts.known),
     ]
 

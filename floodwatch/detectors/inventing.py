@@ -138,7 +138,7 @@ class InventingDetector:
             mine = found[found["victim"] == victim]
             if known is None:
                 continue
-            if (Vector.HTTP_FLOOD, known[0]) in scene.named:
+            if (Vector.HTTP_FLOOD, known[0]) in scene.by_rate:
                 self._counted(summary, victim, mine)  # by the rate
                 continue
             scene.visitors.flooded(victim, summary.epoch)

@@ -14,10 +14,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from .._sketches import hll_estimate
 from ..history.evidence import Rows, SequentialTest
 from ..history.ports import services
 from ..history.sources import source_counts
-from ..history.victims import SCAN_SOURCES, View, distinct_sources
+from ..history.victims import SCAN_SOURCES, SCAN_TRIES, View, distinct_sources
 from ..model.epoch import ACK, CLASS_TCP, DATA, FIN, RST, SYN, SYNACK, TCP_ODD
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, SourceCount, Sum, Weight
@@ -37,8 +38,9 @@ FLOOR_ONE_WAY = Floor(
     250, f"seen one way: new flows, at least {percent(SHARE_ONE_WAY)} of the packets of that kind"
 )
 FLOOR_ODD = Floor(250)
-"""So few sources on scattered ports look for services, until they tried all ports (``View.sweeps``)."""
 ONE_PORT = 0.2
+"""Few sources of which no port gets this share, and few packets each, look for services, until they tried all
+ports (``View.sweeps``)."""
 REFLECTORS = 8
 SERVICE_SHARE = 0.5
 """Share of the SYN-ACKs that comes from service ports (below 1,024, or one port alone) in a reflection."""
@@ -60,10 +62,17 @@ def _strays(rows: Rows) -> NDArray[np.float64]:
     came = kinds["packets"][:, RST : TCP_ODD + 1].sum(axis=1)
     left = np.where((sent > 0) & (stray >= SHARE * came), stray - sent, 0.0)
     for at in np.flatnonzero(left > 0):
-        held = int(kinds["port_vote"][at, RST : TCP_ODD + 1].sum())
-        if distinct_sources(rows[at], CLASS_TCP) <= SCAN_SOURCES and held < ONE_PORT * int(came[at]):
+        if _scattered(rows[at], slice(RST, TCP_ODD + 1), int(came[at])):
             left[at] = 0
     return left
+
+
+def _scattered(row: np.void, kinds: slice | list[int], packets: int) -> bool:
+    """Few sources try ever other ports, as who looks for services does: no port gets much."""
+    held = int(row["kinds"]["port_vote"][kinds].sum())
+    if distinct_sources(row, CLASS_TCP) > SCAN_SOURCES or held >= ONE_PORT * packets:
+        return False
+    return int(row["strays"]) <= SCAN_TRIES * hll_estimate(np.ascontiguousarray(row["stray_ports"]))
 
 
 STRAYS = SequentialTest(
@@ -213,9 +222,7 @@ def _strange(row: np.void, kinds: tuple[int, ...], one_way: bool) -> int:
 
 def _is_scan(view: View, row: np.void, kinds: tuple[int, ...]) -> bool:
     packets = sum(int(row["kinds"]["packets"][kind]) for kind in kinds)
-    held = sum(int(row["kinds"]["port_vote"][kind]) for kind in kinds)
-    few = distinct_sources(row, CLASS_TCP) <= SCAN_SOURCES
-    return few and held < ONE_PORT * packets and view.sweeps(packets)
+    return _scattered(row, [*kinds], packets) and view.sweeps(packets)
 
 
 def _answered(

@@ -109,6 +109,8 @@ class Gathered(Generic[F]):
         return self._kind(**out)
 
 
+LOUD = 4.0
+"""An excess of so many floors in one epoch says as much as two epochs over the floor."""
 PART = 0.25
 """Share of a floor that is told as the part of a burst; from half of it on it keeps an open event alive."""
 

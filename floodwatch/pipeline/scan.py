@@ -46,6 +46,7 @@ class _Part(Struct, frozen=True):
     """The answer about one capture, or about several on one clock."""
 
     inputs: list[Input]
+    unwanted: list[tuple[int, int] | None]
     events: list[Event]
     sources: bytes
     memory: Memory | None
@@ -125,7 +126,11 @@ def scan(
     if on_memory is not None:
         on_memory(join([memory, *(answer.memory for answer in analyses if answer.memory is not None)]))
     return answer.report(
-        unmatched([item for analysis in analyses for item in analysis.inputs], options),
+        unmatched(
+            [item for analysis in analyses for item in analysis.inputs],
+            [times for analysis in analyses for times in analysis.unwanted],
+            options,
+        ),
         (event for analysis in analyses for event in analysis.events),
         sources=registers,
         options=options,
@@ -173,10 +178,11 @@ def _analyse(
     events = analysis.events()
     sources = analysis.engine.total_sources()
     inputs = [of_capture(reading, analysis, describe=options.describe) for reading in readings]
+    unwanted = [reading.decoder.unwanted for reading in readings]
     learnt = analysis.detection.learnt() if keep else None
     complete, forgotten = not stop.is_set(), analysis.forgotten
     nearest, traffic = analysis.nearest(), analysis.traffic()
-    return _Part(inputs, events, sources, learnt, complete, forgotten, nearest, traffic)
+    return _Part(inputs, unwanted, events, sources, learnt, complete, forgotten, nearest, traffic)
 
 
 def _in_thread(batches: Iterator[Batch], stop: threading.Event) -> Iterator[Batch]:

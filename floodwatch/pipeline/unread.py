@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from ..capture.linktype import DECODED, linktype_name
 from ..config.options import ALL_TIME, ScanOptions
+from ..model.epoch import rfc3339
 from ..model.report import Input, InputFault
 
 if TYPE_CHECKING:
@@ -47,8 +48,16 @@ def fault_of(decoder: Decoder) -> InputFault | None:
     return None
 
 
-def unmatched(inputs: Sequence[Input], options: ScanOptions) -> list[Input]:
-    """The inputs, each with a fault where the filter and the span together left nothing of any."""
+def unmatched(
+    inputs: Sequence[Input], unwanted: Sequence[tuple[int, int] | None], options: ScanOptions
+) -> list[Input]:
+    """The inputs, each with a fault where the filter and the span together left nothing of any.
+
+    Args:
+        inputs: what was read.
+        unwanted: the first and the last time of what was left out of each.
+        options: what was asked for.
+    """
     if any(item.packets or item.error for item in inputs):
         return list(inputs)
     within = options.since_ns > 0 or options.until_ns < ALL_TIME
@@ -59,11 +68,16 @@ def unmatched(inputs: Sequence[Input], options: ScanOptions) -> list[Input]:
             *(["lies in the time that was asked for"] if within else []),
         ]
     )
+
+    def told(item: Input, times: tuple[int, int]) -> Input:
+        what = f"none of {item.filtered:,} packets {wanted}"
+        if within:
+            first, last = map(rfc3339, times)
+            what += f": the capture begins at {first} and ends at {last}"
+        return replace(item, error=_fault("nothing_matched", what))
+
     return [
-        replace(item, error=_fault("nothing_matched", f"none of {item.filtered:,} packets {wanted}"))
-        if item.filtered
-        else item
-        for item in inputs
+        item if times is None else told(item, times) for item, times in zip(inputs, unwanted, strict=True)
     ]
 
 

@@ -51,6 +51,7 @@ SCENARIOS: dict[str, Scenario] = {
         serving.own_crawler,
         serving.ping_as_fast_as_it_is,
         serving.scan_of_all_ports,
+        serving.scan_beside_a_client,
         attacks.syn_flood,
         attacks.syn_flood_random_ports,
         attacks.syn_flood_one_source,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from floodwatch.synth.addresses import parse, public4
-from floodwatch.synth.packets import ACK, RST, SYN, Array, Trace, arrivals, hops
+from floodwatch.synth.bots import ask_once
+from floodwatch.synth.packets import ACK, RST, SECOND, SYN, Array, Trace, arrivals, hops
 from floodwatch.synth.people import http_reply, http_request
 from floodwatch.synth.stage import LEAD, Params, background, side_note
 from floodwatch.synth.tcp import REQUEST, converse, dial, schedule
@@ -144,7 +145,31 @@ def scan_of_all_ports(trace: Trace, params: Params) -> None:
     pace = params.pps or 30_000.0
     tried = min(65_535, int(pace * params.duration)) if params.duration else 65_535
     background(trace, params.victim, LEAD + tried / pace)
-    rng, victim = trace.rng, parse(params.victim)[1]
+    _scan(trace, params.victim, tried, pace)
+
+
+def scan_beside_a_client(trace: Trace, params: Params) -> None:
+    """One scanner tries 1,000 ports a second beside a client that comes 20 times a second. Not a flood."""
+    seconds, pace = params.duration or 8.0, params.pps or 1000.0
+    background(trace, params.victim, LEAD + seconds)
+    _scan(trace, params.victim, min(65_535, int(pace * seconds)), pace)
+    starts = arrivals(trace.rng, trace.start, LEAD + seconds, 20.0)
+    client = public4(trace.rng, 1)
+    conns = dial(trace, starts, np.resize(client, len(starts)), parse(params.victim)[1], 80)
+    ask_once(
+        trace,
+        conns,
+        np.full(len(starts), trace.pool.add(http_request("GET", "/status", "chat.example", "monitor/1.0"))),
+        trace.pool.add(http_reply("200 OK", "text/plain")),
+        reply_length=300,
+        service=SECOND // 500,
+    )
+    trace.truth.add_clients(client, known=True)
+
+
+def _scan(trace: Trace, host: str, tried: int, pace: float) -> None:
+    """One scanner tries so many ports of a host, at so many a second; three are open."""
+    rng, victim = trace.rng, parse(host)[1]
     scanner, ports = public4(rng, 1), rng.permutation(np.arange(1, 65_536))[:tried]
     t = trace.at(LEAD) + (np.arange(tried) * (1e9 / pace)).astype(np.int64)
     syns = trace.add(t, head=Head.SYN_BARE, flags=SYN, win=1024, src=scanner[0], dst=victim, dport=ports,
@@ -155,7 +180,7 @@ def scan_of_all_ports(trace: Trace, params: Params) -> None:
     reply["ack"] = syns["seq"] + 1
     reply["head"] = np.where(closed, Head.TCP, Head.SYN_ACK)
     reply["flags"] = np.where(closed, RST | ACK, SYN | ACK)
-    side_note(trace.truth.scans, "port_scan", params.victim, syns)
+    side_note(trace.truth.scans, "port_scan", host, syns)
 
 
 def _turns(trace: Trace, count: int, start: int, seconds: float, pace: float) -> tuple[Array, Array]:

@@ -37,6 +37,18 @@ static void test_answers(void)
     CHECK_EQUAL(try_port(1, 80, 1001)->answered, 1);
 }
 
+static void test_who_is_served_tries_nothing(void)
+{
+    memset(tries, 0, sizeof *tries);
+    CHECK_EQUAL(try_port(1, 80, 1000)->served, 0);
+    struct fw_packet other = packet(FW_ACK, 2, 40000, HOST, 80), ack = packet(FW_ACK, 1, 40000, HOST, 80);
+    fw_tries_serve(tries, &other);
+    CHECK_EQUAL(try_port(1, 80, 1001)->served, 0);
+    fw_tries_serve(tries, &ack);
+    CHECK_EQUAL(try_port(1, 80, 1002)->served, 1);
+    CHECK_EQUAL(try_port(1, 80, 1003 + FW_TRIES_EPOCHS)->served, 0);
+}
+
 static void test_every_port_of_a_host_has_its_place(void)
 {
     memset(tries, 0, sizeof *tries);
@@ -54,6 +66,7 @@ int main(void)
         return 2;
     test_again();
     test_answers();
+    test_who_is_served_tries_nothing();
     test_every_port_of_a_host_has_its_place();
     free(tries);
     return finish("tries");

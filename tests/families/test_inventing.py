@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from promises import Watch
 from scenes import Host, host
 
+from floodwatch import synth
+from floodwatch.config.options import ScanOptions
 from floodwatch.detectors.http import DISGUISED, INVENTED, STEADY
 from floodwatch.detectors.inventing import WITHIN
 from floodwatch.model.epoch import DATA, EPOCHS_PER_SECOND
 from floodwatch.model.vector import Vector
+from floodwatch.pipeline.scan import scan
 
 ALL = (1 << 64) - 1
 LONG = 2 * EPOCHS_PER_SECOND
@@ -98,3 +104,16 @@ def test_it_goes_on_while_the_source_asks() -> None:
     before = case.last_ns
     watch.last(lambda _: asks(190, names=190), 1, 3 * EPOCHS_PER_SECOND)  # its row stands as it was
     assert case.last_ns == before
+
+
+@pytest.mark.parametrize(("sources", "rate"), [(10, 100), (20, 120), (30, 90)])
+def test_a_rate_that_is_near_its_floor_keeps_no_habits_from_being_told(
+    tmp_path: Path, sources: int, rate: int
+) -> None:
+    params = synth.Params(seed=3, pps=rate, sources=sources)
+    truth = synth.make("invented_queries", tmp_path / "bots.pcap", params).floods[0]
+    assert truth.requests is not None
+    floods = list(scan([str(tmp_path / "bots.pcap")], ScanOptions(top=0)).floods)
+    (flood,) = [flood for flood in floods if flood.vector == "http_flood"]
+    assert flood.packets == pytest.approx(truth.requests, rel=0.1)
+    assert {source.cidr for source in flood.sources.top} == set(truth.sources or ())

@@ -127,7 +127,7 @@ def test_so_many_addresses_are_remembered_and_no_more() -> None:
         ]
         for n, each in enumerate(hosts):
             each.row["reference"] = part << 16 | n
-        scene = Scene(summary(part, hosts, window_ends=True), [], visitors, set())
+        scene = Scene(summary(part, hosts, window_ends=True), [], visitors, set(), set())
         assert list(detector.detect(scene)) == []
     assert len(detector._asked.known) == MAX_ASKED
     assert min(detector._asked.known) == 1 << 16  # the oldest were forgotten
