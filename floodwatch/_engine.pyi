@@ -288,6 +288,7 @@ HEAVY_DTYPE: Final[np.dtype[np.void]]
 - ``hellos`` (<u2) handshakes begun; saturates, as do the next two
 - ``shaken`` (<u2) handshakes finished
 - ``first`` (<u2) connections asked the first time
+- ``closed`` (<u2) those of them that a side closed; over QUIC, where nobody sees it, all
 - ``last_shape`` (<u2) the low bits of the last shape
 """
 HELD_DTYPE: Final[np.dtype[np.void]]

@@ -271,13 +271,24 @@ static void count_towards(struct fw_engine *e, const struct fw_packet *p, const 
         count_client(e, &x);
 }
 
+/* A side closes a connection: it counts for who began it, if requests were asked on it. */
+static void count_closed(struct fw_engine *e, const struct fw_packet *p)
+{
+    uint64_t source, server;
+    if (!fw_sealed_end(&e->sealed, p, &source, &server))
+        return;
+    struct fw_heavy *s = fw_topk_find(&e->heavy, fw_pair_hash(source, server));
+    if (s)
+        fw_count16(&fw_topk_sealed(&e->heavy, s)->closed, 1);
+}
+
 /* Of a TCP packet: does it ask something, and does it bear on a connection that is held, but as a reader's word does? */
 static void count_held(struct fw_engine *e, const struct fw_packet *p, const struct fw_message *h, enum fw_flow_news news)
 {
     if (FW_UNLIKELY(h != NULL) && h->what == FW_HTTP_REQUEST)
         fw_flow_ask(&e->flows, fw_flow_hash(p), h->login);
     if (FW_UNLIKELY(p->tcp_flags & 5) && e->sealed.greeted) /* FIN, RST */
-        fw_sealed_end(&e->sealed, p);
+        count_closed(e, p);
     if (FW_UNLIKELY(fw_held_concerned(&e->held, p, h)) && news != FW_FLOW_NARROWED)
         fw_held_observe(&e->held, p, h, news, p->bits & FW_STALLED && fw_flow_asked(&e->flows, fw_flow_hash(p)));
 }

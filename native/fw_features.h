@@ -288,6 +288,7 @@
     F(uint16_t, hellos, , "handshakes begun; saturates, as do the next two")                                           \
     F(uint16_t, shaken, , "handshakes finished")                                                                       \
     F(uint16_t, first, , "connections asked the first time")                                                           \
+    F(uint16_t, closed, , "those of them that a side closed; over QUIC, where nobody sees it, all")                                                           \
     F(uint16_t, last_shape, , "the low bits of the last shape")
 
 #endif

@@ -77,6 +77,7 @@ static void begin_turn(struct fw_sealed_flow *f, uint32_t request, uint32_t byte
     fw_asked_open(&f->asked, bytes, &out->asked);
     out->turn = 1;
     out->first = f->state == FW_SEALED_FINISHED;
+    f->served |= out->first;
     f->state = FW_SEALED_OPEN;
     f->request = (uint16_t)(request ? request : 1);
 }
@@ -131,6 +132,7 @@ static void name(struct fw_sealed_flow *f, const struct fw_packet *p)
 {
     f->from = p->src;
     f->to = p->dst;
+    f->source = p->src_hash;
     f->port = p->dport;
     f->bits = p->bits & (FW_V6 | FW_TRANSLATED);
 }
@@ -145,6 +147,7 @@ static void wait_for_answer(struct fw_sealed_flow *f, const struct fw_packet *p,
         f->over = 0;
     } else {
         out->waits = f->port && p->ts_ns - f->since_ns >= FW_SEALED_LATER_NS && p->ts_ns > f->since_ns;
+        f->served &= (uint8_t)!out->waits;
     }
     f->moved += fw_min32(p->payload, UINT32_MAX - f->moved);
 }
@@ -294,7 +297,7 @@ int fw_sealed_read(struct fw_sealed *t, const struct fw_packet *p, struct fw_exc
         return 0;
     memset(out, 0, sizeof *out);
     out->finished = f->state < FW_SEALED_FINISHED; /* in the same packet */
-    out->first = 1;
+    out->first = f->served = 1;
     f->state = FW_SEALED_OPEN;
     f->epoch = t->epoch;
     return 1;
@@ -323,11 +326,17 @@ void fw_sealed_prove(struct fw_sealed *t, const struct fw_packet *p)
         f->proven = 1;
 }
 
-void fw_sealed_end(struct fw_sealed *t, const struct fw_packet *p)
+int fw_sealed_end(struct fw_sealed *t, const struct fw_packet *p, uint64_t *source, uint64_t *server)
 {
     struct fw_sealed_flow *f = find(t, fw_flow_hash(p));
-    if (f)
-        f->over = 1;
+    if (!f)
+        return 0;
+    int served = f->served;
+    f->over = 1;
+    f->served = 0;
+    *source = f->source;
+    *server = f->client == (uint32_t)p->sender_hash ? p->dst_hash : p->sender_hash;
+    return served;
 }
 
 int fw_sealed_mute(struct fw_sealed *t, uint64_t now, uint32_t *at, struct fw_waiting *out)
@@ -358,6 +367,7 @@ void fw_sealed_count(struct fw_heavy_sealed *s, const struct fw_exchange *x)
     fw_count16(&s->hellos, x->hello);
     fw_count16(&s->shaken, x->finished);
     fw_count16(&s->first, x->first);
+    fw_count16(&s->closed, x->first & x->quic);
     if (!x->ended)
         return;
     s->answered += x->answer;

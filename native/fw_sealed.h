@@ -56,11 +56,13 @@ struct fw_sealed_flow {
     uint8_t bits;     /* of its packets, as far as they tell the form of the client's address */
     uint8_t proven;   /* the handshake of TCP was seen, so that its address is real */
     uint8_t over;     /* closed by a side, or told of */
+    uint8_t served;   /* its first turn was counted, it did not wait, and no side closed it yet */
     uint16_t port;    /* the server's */
     uint32_t ack;     /* the ACK number of the client's newest data, or of the end of its handshake ... */
     uint32_t moved;   /* ... the bytes that it sent since ... */
     uint64_t since_ns; /* ... and since when that number is the same */
     struct fw_addr from, to;
+    uint64_t source;  /* of who began it, the hash by which sources are counted */
 };
 
 /* A client that waits: see above. */
@@ -102,9 +104,11 @@ int fw_sealed_read(struct fw_sealed *t, const struct fw_packet *p, struct fw_exc
 /* Of a packet of a client that waits: what came before it. Returns 0 where its connection is not there. */
 int fw_sealed_waiting(const struct fw_sealed *t, const struct fw_packet *p, struct fw_waiting *out);
 
-/* The address of a packet's sender is known to be real, and a side closes its connection. */
+/* The address of a packet's sender is known to be real. */
 void fw_sealed_prove(struct fw_sealed *t, const struct fw_packet *p);
-void fw_sealed_end(struct fw_sealed *t, const struct fw_packet *p);
+/* A side closes its connection. Returns 1, once, where something was asked on it from its beginning and its client never
+ * waited; the hashes tell then who began it with whom. */
+int fw_sealed_end(struct fw_sealed *t, const struct fw_packet *p, uint64_t *source, uint64_t *server);
 
 /* Connections that ask for nothing since FW_SEALED_MUTE_NS, each once, from *at on; 0: there are no more. */
 int fw_sealed_mute(struct fw_sealed *t, uint64_t now_ns, uint32_t *at, struct fw_waiting *out);

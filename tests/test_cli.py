@@ -440,6 +440,60 @@ def test_a_rate_has_units(text: str, rate: float) -> None:
         durations.rate(f"{text}/h")
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("14", 14.0), ("0.5", 0.5), (".25", 0.25), ("0", 0.0), ("14s", 14.0), ("500ms", 0.5), ("1.5h", 5400.0)],
+)
+def test_a_time_has_units(text: str, seconds: float) -> None:
+    assert durations.length(text) == seconds
+    with pytest.raises(ConfigError, match="14s"):
+        durations.length(f"{text} years")
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "count"),
+    [("64", "MiB", 64), ("64MiB", "MiB", 64), ("2GiB", "MiB", 2048), ("1.5kB", "B", 1500), ("96b", "B", 96)],
+)
+def test_a_size_has_units(text: str, unit: str, count: int) -> None:
+    assert durations.size(text, unit) == count
+    with pytest.raises(ConfigError, match="64MiB"):
+        durations.size(f"{text}it", unit)
+    with pytest.raises(ConfigError, match="whole number of MiB"):
+        durations.size("64MB", "MiB")
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["watch", "-i", "lo", "--duration", "1y"], "give a time like 14s"),
+        (["watch", "-i", "lo", "--duration", "-1"], "give a time like 14s"),
+        (["watch", "-i", "lo", "--ring-mb", "5GiB"], "it must be from 2MiB to 4GiB"),
+        (["watch", "-i", "lo", "--ring-mb", "many"], "give a size like 512KiB"),
+        (["watch", "-i", "lo", "--snaplen", "95"], "it must be from 96B to 65535B"),
+        (["gen", "clean", "-w", "x.pcap", "--duration", "0"], "it must be more than 0"),
+        (["gen", "clean", "-w", "x.pcap", "--pps", "5k/h"], "give a rate like 900, 900/s or 5k/s"),
+        (["gen", "clean", "-w", "x.pcap", "--snaplen", "1.5"], "give a whole number of B"),
+        (["ctl", "block", "192.0.2.1", "--for", "long"], "give a time like 90s"),
+        (["scan", "--set", "syn_flood=fast", "x.pcap"], "5k/s"),
+    ],
+)
+def test_who_misspells_a_quantity_is_shown_how(
+    args: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*args) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert says in said
+
+
+def test_quantities_with_units_are_the_plain_ones(tmp_path: Path) -> None:
+    made = []
+    for name, quantities in (("plain", ("300", "2", "128")), ("units", ("0.3k/s", "2s", "128B"))):
+        made.append(tmp_path / f"{name}.pcap")
+        options = zip(("--pps", "--duration", "--snaplen"), quantities, strict=True)
+        assert run("gen", "udp_flood", "-w", str(made[-1]), *(word for two in options for word in two)) == 0
+    assert made[0].read_bytes() == made[1].read_bytes()
+
+
 def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
     program = Path(sys.executable).parent
     script = tmp_path / "floodwatch.bash"

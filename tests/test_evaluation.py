@@ -37,8 +37,5 @@ def test_what_is_told_of_sealed_traffic_is_right_though_not_all_is_told() -> Non
     done = evaluated("sealed")
     short = [line.split("  asked")[0] for line in done.stdout.splitlines() if line.endswith("SHORT")]
     assert "floods found, vector and victim right" in done.stdout, done.stdout
-    beside = "another vector named beside a flood"
-    assert all("crowds found" in line or beside in line for line in short), done.stdout
-    # docs/limits.md: who holds places with many small requests is named https_flood as well, in one of these
-    assert int(done.stdout.split(beside)[1].split()[0]) <= 1, done.stdout
+    assert all("crowds found" in line for line in short), done.stdout
     assert int(done.stdout.split("crowds found")[1].split()[0]) >= 9, done.stdout

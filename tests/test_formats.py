@@ -160,6 +160,38 @@ def test_what_a_later_version_adds_is_passed_over_and_nonsense_refused() -> None
         assert caught.value.code == "no_report"
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("traffic", 0, "hosts", 0, "address"), "nobody"),
+        (("traffic", 0, "hosts", 0, "address"), "192.0.2.0/24"),
+        (("traffic", 0, "packets", "syn"), [1.0]),
+        (("traffic", 0, "first"), "0000-00-00T00:00:00Z"),
+        (("inputs", 0, "last"), "9999-12-31T23:59:59Z"),
+        (("floods", 0, "first"), "2025-13-01T00:00:00Z"),
+        (("floods", 0, "victim", "ip"), "nobody"),
+        (("floods", 0, "victim", "ip"), "192.0.2.1/24"),
+        (("floods", 0, "victim", "protocol"), "smoke"),
+        (("floods", 0, "sources", "top", 0, "cidr"), "192.0.2.1' OR '1"),
+    ],
+)
+def test_a_report_of_no_addresses_or_times_is_none(place: tuple[str | int, ...], value: object) -> None:
+    written = json.loads(fw.scan(LAUNCH).to_json())
+    held = written
+    for key in place[:-1]:
+        held = held[key]
+    held[place[-1]] = value
+    with pytest.raises(fw.InputError, match="not a JSON report of floodwatch") as caught:
+        fw.Report.from_json(json.dumps(written))
+    assert caught.value.code == "no_report"
+
+
+def test_what_a_later_version_counts_apart_is_left_out_of_the_picture() -> None:
+    written = json.loads(fw.scan(LAUNCH).to_json())
+    written["traffic"][0]["packets"]['"><b>'] = written["traffic"][0]["packets"]["udp"]
+    assert "<b>" not in fw.Report.from_json(json.dumps(written)).to_html()
+
+
 FIELDS = {
     "@timestamp": "date", "message": "match_only_text", "ecs.version": "keyword",
     "destination.address": "keyword", "destination.ip": "ip", "destination.port": "long",

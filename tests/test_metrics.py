@@ -105,7 +105,8 @@ def told() -> Iterator[Exporter]:
     tallies.add("opened", "syn_flood", "high")
     tallies.took("detection_delay", 0.4)
     tallies.took("detection_delay", 100.0)
-    count_act(tallies, Act(time="2026-01-01T00:00:00Z", what="refuse", target="198.51.100.9", why="never"))
+    count_act(tallies, Act(time="2026-01-01T00:00:00Z", what="refuse", target="198.51.100.9", why="never",
+                           because="never_block"))  # fmt: skip
     made = Exporter(MetricsSettings(listen="127.0.0.1:0"), lambda: busy(tallies))
     with closing(made):
         yield made
@@ -130,7 +131,13 @@ def test_a_scrape_tells_every_metric_and_no_address(told: Exporter) -> None:
         3,
         0.006,
     )
-    assert seen["floodwatch_decisions_total", (("action", "add"), ("outcome", "refused"))] == 1
+    assert (
+        seen[
+            "floodwatch_decisions_total",
+            (("action", "add"), ("outcome", "refused"), ("reason", "never_block")),
+        ]
+        == 1
+    )
     delay = "floodwatch_detection_delay_seconds"
     buckets = [seen[f"{delay}_bucket", (("le", le),)] for le in ("0.25", "0.5", "60.0", "+Inf")]
     assert (buckets, seen[f"{delay}_count", ()], seen[f"{delay}_sum", ()]) == ([0, 1, 1, 2], 2, 100.4)

@@ -15,6 +15,7 @@ from sample_events import SYN
 from test_report import REPORT, UNSAFE
 
 from floodwatch.cli import main
+from floodwatch.model.event import Severity
 from floodwatch.model.report import Near, Report
 from floodwatch.report.escape import columns
 from floodwatch.report.text import render
@@ -88,6 +89,26 @@ def test_the_next_commands_are_whole_for_a_shell(
     made = {"it's a.gz", "flood-1.pcapng", "report.html", "report.json"}
     assert {path.name for path in tmp_path.iterdir()} == made
     assert json.loads(Path("report.json").read_text())["settings"]["filter"] == "ip and tcp"
+
+
+def test_the_gravest_flood_is_cut_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(*floods: tuple[Severity, int]) -> str:
+        events = tuple(
+            msgspec.structs.replace(REPORT.floods[0], severity=grave, packets=count)
+            for grave, count in floods
+        )
+        return " ".join(render(msgspec.structs.replace(REPORT, floods=events)).replace("\\\n", "").split())
+
+    for floods, number in (
+        ([("low", 9), ("high", 1), ("medium", 99)], 2),
+        ([("high", 5), ("low", 9), ("high", 7), ("high", 7)], 3),
+        ([("medium", 1), ("critical", 1)], 2),
+    ):  # fmt: skip
+        page = told(*floods)
+        assert f"Next, the frames of flood {number}, the gravest, a page to send" in page
+        assert f"--cut {number} -w flood-{number}.pcapng " in page
+        assert f"floodwatch explain report.json {number} --as nft" in page
+    assert "Next, the frames of the flood, a page to send" in told(("low", 1))
 
 
 def test_what_cannot_be_typed_is_left_to_the_reader() -> None:

@@ -357,7 +357,7 @@ def test_every_action_leaves_one_line_that_says_all_of_it() -> None:
     decision = Decision("an event", Vector.UDP_FLOOD, "unknown", "observe", VICTIM, 17, port=53)
     ledger.about([decision], {})
     ledger.saw_blocks({})
-    refused = Step("refuse", Block(VICTIM, 60.0, "fw:an event"), "it is this host")
+    refused = Step("refuse", Block(VICTIM, 60.0, "fw:an event"), "it is this host", because="never_block")
     steps = [Step("add", block, "proven") for block in (gone, held)]
     for _ in range(2):  # a refusal is told once
         ledger.did([*steps, refused], {block.network: (block, 0) for block in (gone, held)})
@@ -381,6 +381,7 @@ def test_every_action_leaves_one_line_that_says_all_of_it() -> None:
     ], key=str)  # fmt: skip
     assert all(act.victim == "198.51.100.7 port 53" for act in acts if act.event)
     assert all(act.until for act in acts if act.what == "add")
+    assert [act.because for act in acts if act.because] == ["never_block"]
     assert ledger.acts() == []
     assert ledger.taken("an event") == "drop_sources"  # though nothing stands any more
     assert str(acts[-1]).endswith(

@@ -148,6 +148,8 @@ def test_what_is_refused_is_refused_with_the_reason(network: str, why: str) -> N
     (step,) = plan([ordered], Policy(never=avoid), {})
     assert step.what == "refuse"
     assert why in step.why
+    words = {"not be": "never_block", "wider": "too_wide", "cannot": "no_source", "write": "no_source"}
+    assert step.because in {word for part, word in words.items() if part in step.why}
 
 
 def test_p14_p15_blocks_are_renewed_in_time_doubled_for_repeaters_and_end_with_the_flood() -> None:
@@ -183,6 +185,7 @@ def test_p16_no_more_than_so_many_networks_are_blocked_within_a_minute(real: Dec
     steps = plan(wanted, policy, {}, lately=2)
     assert [step.what for step in steps] == ["add"] * 10 + ["refuse"] * 30
     assert "within a minute" in steps[-1].why
+    assert {step.because for step in steps} == {None, "limit"}
 
 
 def known(*networks: str) -> Any:
@@ -200,6 +203,7 @@ def test_p17_blocks_that_would_touch_most_of_those_who_are_served_are_refused(re
     assert added == [f"10.1.{n}.7/32" for n in range(20)] + ["203.0.113.9/32"]
     share = "more than 50 % of the networks of known clients"
     assert all(share in step.why for step in steps if step.what == "refuse")
+    assert {step.because for step in steps if step.what == "refuse"} == {"known_clients"}
     standing = {step.block.network: step.block for step in steps if step.what == "add"}
     assert not [s for s in plan(wanted, Policy(), standing, known=served) if s.what == "add"]
     few = known(*(f"10.1.{n}.0/24" for n in range(10)))  # too few to mean anything

@@ -59,8 +59,8 @@ decoded 99.98 %   truncated 6,211   not ip 40
     so        all of them finished handshakes. Block the listed sources.
 
 Full detail: --format json
-Next, its frames, a page to send, every source, and the rules against the first
-flood:
+Next, the frames of flood 1, the gravest, a page to send, every source, and the
+rules against it:
   floodwatch scan --cut 1 -w flood-1.pcapng --report report.html --format json \\
     --top 0 -o report.json edge-0217.pcap.gz
   floodwatch explain report.json 1 --as nft

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import click
 
+from floodwatch.config import durations
 from floodwatch.config.spelling import meant
+
+from .quantities import above_zero, size
 
 # synth brings NumPy and, on first use, scapy: both are imported in the bodies below, so that other commands
 # start quickly
@@ -54,16 +57,15 @@ def _address(_context: click.Context, _option: click.Parameter, text: str) -> st
 @click.option(
     "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Same seed, same bytes."
 )
-@click.option("--pps", type=click.FloatRange(min=0, min_open=True),
-              help="Packets, requests or visitors a second; launch_day is normal at 1000.")  # fmt: skip
-@click.option(
-    "--duration", type=click.FloatRange(min=0, min_open=True), help="Seconds of the flood or crowd."
-)
+@click.option("--pps", callback=above_zero(durations.rate), metavar="RATE",
+              help="Packets, requests or visitors, as 5k/s; launch_day is normal at 1000.")  # fmt: skip
+@click.option("--duration", callback=above_zero(durations.length), metavar="TIME",
+              help="How long the flood or crowd lasts, as 14s or 2m.")  # fmt: skip
 @click.option("--sources", type=click.IntRange(min=1), help="Number of flooding sources.")
 @click.option("--target", default="198.51.100.7", show_default=True, callback=_address,
               help="Victim address; IPv6 for the SYN floods only.")  # fmt: skip
-@click.option("--snaplen", type=click.IntRange(min=64), default=262_144, show_default=True,
-              help="Bytes to keep of each frame.")  # fmt: skip
+@click.option("--snaplen", callback=size("B", "64B", "1GiB"), default="256KiB", metavar="SIZE",
+              show_default=True, help="Bytes to keep of each frame, from 64 on.")  # fmt: skip
 def gen(
     scenario: str,
     path: Path,

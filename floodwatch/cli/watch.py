@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from floodwatch.cli.progress import is_terminal, stopping
+from floodwatch.config import durations
 from floodwatch.report.formats import FORMATS, LIVE, Shown
 
 from .acting import USUAL_BACKEND, Acting, blocking, placed, standing_on
@@ -32,6 +33,7 @@ from .options import (
     read_seed,
 )
 from .output import EXIT_CODES, EXIT_FLOOD, kept_file, say, write_kept, write_stdout
+from .quantities import from_zero, size
 
 if TYPE_CHECKING:
     from floodwatch.cli.picture import Picture
@@ -49,7 +51,7 @@ EXAMPLES = (
 Examples:
   sudo floodwatch watch -i eth0
   sudo floodwatch watch -i eth0 -i eth1 --format ndjson >> events.ndjson
-  sudo floodwatch watch -i any --duration 60 -- tcp port 443
+  sudo floodwatch watch -i any --duration 60s -- tcp port 443
   sudo floodwatch watch -i eth0 --mode suggest       what would be blocked?
   sudo floodwatch watch -i eth0 --mode enforce --never 192.0.2.0/24
 
@@ -64,16 +66,15 @@ Examples:
               help="Interface to watch; repeatable. any is all of them.")  # fmt: skip
 @click.option("-f", "--filter", "bpf", metavar="BPF", help="Count only packets that match, as in tcpdump.")
 @click.option("-F", "--filter-file", metavar="FILE", help="Read the filter from FILE.")
-@click.option(
-    "--duration", type=click.FloatRange(min=0), metavar="SECONDS", help="Stop after this many seconds."
-)
+@click.option("--duration", callback=from_zero(durations.length), metavar="TIME",
+              help="Stop after this time, as 60s or 1.5h.")  # fmt: skip
 @click.option("-c", "--count", type=AT_LEAST_1, metavar="N", help="Stop after N packets.")
-@click.option("--ring-mb", type=click.IntRange(min=2, max=4096), default=64, metavar="MIB",
-              help="Memory for each interface's rings.")  # fmt: skip
+@click.option("--ring-mb", callback=size("MiB", "2MiB", "4GiB"), default="64MiB", metavar="SIZE",
+              help="Memory for each interface's rings, 2MiB to 4GiB; a plain number is MiB.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(min=1, max=64), default=1, metavar="N",
               help="Capture rings per interface. More than one keeps CAP_NET_RAW.")  # fmt: skip
-@click.option("--snaplen", type=click.IntRange(min=96, max=65_535), default=256, metavar="BYTES",
-              help="Bytes to capture of each frame.")  # fmt: skip
+@click.option("--snaplen", callback=size("B", "96B", "65535B"), default="256B", metavar="SIZE",
+              help="Bytes to capture of each frame, 96 to 65535.")  # fmt: skip
 @click.option("--promisc/--no-promisc", "promiscuous", default=True,
               help="Also capture frames that are not for this host.")  # fmt: skip
 @click.option("-w", "--write", metavar="FILE",

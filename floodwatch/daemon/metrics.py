@@ -10,7 +10,7 @@ import platform
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from itertools import accumulate, product
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -18,6 +18,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from ..mitigate import Act
+from ..mitigate.plan import Because
 from ..mitigate.upkeep import RESTORED
 from ..model.event import Change
 from ..model.vector import Vector
@@ -113,7 +114,7 @@ METRICS = (
     Metric("floodwatch_active_floods", "gauge", "Floods that go on.",
            lambda p: {(vector,): count for vector, count in p.floods.items()}, {"vector": VECTORS}),
     Metric("floodwatch_decisions_total", "counter", "What was done about blocks and guards, or refused.",
-           _tally("decisions"), {"action": ACTIONS, "outcome": OUTCOMES}),
+           _tally("decisions"), {"action": ACTIONS, "outcome": OUTCOMES, "reason": get_args(Because)}),
     Metric("floodwatch_blocks_wanted", "gauge", "Sources that are to be blocked.", _one(lambda p: p.wanted)),
     Metric("floodwatch_blocks_enforced", "gauge", "Of these, blocks read back from the kernel.",
            _one(lambda p: p.enforced)),
@@ -212,8 +213,8 @@ def _seconds(first: str, last: str) -> float:
 def count_act(tallies: Tallies, act: Act) -> None:
     """Count what was done about a block or a guard."""
     if act.what == "refuse":
-        tallies.add("decisions", "add", "refused")
+        tallies.add("decisions", "add", "refused", act.because or "")
     else:
-        tallies.add("decisions", act.what, "enforced" if act.enforced else "suggested")
+        tallies.add("decisions", act.what, "enforced" if act.enforced else "suggested", "")
     if act.what == "add" and act.why == RESTORED:
         tallies.add("repairs", "flushed")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..history import sealed
 from ..history.clients import Visitors
 from ..history.memory import nothing
-from ..history.sealed import TIRELESS, Streaks, at_once, common_shapes, relentless, resting, stuck
+from ..history.sealed import TIRELESS, Streaks, at_once, common_shapes, gathering, relentless, resting, stuck
 from ..history.sources import source_counts
 from ..history.victims import View
 from ..history.windows import Since, Windows, requests_in, with_earlier
@@ -116,7 +116,15 @@ class SealedDetector:
         if not (view.unchanged("turns") or visitors.flood_ended(reference, view.epoch)):
             windows = visitors.windows
             rest = resting(windows.now(scene.summary), windows.before, windows.earlier, reference)
-            yield from surge(view, row, seen, flood, rest)
+            yield from surge(view, row, seen, max(flood, self._gathered(row, scene)), rest)
+
+    def _gathered(self, row: np.void, scene: Scene) -> int:
+        """Turns of those who open many connections for hardly any: no people, though no flood of requests."""
+        windows = self._visitors.windows
+        table = windows.now(scene.summary)
+        rows = table[table["victim"] == row["reference"]]
+        turns = _since(windows.newest, rows, "requests")
+        return int(turns[gathering(with_earlier(rows, windows.earlier))].sum())
 
     def _look(self, view: View, row: np.void) -> Seen:
         """What its turns and handshakes are against what is usual; notes when newcomers came."""
@@ -176,7 +184,9 @@ class SealedDetector:
         if count < floor.count / 2:
             return None
         whom = by_whom(habit[chosen], turns[chosen])
-        facts = facts_of(view, row, over, (common, exchanges), float(count), most=asked.hi, **whom)
+        quic = _since(windows.newest, rows, "quic_turns")
+        machine = int((quic if over else turns - quic)[chosen].sum())  # requests in a turn may be many
+        facts = facts_of(view, row, over, (common, exchanges), float(machine), most=asked.hi, **whom)
         proven = chosen & (rows["proven"] > 0)
         top = source_counts(sealed.in_requests(rows[proven]), "requests", "most", turns[proven])
         return found(FLOODS[over], view, row, facts, over, count, floor, seen, asked, top=top)

@@ -49,7 +49,8 @@ STUCK = 3
 ALIKE = 0.6
 """... if this share of them is of the shape of the one before: of people's exchanges at most a third is."""
 CHURNED = 8
-"""Connections that were asked the first time in the window, by one source, ..."""
+"""Connections of one source that were asked the first time, and closed, in the window: who keeps them open
+holds places (``slow_http``) ..."""
 A_CONNECTION = 2.0
 """... if each was asked so often at most: browsers open six at once and keep them."""
 ONSET = 12
@@ -202,10 +203,20 @@ def relentless(
     monotonous = (second >= FAST) & (ended >= REPEATED) & (varied(habit) <= VARIETY)
     monotonous &= (alike >= SAME) | (not scattered)
     monotonous |= (second >= HAMMER) & (ended >= second) & (alike >= HAMMERED)
-    first = habit["first"].astype(np.float64)
-    churning = (first >= CHURNED) & (habit["turns"] <= A_CONNECTION * first) & (second > 0)
+    churning = (habit["closed"] >= CHURNED) & _anew(habit) & (second > 0)
     found: NDArray[np.bool_] = monotonous | churning
     return found
+
+
+def gathering(habit: NDArray[np.void]) -> NDArray[np.bool_]:
+    """Sources that open connection after connection for hardly a request each, closed or not."""
+    found: NDArray[np.bool_] = (habit["first"] >= CHURNED) & _anew(habit)
+    return found
+
+
+def _anew(habit: NDArray[np.void]) -> NDArray[np.bool_]:
+    few: NDArray[np.bool_] = habit["turns"] <= A_CONNECTION * habit["first"].astype(np.float64)
+    return few
 
 
 def stuck(habit: NDArray[np.void], common: Iterable[int]) -> NDArray[np.bool_]:

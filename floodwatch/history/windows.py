@@ -207,6 +207,7 @@ def with_earlier(rows: NDArray[np.void], earlier: NDArray[np.void] | None) -> ND
         "hellos",
         "shaken",
         "first",
+        "closed",
     ):  # these saturate in the engine as well
         both = out[name][mine].astype(np.uint32) + theirs[name]
         out[name][mine] = np.minimum(both, 0xFFFF)

@@ -22,7 +22,7 @@ from ..model.event import Action, Time
 from .byhand import Word
 from .guards import TAKEN, Guard, Standing, describe, name_of
 from .nft.codec import COMMENT
-from .plan import MINE, Block, Network, Step
+from .plan import MINE, Because, Block, Network, Step
 
 Done: TypeAlias = Literal[
     "add", "extend", "remove", "refuse", "guard", "lift", "over", "gone", "order", "stop"
@@ -54,6 +54,7 @@ class Act(Struct, frozen=True, kw_only=True):
         why: the reason.
         enforced: it was done, and not only said to be what would be done.
         known: it is a new block in a network of known clients.
+        because: why it was refused, in a word, or None: it was not.
     """
 
     schema: Literal["floodwatch.audit/1"] = "floodwatch.audit/1"
@@ -68,6 +69,7 @@ class Act(Struct, frozen=True, kw_only=True):
     why: str
     enforced: bool = True
     known: bool = False
+    because: Because | None = None
 
     def __str__(self) -> str:
         return f"{self.time}  {self.says}"
@@ -170,7 +172,7 @@ class Ledger:
                 if (network, step.why) not in self._refused:
                     self._refused = self._refused if len(self._refused) < REFUSED_MOST else set()
                     self._refused.add((network, step.why))
-                    self._write(what, _named(block), event=block.why, why=step.why)
+                    self._write(what, _named(block), event=block.why, why=step.why, because=step.because)
             elif what == "remove":
                 packets = before.packets if before else 0
                 self._write(what, _named(block), event=block.why, why=step.why, packets=packets)
@@ -270,6 +272,7 @@ class Ledger:
         at: float | None = None,
         until: float | None = None,
         known: bool = False,
+        because: Because | None = None,
     ) -> None:
         now = time.time()
         until = until if left is None else now + left
@@ -286,6 +289,7 @@ class Ledger:
             why=why,
             enforced=self._enforced or what == "order",  # an order was given, whatever comes of it
             known=known,
+            because=because,
         )
         self._acts.append(act)
 

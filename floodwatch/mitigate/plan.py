@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from msgspec import Struct
@@ -31,6 +31,7 @@ ENOUGH_KNOWN = 20
 """Networks of known clients from which on a share of them means something."""
 MINE = "fw:"
 """How the reasons of blocks begin that an event called for; behind it stands the event's id."""
+Because: TypeAlias = Literal["never_block", "no_source", "too_wide", "limit", "known_clients"]
 _SECRET: Final = object()
 
 
@@ -116,12 +117,13 @@ class Block(Struct, frozen=True, gc=False):
 
 
 class Step(Struct, frozen=True, gc=False):
-    """One line of a plan. ``known``: it blocks anew what lies in a network of known clients."""
+    """One line of a plan. ``known``: it blocks anew among known clients; ``because``: why it is refused."""
 
     what: Literal["add", "extend", "remove", "refuse"]
     block: Block
     why: str
     known: bool = False
+    because: Because | None = None
 
     def __str__(self) -> str:
         seconds = f" for {self.block.seconds:.0f} s" if self.what in ("add", "extend") else ""
@@ -129,17 +131,26 @@ class Step(Struct, frozen=True, gc=False):
         return f"{self.what:7}{self.block.network}{rate}{seconds}: {self.why}"
 
 
-def refusal(network: Network, policy: Policy) -> str | None:
+class Refusal(NamedTuple):
+    """Why something must not be blocked, in a word and in a sentence."""
+
+    because: Because
+    says: str
+
+
+def refusal(network: Network, policy: Policy) -> Refusal | None:
     """Why a network must not be blocked, or None."""
     if (address := mapped(network)) is not None:
-        return f"{network} is IPv4-mapped: write {address}"
+        return Refusal("no_source", f"{network} is IPv4-mapped: write {address}")
     if network.is_multicast or network.is_unspecified or _is_nobodys(network):
-        return f"{network} cannot be a source address"
+        return Refusal("no_source", f"{network} cannot be a source address")
     widest = policy.widest4 if network.version == 4 else policy.widest6
     if network.prefixlen < widest:
-        return f"a /{network.prefixlen} is wider than the /{widest} that the policy allows"
+        return Refusal(
+            "too_wide", f"a /{network.prefixlen} is wider than the /{widest} that the policy allows"
+        )
     reason = policy.never(network) or ("loopback" if network.is_loopback else None)
-    return f"it must not be blocked: {reason}" if reason else None
+    return Refusal("never_block", f"it must not be blocked: {reason}") if reason else None
 
 
 def _is_nobodys(network: Network) -> bool:
@@ -249,16 +260,18 @@ class _Room:
         self._served = self.known if len(known) >= ENOUGH_KNOWN else frozenset()
         self._hit = {code for n in held if (code := code_of(n)) in self._served}
 
-    def refusal(self, network: Network) -> str | None:
+    def refusal(self, network: Network) -> Refusal | None:
         """Why there is no room for one more, or None."""
         policy, code = self._policy, code_of(network)
         if self._held >= policy.max_blocks:
-            return f"{policy.max_blocks} networks are blocked already: that is the limit"
+            return Refusal("limit", f"{policy.max_blocks} networks are blocked already: that is the limit")
         if self._lately >= policy.per_minute:
-            return f"{policy.per_minute} networks were blocked within a minute: that is the limit"
+            said = f"{policy.per_minute} networks were blocked within a minute: that is the limit"
+            return Refusal("limit", said)
         if code in self._served and len(self._hit | {code}) > policy.most_share * len(self._served):
             share = f"{100 * policy.most_share:.0f} %"
-            return f"blocks would hit more than {share} of the networks of known clients: decide by hand"
+            said = f"blocks would hit more than {share} of the networks of known clients: decide by hand"
+            return Refusal("known_clients", said)
         return None
 
     def take(self, network: Network) -> None:
@@ -295,15 +308,13 @@ def _step(
     before = max(offences.get(item.network, 0) - (old is not None), 0)  # a block that stands is no repetition
     seconds = float(min(policy.ttl_s * 2 ** min(before, 16), policy.ttl_max_s))
     block = Block(item.network, seconds, why, item.rate if old is None else old.rate)
-    reason = refusal(item.network, policy)
-    if reason is not None:
-        return Step("refuse", block, reason)
+    if (reason := refusal(item.network, policy)) is not None:
+        return Step("refuse", block, reason.says, because=reason.because)
     if old is not None:
         # half of the lifetime is left for the next renewal to come in time
         return Step("extend", block, "still needed") if old.seconds < seconds / 2 else None
-    full = room.refusal(item.network)
-    if full is not None:
-        return Step("refuse", block, full)
+    if (full := room.refusal(item.network)) is not None:
+        return Step("refuse", block, full.says, because=full.because)
     room.take(item.network)
     proof = "proven real by finished handshakes" if isinstance(item, Proven) else "ordered by you"
     return Step("add", block, proof, code_of(item.network) in room.known)

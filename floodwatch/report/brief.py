@@ -8,7 +8,7 @@ from floodwatch.model.event import Event
 from floodwatch.model.report import Report
 from floodwatch.report import phrases, words
 from floodwatch.report.escape import clip, printable
-from floodwatch.report.near import says, where
+from floodwatch.report.near import gravest, says, where
 from floodwatch.report.units import plural, span
 
 MOST = 2048
@@ -20,9 +20,7 @@ MORE = "and {} more: --format text\n"
 
 def render(report: Report) -> str:
     """Lines of ASCII, the gravest event first; how many were left out is said."""
-    order = ["critical", "high", "medium", "low"]
-    floods = sorted(report.floods, key=lambda event: order.index(event.severity))
-    lines = [*_head(report), *map(_event, (*floods, *report.crowds, *report.surges))]
+    lines = [*_head(report), *map(_event, (*gravest(report.floods), *report.crowds, *report.surges))]
     if not report.floods:
         lines += [f"nearest to a flood: {says(near, several=False)}" for near in report.nearest[:1]]
     safe = [clip(printable(line), LINE) + "\n" for line in lines]

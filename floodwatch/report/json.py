@@ -9,6 +9,7 @@ import msgspec
 
 from floodwatch.errors import InputError
 from floodwatch.model.report import SCHEMA_REPORT, Report
+from floodwatch.report.checked import check
 
 AReport = TypeVar("AReport", bound=Report)
 
@@ -50,9 +51,11 @@ def load(encoded: bytes | str, path: str, kind: type[AReport]) -> AReport:
         InputError: it is no report.
     """
     try:
-        return msgspec.json.decode(encoded, type=kind)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        report = msgspec.json.decode(encoded, type=kind)
+        check(report)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise InputError(path, "no_report", f"not a JSON report of floodwatch: {error}") from error
+    return report
 
 
 def schema() -> bytes:

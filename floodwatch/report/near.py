@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 
 from floodwatch.detectors import title
-from floodwatch.model.event import Victim
+from floodwatch.model.event import Event, Victim
 from floodwatch.model.report import Near, Report
 from floodwatch.report.escape import flow, printable
 from floodwatch.report.units import clock, percent
 
 HEADING = "NEAREST to a flood, and none"
+SEVERITIES = ("critical", "high", "medium", "low")
 REPORT = "report.json"
 PAGE = "report.html"
-NEXT = "Next, {}a page to send, every source, and the rules against the first flood:"
+NEXT = "Next, {}a page to send, every source, and the rules against {}:"
 
 
 def where(victim: Victim) -> str:
@@ -24,6 +26,11 @@ def where(victim: Victim) -> str:
     if "/" in address:
         return f"{address} port {victim.port}"
     return f"[{address}]:{victim.port}" if ":" in address else f"{address}:{victim.port}"
+
+
+def gravest(events: Iterable[Event]) -> list[Event]:
+    """The events by severity, those of most packets first among their like."""
+    return sorted(events, key=lambda event: (SEVERITIES.index(event.severity), -event.packets))
 
 
 def nearest(report: Report, *, unicode: bool, width: int) -> list[str]:
@@ -62,13 +69,17 @@ def next_commands(report: Report, *, width: int) -> list[str]:
     only = ["-f", _word(settings.filter, width) or "FILTER"] if settings.filter else []
     for ja4 in settings.ja4:
         only += ["--filter-ja4", _word(ja4, width) or "JA4"]
+    number = 1 + report.floods.index(gravest(report.floods)[0])
     # Of chosen fingerprints nothing can be cut.
-    cut = [] if settings.ja4 else ["--cut 1", "-w flood-1.pcapng"]
+    cut = [] if settings.ja4 else [f"--cut {number}", f"-w flood-{number}.pcapng"]
+    which = "the flood" if len(report.floods) == 1 else f"flood {number}, the gravest"
     asked = ["--report", PAGE, "--format json", "--top 0", "-o", REPORT]
     return [
-        *flow(NEXT.format("its frames, " if cut else "").split(" "), width),
+        *flow(
+            NEXT.format(f"the frames of {which}, " if cut else "", "it" if cut else which).split(" "), width
+        ),
         *_command(["floodwatch scan", *cut, *asked, *only, named or "CAPTURE..."], width),
-        *_command(["floodwatch explain", REPORT, "1", "--as nft"], width),
+        *_command(["floodwatch explain", REPORT, str(number), "--as nft"], width),
     ]
 
 

@@ -160,7 +160,8 @@ def _pictures(report: Report) -> Iterable[str]:
 
 def _traffic(measured: Traffic, first: float, last: float) -> str:
     """All that came, by class of packets."""
-    layers = {name: rates for name, rates in measured.packets.items() if any(rates)}
+    # A later version may tell more classes: without a name and a colour here they are not drawn.
+    layers = {name: rates for name, rates in measured.packets.items() if name in plots.LAYERS and any(rates)}
     told = [f"{plots.LAYERS[name]} at most {compact(max(rates))} packets/s" for name, rates in layers.items()]
     bits = compact(max(measured.bits, default=0.0), " ")
     says = f"All traffic by class: {', '.join(told)}; together at most {bits}bit/s"

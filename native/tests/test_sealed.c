@@ -33,7 +33,7 @@ static int send(int answer)
     struct fw_packet p = {.payload = filled, .captured = (uint16_t)filled, .seq = answer ? 1 : seq, .ack = answer ? 1 : ack};
     p.sport = answer ? 443 : 50000;
     p.dport = answer ? 50000 : 443;
-    p.sender_hash = answer ? 1 : 2;
+    p.src_hash = p.sender_hash = answer ? 1 : 2;
     p.dst_hash = answer ? 2 : 1;
     p.ts_ns = now;
     int said = parsed();
@@ -146,6 +146,7 @@ static void test_who_waits(void)
 {
     struct fw_waiting w;
     struct fw_packet p = {.sport = 50000, .dport = 443, .sender_hash = 2, .dst_hash = 1, .ts_ns = 30 * FW_SEALED_LATER_NS};
+    uint64_t source, server;
     uint32_t from = 0;
     now = FW_SEALED_LATER_NS;
     shake_hands();
@@ -157,7 +158,7 @@ static void test_who_waits(void)
     from = 0;
     CHECK(!fw_sealed_mute(table, now + 9 * FW_SEALED_MUTE_NS, &from, &w));
     shake_hands();
-    fw_sealed_end(table, &p);
+    CHECK(!fw_sealed_end(table, &p, &source, &server)); /* nothing was asked */
     from = 0;
     CHECK(!fw_sealed_mute(table, now + FW_SEALED_MUTE_NS, &from, &w));
     shake_hands();
@@ -172,8 +173,29 @@ static void test_who_waits(void)
     CHECK(data(40) && !x.waits);
     fresh();
     CHECK(data(100) && !fw_sealed_mute(table, now + 9 * FW_SEALED_MUTE_NS, &from, &w)); /* it was there before */
+    CHECK(!fw_sealed_end(table, &p, &source, &server));
     now += 2 * FW_SEALED_LATER_NS;
     CHECK(data(40) && !x.waits);
+}
+
+/* Who asked and was served is told of once when a side closes, and who begins it is the client, whoever closes. */
+static void test_who_closes(void)
+{
+    struct fw_packet of_client = {.sport = 50000, .dport = 443, .sender_hash = 2, .dst_hash = 1};
+    struct fw_packet of_server = {.sport = 443, .dport = 50000, .sender_hash = 1, .dst_hash = 2};
+    for (int waits = 0; waits < 2; waits++)
+        for (int server_closes = 0; server_closes < 2; server_closes++) {
+            uint64_t source = 0, server = 0;
+            shake_hands();
+            CHECK(data(100) && x.turn && x.first);
+            now += FW_SEALED_LATER_NS;
+            ack += waits ? 0 : 900;
+            CHECK(data(100) && x.waits == waits);
+            const struct fw_packet *p = server_closes ? &of_server : &of_client;
+            CHECK(fw_sealed_end(table, p, &source, &server) == !waits);
+            CHECK(source == 2 && server == 1);
+            CHECK(!fw_sealed_end(table, p, &source, &server));
+        }
 }
 
 static void test_bounded(void)
@@ -205,7 +227,7 @@ static int quic(int answer, uint8_t first, const char *dcid, const char *scid, u
     struct fw_packet p = {.payload = size, .captured = (uint16_t)size, .proto = 17};
     p.sport = answer ? 443 : 50000;
     p.dport = answer ? 50000 : 443;
-    p.sender_hash = answer ? 1 : 2;
+    p.src_hash = p.sender_hash = answer ? 1 : 2;
     p.dst_hash = answer ? 2 : 1;
     return fw_quic_parse(guarded(packet, size), size, &h) != FW_SAID_NOTHING && fw_sealed_observe(table, &p, &h, &x);
 }
@@ -249,6 +271,7 @@ int main(void)
     test_tls12();
     test_open_before();
     test_who_waits();
+    test_who_closes();
     test_bounded();
     test_quic();
     test_decrypted();

@@ -199,7 +199,9 @@ def test_the_floor_is_that_of_turns_of_machines() -> None:
     assert vectors(int(FLOOR.count) // 3 - 1) == []
 
 
-def test_a_connection_per_request_is_a_habit_of_its_own() -> None:
+@pytest.mark.parametrize(("closes", "named"), [(True, [Vector.HTTPS_FLOOD]), (False, [])])
+def test_a_connection_per_request_is_a_habit_of_its_own(closes: bool, named: list[Vector]) -> None:
+    """Who keeps connections open on which little is asked holds places: that has a name of its own."""
     traffic = Traffic()
     watch = calm(traffic)
     first = 0
@@ -207,11 +209,13 @@ def test_a_connection_per_request_is_a_habit_of_its_own() -> None:
         first += 3
         made = host().sealed(TLS, turns=64, hellos=60, finished=60, first=60, sources=20)
         for name in BOTS:
-            made.source(name, packets=6 * first, turns=first, first=first, shaken=first, proven=first)
+            fields = {"turns": first, "first": first, "closed": first * closes, "shaken": first}
+            made.source(name, packets=6 * first, proven=first, **fields)
         watch.see(made)
     assert first > CHURNED
-    assert watch.vectors == [Vector.HTTPS_FLOOD]
-    assert len(watch.event().sources.top) == len(BOTS)
+    assert watch.vectors == named
+    if closes:
+        assert len(watch.event().sources.top) == len(BOTS)
 
 
 def test_a_surge_of_people_is_a_crowd() -> None:
@@ -360,6 +364,7 @@ def test_requests_are_told_in_bounds() -> None:
         watch.see(made)
     rate = watch.event().rate
     assert rate.estimated
+    assert "(360 of 384)" in watch.says()["machine_share"]  # of turns, however many requests are in each
     assert (rate.lo, rate.hi, rate.peak) == (4 * 60 * 8, 4 * 60 * 18, 4 * 60 * 12)
     assert rate.baseline == pytest.approx(4 * 4 * 6, rel=0.2)
     event = watch.event()
