@@ -156,8 +156,7 @@ class View:
             sources: how many sent them in an epoch.
             ports: sketch of the ports that they went to.
             packets: how many; they are added up from epoch to epoch.
-            each: every source may try every port so often, as decoys do, and a scan may go on slower: who draws
-                ports is told otherwise.
+            each: every source may try every port so often, as decoys do, and a scan may go on slower.
         """
         touched = hll_estimate(np.ascontiguousarray(ports))
         return (
