@@ -162,9 +162,7 @@ static enum fw_flow_news count_flow(struct fw_engine *e, const struct fw_packet 
 {
     uint32_t w = 0;
     enum fw_flow_news news = fw_flow_observe(&e->flows, p, &w);
-    if (news == FW_FLOW_NOTHING)
-        return news;
-    if (to) {
+    if (news != FW_FLOW_NOTHING && to) {
         struct fw_kind_count *k = &to->v.kinds[p->kind];
         switch (news) {
         case FW_FLOW_NEW_SYN:
@@ -201,7 +199,7 @@ static enum fw_flow_news count_flow(struct fw_engine *e, const struct fw_packet 
             break;
         }
     }
-    if (from) {
+    if (news != FW_FLOW_NOTHING && from) {
         from->v.synack_flows += news == FW_FLOW_SYNACK ? w : 0;
         from->v.refused += news == FW_FLOW_REFUSED ? w : 0;
     }
