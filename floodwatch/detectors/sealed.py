@@ -20,7 +20,17 @@ from numpy.typing import NDArray
 from ..history import sealed
 from ..history.clients import Visitors
 from ..history.memory import nothing
-from ..history.sealed import TIRELESS, Streaks, at_once, common_shapes, gathering, relentless, resting, stuck
+from ..history.sealed import (
+    TIRELESS,
+    Streaks,
+    at_once,
+    common_shapes,
+    gathering,
+    relentless,
+    resting,
+    stuck,
+    talking,
+)
 from ..history.sources import source_counts
 from ..history.victims import View
 from ..history.windows import Since, Windows, requests_in, with_earlier
@@ -175,7 +185,7 @@ class SealedDetector:
             slow = stuck(habit, shapes) & ~kept
             if at_once(since[mine][slow]):
                 chosen |= slow
-        chosen &= ~kept & (habit["small"] <= RESETTING * habit["turns"])
+        chosen &= ~kept & ~talking(habit, second) & (habit["small"] <= RESETTING * habit["turns"])
         chosen &= (habit["small"] < habit["turns"]) | ~alone(habit)
         turns = _since(windows.newest, rows, "requests")
         asked = sealed.bounds_of(rows[chosen], windows.newest)
