@@ -74,9 +74,10 @@ static void end_exchange(struct fw_sealed_flow *f, uint32_t answer, struct fw_ex
         f->terse /= 2;
     }
     f->ends++;
-    f->terse = (uint8_t)(f->terse + (answer > FW_SEALED_ANSWER && answer < FW_SEALED_HEADER && answer != f->said));
+    int varies = f->said && answer != f->said;
+    f->terse = (uint8_t)(f->terse + (varies && answer > FW_SEALED_ANSWER && answer < FW_SEALED_HEADER));
     f->said = answer;
-    f->talks = f->port && !f->framed && f->terse >= FW_SEALED_TERSE && f->terse * FW_SEALED_TALK >= f->ends;
+    f->talks = f->port && !f->framed && f->terse && f->terse * FW_SEALED_TALK >= f->ends;
 }
 
 /* A turn begins with a record or packet of this length, which wraps so many bytes. */

@@ -34,9 +34,8 @@
                                   * (RFC 9113, 6), or around a pong; a header of HTTP is longer */
 #define FW_SEALED_HEADER 76u     /* bytes of TLS around the shortest header that answers in HTTP/1.1: a status and a Date
                                   * (RFC 9110, 6.6.1) */
-#define FW_SEALED_TERSE 2u       /* answers shorter than that, and each of another length than the one before, from which
-                                  * a connection speaks something else ... */
-#define FW_SEALED_TALK 8u        /* ... if one in so many of its answers is so */
+#define FW_SEALED_TALK 8u        /* a connection speaks something else where one in so many of its answers is shorter than
+                                  * that, and of another length than the one before */
 #define FW_SEALED_GROWN (1u << 20) /* no more bytes between two packets of one connection are believed */
 #define FW_SEALED_MUTE_NS 4000000000ULL  /* so long after its handshake a connection that asks for nothing is told of, once */
 #define FW_SEALED_LATER_NS 1000000000ULL /* data that comes so much later is no part of the same flight */

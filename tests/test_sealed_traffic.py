@@ -51,7 +51,7 @@ def test_machines_of_real_programs_take_no_more_turns_than_all(need: Need) -> No
     assert all(part <= whole for part, whole in told)
 
 
-@pytest.mark.parametrize("seed", range(1, 5))
+@pytest.mark.parametrize("seed", [1, 2, 3, 36, 38])
 def test_who_plays_asks_for_nothing(seed: int, tmp_path: Path) -> None:
     assert told(scanned(tmp_path, "games_inside_tls", seed)) == set()
 

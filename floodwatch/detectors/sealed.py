@@ -129,12 +129,13 @@ class SealedDetector:
             yield from surge(view, row, seen, max(flood, self._gathered(row, scene)), rest)
 
     def _gathered(self, row: np.void, scene: Scene) -> int:
-        """Turns of those who open many connections for hardly any: no people, though no flood of requests."""
+        """Turns of those who open many connections for hardly any, or talk: neither readers nor a flood."""
         windows = self._visitors.windows
         table = windows.now(scene.summary)
         rows = table[table["victim"] == row["reference"]]
         turns = _since(windows.newest, rows, "requests")
-        return int(turns[gathering(with_earlier(rows, windows.earlier))].sum())
+        habit = with_earlier(rows, windows.earlier)
+        return int(turns[gathering(habit) | talking(habit, windows.lately(rows))].sum())
 
     def _look(self, view: View, row: np.void) -> Seen:
         """What its turns and handshakes are against what is usual; notes when newcomers came."""
