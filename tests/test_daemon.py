@@ -264,7 +264,7 @@ def test_p18_after_a_panic_a_daemon_observes_until_it_is_told_to_go_on(wire: Lab
 def test_p20_p22_p27_blocks_outlive_whatever_ends_and_end_with_the_flood(wire: Lab, tmp_path: Path) -> None:
     give_addresses(wire, 100, 10)
     serve(wire)
-    file = configuration(tmp_path, 'mode = "enforce"', "[rules]", 'ttl = "10s"')
+    file = configuration(tmp_path, 'mode = "enforce"', "[rules]", 'ttl = "20s"')
     flooders = [f"10.99.0.{number}" for number in range(100, 110)]
 
     def blocked() -> bool:
@@ -293,7 +293,7 @@ def test_p20_p22_p27_blocks_outlive_whatever_ends_and_end_with_the_flood(wire: L
     daemon.process.wait(5)
     assert blocked()  # the kernel holds them when nobody is left
     daemon = Daemon(wire, "--config", str(file))
-    end = time.monotonic() + 12  # longer than they live: they were taken over, and are renewed
+    end = time.monotonic() + 22  # longer than they live: they were taken over, and are renewed
     while time.monotonic() < end:
         assert blocked()
         time.sleep(0.25)

@@ -172,6 +172,7 @@ def test_what_a_later_version_adds_is_passed_over_and_nonsense_refused() -> None
         (("floods", 0, "victim", "ip"), "nobody"),
         (("floods", 0, "victim", "ip"), "192.0.2.1/24"),
         (("floods", 0, "victim", "protocol"), "smoke"),
+        (("floods", 0, "sources", "top", 0, "cidr"), "192.0.2.1' OR '1"),
     ],
 )
 def test_a_report_of_no_addresses_or_times_is_none(place: tuple[str | int, ...], value: object) -> None:

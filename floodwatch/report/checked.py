@@ -28,6 +28,10 @@ def check(report: Report) -> None:
             raise ValueError(f"{stamp} is no time of a packet")
     for event in report.events():
         ip_network(event.victim.ip)
+        for source in (*event.sources.top, *event.sources.seen):
+            ip_network(source.cidr)
+        for via in event.sources.via:
+            ip_network(via.cidr)
         protocol_number(event.victim.protocol)
     for near in report.nearest:
         ip_network(near.victim.ip)

@@ -107,6 +107,23 @@ def _ecs_lines(report: Report, shown: Shown) -> bytes:
     return b"".join(_ecs("ended", event) for event in report.events())
 
 
+def _ocsf(what: str, event: Event) -> bytes:
+    from floodwatch.report.ocsf import line
+
+    return line(what, event)
+
+
+def _ocsf_lines(report: Report, shown: Shown) -> bytes:
+    # Whoever reads them hears of each for the first time.
+    return b"".join(_ocsf("opened", event) for event in report.events())
+
+
+def _stix(report: Report, shown: Shown) -> bytes:
+    from floodwatch.report.stix import bundle
+
+    return bundle(report)
+
+
 def _csv(report: Report, shown: Shown) -> bytes:
     from floodwatch.report.table import csv_table
 
@@ -123,6 +140,8 @@ FORMATS: dict[str, Format] = {
     "ndjson": Format("one event per line (floodwatch.event/1), then the report", _ndjson, _event, _json),
     "eve": Format("an alert per line, as Suricata's EVE has it", _eves, _eve, _nothing),
     "ecs": Format("a document per line, of the Elastic Common Schema", _ecs_lines, _ecs, _nothing),
+    "ocsf": Format("a Detection Finding per line, of OCSF 1.3", _ocsf_lines, _ocsf, _nothing),
+    "stix": Format("a bundle of STIX 2.1, whose indicators name proven sources only", _stix, None, _stix),
     "csv": Format("a table of the events, for spreadsheets and databases", _csv, None, _csv),
     "brief": Format("the verdict in at most 2 kB, for a ticket or a chat", _brief, None, _brief),
     "html": Format("one page for a browser, which needs nothing else", _html, None, _html),
