@@ -1,6 +1,7 @@
-"""The two extensions of floodwatch and its command; everything declarable is in pyproject.toml."""
+"""The extensions of floodwatch, its command and its manual; everything declarable is in pyproject.toml."""
 
 import os
+import runpy
 import sysconfig
 from glob import glob
 
@@ -37,9 +38,12 @@ for extension in extensions:
     extension.cython_c_in_temp = True
     extension.cython_include_dirs = ["native"]
     extension.cython_directives = {"language_level": 3, "auto_pickle": False, "autotestdict": False}
+version = runpy.run_path("floodwatch/version.py")["__version__"]
+manual = runpy.run_path("floodwatch/cli/manual.py")["write"]("floodwatch/docs", "build/man", version)
 # A script of our own and not an entry point: its first line decides how Python starts (floodwatch/cli).
 setup(
     ext_modules=extensions,
     scripts=["floodwatch/cli/floodwatch"],
+    data_files=[("share/man/man1", manual)],
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if limited else {},
 )

@@ -279,6 +279,7 @@ HEAVY_DTYPE: Final[np.dtype[np.void]]
 - ``answered`` (<u8) bytes of the answers in its exchanges
 - ``turns`` (<u4) turns
 - ``quic_turns`` (<u4) those of them over QUIC
+- ``talk`` (<u4) those of them on connections that speak no HTTP: their answers are too short for a header
 - ``records`` (<u4) records of application data, without those that cannot be a request
 - ``least`` (<u4) requests in sixtieths, at least ...
 - ``most`` (<u4) ... and at most

@@ -279,6 +279,7 @@
     F(uint64_t, answered, , "bytes of the answers in its exchanges")                                                   \
     F(uint32_t, turns, , "turns")                                                                                      \
     F(uint32_t, quic_turns, , "those of them over QUIC")                                                               \
+    F(uint32_t, talk, , "those of them on connections that speak no HTTP: their answers are too short for a header")   \
     F(uint32_t, records, , "records of application data, without those that cannot be a request")                      \
     F(uint32_t, least, , "requests in sixtieths, at least ...")                                                         \
     F(uint32_t, most, , "... and at most")                                                                             \

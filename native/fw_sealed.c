@@ -69,6 +69,15 @@ static void end_exchange(struct fw_sealed_flow *f, uint32_t answer, struct fw_ex
     out->shape = shape_of(f, answer);
     fw_asked_end(&f->asked, answer);
     f->request = 0;
+    if (f->ends == UINT8_MAX) {
+        f->ends /= 2;
+        f->terse /= 2;
+    }
+    f->ends++;
+    int varies = f->said && answer != f->said;
+    f->terse = (uint8_t)(f->terse + (varies && answer > FW_SEALED_ANSWER && answer < FW_SEALED_HEADER));
+    f->said = answer;
+    f->talks = f->port && !f->framed && f->terse && f->terse * FW_SEALED_TALK >= f->ends;
 }
 
 /* A turn begins with a record or packet of this length, which wraps so many bytes. */
@@ -76,6 +85,11 @@ static void begin_turn(struct fw_sealed_flow *f, uint32_t request, uint32_t byte
 {
     fw_asked_open(&f->asked, bytes, &out->asked);
     out->turn = 1;
+    fw_count8(&f->turned, 1);
+    if (f->talks) {
+        out->talk = f->turned;
+        f->turned = 0;
+    }
     out->first = f->state == FW_SEALED_FINISHED;
     f->served |= out->first;
     f->state = FW_SEALED_OPEN;
@@ -112,12 +126,19 @@ static unsigned shake(struct fw_sealed_flow *f, const struct fw_message *h, stru
 
 static uint32_t inside(uint32_t record) { return record > FW_TLS_AROUND ? record - FW_TLS_AROUND : 1; }
 
+/* HTTP/2 begins with frames of known lengths; later a message of anything may be as long. */
+static void note_frames(struct fw_sealed_flow *f, const struct fw_message *h)
+{
+    f->framed |= (uint8_t)(f->ends <= 1 && (h->framed || h->small));
+}
+
 /* What the records of a packet ask for, the first `skipped` of them left out. */
 static void count_asked(struct fw_sealed_flow *f, const struct fw_message *h, unsigned skipped, int opens,
                         struct fw_exchange *out)
 {
     uint32_t records = h->records - skipped, bytes = h->plain - (skipped ? inside(h->record[0]) : 0);
     f->asked.framed |= (uint8_t)(h->framed || h->small);
+    note_frames(f, h);
     if (opens) {
         uint32_t first = inside(h->record[skipped]);
         begin_turn(f, h->record[skipped], first, out);
@@ -175,8 +196,10 @@ static int observe_tls(struct fw_sealed *t, const struct fw_packet *p, const str
         mine = 1;
     }
     if (!mine) {
-        if (f)
+        if (f) {
             fw_asked_answer(&f->asked, h->records, h->framed);
+            note_frames(f, h);
+        }
         return 0;
     }
     f->epoch = t->epoch;
@@ -359,6 +382,7 @@ void fw_sealed_count(struct fw_heavy_sealed *s, const struct fw_exchange *x)
 {
     s->sealed_bytes += x->bytes;
     s->turns += x->turn;
+    s->talk += x->talk;
     s->quic_turns += x->turn & x->quic;
     s->records += x->records;
     s->least += x->asked.least;

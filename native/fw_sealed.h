@@ -9,6 +9,10 @@
  * Memory is fixed: a set-associative table with exact flow hashes. A new connection takes a free way, else the way that
  * asked for nothing yet and is oldest, else the oldest: hellos that nobody goes on with push out one another.
  *
+ * A connection *talks* that speaks neither HTTP/1.1 nor HTTP/2: a game, a chat, a shell. Its beginning was seen and no frame
+ * of HTTP/2 in it, and its answers are now and then shorter than a header of HTTP/1.1, of ever other lengths. A server that
+ * leaves out the date answers briefly as well, but to the same question always with the same.
+ *
  * A client *waits* on a connection of TLS over TCP that asked for nothing since its handshake, or whose data the server did
  * not answer with any of its own although more of it came later: so who never ends a request, and who asks for none, holds
  * a server's place (fw_held.h). Who asked and sends no more waits for the server, or has read the answer: that is not told.
@@ -28,6 +32,10 @@
 #define FW_SEALED_ASK 32u        /* bytes of a request that make a step: names and numbers in it differ by less */
 #define FW_SEALED_ANSWER 48u     /* bytes that are no answer to a request: TLS around WINDOW_UPDATE, PING, SETTINGS
                                   * (RFC 9113, 6), or around a pong; a header of HTTP is longer */
+#define FW_SEALED_HEADER 76u     /* bytes of TLS around the shortest header that answers in HTTP/1.1: a status and a Date
+                                  * (RFC 9110, 6.6.1) */
+#define FW_SEALED_TALK 8u        /* a connection speaks something else where one in so many of its answers is shorter than
+                                  * that, and of another length than the one before */
 #define FW_SEALED_GROWN (1u << 20) /* no more bytes between two packets of one connection are believed */
 #define FW_SEALED_MUTE_NS 4000000000ULL  /* so long after its handshake a connection that asks for nothing is told of, once */
 #define FW_SEALED_LATER_NS 1000000000ULL /* data that comes so much later is no part of the same flight */
@@ -56,6 +64,9 @@ struct fw_sealed_flow {
     uint8_t bits;     /* of its packets, as far as they tell the form of the client's address */
     uint8_t proven;   /* the handshake of TCP was seen, so that its address is real */
     uint8_t over;     /* closed by a side, or told of */
+    uint8_t terse, ends, turned; /* answers too short for HTTP, answers, turns that are not told of as talk; at most 255 */
+    uint8_t framed, talks; /* it began with frames of HTTP/2; it is no HTTP */
+    uint32_t said;    /* bytes of its last answer */
     uint8_t served;   /* its first turn was counted, it did not wait, and no side closed it yet */
     uint16_t port;    /* the server's */
     uint32_t ack;     /* the ACK number of the client's newest data, or of the end of its handshake ... */
@@ -89,6 +100,7 @@ struct fw_exchange {
     uint8_t hello, finished, first, turn; /* first: the first turn of a connection whose handshake was seen */
     uint8_t ended;   /* an exchange ended */
     uint8_t records, small;
+    uint8_t talk;    /* turns, up to this one, of a connection that talks, if they were not told of yet */
     uint8_t quic, proven;
     uint8_t waits;   /* the server did not answer what came so much earlier: fw_sealed_waiting tells of it */
 };

@@ -36,6 +36,7 @@ def test_the_package_installs_works_and_leaves_nothing(tmp_path: Path, need: Nee
     need((ROOT / ".git").exists(), "the package is made of what git holds")
     package = run(str(ROOT / ".ci" / "deb"), str(tmp_path)).splitlines()[-1]
     assert run("lintian", "--no-cfg", "--allow-root", "--fail-on", "error", package).count("E: ") == 0
+    assert "./usr/share/man/man1/floodwatch-scan.1.gz\n" in run("dpkg-deb", "-c", package)
     fresh = tmp_path / "fresh"
     run("debootstrap", "--variant=minbase", "--include=python3", "bookworm", str(fresh))
     before = files(fresh)

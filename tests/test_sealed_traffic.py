@@ -51,6 +51,16 @@ def test_machines_of_real_programs_take_no_more_turns_than_all(need: Need) -> No
     assert all(part <= whole for part, whole in told)
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3, 36, 38])
+def test_who_plays_asks_for_nothing(seed: int, tmp_path: Path) -> None:
+    assert told(scanned(tmp_path, "games_inside_tls", seed)) == set()
+
+
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_short_answers_of_a_server_are_answers(seed: int, tmp_path: Path) -> None:
+    assert told(scanned(tmp_path, "https_flood_curt", seed)) == {("https_flood", "attack")}
+
+
 @pytest.mark.parametrize("seed", [1, 516, 520])
 def test_who_holds_places_with_cut_requests_is_told_once(seed: int, tmp_path: Path) -> None:
     assert told(scanned(tmp_path, "slow_http_inside_tls", seed)) == {("slow_http", "attack")}

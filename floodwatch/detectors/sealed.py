@@ -20,7 +20,17 @@ from numpy.typing import NDArray
 from ..history import sealed
 from ..history.clients import Visitors
 from ..history.memory import nothing
-from ..history.sealed import TIRELESS, Streaks, at_once, common_shapes, gathering, relentless, resting, stuck
+from ..history.sealed import (
+    TIRELESS,
+    Streaks,
+    at_once,
+    common_shapes,
+    gathering,
+    relentless,
+    resting,
+    stuck,
+    talking,
+)
 from ..history.sources import source_counts
 from ..history.victims import View
 from ..history.windows import Since, Windows, requests_in, with_earlier
@@ -119,12 +129,13 @@ class SealedDetector:
             yield from surge(view, row, seen, max(flood, self._gathered(row, scene)), rest)
 
     def _gathered(self, row: np.void, scene: Scene) -> int:
-        """Turns of those who open many connections for hardly any: no people, though no flood of requests."""
+        """Turns of those who open many connections for hardly any, or talk: neither readers nor a flood."""
         windows = self._visitors.windows
         table = windows.now(scene.summary)
         rows = table[table["victim"] == row["reference"]]
         turns = _since(windows.newest, rows, "requests")
-        return int(turns[gathering(with_earlier(rows, windows.earlier))].sum())
+        habit = with_earlier(rows, windows.earlier)
+        return int(turns[gathering(habit) | talking(habit, windows.lately(rows))].sum())
 
     def _look(self, view: View, row: np.void) -> Seen:
         """What its turns and handshakes are against what is usual; notes when newcomers came."""
@@ -175,7 +186,7 @@ class SealedDetector:
             slow = stuck(habit, shapes) & ~kept
             if at_once(since[mine][slow]):
                 chosen |= slow
-        chosen &= ~kept & (habit["small"] <= RESETTING * habit["turns"])
+        chosen &= ~kept & ~talking(habit, second) & (habit["small"] <= RESETTING * habit["turns"])
         chosen &= (habit["small"] < habit["turns"]) | ~alone(habit)
         turns = _since(windows.newest, rows, "requests")
         asked = sealed.bounds_of(rows[chosen], windows.newest)

@@ -44,6 +44,9 @@ ANSWERED = 256.0
 """... and so many bytes in an answer: a chat has no more, at any pace."""
 GANG = 5
 """Sources that do so together; of a few it may be their trade (crawlers, mirrors)."""
+TALK = 0.5
+"""Share of the turns on connections that speak no HTTP, from which a source talks (a game, a chat, a shell)
+and asks for nothing, at a pace below ``HAMMER``."""
 STUCK = 3
 """Exchanges in the window from which a habit shows at any pace ..."""
 ALIKE = 0.6
@@ -205,6 +208,12 @@ def relentless(
     monotonous |= (second >= HAMMER) & (ended >= second) & (alike >= HAMMERED)
     churning = (habit["closed"] >= CHURNED) & _anew(habit) & (second > 0)
     found: NDArray[np.bool_] = monotonous | churning
+    return found
+
+
+def talking(habit: NDArray[np.void], second: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Sources whose turns are mostly no requests, and no more of them than programs that talk have."""
+    found: NDArray[np.bool_] = (second < HAMMER) & (habit["talk"] >= TALK * np.maximum(habit["turns"], 1))
     return found
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.summary import Summary
 
-SEALED = ("exchanges", "alike", "answered", "small", "turns", "quic_turns")
+SEALED = ("exchanges", "alike", "answered", "small", "turns", "quic_turns", "talk")
 """Counters of a row about TLS and QUIC that do not saturate and are part of a habit."""
 TRIED = 12
 """Epochs (3 s) that what was seen stands before it is believed: no flood goes unnoticed for longer ..."""

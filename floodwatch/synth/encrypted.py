@@ -59,6 +59,15 @@ def https_flood_invented(trace: Trace, params: Params) -> None:
     _kept(trace, flood, place, lambda pace: _script(shapes, pace, 0.1))
 
 
+def https_flood_curt(trace: Trace, params: Params) -> None:
+    """Bots that ask for what is answered without a body (204, 304), perhaps without a date."""
+    flood, place = _stage(trace, params, 14.0, (12, 30), (10.0, 20.0))
+    answer = int(trace.rng.choice([27, 45, 64, 110]))
+    shapes = [(int(60 + n), answer) for n in trace.rng.integers(0, 60, 30)]
+    session = Session(bye=bool(trace.rng.random() < 0.5))
+    _kept(trace, flood, place, lambda pace: _script(shapes, pace, 0.1), session=session)
+
+
 def https_flood_various(trace: Trace, params: Params) -> None:
     """All pages of the site, drawn one after the other and nothing that they pull in, faster than people."""
     flood, place = _stage(trace, params, 14.0, (12, 30), (12.0, 30.0))
@@ -200,7 +209,7 @@ def _script(shapes: list[tuple[int, int]], pace: float, jitter: float, together:
 
 
 def _kept(trace: Trace, flood: Flood, place: Place, script: Callable[[float], Habit], *, share: int = 1,
-          quic: bool = False, persistent: bool = False) -> None:  # fmt: skip
+          quic: bool = False, persistent: bool = False, session: Session | None = None) -> None:  # fmt: skip
     """The flood's bots, each with ``share`` connections (several speak HTTP/2), whose requests ``script``
     makes at a pace.
     """
@@ -209,7 +218,7 @@ def _kept(trace: Trace, flood: Flood, place: Place, script: Callable[[float], Ha
     end = flood.start + int(flood.seconds * SECOND)
     if persistent:
         session = mixed(trace.rng, len(bots))
-    else:
+    elif session is None:
         session = Session(http2=share > 1 or bool(trace.rng.random() < 0.5))
     sent = surf(trace, place, start, bots, script(flood.pps / len(bots)), until=end, quic=quic,
                 session=session, rtt_ms=float(trace.rng.uniform(4, 40)))  # fmt: skip

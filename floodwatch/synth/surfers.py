@@ -130,6 +130,18 @@ def talker(pace_s: float = 1.5) -> Habit:
     return habit
 
 
+def player(pace: float) -> Habit:
+    """A game on a WebSocket: what hands do, ``pace`` times a second, and how the world goes on."""
+
+    def habit(rng: np.random.Generator, left: float) -> Iterator[Step]:
+        yield 0.0, 330, 1, 129
+        for at in np.arange(0.3, left, 1 / pace):
+            late = float(rng.uniform(0, 0.3)) / pace
+            yield float(at) + late, 6 + int(rng.integers(8, 40)), 1, 2 + int(rng.integers(20, 100))
+
+    return habit
+
+
 def uploader(pieces: tuple[int, int] = (40, 160)) -> Habit:
     """Large bodies in full segments, and a short answer to each."""
 

@@ -17,6 +17,7 @@ from floodwatch.synth.surfers import (
     app,
     crawler,
     mixed,
+    player,
     poller,
     reader,
     talker,
@@ -69,6 +70,15 @@ def chats_inside_tls(trace: Trace, params: Params) -> None:
         trace.start + rng.integers(0, 15 * SECOND, params.sources or int(rng.choice([20, 50, 90])))
     )
     honest(trace, place, start, public4(rng, len(start)), talker(float(rng.uniform(0.6, 2.0))))
+
+
+def games_inside_tls(trace: Trace, params: Params) -> None:
+    """Players, each of whom sends many small messages a second. Not a flood."""
+    place, rng = backdrop(trace, params, params.duration or 25.0, 0.5), trace.rng
+    count, within = params.sources or int(rng.choice([12, 30])), int(rng.choice([1, 12]))
+    start = np.sort(trace.at(rng.choice([0.2, BEFORE])) + rng.integers(0, within * SECOND, count))
+    habit = player(float(rng.choice([10.0, 20.0, 30.0])))
+    honest(trace, place, start, public4(rng, count), habit, rtt_ms=25.0, session=Session())
 
 
 def uploads_inside_tls(trace: Trace, params: Params) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from floodwatch.synth.addresses import parse, public4
 from floodwatch.synth.packets import SECOND, Array, Trace, arrivals
+from floodwatch.synth.records import Session
 from floodwatch.synth.stage import Params
 from floodwatch.synth.surfers import Habit, Place, build_place, reader, surf
 
@@ -29,11 +30,12 @@ def backdrop(trace: Trace, params: Params, seconds: float, visits: float) -> Pla
 
 def honest(
     trace: Trace, place: Place, start: Array, clients: Array, habit: Habit, *, quic: bool = False,
-    rtt_ms: float = 45.0,
+    rtt_ms: float = 45.0, session: Session | None = None,
 ) -> Array:  # fmt: skip
     """Clients who are no part of a flood, from their starts on; those who came before anything are known."""
     assert trace.stop is not None
-    sent = surf(trace, place, start, clients, habit, until=trace.stop, quic=quic, rtt_ms=rtt_ms)
+    sent = surf(trace, place, start, clients, habit, until=trace.stop, quic=quic, rtt_ms=rtt_ms,
+                session=session)  # fmt: skip
     trace.truth.add_clients(clients)
     early = start < min(trace.at(BEFORE), trace.stop) - SECOND
     trace.truth.add_clients(clients[early], known=True)

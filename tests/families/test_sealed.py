@@ -21,7 +21,18 @@ from floodwatch.detectors.tls import FINISHED, LASTING
 from floodwatch.detectors.turns import ALONE, FLOOR, HTTPS_FLOOD, PATIENT, SETTLED
 from floodwatch.history.baseline import KNOWN_AFTER
 from floodwatch.history.memory import METRICS, Memory
-from floodwatch.history.sealed import CHURNED, FAST, PART, QUIC, REPEATED, TLS, asking, relentless
+from floodwatch.history.sealed import (
+    CHURNED,
+    FAST,
+    HAMMER,
+    PART,
+    QUIC,
+    REPEATED,
+    TALK,
+    TLS,
+    asking,
+    relentless,
+)
 from floodwatch.history.windows import with_earlier
 from floodwatch.model.vector import Vector
 
@@ -216,6 +227,21 @@ def test_a_connection_per_request_is_a_habit_of_its_own(closes: bool, named: lis
     assert watch.vectors == named
     if closes:
         assert len(watch.event().sources.top) == len(BOTS)
+
+
+@pytest.mark.parametrize(
+    ("each", "share", "named"),
+    [(5, TALK, []), (5, TALK / 2, [Vector.HTTPS_FLOOD]), (int(HAMMER / 4) + 1, 1, [Vector.HTTPS_FLOOD])],
+)
+def test_who_talks_asks_for_nothing_but_at_no_pace(each: int, share: float, named: list[Vector]) -> None:
+    traffic = Traffic()
+    watch = calm(traffic)
+    for _ in range(6):
+        made = traffic.bots(each)
+        for row in made.heavy:
+            row["talk"] = np.ceil(share * row["turns"])
+        watch.see(made)
+    assert watch.vectors == named
 
 
 def test_a_surge_of_people_is_a_crowd() -> None:
