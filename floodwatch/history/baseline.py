@@ -1,8 +1,7 @@
 """The usual rate of each victim: a slow moving average that a flood cannot drag along.
 
 Clipped updates (Huber): what exceeds one and a half times the usual counts as just that, so a surge is learnt
-only over minutes. In the first minute it is at most the mean of all that was seen: what it began with
-is soon outweighed. Rows follow the native victim slots; a slot that changed hands starts anew.
+only over minutes. Rows follow the native victim slots; a slot that changed hands starts anew.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ SAVED = 0.1
 _ALPHA = 1 / 240
 _CLIP = 1.5
 _CLIP_FLOOR = 2.0
-_UNBOUNDED = 1e12
 _SLOTS = SLOT_MASK + 1
 
 
@@ -42,7 +40,6 @@ class Baseline:
         }
         self._value = np.zeros((_SLOTS, len(METRICS)))
         self._variance = np.zeros((_SLOTS, len(METRICS)))
-        self._mean = np.zeros((_SLOTS, len(METRICS)))
         self._reference = np.zeros(_SLOTS, np.int64) - 1
         self._first = np.zeros(_SLOTS, np.int64)
         self._last = np.zeros(_SLOTS, np.int64)
@@ -86,13 +83,12 @@ class Baseline:
         self._reference[new] = reference[fresh]
         self._first[new] = epoch
         self._last[new] = epoch - 1
-        self._value[new] = self._variance[new] = self._mean[new] = 0
+        self._value[new] = self._variance[new] = 0
         self._hosts[new, 0], self._hosts[new, 1] = victims["hi"][fresh], victims["lo"][fresh]
         for place in new.tolist() if self._before else ():
             before = self._before.get(tuple(self._hosts[place].tolist()))
             if before is not None:
                 self._value[place], self._first[place] = before, epoch - KNOWN_AFTER
-                self._mean[place] = _UNBOUNDED  # it was learnt before, over more than a minute
         self._learn(slot, _counts(victims), epoch)
 
     def learnt(self) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
@@ -110,9 +106,7 @@ class Baseline:
         clipped = np.where(warm, np.minimum(counts, _CLIP * value + _CLIP_FLOOR), counts)
         away = clipped - value
         self._earlier = dict(zip(slot.tolist(), self._value[slot], strict=True))
-        mean = self._mean[slot] = self._mean[slot] * (1 - (1 + silent) / age) + counts / age
-        value += alpha * away
-        self._value[slot] = np.where(age <= SPREAD_AFTER, np.minimum(value, mean), value)
+        self._value[slot] = value + alpha * away
         self._variance[slot] = (1 - alpha) * (self._variance[slot] + alpha * away * away)
         self._last[slot] = epoch
 
