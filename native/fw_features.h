@@ -121,7 +121,7 @@
     F(uint32_t, beats, [FW_BEATS],                                                                                     \
       "packets by time, in steps of 2^24 ns (17 ms): of step n in place n mod 16")                                     \
     F(uint32_t, bogons, [FW_CLASSES],                                                                                  \
-      "packets of each class from reserved addresses (RFC 6890): beside a private network's own, which it may get")          \
+      "packets of each class from reserved addresses (RFC 6890): beside a private network's own, which it may get")    \
     F(uint32_t, dark, [FW_CLASSES], "packets of each class from /8 networks that hold no Internet clients")            \
     F(uint16_t, dark_blocks, [FW_CLASSES], "which of those networks, a bit each")                                      \
     F(uint32_t, icmp_errors, , "ICMP errors: unreachable and the like (RFC 792, RFC 4443)")                            \

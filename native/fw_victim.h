@@ -11,7 +11,6 @@
 #include "fw_message.h"
 #include "fw_packet.h"
 #include "fw_ports.h"
-#include "fw_ports.h"
 #include "fw_sealed.h"
 
 #define FW_SLOT_SETS 128u

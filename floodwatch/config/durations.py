@@ -20,9 +20,10 @@ def seconds(text: str) -> int:
     Raises:
         ConfigError: it is none, or nothing.
     """
-    match = re.fullmatch(r"([0-9]{1,9})([smhd]?)", text.strip())
-    if match is None or int(match[1]) == 0:
-        raise ConfigError("give a time like 90s, 10m, 4h or 1d")
+    like = "a time like 90s, 10m, 4h or 1d"
+    match = _read(r"([0-9]{1,9})([smhd]?)", text, like)
+    if int(match[1]) == 0:
+        raise ConfigError(f"give {like}")
     return int(match[1]) * UNITS[match[2] or "s"]
 
 
@@ -32,9 +33,7 @@ def length(text: str) -> float:
     Raises:
         ConfigError: it is no time.
     """
-    match = re.fullmatch(f"({NUMBER})(ms|[smhd]?)", text.strip())
-    if match is None:
-        raise ConfigError("give a time like 14s, 0.5s, 500ms, 10m or 1h")
+    match = _read(f"({NUMBER})(ms|[smhd]?)", text, "a time like 14s, 0.5s, 500ms, 10m or 1h")
     return float(match[1]) * PARTS[match[2] or "s"]
 
 
@@ -44,9 +43,7 @@ def size(text: str, unit: str) -> int:
     Raises:
         ConfigError: it is no size, or no whole number of the unit.
     """
-    match = re.fullmatch(f"({NUMBER})({'|'.join(SIZES)})?", text.strip(), re.IGNORECASE)
-    if match is None:
-        raise ConfigError("give a size like 512KiB, 64MiB or 2GB")
+    match = _read(f"(?i:({NUMBER})({'|'.join(SIZES)})?)", text, "a size like 512KiB, 64MiB or 2GB")
     named = {name.lower(): count for name, count in SIZES.items()}
     count = Decimal(match[1]) * named[(match[2] or unit).lower()] / SIZES[unit]
     if count != int(count):
@@ -66,7 +63,12 @@ def rate(text: str) -> float:
     Raises:
         ConfigError: it is no rate.
     """
-    match = re.fullmatch(f"({NUMBER})([kM]?)(?:/s)?", text.strip())
-    if match is None:
-        raise ConfigError("give a rate like 900, 900/s or 5k/s")
+    match = _read(f"({NUMBER})([kM]?)(?:/s)?", text, "a rate like 900, 900/s or 5k/s")
     return float(match[1]) * TIMES[match[2]]
+
+
+def _read(pattern: str, text: str, like: str) -> re.Match[str]:
+    match = re.fullmatch(pattern, text.strip())
+    if match is None:
+        raise ConfigError(f"give {like}")
+    return match

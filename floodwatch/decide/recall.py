@@ -55,8 +55,7 @@ def decision_of(event: Event, proof: Callable[[str], Proof] = reported) -> Decis
             raise InputError(event.input, "bad_event", text) from None
 
     victim, action, sources = event.victim, event.action.recommended, event.sources
-    real = event.verdict in FLOODS and sources.origin == "real" and action in SOURCE_RATES
-    named = [top for top in sources.top if top.proof != "forwarded"] if real else []
+    named = sources.proven() if event.verdict in FLOODS and action in SOURCE_RATES else ()
     return Decision(
         id=read("id", event.id, _id),
         vector=event.vector,

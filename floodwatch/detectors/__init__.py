@@ -15,7 +15,7 @@ from ..history.memory import Memory, Networks
 from ..history.proxies import Proxies
 from ..history.served import Flood, Served
 from ..history.victims import Tracker
-from ..model.address import Address, Network
+from ..model.address import Network
 from ..model.epoch import EPOCHS_PER_SECOND
 from ..model.event import FLOODS, Unit, Verdict
 from ..model.finding import PART, Finding
@@ -136,7 +136,6 @@ class Detection:
         looks = [(_looking(detector), detector.of_victim is None) for detector in DETECTORS]
         self._detectors = [look for look, _ in looks]
         self._beside_victims = [look for look, beside in looks if beside]
-        self._named: dict[tuple[Vector, Address], int] = {}
         self._standing = Standing()
         self._loudest = Loudest()
         self.greetings = Greetings()
@@ -160,18 +159,16 @@ class Detection:
 
     def update(self, summary: Summary) -> Iterator[Finding[Any]]:
         """Yield the findings of one epoch that the limits let through; epochs come in order."""
-        lately = range(summary.epoch - EPOCHS_PER_SECOND + 1, summary.epoch + 1)
-        self._named = {named: epoch for named, epoch in self._named.items() if epoch in lately}
         self._visitors.open_epoch(summary)
         self._standing.open_epoch(summary.epoch)
-        by_rate = self._standing.by_rate
-        scene = Scene(summary, self.tracker.views(summary), self._visitors, self._named, by_rate)
+        found, by_rate = self._standing.found, self._standing.by_rate
+        scene = Scene(summary, self.tracker.views(summary), self._visitors, found, by_rate)
         floods = list[Flood]()
         self.greetings.take(summary.greeted, summary.epoch)
         for look in self._detectors if scene.views else self._beside_victims:
             for finding in look(scene):
                 if finding.verdict in FLOODS and not finding.part:
-                    self._named[finding.vector, finding.victim] = summary.epoch
+                    found[finding.vector, finding.victim] = summary.epoch
                     floods.append(_as_flood(finding))
                 if self._let_through(finding, coarse=summary.coarse) and self._is_new(finding):
                     self._see(finding, summary)
@@ -204,7 +201,7 @@ class Detection:
             return True
         finding.limit = max(finding.limit, self._limits.floors.get(finding.vector, 0.0))
         least = finding.limit * finding.quarters / EPOCHS_PER_SECOND
-        spread = (finding.vector, carpet.around(finding.victim)) in self._named
+        spread = (finding.vector, carpet.around(finding.victim)) in self._standing.found
         finding.weight = None if spread or finding.count < least else finding.weight
         if coarse:
             least = max(least, EPOCHS_PER_SECOND * finding.floor.count)

@@ -20,10 +20,12 @@ class Standing:
     """The floods of the last second, by what tells them.
 
     Attributes:
-        by_rate: those that stand by their rate, each with its newest epoch.
+        found: all that were found, each with its newest epoch.
+        by_rate: those of them that stand by their rate.
     """
 
     def __init__(self) -> None:
+        self.found: dict[Key, int] = {}
         self.by_rate: dict[Key, int] = {}
         self._rising: dict[Key, tuple[int, int]] = {}
         self._by_habits: dict[Key, int] = {}
@@ -31,6 +33,7 @@ class Standing:
     def open_epoch(self, epoch: int) -> None:
         """Forget what is older than a second."""
         since = epoch - EPOCHS_PER_SECOND
+        self.found = {key: at for key, at in self.found.items() if since < at <= epoch}
         self.by_rate = {key: at for key, at in self.by_rate.items() if since < at <= epoch}
         self._rising = {key: held for key, held in self._rising.items() if since < held[0] <= epoch}
         self._by_habits = {key: at for key, at in self._by_habits.items() if since <= at <= epoch}

@@ -59,7 +59,8 @@ def _strays(rows: Rows) -> NDArray[np.float64]:
     came = kinds["packets"][:, RST : TCP_ODD + 1].sum(axis=1)
     left = np.where((sent > 0) & (stray >= SHARE * came), stray - sent, 0.0)
     for at in np.flatnonzero(left > 0):
-        left[at] = 0 if _looks_for_services(rows[at]) else left[at]
+        if _looks_for_services(rows[at]):
+            left[at] = 0
     return left
 
 

@@ -18,7 +18,7 @@ from .._sketches import hll_estimate
 from ..history.evidence import Rows, SequentialTest
 from ..history.ports import port_shares
 from ..history.strangers import strangers
-from ..history.victims import SCAN_TRIES, View, distinct_sources
+from ..history.victims import SCAN_PORTS, SCAN_SOURCES, SCAN_TRIES, View, distinct_sources
 from ..model.epoch import ACK, CLASS_SYN, DATA, FIN, SYN
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Sum
@@ -280,12 +280,19 @@ def _judge(
 
 
 def _looks_for_services(view: View, row: np.void, after: np.void | None, left: int) -> bool:
-    """Few strangers try ever other ports, and come back to none as if they drew them."""
-    sources = strangers(row, after, one_way=view.one_way)
-    if not view.scanned(sources, row["syn_ports"], left, each=True):
+    """Few strangers try ever other ports, and come back to none as if they drew them.
+
+    Each may try every port so often, as decoys do, and a scan may go on slower.
+    """
+    touched, tries = hll_estimate(np.ascontiguousarray(row["syn_ports"])), view.track.tries
+    if touched < (SCAN_PORTS / 2 if tries.syns else SCAN_PORTS):
         return False
-    view.track.tries.add(row, left)
-    return not view.track.tries.drawn(sources)
+    sources = strangers(row, after, one_way=view.one_way)
+    few = sources <= SCAN_SOURCES and left <= SCAN_TRIES * touched * max(sources, 1.0)
+    if not (few and view.sweeps(left)):
+        return False
+    tries.add(row, left)
+    return not tries.drawn(sources)
 
 
 def _attempts(rows: Rows | np.void, raw: NDArray[np.uint32] | int) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .._sketches import hll_estimate
 from ..history.evidence import Rows, SequentialTest
 from ..history.ports import Service, port_shares
-from ..history.victims import SCAN_SOURCES, SCAN_TRIES, View, distinct_sources
+from ..history.victims import SCAN_PORTS, SCAN_SOURCES, SCAN_TRIES, View, distinct_sources
 from ..model.epoch import CLASS_UDP, EPOCHS_PER_SECOND, UDP
 from ..model.event import Action, Evidence, Origin
 from ..model.finding import Finding, Floor, Mean, Sum
@@ -49,7 +49,7 @@ ANSWER_REACH = 20
 """Packets that one packet of the victim can have asked for (a window of QUIC or NFS): of its flow, so that
 where each flow has but one packet an answer stands for one."""
 SCAN_BYTES = 300
-"""Bytes a packet, at most, of those who look for services (``View.scanned``)."""
+"""Bytes a packet, at most, of those who look for services."""
 
 
 DRAWN_FLOWS = 0.7
@@ -240,8 +240,14 @@ def _streams(
 
 def _is_scan(view: View, row: np.void) -> bool:
     packets, size = int(row["kinds"][UDP]["packets"]), int(row["kinds"][UDP]["bytes"])
-    sources = distinct_sources(row, CLASS_UDP)
-    return size <= SCAN_BYTES * packets and view.scanned(sources, row["udp_ports"], packets)
+    touched = hll_estimate(np.ascontiguousarray(row["udp_ports"]))
+    return (
+        touched >= SCAN_PORTS
+        and size <= SCAN_BYTES * packets
+        and packets <= SCAN_TRIES * touched
+        and distinct_sources(row, CLASS_UDP) <= SCAN_SOURCES
+        and view.sweeps(packets)
+    )
 
 
 def _unasked(view: View, row: np.void, reflectors: list[Service]) -> int:

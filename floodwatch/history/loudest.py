@@ -36,9 +36,8 @@ class Loudest:
     def __init__(self) -> None:
         self._tables: dict[int, NDArray[np.void]] = {}
         self._sorted: set[int] = set()
-        self._closed = [
-            (-1, True)
-        ]  # newest last, and whether the window ended with it; before all others, too
+        # the last epochs, newest last, and whether the window ended with each, as it did before all others
+        self._closed = [(-1, True)]
 
     def close_epoch(self, summary: Summary, *, quiet: bool) -> None:
         """Keep this epoch's table; call it after the epoch's findings were looked at."""
@@ -61,13 +60,14 @@ class Loudest:
         """
         self._keep(summary)
         table = self._by_pair(finding.epoch)
-        if unit not in UNITS or table is None:
-            return []
-        mine = table[table["victim"] == row["reference"]]
         earlier = [closed for closed in self._closed if closed[0] < finding.epoch]
-        before = self._by_pair(earlier[-1][0]) if earlier and not earlier[-1][1] else None
-        if before is None and not (earlier and earlier[-1][1]):
+        if unit not in UNITS or table is None or not earlier:
+            return []
+        last, ended = earlier[-1]
+        before = None if ended else self._by_pair(last)
+        if before is None and not ended:
             return []  # nobody knows what came in this epoch
+        mine = table[table["victim"] == row["reference"]]
         sent, new = _since(mine, before, _column(finding, unit))
         total = _total(finding, unit, row)
         rest = max(total - finding.count, 0) + (MARGIN * total if total > SAMPLED else 0)

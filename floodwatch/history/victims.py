@@ -149,23 +149,6 @@ class View:
         self.track.swept += packets
         return self.track.swept <= SWEEP
 
-    def scanned(self, sources: float, ports: np.ndarray, packets: int, *, each: bool = False) -> bool:
-        """Few sources that try many ports a few times each look for services, until they tried all ports.
-
-        Args:
-            sources: how many sent them in an epoch.
-            ports: sketch of the ports that they went to.
-            packets: how many; they are added up from epoch to epoch.
-            each: every source may try every port so often, as decoys do, and a scan may go on slower.
-        """
-        touched = hll_estimate(np.ascontiguousarray(ports))
-        return (
-            touched >= (SCAN_PORTS / 2 if each and self.track.tries.syns else SCAN_PORTS)
-            and sources <= SCAN_SOURCES
-            and packets <= SCAN_TRIES * touched * (max(sources, 1.0) if each else 1.0)
-            and self.sweeps(packets)
-        )
-
     def unchanged(self, metric: Metric) -> bool:
         """It was so when the analysis began, and did not grow: no onset was seen.
 

@@ -133,6 +133,11 @@ class Sources(Record, frozen=True, kw_only=True):
     seen: tuple[TopSource, ...] = ()
     via: tuple[Via, ...] = ()
 
+    def proven(self) -> tuple[TopSource, ...]:
+        """Those whose handshakes prove their address; whom only a proxy names is not among them."""
+        top = self.top if self.origin == "real" else ()
+        return tuple(source for source in top if source.proof != "forwarded")
+
 
 class Victim(Record, frozen=True, kw_only=True):
     """The address (and port, and path) under load. ``port`` is null when no port holds most of it.

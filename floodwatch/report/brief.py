@@ -56,6 +56,6 @@ def _event(event: Event) -> str:
     return (
         f"{event.severity.upper()} {phrases.named(event)}{technique}: {where(event.victim)}{path}, "
         f"{span(event.first, event.last, event.first[:10], '')}, {phrases.peak(event)[0]}, "
-        f"sources: {phrases.distinct(event.sources)}, {words.origin(event.sources)}. "
+        f"{phrases.senders(event.sources)}. "
         f"Do: {words.advice(event)}."
     )

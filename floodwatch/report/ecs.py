@@ -6,16 +6,16 @@ addresses that are proven real: whoever blocks what stands there must not be led
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from floodwatch.detectors import UNITS, title
-from floodwatch.model.event import FLOODS, Event, Severity, TopSource
+from floodwatch.model.event import FLOODS, Event, Severity, Sources, TopSource
 from floodwatch.model.vector import TECHNIQUES, Technique, protocol_number
-from floodwatch.report import phrases, words
+from floodwatch.report import phrases
 from floodwatch.report.json import dump
-from floodwatch.report.near import where
 from floodwatch.version import __version__
 
 VERSION = "8.11.0"
@@ -34,7 +34,7 @@ def line(what: str, event: Event) -> bytes:
     document: dict[str, Any] = {
         "@timestamp": stamp,
         "ecs": {"version": VERSION},
-        "message": _message(event),
+        "message": phrases.message(event),
         "event": {
             "kind": "alert" if flood else "event",
             "category": ["network", "intrusion_detection"] if flood else ["network"],
@@ -67,9 +67,16 @@ def line(what: str, event: Event) -> bytes:
     return dump({**document, "floodwatch": msgspec.to_builtins(event)})
 
 
-def _message(event: Event) -> str:
-    sources = f"sources: {phrases.distinct(event.sources)}, {words.origin(event.sources)}"
-    return f"{phrases.named(event)} at {where(event.victim)}, {phrases.peak(event)[0]}, {sources}"
+def transport(protocol: str) -> str | None:
+    """An IP protocol as IANA spells it; None where it has only a number."""
+    return None if protocol.startswith("ip-") else TRANSPORTS.get(protocol, protocol)
+
+
+def lineage(technique: Technique) -> list[tuple[str, str]]:
+    """Numbers and names of a technique of ATT&CK: the technique, and the part of it where we name a part."""
+    parent, _, part = technique.partition(".")
+    name = TECHNIQUES[technique]
+    return [(parent, PARENTS[parent]), (technique, name)] if part else [(parent, name)]
 
 
 def _observer(event: Event) -> dict[str, Any]:
@@ -79,14 +86,13 @@ def _observer(event: Event) -> dict[str, Any]:
     return observer
 
 
-def _proven(event: Event) -> tuple[list[TopSource], list[TopSource]]:
-    """The sources that are proven real, and those that only a proxy names."""
-    top = event.sources.top if event.sources.origin == "real" else ()
-    forwarded = [source for source in top if source.proof == "forwarded"]
-    return [source for source in top if source not in forwarded], forwarded
+def _forwarded(sources: Sources) -> list[str]:
+    """The sources that only a proxy names."""
+    top = sources.top if sources.origin == "real" else ()
+    return _hosts(source for source in top if source.proof == "forwarded")
 
 
-def _hosts(sources: list[TopSource]) -> list[str]:
+def _hosts(sources: Iterable[TopSource]) -> list[str]:
     """Those of them that are one address: the schema has no type for networks."""
     cidrs = (source.cidr.removesuffix("/128") for source in sources)
     return [cidr for cidr in cidrs if "/" not in cidr]
@@ -94,9 +100,9 @@ def _hosts(sources: list[TopSource]) -> list[str]:
 
 def _ends(event: Event) -> dict[str, Any]:
     """Where it went, where it came from, and all addresses once more, as searches want them."""
-    victim, (proven, forwarded) = event.victim, _proven(event)
+    victim, proven = event.victim, event.sources.proven()
     destination: dict[str, Any] = {"address": victim.ip}
-    related = _hosts(proven) + _hosts(forwarded)
+    related = _hosts(proven) + _forwarded(event.sources)
     if "/" not in victim.ip:
         destination["ip"] = victim.ip
         related = [victim.ip, *related]
@@ -110,14 +116,14 @@ def _ends(event: Event) -> dict[str, Any]:
 
 
 def _network(event: Event) -> dict[str, Any]:
-    victim, forwarded = event.victim, _hosts(_proven(event)[1])
+    victim, forwarded = event.victim, _forwarded(event.sources)
     network: dict[str, Any] = {
         "type": "ipv6" if ":" in victim.ip else "ipv4",
         "iana_number": str(protocol_number(victim.protocol)),
         "bytes": event.bytes,
     }
-    if not victim.protocol.startswith("ip-"):  # which has no name
-        network["transport"] = TRANSPORTS.get(victim.protocol, victim.protocol)
+    if (name := transport(victim.protocol)) is not None:
+        network["transport"] = name
     if UNITS[event.rate.unit] == "packets":
         network["packets"] = event.packets
     if forwarded:
@@ -126,9 +132,6 @@ def _network(event: Event) -> dict[str, Any]:
 
 
 def _threat(technique: Technique) -> dict[str, Any]:
-    parent, _, part = technique.partition(".")
-    name = TECHNIQUES[technique]
-    told: dict[str, Any] = {"id": [parent], "name": [PARENTS.get(parent, name)]}
-    if part:
-        told["subtechnique"] = {"id": [technique], "name": [name]}
+    (whole, *parts) = ({"id": [number], "name": [name]} for number, name in lineage(technique))
+    told: dict[str, Any] = {**whole, **({"subtechnique": parts[0]} if parts else {})}
     return {"framework": "MITRE ATT&CK", "technique": told}

@@ -13,11 +13,10 @@ from floodwatch.model.report import Report
 from floodwatch.report import phrases, words
 from floodwatch.report.escape import flow, printable
 from floodwatch.report.near import says, where
-from floodwatch.report.units import compact, percent, plural, span
+from floodwatch.report.units import compact, percent, plural
 
 LABEL_END = 10
 WIDTH = 80
-ENDINGS = {"open": ", still going", "cut": ", the capture ends first", "ended": ""}
 PROVEN = {"handshake": "proven by a handshake", "forwarded": "named by a proxy", None: ""}
 
 Row = tuple[str | None, str]
@@ -71,7 +70,7 @@ def _event(event: Event) -> Iterator[Row]:
     yield "victim", f"{where(victim)} ({victim.protocol}) {victim.path or ''}".rstrip()
     if victim.sni is not None:
         yield "name", f"{victim.sni}{' (outer name)' if victim.sni_outer else ''}"
-    yield "time", _when(event)
+    yield "time", phrases.when(event)
     yield "", f"{event.first} to {event.last}, detected {event.detected}"
     yield "rate", ", ".join(phrases.peak(event))
     yield "volume", ", ".join(phrases.volume(event))
@@ -105,10 +104,6 @@ def _references(event: Event) -> Iterator[Row]:
     yield "event", event.id
     for other in event.linked:
         yield "linked", other
-
-
-def _when(event: Event) -> str:
-    return f"{event.first[:10]} {span(event.first, event.last, event.first[:10], ENDINGS[event.state])}"
 
 
 def _source(source: TopSource) -> str:
@@ -160,8 +155,8 @@ def _parts(number: int, event: Event, network: Network) -> Iterator[Row]:
     """What an address is in an event."""
     named, sources = f"{number} {phrases.named(event)}", event.sources
     if _meets(network, event.victim.ip):
-        yield "victim", f"of {named}: {where(event.victim)}, {_when(event)}, {phrases.peak(event)[0]}"
-    at = f"of {named} at {where(event.victim)}, {_when(event)}"
+        yield "victim", f"of {named}: {where(event.victim)}, {phrases.when(event)}, {phrases.peak(event)[0]}"
+    at = f"of {named} at {where(event.victim)}, {phrases.when(event)}"
     for source in sources.top:
         if _meets(network, source.cidr):
             yield "reflector" if sources.origin == "reflected" else "source", f"{at}: {_source(source)}"

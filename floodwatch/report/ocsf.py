@@ -14,9 +14,9 @@ import msgspec
 
 from floodwatch.detectors import title
 from floodwatch.model.event import FLOODS, Event, Severity
-from floodwatch.model.vector import TECHNIQUES, Technique, protocol_number
+from floodwatch.model.vector import Technique, protocol_number
 from floodwatch.report import phrases, words
-from floodwatch.report.ecs import PARENTS, TRANSPORTS
+from floodwatch.report.ecs import lineage, transport
 from floodwatch.report.json import dump
 from floodwatch.report.near import where
 from floodwatch.version import __version__
@@ -58,7 +58,7 @@ def line(what: str, event: Event) -> bytes:
         "activity_id": activity, "activity_name": name, "type_uid": 100 * CLASS + activity,
         "time": _time(event.detected) if what == "opened" else end, "start_time": begin, "end_time": end,
         "severity_id": grave, "severity": gravity, "confidence_score": round(100 * event.confidence),
-        "message": _message(event),
+        "message": phrases.message(event),
         "metadata": {
             "version": VERSION, "uid": f"{event.id} {event.seq}", "sequence": event.seq,
             "product": {"name": "floodwatch", "vendor_name": "floodwatch", "version": __version__},
@@ -69,11 +69,6 @@ def line(what: str, event: Event) -> bytes:
         "remediation": {"desc": f"{words.advice(event)}: {event.action.why}"},
         "unmapped": {"floodwatch": msgspec.to_builtins(event)},
     })  # fmt: skip
-
-
-def _message(event: Event) -> str:
-    sources = f"sources: {phrases.distinct(event.sources)}, {words.origin(event.sources)}"
-    return f"{phrases.named(event)} at {where(event.victim)}, {phrases.peak(event)[0]}, {sources}"
 
 
 def _finding(event: Event) -> Told:
@@ -91,10 +86,8 @@ def _finding(event: Event) -> Told:
 
 
 def _attack(technique: Technique) -> Told:
-    parent, _, part = technique.partition(".")
-    name = TECHNIQUES[technique]
-    told: Told = {"technique": {"uid": parent, "name": PARENTS.get(parent, name)}}
-    return told | ({"sub_technique": {"uid": technique, "name": name}} if part else {})
+    ends = zip(("technique", "sub_technique"), lineage(technique), strict=False)
+    return {end: {"uid": number, "name": name} for end, (number, name) in ends}
 
 
 def _traffic(event: Event) -> Told:
@@ -104,8 +97,8 @@ def _traffic(event: Event) -> Told:
         "direction_id": INBOUND, "direction": "Inbound", "protocol_num": protocol_number(victim.protocol),
         "protocol_ver_id": 6 if ":" in victim.ip else 4,
     }  # fmt: skip
-    if not victim.protocol.startswith("ip-"):  # which has no name
-        connection["protocol_name"] = TRANSPORTS.get(victim.protocol, victim.protocol)
+    if (name := transport(victim.protocol)) is not None:
+        connection["protocol_name"] = name
     told: Told = {"dst_endpoint": _endpoint(victim.ip), "connection_info": connection}
     if victim.port is not None:
         told["dst_endpoint"]["port"] = victim.port
@@ -116,8 +109,7 @@ def _traffic(event: Event) -> Told:
 
 def _sources(event: Event) -> list[Told]:
     """Those that are proven real; what only a proxy names stands in the event."""
-    top = event.sources.top if event.sources.origin == "real" else ()
-    return [{"src_endpoint": _endpoint(one.cidr)} for one in top if one.proof != "forwarded"]
+    return [{"src_endpoint": _endpoint(one.cidr)} for one in event.sources.proven()]
 
 
 def _endpoint(text: str) -> Told:

@@ -194,10 +194,9 @@ def _id(number: int) -> str:
 
 def _card(number: int, event: Event) -> str:
     sure = f"{event.severity} severity, confidence {event.confidence:.2f}"
-    ending = {"open": ", still going", "cut": ", the capture ends first", "ended": ""}[event.state]
     rows = [
         ("Victim", _victim(event)),
-        ("When", _text(f"{event.first[:10]} {span(event.first, event.last, event.first[:10], ending)}")),
+        ("When", _text(phrases.when(event))),
         ("Detected", _text(clock(event.detected, with_ms=True))),
         ("Rate", _text(", ".join(phrases.peak(event)))),
         ("Volume", _text(", ".join(phrases.volume(event)))),

@@ -10,7 +10,8 @@ from floodwatch.model.event import Event, Sources, TopSource
 from floodwatch.model.report import Input
 from floodwatch.model.vector import Vector
 from floodwatch.report import words
-from floodwatch.report.units import compact, largest_first, percent, plural
+from floodwatch.report.near import where
+from floodwatch.report.units import compact, largest_first, percent, plural, span
 
 
 def named(event: Event) -> str:
@@ -53,6 +54,22 @@ def distinct(sources: Sources) -> str:
     if count.lo == count.est < count.hi:  # counted one by one, so there may be more
         around = f"{compact(count.est)} named"
     return around if error else f"{count.est:,}"
+
+
+def senders(sources: Sources) -> str:
+    """How many they are, and whose addresses those are."""
+    return f"sources: {distinct(sources)}, {words.origin(sources)}"
+
+
+def message(event: Event) -> str:
+    """The event in one line: what, where, how fast, from whom."""
+    return f"{named(event)} at {where(event.victim)}, {peak(event)[0]}, {senders(event.sources)}"
+
+
+def when(event: Event) -> str:
+    """The day and the times, and how it ended."""
+    day = event.first[:10]
+    return f"{day} {span(event.first, event.last, day, words.ENDINGS[event.state])}"
 
 
 def located(source: TopSource) -> str:

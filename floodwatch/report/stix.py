@@ -18,8 +18,8 @@ from floodwatch.detectors import UNITS, title
 from floodwatch.model.event import FLOODS, Event
 from floodwatch.model.report import Report
 from floodwatch.model.vector import TECHNIQUES, Technique
-from floodwatch.report import phrases, words
-from floodwatch.report.ecs import TRANSPORTS
+from floodwatch.report import phrases
+from floodwatch.report.ecs import transport
 from floodwatch.report.json import dump
 from floodwatch.report.near import where
 
@@ -113,9 +113,8 @@ def _event(event: Event) -> Iterator[Item]:
 
 def _proven(event: Event) -> list[str]:
     """Sources that others may block: proven by handshakes, and nobody else is behind their address."""
-    if event.verdict not in FLOODS or event.sources.origin != "real":
-        return []
-    return [one.cidr for one in event.sources.top if one.proof != "forwarded" and not one.shared]
+    proven = event.sources.proven() if event.verdict in FLOODS else ()
+    return [one.cidr for one in proven if not one.shared]
 
 
 def _traffic(event: Event, victim: str, sources: list[Item]) -> Item:
@@ -139,9 +138,8 @@ def _traffic(event: Event, victim: str, sources: list[Item]) -> Item:
 
 def _protocols(event: Event) -> list[str]:
     """From the outside to the inside, by the names that IANA gives them."""
-    name = event.victim.protocol
-    outer = "ipv6" if ":" in event.victim.ip else "ipv4"
-    return [outer] if name.startswith("ip-") else [outer, TRANSPORTS.get(name, name)]
+    outer, inner = "ipv6" if ":" in event.victim.ip else "ipv4", transport(event.victim.protocol)
+    return [outer] if inner is None else [outer, inner]
 
 
 def _technique(technique: Technique) -> Item:
@@ -155,10 +153,9 @@ def _technique(technique: Technique) -> Item:
 
 
 def _description(event: Event) -> str:
-    sources = f"sources: {phrases.distinct(event.sources)}, {words.origin(event.sources)}"
     because = "; ".join(fact.says for fact in event.evidence)
     named = f"{title(event.vector, event.verdict)} at {where(event.victim)}"
-    return f"{named}, {phrases.peak(event)[0]}, {sources}. Because: {because}."
+    return f"{named}, {phrases.peak(event)[0]}, {phrases.senders(event.sources)}. Because: {because}."
 
 
 def _pattern(sources: list[Item]) -> str:

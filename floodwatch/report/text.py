@@ -151,8 +151,7 @@ def _headline(number: int, named: str, event: Event, view: _View) -> list[str]:
 
 
 def _event(event: Event, day: str, view: _View) -> list[str]:
-    ending = {"open": ", still going", "cut": ", the capture ends first", "ended": ""}[event.state]
-    told = [*_victim(event.victim, view), span(event.first, event.last, day, ending)]
+    told = [*_victim(event.victim, view), span(event.first, event.last, day, words.ENDINGS[event.state])]
     lines = view.row("victim", told) + view.row("rate", phrases.peak(event))
     lines += _course(event, view)
     lines += view.row("volume", phrases.volume(event)) + _sources(event.sources, view)

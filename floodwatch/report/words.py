@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from floodwatch.model.decision import SOURCE_RATES
-from floodwatch.model.event import Action, Event, Origin, Severity, Sources
+from floodwatch.model.event import Action, Event, Origin, Severity, Sources, State
 from floodwatch.model.report import Decrypted
 from floodwatch.model.vector import TECHNIQUES
 from floodwatch.report.units import plural
@@ -19,6 +19,7 @@ ORIGINS: dict[Origin, str] = {
     "mixed": "some proven real, some forged",
     "unknown": "not proven real",
 }
+ENDINGS: dict[State, str] = {"open": ", still going", "cut": ", the capture ends first", "ended": ""}
 ONE_WAY = "only one direction was captured: no source can be proven real"
 MIRRORED = "every frame was captured twice, as mirror ports do: {} left out"
 ELSEWHERE = "packets that pass several interfaces count once: {} left out"

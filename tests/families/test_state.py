@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 import random
-import struct
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from evaluate import write
 from promises import Watch, keeps_event, keeps_floor
 from scenes import Host, host
+from test_matrix import address, ip4, scan, tcp
 
-from floodwatch.config.options import ScanOptions
 from floodwatch.detectors.state import (
     FLOOR,
     FLOOR_ODD,
@@ -30,8 +27,8 @@ from floodwatch.detectors.state import (
 from floodwatch.history.victims import SCAN_SOURCES, SWEEP
 from floodwatch.model.epoch import ACK, CLASS_TCP, DATA, EPOCHS_PER_SECOND, FIN, RST, SYN, SYNACK, TCP_ODD
 from floodwatch.model.vector import TCP_NUMBER, Vector
-from floodwatch.pipeline.scan import scan
 
+SOURCE, TARGET = address("9.8.7.6"), address("9.9.9.9")
 KINDS = [(ACK, Vector.ACK_FLOOD), (DATA, Vector.ACK_FLOOD), (RST, Vector.RST_FLOOD), (FIN, Vector.FIN_FLOOD),
          (SYNACK, Vector.SYN_ACK_FLOOD)]  # fmt: skip
 
@@ -223,13 +220,6 @@ def test_unasked_syn_acks_share_their_persistence_with_their_kind() -> None:
     assert UNASKED_SYN_ACKS.persist == OUT_OF_STATE.persist > TCP_REFLECTION.persist
 
 
-def _tcp(source: str, target: str, sport: int, dport: int, flags: int) -> bytes:
-    addresses = ipaddress.IPv4Address(source).packed + ipaddress.IPv4Address(target).packed
-    header = struct.pack(">BBHHHBBH", 0x45, 0, 40, 0, 0, 64, 6, 0) + addresses
-    tcp = struct.pack(">HHIIBBHHH", sport, dport, 7, 9, 0x50, flags, 512, 0, 0)
-    return bytes(12) + b"\x08\x00" + header + tcp
-
-
 @pytest.mark.parametrize(("flags", "vector"), [(0x10, "ack_flood"), (0x11, "fin_flood"), (0x04, "rst_flood"),
                                                (0x29, "tcp_flag_flood")])  # fmt: skip
 @pytest.mark.parametrize("ports", [(80, 443), (22, 25, 53, 80, 110, 443, 8080), range(1, 60_000)])
@@ -240,12 +230,10 @@ def test_one_source_at_a_few_ports_looks_for_no_services(
     frames = []
     for second in range(5):
         for number in range(packets):
-            at = (1_800_000_001 + 2 * second) * 10**9 + number * 500_000
             port = ports[(second * packets + number) % len(ports)]
-            frame = _tcp("9.8.7.6", "9.9.9.9", rng.randrange(1024, 65_536), port, flags)
-            frames.append((at, len(frame), frame))
-    write(frames, tmp_path / "strays.pcap")
-    floods = scan([str(tmp_path / "strays.pcap")], ScanOptions()).floods
+            packet = ip4(SOURCE, TARGET, tcp(rng.randrange(1024, 65_536), port, 7, 9, flags))
+            frames.append((1 + 2 * second + number * 0.0005, packet))
+    floods = scan(frames, tmp_path).floods
     if len(ports) > 10:
         assert floods == ()  # a scan of all ports
         return

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 import random
-import struct
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluate import write
 from promises import Watch, keeps_event, keeps_floor, watching
 from scenes import Host, address_of, host
+from test_matrix import address, ip4, scan, udp
 
 from floodwatch.config.limits import Limits
-from floodwatch.config.options import ScanOptions
 from floodwatch.decide.case import HELD
 from floodwatch.detectors.family import HOLD
 from floodwatch.detectors.forging import BOGON_SHARE, DARK_SHARE, FORGED_MIN, FORGED_SHARE, Bare, random_share
@@ -41,8 +38,7 @@ from floodwatch.detectors.udp import (
 from floodwatch.history.memory import METRICS, Memory
 from floodwatch.history.victims import SCAN_PORTS, SCAN_SOURCES, SCATTERED, SWEEP
 from floodwatch.model.epoch import CLASS_UDP, EPOCHS_PER_SECOND
-from floodwatch.model.vector import Vector
-from floodwatch.pipeline.scan import scan
+from floodwatch.model.vector import UDP_NUMBER, Vector
 
 PUBLIC = "9.9.9.9"
 MANY = 600
@@ -288,12 +284,6 @@ def test_reserved_addresses_show_forging(more: int, origin: str) -> None:
     assert watch.decision().origin == origin
 
 
-def _datagram(source: bytes, where: str, sport: int) -> bytes:
-    addresses = source + ipaddress.IPv4Address(where).packed
-    header = struct.pack(">BBHHHBBH", 0x45, 0, 28, 0, 0, 64, 17, 0) + addresses
-    return bytes(12) + b"\x08\x00" + header + struct.pack(">HHHH", sport, 7777, 8, 0)
-
-
 @pytest.mark.parametrize(("where", "octets", "origin"), [
     ("9.9.9.9", range(1, 256), "forged"),
     ("9.9.9.9", (10, 172, 192), "forged"),  # private networks are not on the Internet ...
@@ -311,10 +301,9 @@ def test_a_private_network_has_private_clients_and_no_others_that_nobody_has(
     for number in range(20_000):
         first = rng.choice(octets)
         source = bytes([first, rest.get(first, rng.randrange(256)), rng.randrange(256), rng.randrange(256)])
-        frame = _datagram(source, where, rng.randrange(1024, 65_536))
-        frames.append((1_800_000_000_000_000_000 + number * 50_000, len(frame), frame))
-    write(frames, tmp_path / "udp.pcap")
-    (flood,) = scan([str(tmp_path / "udp.pcap")], ScanOptions()).floods
+        datagram = udp(rng.randrange(1024, 65_536), 7777, b"")
+        frames.append((number * 0.00005, ip4(source, address(where), datagram, UDP_NUMBER)))
+    (flood,) = scan(frames, tmp_path).floods
     assert (flood.vector, flood.sources.origin) == ("udp_flood", origin)
 
 
@@ -325,10 +314,10 @@ def test_who_sends_it_all_is_seen_from_the_first_packet_on_and_after_silence(
     frames = []
     for begin in bursts:
         for number in range(2000):
-            frame = _datagram(bytes([9, 8, 7, 6]), "9.9.9.9", 1024 + number)
-            frames.append(((1_800_000_000 + begin) * 10**9 + number * 50_000, len(frame), frame))
-    write(frames, tmp_path / "udp.pcap")
-    (flood,) = scan([str(tmp_path / "udp.pcap")], ScanOptions()).floods
+            datagram = udp(1024 + number, 7777, b"")
+            packet = ip4(address("9.8.7.6"), address("9.9.9.9"), datagram, UDP_NUMBER)
+            frames.append((begin + number * 0.00005, packet))
+    (flood,) = scan(frames, tmp_path).floods
     (seen,) = flood.sources.seen
     assert (seen.cidr, flood.packets) == ("9.8.7.6", 2000 * len(bursts))
     assert seen.share == pytest.approx(1, abs=0.02)
